@@ -1,0 +1,39 @@
+//! Who watches while a tree is written, and what can be chosen about the writing.
+
+use std::num::NonZeroUsize;
+
+/// Told of progress, from any thread; asked whether to go on.
+pub trait Observer: Sync {
+    /// This many more bytes of the output are done.
+    fn advance(&self, bytes: u64) {
+        let _ = bytes;
+    }
+
+    /// Whether to stop: the write then ends with [`crate::Error::Cancelled`] and leaves nothing behind.
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// How to write.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Threads that read and hash. The bytes written do not depend on it.
+    pub threads: NonZeroUsize,
+    /// Who watches.
+    pub observer: &'a dyn Observer,
+}
+
+impl Default for Options<'_> {
+    /// A thread for each processor, nobody watching.
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Options { threads, observer: &Silent }
+    }
+}

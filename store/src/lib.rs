@@ -1,0 +1,38 @@
+//! Where container engines keep images: opening a store, names, tags and ids, parent chains, and the bytes of a layer.
+//!
+//! Nothing here writes below a store's root, takes a lock there or mounts anything; a store is untrusted input.
+//!
+//! ```no_run
+//! use layerlift_store::{open, OpenOptions};
+//!
+//! let store = open("/var/lib/docker".as_ref(), &OpenOptions::default())?;
+//! for selected in store.resolve("alpine:3.20")? {
+//!     let image = store.image(&selected.image)?;
+//!     for layer in &image.layers {
+//!         println!("{} of {}", layer.key.id, image.key.id);
+//!     }
+//! }
+//! # Ok::<(), layerlift_store::Error>(())
+//! ```
+
+pub mod diff;
+pub mod docker;
+mod driver;
+mod error;
+pub mod graph;
+mod id;
+mod image;
+mod layer;
+pub mod lookup;
+mod open;
+mod root;
+mod store;
+pub mod tarsplit;
+
+pub use error::Error;
+pub use id::{ChainId, DiffId, ImageId, V1Id, hex_id};
+pub use image::{Broken, Document, Image, ImageKey, Layer, LayerKey, Listing, Manifest, Summary, V1Document};
+pub use layer::{BlobLayer, Compression, DiffLayer, LayerTar, SplitLayer};
+pub use open::{Detected, OpenOptions, StoreKind, detect, open};
+pub use root::Root;
+pub use store::{Reference, Selected, Store};

@@ -1,0 +1,74 @@
+//! Finding out what is at a path, and opening it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Store};
+
+/// Kinds of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum StoreKind {
+    /// Docker until 1.9: `graph/`, `repositories-<driver>`.
+    DockerGraph,
+    /// Docker since 1.10: `image/<driver>/`.
+    Docker,
+    /// Podman, Buildah, CRI-O, skopeo: `<driver>-images/`, `<driver>-layers/`.
+    ContainersStorage,
+    /// An OCI image layout, as a directory or a tar.
+    OciLayout,
+    /// A tar with `manifest.json`.
+    DockerArchive,
+    /// A tar with `repositories` and a directory for each layer.
+    DockerV1Archive,
+    /// containerd's content store.
+    Containerd,
+}
+
+/// How to open a store.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Only this kind; by default whatever is there.
+    pub kind: Option<StoreKind>,
+    /// Only images of this graph driver; by default all of a Docker store, and of a graph store the one in use.
+    pub driver: Option<String>,
+}
+
+/// A store that was recognised.
+#[derive(Debug, Clone)]
+pub struct Detected {
+    /// Which engine's.
+    pub kind: StoreKind,
+    /// Where.
+    pub root: PathBuf,
+    /// Drivers whose images are there.
+    pub drivers: Vec<String>,
+    /// The files that it was recognised by, relative to the root.
+    pub evidence: Vec<String>,
+}
+
+/// What is at `path`: none, one or several stores (a Docker root can hold a graph store and its successor).
+pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
+    let _ = path;
+    Ok(Vec::new())
+}
+
+/// Opens the store at `path`.
+pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+    let _ = options;
+    Err(Error::NoStore { path: path.to_owned(), hint: "name the data root of an engine".to_owned() })
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StoreKind::DockerGraph => "docker-graph",
+            StoreKind::Docker => "docker",
+            StoreKind::ContainersStorage => "containers-storage",
+            StoreKind::OciLayout => "oci-layout",
+            StoreKind::DockerArchive => "docker-archive",
+            StoreKind::DockerV1Archive => "docker-v1",
+            StoreKind::Containerd => "containerd",
+        })
+    }
+}
