@@ -1,35 +1,102 @@
-//! tar-split.
-use crate::{DiffId, Error, Root};
-use layerlift_archive::{Content, Digest};
+//! tar-split: the exact bytes of a layer from its unpacked files and a record of everything else.
+//!
+//! Docker keeps the record since 1.8, containers-storage from its beginning: a gzip file of JSON lines, each either
+//! literal bytes of the tar (headers, padding, the blocks at its end) or "here come the contents of this file".
+//!
+//! ```text
+//! {"type":2,"payload":"<base64: bytes as they are>","position":0}
+//! {"type":1,"name":"etc/passwd","size":33,"payload":"<base64: CRC-64/ISO, big endian>","position":1}
+//! ```
+//!
+//! Source of the rules: tar-split's `tar/asm/assemble.go` and `tar/storage/entry.go`.
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-/// A layer with tar-split metadata.
+use layerlift_archive::{Content, Digest, FileRange};
+
+use crate::{DiffId, Error, Root};
+
+mod checksum;
+mod explain;
+mod line;
+mod lines;
+mod lossy;
+mod reader;
+
+use line::Line;
+use lines::Lines;
+use reader::Reader;
+
+/// A layer whose tar is assembled from tar-split metadata and a directory. A [`Content`]: its length is known.
+#[derive(Debug, Clone)]
 pub struct SplitLayer {
     tree: Root,
+    metadata: FileRange,
+    path: PathBuf,
     len: u64,
     diff_id: Option<DiffId>,
 }
 
 impl SplitLayer {
-    /// Reads the metadata once, for the length. `tree` is the directory that has the layer's files (a layer's own or a whole
-    /// root file system), `metadata` the gzip file of JSON lines at `path`. Without a diff id each file's CRC-64 is
-    /// checked while it is read; with one, the digest says it all, and the checksums tell afterwards which file it was.
+    /// Reads the metadata once, for the length. `tree` is the directory that has the layer's files (only its own, or a
+    /// whole root file system), `metadata` the gzip file of JSON lines, `path` its path.
+    ///
+    /// Without a diff id, each file's CRC-64 is checked while it is read. With one, the digest says it all; the
+    /// checksums then tell, after a mismatch, which files it was ([`Content::explain`]).
     pub fn open(tree: Root, metadata: File, path: PathBuf, diff_id: Option<DiffId>) -> Result<Self, Error> {
-        let _ = (metadata, path);
-        Ok(SplitLayer { tree, len: 0, diff_id })
+        let size = metadata
+            .metadata()
+            .map_err(|source| Error::Io { action: "read", path: path.clone(), source })?
+            .len();
+        let metadata = FileRange { file: Arc::new(metadata), offset: 0, len: size, digest: None };
+        let mut layer = SplitLayer { tree, metadata, path, len: 0, diff_id };
+        let mut lines = layer.lines();
+        while let Some(line) = lines.next()? {
+            let more = match line {
+                Line::Bytes(base64) => line::decoded_len(&base64),
+                Line::Contents { size, .. } => size,
+            };
+            let total =
+                layer.len.checked_add(more).ok_or_else(|| layer.corrupt("its sizes add up to no size"))?;
+            layer.len = total;
+        }
+        Ok(layer)
+    }
+
+    /// The directory that has the layer's files.
+    pub fn tree(&self) -> &Root {
+        &self.tree
+    }
+
+    fn lines(&self) -> Lines<impl Read + Send + use<>> {
+        Lines::new(self.metadata.clone().into_reader(), self.path.clone())
+    }
+
+    fn corrupt(&self, why: &str) -> Error {
+        Error::Corrupt { path: self.path.clone(), why: why.to_owned() }
     }
 }
+
 impl Content for SplitLayer {
     fn len(&self) -> u64 {
         self.len
     }
+
     fn digest(&self) -> Option<Digest> {
         self.diff_id.map(|id| id.0)
     }
+
     fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        let _ = &self.tree;
-        Ok(Box::new(io::empty()))
+        Ok(Box::new(Reader::new(&self.tree, self.lines(), self.diff_id.is_none())))
+    }
+
+    fn explain(&self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
+        explain::explain(&self.tree, self.lines()).map(|error| Box::new(error) as _)
     }
 }
+
+#[cfg(test)]
+mod tests;

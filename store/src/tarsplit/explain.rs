@@ -1,0 +1,73 @@
+//! After a digest did not match: which files are not what was recorded.
+
+use std::io::{self, Read};
+
+use super::checksum::Checksum;
+use super::line::Line;
+use super::lines::Lines;
+use super::reader;
+use crate::{Error, Root};
+
+/// Files that a message lists; the rest is counted.
+const LISTED: usize = 20;
+
+/// Reads every file of the layer; `None` if each is what was recorded, so that the record itself must be damaged.
+pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error> {
+    let mut damaged = Vec::new();
+    let mut more = 0;
+    loop {
+        match lines.next() {
+            Ok(None) => break,
+            Ok(Some(Line::Bytes(_))) => {}
+            Ok(Some(Line::Contents { name, size, checksum })) => {
+                if let Err(error) = check(tree, &name, size, checksum) {
+                    if damaged.len() < LISTED {
+                        damaged.push(one_line(&error));
+                    } else {
+                        more += 1;
+                    }
+                }
+            }
+            Err(error) => return Some(error),
+        }
+    }
+    if more > 0 {
+        damaged.push(format!("and {more} more"));
+    }
+    (!damaged.is_empty()).then_some(Error::DamagedFiles { files: damaged })
+}
+
+fn check(tree: &Root, name: &[u8], size: u64, checksum: u64) -> Result<(), Error> {
+    if size == 0 {
+        return Ok(());
+    }
+    let (mut file, path) = reader::open(tree, name, size, checksum)?;
+    let mut found = Checksum::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut len = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                found.update(&buffer[..n]);
+                len += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(Error::Io { action: "read", path, source }),
+        }
+    }
+    if len != size {
+        return Err(Error::Corrupt { path, why: format!("it has {len} bytes where {size} were stored") });
+    }
+    if found.finish() != checksum {
+        return Err(Error::Checksum { path, expected: checksum, found: found.finish() });
+    }
+    Ok(())
+}
+
+fn one_line(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

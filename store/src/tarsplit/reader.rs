@@ -1,0 +1,172 @@
+//! The tar of a layer, front to back: literal bytes and files in turn.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+use super::checksum::Checksum;
+use super::line::{self, Line};
+use super::lines::Lines;
+use super::lossy;
+use crate::{Error, Root};
+
+pub(super) struct Reader<'a, R> {
+    tree: &'a Root,
+    lines: Lines<R>,
+    check: bool,
+    bytes: Vec<u8>,
+    at: usize,
+    file: Option<Open>,
+    done: bool,
+}
+
+/// A file whose contents are due.
+struct Open {
+    file: File,
+    path: PathBuf,
+    size: u64,
+    left: u64,
+    /// What is recorded, and what has come so far; only where the layer has no digest.
+    checksum: Option<(u64, Checksum)>,
+}
+
+impl<'a, R: Read> Reader<'a, R> {
+    /// With `check`, every file's checksum is compared.
+    pub(super) fn new(tree: &'a Root, lines: Lines<R>, check: bool) -> Self {
+        Reader { tree, lines, check, bytes: Vec::new(), at: 0, file: None, done: false }
+    }
+
+    /// Takes the next line; `false` after the last.
+    fn advance(&mut self) -> Result<bool, Error> {
+        let tree = self.tree;
+        match self.lines.next()? {
+            None => return Ok(false),
+            Some(Line::Bytes(base64)) => {
+                self.bytes.clear();
+                self.at = 0;
+                if let Err(why) = line::decode_into(&base64, &mut self.bytes) {
+                    return Err(self.lines.corrupt(&why));
+                }
+            }
+            Some(Line::Contents { size: 0, .. }) => {}
+            Some(Line::Contents { name, size, checksum }) => {
+                let (file, path) = open(tree, &name, size, checksum)?;
+                let checksum = self.check.then(|| (checksum, Checksum::new()));
+                self.file = Some(Open { file, path, size, left: size, checksum });
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl<R: Read> Read for Reader<'_, R> {
+    /// Fills the buffer: with as many files as fit.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() && !self.done {
+            if self.at < self.bytes.len() {
+                let n = (self.bytes.len() - self.at).min(buf.len() - filled);
+                buf[filled..filled + n].copy_from_slice(&self.bytes[self.at..self.at + n]);
+                self.at += n;
+                filled += n;
+            } else if let Some(file) = &mut self.file {
+                filled += file.read(&mut buf[filled..]).map_err(Error::into_io)?;
+                if file.left == 0 {
+                    self.file = None;
+                }
+            } else {
+                self.done = !self.advance().map_err(Error::into_io)?;
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl Open {
+    /// Reads some of what is left. One call to the system for a file that fits: a regular file gives less than it was
+    /// asked for only at its end, so asking for a byte too many shows at once whether it has grown.
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let want = buf.len().min(left.saturating_add(1));
+        let n = self.read_some(&mut buf[..want])?;
+        if n == 0 {
+            return Err(self.changed(&format!(
+                "shorter, {} instead of {} bytes",
+                self.size - self.left,
+                self.size
+            )));
+        }
+        if n > left {
+            return Err(self.changed(&format!("longer than its {} bytes", self.size)));
+        }
+        if let Some((_, checksum)) = &mut self.checksum {
+            checksum.update(&buf[..n]);
+        }
+        self.left -= n as u64;
+        if self.left == 0 {
+            if want == n && self.read_some(&mut [0])? > 0 {
+                return Err(self.changed(&format!("longer than its {} bytes", self.size)));
+            }
+            if let Some((expected, found)) =
+                self.checksum.take().map(|(expected, found)| (expected, found.finish()))
+                && expected != found
+            {
+                return Err(Error::Checksum { path: self.path.clone(), expected, found });
+            }
+        }
+        Ok(n)
+    }
+
+    fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            match self.file.read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                    return Err(self.changed("a directory now"));
+                }
+                Err(source) => return Err(Error::Io { action: "read", path: self.path.clone(), source }),
+                Ok(n) => return Ok(n),
+            }
+        }
+    }
+
+    fn changed(&self, how: &str) -> Error {
+        let why = format!("it has changed since its layer was stored: it is {how}");
+        Error::Corrupt { path: self.path.clone(), why }
+    }
+}
+
+/// Opens the file of an entry, and says where it was found.
+pub(super) fn open(tree: &Root, name: &[u8], size: u64, checksum: u64) -> Result<(File, PathBuf), Error> {
+    let path = tree.join(relative(name));
+    let source = match tree.open_in_tree(name) {
+        Ok(file) => return Ok((file, path)),
+        Err(source) => source,
+    };
+    match source.raw_os_error() {
+        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => {
+            let why = "a symbolic link is where the layer has a file".to_owned();
+            Err(Error::Corrupt { path, why })
+        }
+        _ if source.kind() == io::ErrorKind::NotFound => match lossy::find(tree, name, size, checksum)? {
+            Some(name) => {
+                let path = tree.join(relative(&name));
+                let file = tree.open_in_tree(&name);
+                let file = file.map_err(|source| Error::Io { action: "open", path: path.clone(), source })?;
+                Ok((file, path))
+            }
+            None => Err(Error::Io { action: "open", path, source }),
+        },
+        _ => Err(Error::Io { action: "open", path, source }),
+    }
+}
+
+/// A tar may name its files with a leading `/` or `./`; joined as it is, the first would replace the root in a message.
+pub(super) fn relative(name: &[u8]) -> &Path {
+    let mut name = name;
+    while let Some(rest) = name.strip_prefix(b"/").or_else(|| name.strip_prefix(b"./")) {
+        name = rest;
+    }
+    Path::new(OsStr::from_bytes(name))
+}

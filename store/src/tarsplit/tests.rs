@@ -1,0 +1,174 @@
+//! Layers made here, with metadata as engines write it; layers that engines wrote are tested with their stores.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::*;
+
+/// A layer directory with metadata beside it.
+struct Layer {
+    dir: tempfile::TempDir,
+    lines: String,
+}
+
+impl Layer {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("tree")).unwrap();
+        Layer { dir, lines: String::new() }
+    }
+
+    fn path(&self, name: &[u8]) -> PathBuf {
+        self.dir.path().join("tree").join(std::ffi::OsStr::from_bytes(name))
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.lines += &format!("{{\"type\":2,\"payload\":\"{}\",\"position\":0}}\n", STANDARD.encode(bytes));
+        self
+    }
+
+    /// A file on disk, and its line, whose name may be another.
+    fn file(mut self, on_disk: &[u8], recorded: &str, contents: &[u8]) -> Self {
+        let path = self.path(on_disk);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+        let mut checksum = checksum::Checksum::new();
+        checksum.update(contents);
+        let crc = STANDARD.encode(checksum.finish().to_be_bytes());
+        let size = contents.len();
+        self.lines +=
+            &format!("{{\"type\":1,\"name\":\"{recorded}\",\"size\":{size},\"payload\":\"{crc}\"}}\n");
+        self
+    }
+
+    fn gzip(&self) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(self.lines.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    fn open(&self, metadata: &[u8], diff_id: Option<DiffId>) -> Result<SplitLayer, Error> {
+        let path = self.dir.path().join("tar-data.json.gz");
+        fs::write(&path, metadata).unwrap();
+        SplitLayer::open(Root::open(&self.path(b"")).unwrap(), File::open(&path).unwrap(), path, diff_id)
+    }
+
+    fn read(&self) -> Result<Vec<u8>, String> {
+        let layer = self.open(&self.gzip(), None).map_err(|error| error.to_string())?;
+        let mut bytes = Vec::new();
+        layer.reader().unwrap().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        assert_eq!(bytes.len() as u64, layer.len());
+        Ok(bytes)
+    }
+}
+
+fn sample() -> Layer {
+    Layer::new().bytes(b"<head>").file(b"a/b", "./a/b", b"contents").bytes(b"<tail>")
+}
+
+#[test]
+fn segments_and_files_in_turn() {
+    assert_eq!(sample().read().unwrap(), b"<head>contents<tail>");
+    assert_eq!(Layer::new().read().unwrap(), b"");
+}
+
+#[test]
+fn buffers_of_any_size() {
+    let layer = sample().file(b"c", "/c", &[7; 1000]);
+    let whole = layer.read().unwrap();
+    let opened = layer.open(&layer.gzip(), None).unwrap();
+    for size in [1, 2, 7, 8, 9, 64, 999, 1000, 1001] {
+        let mut reader = opened.reader().unwrap();
+        let (mut bytes, mut buffer) = (Vec::new(), vec![0; size]);
+        loop {
+            match reader.read(&mut buffer).unwrap() {
+                0 => break,
+                n => bytes.extend_from_slice(&buffer[..n]),
+            }
+        }
+        assert_eq!(bytes, whole, "buffer of {size}");
+    }
+}
+
+#[test]
+fn damage_is_named() {
+    type Damage = fn(&Path);
+    use std::path::Path;
+    let cases: &[(&str, Damage, &str)] = &[
+        ("missing", |p| fs::remove_file(p).unwrap(), "cannot open"),
+        ("changed", |p| fs::write(p, b"CONTENTS").unwrap(), "checksum"),
+        ("grown", |p| fs::write(p, b"contents and more").unwrap(), "longer"),
+        ("shorter", |p| fs::write(p, b"cont").unwrap(), "shorter, 4 instead of 8 bytes"),
+        (
+            "a directory",
+            |p| {
+                fs::remove_file(p).unwrap();
+                fs::create_dir(p).unwrap();
+            },
+            "a directory now",
+        ),
+        (
+            "a link out",
+            |p| {
+                fs::remove_file(p).unwrap();
+                std::os::unix::fs::symlink("/etc/passwd", p).unwrap();
+            },
+            "symbolic link",
+        ),
+    ];
+    for (what, damage, message) in cases {
+        let layer = sample();
+        damage(&layer.path(b"a/b"));
+        let error = layer.read().unwrap_err();
+        assert!(error.contains(message) && error.contains("a/b"), "{what}: {error}");
+    }
+}
+
+#[test]
+fn damaged_metadata_is_named() {
+    let layer = sample();
+    let gzip = layer.gzip();
+    for (what, metadata) in
+        [("empty", &b""[..]), ("not gzip", b"{\"type\":2}\n"), ("cut", &gzip[..gzip.len() - 9])]
+    {
+        let error = layer.open(metadata, None).err().map(|error| error.to_string());
+        assert!(error.as_ref().is_some_and(|e| e.contains("tar-data.json.gz")), "{what}: {error:?}");
+    }
+    let mut layer = sample();
+    layer.lines += "{\"type\":2,\"payload\":\"AA";
+    assert!(layer.read().unwrap_err().contains("line 4"), "a last line without end");
+}
+
+#[test]
+fn names_that_lost_their_bytes() {
+    let layer = Layer::new().file(b"d\xff/caf\xe8", "d\u{fffd}/other", b"grave").file(
+        b"d\xff/caf\xe9",
+        "d\u{fffd}/caf\u{fffd}",
+        b"acute",
+    );
+    let lines = layer.lines.replace("other", "caf\u{fffd}");
+    let layer = Layer { lines, ..layer };
+    assert_eq!(layer.read().unwrap(), b"graveacute", "the checksum tells the two apart");
+}
+
+#[test]
+fn folders_that_are_links_lead_inside() {
+    let layer = Layer::new().file(b"usr/lib/x", "lib/x", b"library");
+    std::os::unix::fs::symlink("/usr/lib", layer.path(b"lib")).unwrap();
+    assert_eq!(layer.read().unwrap(), b"library");
+}
+
+#[test]
+fn a_wrong_digest_is_explained_by_files() {
+    let layer = sample().file(b"c", "c", b"sound").file(b"d", "d", b"gone");
+    fs::write(layer.path(b"a/b"), b"CONTENTS").unwrap();
+    fs::remove_file(layer.path(b"d")).unwrap();
+    let opened = layer.open(&layer.gzip(), Some(DiffId(Digest::of(b"other")))).unwrap();
+    let text = opened.explain().unwrap().to_string();
+    assert!(text.contains("tree/a/b has changed") && text.contains("tree/d"), "{text}");
+    assert!(!text.contains("tree/c"), "{text}");
+}
