@@ -1,0 +1,349 @@
+//! The three outputs of one tree: equal to each other for any number of threads, readable by another tar, and gone
+//! without a trace when something fails.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use layerlift_archive::{
+    Bytes, Check, Content, Digest, Entry, Error, Existing, Node, Observer, Options, Tree, check, write_dir,
+    write_file, write_stream,
+};
+
+/// Bytes that come in small pieces, with a digest that may be wrong and a length that may be a lie.
+struct Odd {
+    bytes: Vec<u8>,
+    len: u64,
+    digest: Option<Digest>,
+    fail_at: Option<usize>,
+}
+
+impl Odd {
+    fn new(bytes: Vec<u8>) -> Self {
+        Odd { len: bytes.len() as u64, digest: Some(Digest::of(&bytes)), bytes, fail_at: None }
+    }
+}
+
+impl Content for Odd {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(Pieces { content: self, at: 0 }))
+    }
+
+    fn explain(&self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
+        Some("the third byte".into())
+    }
+}
+
+struct Pieces<'a> {
+    content: &'a Odd,
+    at: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.content.fail_at.is_some_and(|at| at <= self.at) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "etc/passwd is gone"));
+        }
+        let left = &self.content.bytes[self.at..];
+        let n = left.len().min(buf.len()).min(1 + self.at % 70_001);
+        buf[..n].copy_from_slice(&left[..n]);
+        self.at += n;
+        Ok(n)
+    }
+}
+
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Contents around every border: of a block, of a buffer, of several.
+fn tree() -> Tree {
+    const BUFFER: usize = 256 << 10;
+    let sizes = [
+        0,
+        1,
+        511,
+        512,
+        513,
+        BUFFER - 1025,
+        BUFFER - 1024,
+        BUFFER - 512,
+        BUFFER,
+        BUFFER + 1,
+        3 * BUFFER + 7,
+        2_000_000,
+    ];
+    let mut tree = Tree::default();
+    tree.push(Entry::dir("d/", 7).with_mode(0o040755));
+    for (i, size) in sizes.into_iter().enumerate() {
+        let bytes = noise(size, i as u64);
+        tree.push(Entry::file(format!("d/{size}"), 7, Arc::new(Odd::new(bytes.clone()))));
+        tree.push(Entry::bytes(format!("d/plain-{size}"), 0, bytes));
+    }
+    tree.push(Entry { path: "d/link".into(), mode: 0o777, mtime: 0, node: Node::Symlink("511".into()) });
+    tree.push(Entry::bytes(format!("long/{}", "n".repeat(180)), 1, b"x".to_vec()));
+    tree
+}
+
+fn threads(n: usize) -> Options<'static> {
+    Options { threads: NonZeroUsize::new(n).unwrap(), ..Options::default() }
+}
+
+fn files_in(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn all_ways_give_the_same_bytes() {
+    let tree = tree();
+    let mut first = Vec::new();
+    write_stream(&tree, &mut first, &threads(1)).unwrap();
+    assert_eq!(first.len() as u64, tree.tar_len());
+    let dir = tempfile::tempdir().unwrap();
+    for n in [1, 2, 3, 8] {
+        let mut stream = Vec::new();
+        write_stream(&tree, &mut stream, &threads(n)).unwrap();
+        assert!(stream == first, "stream with {n} threads");
+        let path = dir.path().join("out.tar");
+        write_file(&tree, &path, &threads(n)).unwrap();
+        assert!(fs::read(&path).unwrap() == first, "file with {n} threads");
+        let target = dir.path().join(format!("dir{n}/"));
+        write_dir(&tree, &target, Existing::Refuse, &threads(n)).unwrap();
+        for entry in tree.entries() {
+            if let Some(content) = entry.content() {
+                let mut expected = Vec::new();
+                content.reader().unwrap().read_to_end(&mut expected).unwrap();
+                assert!(
+                    fs::read(target.join(&entry.path)).unwrap() == expected,
+                    "{} with {n} threads",
+                    entry.path
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn another_tar_reads_it() {
+    let tree = tree();
+    let mut bytes = Vec::new();
+    write_stream(&tree, &mut bytes, &threads(2)).unwrap();
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    let mut read = archive.entries().unwrap();
+    for entry in tree.entries() {
+        let mut other = read.next().unwrap().unwrap();
+        assert_eq!(other.path_bytes(), entry.path.as_bytes());
+        assert_eq!(other.header().mtime().unwrap(), entry.mtime);
+        let mut contents = Vec::new();
+        other.read_to_end(&mut contents).unwrap();
+        assert_eq!(contents.len() as u64, entry.len());
+    }
+    assert!(read.next().is_none());
+}
+
+fn with(content: Odd) -> Tree {
+    let mut tree = tree();
+    tree.push(Entry::file("layer/bad", 0, Arc::new(content)));
+    tree.push(Entry::bytes("manifest.json", 0, b"[]".to_vec()));
+    tree
+}
+
+#[test]
+fn damage_leaves_nothing_behind() {
+    type Expected = fn(&Error) -> bool;
+    let cases: Vec<(&str, Odd, Expected)> = vec![
+        ("mismatch", Odd { digest: Some(Digest::of(b"other")), ..Odd::new(noise(900_000, 3)) }, |e| {
+            matches!(e, Error::Mismatch { source: Some(_), .. })
+        }),
+        ("failing", Odd { fail_at: Some(300_000), ..Odd::new(noise(900_000, 3)) }, |e| {
+            matches!(e, Error::Content { .. })
+        }),
+        ("short", Odd { len: 900_001, ..Odd::new(noise(900_000, 3)) }, |e| {
+            matches!(e, Error::Length { expected: 900_001, found: 900_000, .. })
+        }),
+        ("long", Odd { len: 899_999, ..Odd::new(noise(900_000, 3)) }, |e| {
+            matches!(e, Error::Length { expected: 899_999, found: 900_000, .. })
+        }),
+    ];
+    for (what, content, expected) in cases {
+        let tree = with(content);
+        for n in [1, 2, 8] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("out.tar");
+            fs::write(&path, "the one before").unwrap();
+            let error = write_file(&tree, &path, &threads(n)).unwrap_err();
+            assert!(expected(&error) && error.to_string().contains("layer/bad"), "{what} {n}: {error}");
+            assert_eq!(fs::read(&path).unwrap(), b"the one before");
+            let error = write_dir(&tree, &dir.path().join("dir"), Existing::Refuse, &threads(n)).unwrap_err();
+            assert!(expected(&error), "{what} {n}: {error}");
+            assert_eq!(files_in(dir.path()), ["out.tar"], "{what} {n}");
+            let mut stream = Vec::new();
+            let error = write_stream(&tree, &mut stream, &threads(n)).unwrap_err();
+            assert!(expected(&error), "{what} {n}: {error}");
+            let loadable = stream.windows(13).any(|window| window == b"manifest.json");
+            assert!(!loadable, "{what} {n}: what makes the archive whole is not in a stream that failed");
+        }
+    }
+}
+
+#[test]
+fn checks_tell_good_from_bad() {
+    let good = Odd::new(noise(700_000, 1));
+    let bad = Odd { digest: Some(Digest::of(b"other")), ..Odd::new(noise(700_000, 2)) };
+    let none = Bytes(noise(10, 3));
+    for n in [1, 2, 8] {
+        let checks = [("good", &good as &dyn Content), ("bad", &bad), ("none", &none)];
+        let results = check(&checks.map(|(name, content)| Check { name, content }), &threads(n));
+        assert_eq!(results[0].as_ref().ok(), good.digest.as_ref());
+        assert!(matches!(&results[1], Err(Error::Mismatch { entry, .. }) if entry == "bad"));
+        assert_eq!(results[2].as_ref().ok(), Some(&Digest::of(&none.0)));
+    }
+}
+
+/// Counts, and says stop after a while.
+struct Watch {
+    bytes: AtomicU64,
+    limit: u64,
+}
+
+impl Observer for Watch {
+    fn advance(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= self.limit
+    }
+}
+
+#[test]
+fn progress_adds_up_to_the_length() {
+    let tree = tree();
+    let dir = tempfile::tempdir().unwrap();
+    for n in [1, 2] {
+        for to_file in [true, false] {
+            let watch = Watch { bytes: AtomicU64::new(0), limit: u64::MAX };
+            let options = Options { observer: &watch, ..threads(n) };
+            match to_file {
+                true => write_file(&tree, &dir.path().join("x"), &options).unwrap(),
+                false => write_stream(&tree, io::sink(), &options).unwrap(),
+            }
+            assert_eq!(watch.bytes.into_inner(), tree.tar_len(), "{n} threads, file: {to_file}");
+        }
+    }
+}
+
+#[test]
+fn stopping_leaves_nothing_behind() {
+    let tree = tree();
+    for n in [1, 2, 8] {
+        let dir = tempfile::tempdir().unwrap();
+        let watch = Watch { bytes: AtomicU64::new(0), limit: 1_000_000 };
+        let options = Options { observer: &watch, ..threads(n) };
+        let error = write_file(&tree, &dir.path().join("out.tar"), &options).unwrap_err();
+        assert!(matches!(error, Error::Cancelled), "{error}");
+        assert!(files_in(dir.path()).is_empty());
+        let watch = Watch { bytes: AtomicU64::new(0), limit: 1_000_000 };
+        let error = write_stream(&tree, io::sink(), &Options { observer: &watch, ..threads(n) }).unwrap_err();
+        assert!(matches!(error, Error::Cancelled), "{error}");
+    }
+}
+
+/// Takes some bytes, then fails.
+struct Full(usize);
+
+impl io::Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stream_that_fails_ends_the_work() {
+    for n in [1, 2, 8] {
+        let error = write_stream(&tree(), Full(1_500_000), &threads(n)).unwrap_err();
+        assert!(
+            matches!(&error, Error::Stream(cause) if cause.kind() == io::ErrorKind::BrokenPipe),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("none/out.tar");
+    let error = write_file(&tree(), &missing, &threads(1)).unwrap_err();
+    assert!(error.to_string().contains(dir.path().join("none").to_str().unwrap()), "{error}");
+    let error = write_file(&tree(), dir.path(), &threads(1)).unwrap_err();
+    assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{error}");
+    fs::write(dir.path().join("occupied"), "").unwrap();
+    assert!(write_dir(&tree(), dir.path(), Existing::Refuse, &threads(1)).is_err());
+    assert_eq!(files_in(dir.path()), ["occupied"]);
+    for path in ["../x", "/x", "a/../../x", ""] {
+        let tree = Tree::from_iter([Entry::bytes(path, 0, Vec::new())]);
+        let error = write_dir(&tree, &dir.path().join("new"), Existing::Refuse, &threads(1)).unwrap_err();
+        assert!(matches!(error, Error::Entry { .. }), "{path}: {error}");
+    }
+}
+
+#[test]
+fn a_link_to_a_file_stays_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("real")).unwrap();
+    fs::write(dir.path().join("real/out.tar"), "").unwrap();
+    std::os::unix::fs::symlink("real/out.tar", dir.path().join("out.tar")).unwrap();
+    write_file(&tree(), &dir.path().join("out.tar"), &threads(2)).unwrap();
+    assert!(dir.path().join("out.tar").is_symlink());
+    assert_eq!(fs::metadata(dir.path().join("real/out.tar")).unwrap().len(), tree().tar_len());
+    assert_eq!(files_in(&dir.path().join("real")), ["out.tar"]);
+}
+
+#[test]
+fn extending_a_layout_writes_only_what_is_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = dir.path().join("layout");
+    let blob =
+        |bytes: &[u8]| Entry::bytes(format!("blobs/sha256/{}", Digest::of(bytes).hex()), 0, bytes.to_vec());
+    let first = Tree::from_iter([
+        Entry::dir("blobs/sha256/", 0),
+        blob(b"a"),
+        Entry::bytes("index.json", 0, b"1".to_vec()),
+    ]);
+    write_dir(&first, &layout, Existing::Extend, &threads(2)).unwrap();
+    let kept = layout.join(format!("blobs/sha256/{}", Digest::of(b"a").hex()));
+    fs::write(&kept, "left alone").unwrap();
+    let second = Tree::from_iter([blob(b"a"), blob(b"b"), Entry::bytes("index.json", 0, b"2".to_vec())]);
+    write_dir(&second, &layout, Existing::Extend, &threads(2)).unwrap();
+    assert_eq!(fs::read(&kept).unwrap(), b"left alone");
+    assert_eq!(fs::read(layout.join("index.json")).unwrap(), b"2");
+    assert_eq!(files_in(&layout.join("blobs/sha256")).len(), 2);
+}
