@@ -1,1 +1,181 @@
-//! driver
+//! Where graph drivers keep the directory of a layer, below an engine's data root.
+//!
+//! ```text
+//! overlay2/<id>/diff          what the layer adds; deletions as devices and attributes of overlayfs (Docker 1.12)
+//! fuse-overlayfs/<id>/diff    the same; deletions as files `.wh.NAME` (Docker 20.10)
+//! aufs/diff/<id>              the same (all Dockers until 23)
+//! btrfs/subvolumes/<id>       the whole root file system, a subvolume
+//! zfs/graph/<id>              the same, a dataset, there only while it is mounted
+//! overlay/<id>/root           the same, hard-linked to the parent's (Docker 1.4 to 23)
+//! vfs/dir/<id>                the same, a copy
+//! ```
+//!
+//! `<id>` is the v1 image id in a graph store (Docker until 1.9), the `cache-id` of `layerdb` since then.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::{Error, Root};
+
+/// What the directory of a layer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// What the layer adds, and marks for what it removes.
+    Upper,
+    /// A whole root file system.
+    Full,
+}
+
+/// A driver whose layers are directories.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Driver {
+    /// As in `image/<name>`, `repositories-<name>`.
+    pub(crate) name: &'static str,
+    /// What its directories hold.
+    pub(crate) holds: Holds,
+    before: &'static str,
+    after: &'static str,
+}
+
+/// The most useful first: where one image is there under several drivers, this order decides.
+const DRIVERS: &[Driver] = &[
+    driver("overlay2", Holds::Upper, "overlay2/", "/diff"),
+    driver("fuse-overlayfs", Holds::Upper, "fuse-overlayfs/", "/diff"),
+    driver("btrfs", Holds::Full, "btrfs/subvolumes/", ""),
+    driver("zfs", Holds::Full, "zfs/graph/", ""),
+    driver("overlay", Holds::Full, "overlay/", "/root"),
+    driver("aufs", Holds::Upper, "aufs/diff/", ""),
+    driver("vfs", Holds::Full, "vfs/dir/", ""),
+];
+
+const fn driver(name: &'static str, holds: Holds, before: &'static str, after: &'static str) -> Driver {
+    Driver { name, holds, before, after }
+}
+
+/// Where a driver stands among all; one that is not known comes last.
+pub(crate) fn preference(name: &str) -> usize {
+    DRIVERS.iter().position(|driver| driver.name == name).unwrap_or(DRIVERS.len())
+}
+
+/// The driver of this name, [`Error::Unsupported`] if its layers are not directories or it is not known.
+pub(crate) fn find(name: &str) -> Result<&'static Driver, Error> {
+    DRIVERS.iter().find(|driver| driver.name == name).ok_or_else(|| unsupported(name))
+}
+
+impl Driver {
+    /// Where the layer `id` is, relative to the data root.
+    pub(crate) fn path(&self, id: &str) -> PathBuf {
+        format!("{}{id}{}", self.before, self.after).into()
+    }
+
+    /// Opens the directory of the layer that the driver calls `id`. `of` is what messages call it: "layer 3e…".
+    pub(crate) fn open(&self, root: &Root, id: &str, of: &str) -> Result<Root, Error> {
+        if !safe_id(id) {
+            let why = format!("{id:?} is no name of a directory of driver {}", self.name);
+            return Err(Error::Corrupt { path: root.join(self.before), why });
+        }
+        let path = self.path(id);
+        match root.dir(&path) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let path = root.join(path);
+                Err(if self.name == "zfs" {
+                    not_mounted(path, of)
+                } else {
+                    Error::Missing { of: of.to_owned(), what: "directory", id: id.to_owned(), path }
+                })
+            }
+            opened => opened,
+        }
+    }
+}
+
+/// Whether `id` can be a single component of a path without harm. Ids are 64 hex digits, BuildKit's in Docker since 18.09
+/// 25 letters and digits.
+pub(crate) fn safe_id(id: &str) -> bool {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=255).contains(&id.len()) && id.bytes().all(harmless)
+}
+
+fn not_mounted(path: PathBuf, of: &str) -> Error {
+    let path = path.display();
+    Error::Unsupported {
+        what: format!("{of} is a dataset of zfs that is not mounted at {path}"),
+        hint: format!(
+            "`zfs list -o name` has a dataset whose name ends in the last part of that path; \
+             `mkdir {path}; mount -t zfs -o ro DATASET {path}` makes it readable"
+        ),
+    }
+}
+
+fn unsupported(name: &str) -> Error {
+    let (what, hint) = match name {
+        "devicemapper" => (
+            "layers of driver devicemapper are volumes of a thin pool (devicemapper/devicemapper/data and metadata, or a \
+             pool of LVM), not directories"
+                .to_owned(),
+            "start a Docker that still has this driver (up to 24) on the data root, and use its `docker save`",
+        ),
+        "windowsfilter" | "lcow" => {
+            (format!("layers of driver {name} are Windows disks"), "use `docker save` on the Windows host")
+        }
+        _ => (
+            format!("driver {name} is not known, so neither is where it keeps layers"),
+            "layerlift reads overlay2, fuse-overlayfs, btrfs, zfs, overlay, aufs and vfs",
+        ),
+    };
+    Error::Unsupported { what, hint: hint.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const ID: &str = "3f1c0000000000000000000000000000000000000000000000000000000000aa";
+
+    #[test]
+    fn paths() {
+        let paths = DRIVERS.iter().map(|driver| driver.path("ID").display().to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            paths,
+            [
+                "overlay2/ID/diff",
+                "fuse-overlayfs/ID/diff",
+                "btrfs/subvolumes/ID",
+                "zfs/graph/ID",
+                "overlay/ID/root",
+                "aufs/diff/ID",
+                "vfs/dir/ID"
+            ]
+        );
+        assert!(preference("overlay2") < preference("vfs") && preference("vfs") < preference("devicemapper"));
+    }
+
+    #[test]
+    fn ids() {
+        for id in [ID, "ls7ae2kbzxsnyjqxgm7p1dv4a", "a-init"] {
+            assert!(safe_id(id), "{id}");
+        }
+        for id in ["", ".", "..", "../x", "a/b", "a.b", "a\0", "ä", &"a".repeat(256)] {
+            assert!(!safe_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("vfs/dir/real")).unwrap();
+        symlink("real", dir.path().join("vfs/dir").join(ID)).unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let open = |name, id| find(name).and_then(|driver| driver.open(&root, id, "layer 1")).map(drop);
+        assert!(open("vfs", "real").is_ok());
+        assert!(matches!(open("vfs", ID), Err(Error::Corrupt { .. })), "a link");
+        assert!(matches!(open("vfs", "../dir/real"), Err(Error::Corrupt { .. })));
+        assert!(matches!(open("vfs", "none"), Err(Error::Missing { .. })));
+        for name in ["zfs", "devicemapper", "lcow", "no such"] {
+            assert!(matches!(open(name, ID), Err(Error::Unsupported { .. })), "{name}");
+        }
+    }
+}
