@@ -13,11 +13,21 @@ pub enum Format {
     DockerV1,
 }
 
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Format {
+    /// All formats, for whoever lets a user choose.
+    pub const ALL: &[Format] = &[Format::DockerArchive, Format::DockerV1];
+
+    /// As it is written on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
             Format::DockerArchive => "docker-archive",
             Format::DockerV1 => "docker-v1",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

@@ -25,6 +25,7 @@ mod image;
 mod layer;
 pub mod lookup;
 mod open;
+pub mod places;
 mod root;
 mod store;
 pub mod tarsplit;

@@ -59,9 +59,21 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     Err(Error::NoStore { path: path.to_owned(), hint: "name the data root of an engine".to_owned() })
 }
 
-impl fmt::Display for StoreKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl StoreKind {
+    /// All kinds, for whoever lets a user choose.
+    pub const ALL: &[StoreKind] = &[
+        StoreKind::DockerGraph,
+        StoreKind::Docker,
+        StoreKind::ContainersStorage,
+        StoreKind::OciLayout,
+        StoreKind::DockerArchive,
+        StoreKind::DockerV1Archive,
+        StoreKind::Containerd,
+    ];
+
+    /// As it is written on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
             StoreKind::DockerGraph => "docker-graph",
             StoreKind::Docker => "docker",
             StoreKind::ContainersStorage => "containers-storage",
@@ -69,6 +81,12 @@ impl fmt::Display for StoreKind {
             StoreKind::DockerArchive => "docker-archive",
             StoreKind::DockerV1Archive => "docker-v1",
             StoreKind::Containerd => "containerd",
-        })
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

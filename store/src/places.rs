@@ -1,0 +1,123 @@
+//! Where engines keep their stores unless they are told otherwise: candidates for [`crate::detect()`], nothing is opened.
+//!
+//! ```text
+//! /var/lib/docker                         Docker as root
+//! /var/lib/containers/storage             Podman, Buildah, CRI-O, skopeo as root
+//! /var/lib/containerd                     containerd, and Docker 29 on a fresh install
+//! ~/.local/share/docker                   rootless Docker
+//! ~/.local/share/containers/storage       rootless Podman
+//! /etc/docker/daemon.json                 "data-root" (before 17.05 "graph"): Docker elsewhere
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Relative to the root of a system.
+const SYSTEM: &[&str] = &[
+    "var/lib/docker",
+    "var/snap/docker/common/var-lib-docker",
+    "var/lib/balena-engine",
+    "var/lib/balena",
+    "var/lib/containers/storage",
+    "var/lib/containerd",
+    "var/lib/rancher/k3s/agent/containerd",
+];
+
+/// Relative to the folder where a user's programs keep their data.
+const USER: &[&str] = &["docker", "containers/storage", "containerd"];
+
+/// A daemon's settings are a few lines; more than this is something else.
+const SETTINGS_LIMIT: u64 = 1 << 20;
+
+/// The usual places of this machine: the system's, then those of the calling user. Only what exists.
+pub fn usual() -> Vec<PathBuf> {
+    let mut places = system(Path::new("/"));
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = data.or_else(|| std::env::home_dir().map(|home| home.join(".local/share")));
+    places.extend(data.iter().flat_map(|data| user(data)));
+    existing(places)
+}
+
+/// The same below `dir`, taken as the root of a system (a mounted disk, say), with the homes of all its users; and `dir`
+/// itself. Only what exists.
+pub fn below(dir: &Path) -> Vec<PathBuf> {
+    let mut places = vec![dir.to_owned()];
+    places.extend(system(dir));
+    let mut homes = vec![dir.join("root")];
+    // A folder that is not there, or that may not be listed, holds nothing that could be found.
+    let listed = fs::read_dir(dir.join("home")).into_iter().flatten().flatten();
+    let mut listed: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
+    listed.sort();
+    homes.extend(listed);
+    places.extend(homes.iter().flat_map(|home| user(&home.join(".local/share"))));
+    existing(places)
+}
+
+fn system(root: &Path) -> Vec<PathBuf> {
+    let configured = data_root(&root.join("etc/docker/daemon.json"));
+    // On a mounted disk the configured path is meant below that disk's root.
+    let configured = configured.map(|path| root.join(path.strip_prefix("/").unwrap_or(&path)));
+    configured.into_iter().chain(SYSTEM.iter().map(|place| root.join(place))).collect()
+}
+
+fn user(data: &Path) -> Vec<PathBuf> {
+    USER.iter().map(|place| data.join(place)).collect()
+}
+
+/// The data root that a daemon's settings name. Settings that cannot be read name none: the usual places remain.
+fn data_root(settings: &Path) -> Option<PathBuf> {
+    let mut text = String::new();
+    fs::File::open(settings).ok()?.take(SETTINGS_LIMIT).read_to_string(&mut text).ok()?;
+    let settings: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let path = settings.get("data-root").or_else(|| settings.get("graph"))?.as_str()?;
+    Some(PathBuf::from(path)).filter(|path| path.is_absolute())
+}
+
+/// What exists, each place once even where links lead to it by several names. What may not be looked at stays in: whoever
+/// opens it says why not.
+fn existing(places: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let is_new = |path: &PathBuf| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));
+    let there = |path: &PathBuf| !matches!(path.try_exists(), Ok(false));
+    places.into_iter().filter(there).filter(is_new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_a_mounted_disk() {
+        let disk = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            let path = disk.path().join(path);
+            fs::create_dir_all(&path).unwrap();
+            path
+        };
+        let docker = make("var/lib/docker");
+        let elsewhere = make("srv/docker");
+        let podman = make("home/ada/.local/share/containers/storage");
+        make("etc/docker");
+        fs::write(disk.path().join("etc/docker/daemon.json"), r#"{"data-root": "/srv/docker"}"#).unwrap();
+        std::os::unix::fs::symlink(&docker, disk.path().join("var/lib/balena")).unwrap();
+        assert_eq!(below(disk.path()), [disk.path().to_owned(), elsewhere, docker, podman]);
+    }
+
+    #[test]
+    fn settings() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (text, expected) in [
+            (r#"{"data-root": "/srv/d", "graph": "/old"}"#, Some("/srv/d")),
+            (r#"{"graph": "/old"}"#, Some("/old")),
+            (r#"{"data-root": "relative"}"#, None),
+            (r#"{"data-root": 5}"#, None),
+            ("no json", None),
+        ] {
+            fs::write(file.path(), text).unwrap();
+            assert_eq!(data_root(file.path()), expected.map(PathBuf::from), "{text}");
+        }
+        assert_eq!(data_root(Path::new("/nowhere/daemon.json")), None);
+    }
+}
