@@ -1,5 +1,7 @@
 //! What a store says about images: the documents as stored, and the layers from the base up. No layer bytes.
 
+use std::cmp::Reverse;
+
 use layerlift_archive::Digest;
 
 use crate::id::{DiffId, ImageId, V1Id};
@@ -100,6 +102,16 @@ pub struct Listing {
     pub images: Vec<Summary>,
     /// What looks like an image and cannot be read. It hides no other.
     pub broken: Vec<Broken>,
+}
+
+impl Listing {
+    /// Puts the images in their order. One without a time that can be read comes last; of one id in several drivers the
+    /// order is kept.
+    pub(crate) fn sort(&mut self) {
+        let time =
+            |image: &Summary| image.created.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        self.images.sort_by_cached_key(|image| (Reverse(time(image)), image.key.id.clone()));
+    }
 }
 
 /// Something that could not be read.

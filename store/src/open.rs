@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Store};
+use crate::{Error, Root, Store, docker};
 
 /// Kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,14 +49,13 @@ pub struct Detected {
 
 /// What is at `path`: none, one or several stores (a Docker root can hold a graph store and its successor).
 pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
-    let _ = path;
-    Ok(Vec::new())
+    let root = Root::open(path)?;
+    Ok(docker::detect(&root)?.into_iter().collect())
 }
 
 /// Opens the store at `path`.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
-    let _ = options;
-    Err(Error::NoStore { path: path.to_owned(), hint: "name the data root of an engine".to_owned() })
+    Ok(Box::new(docker::open(Root::open(path)?, options)?))
 }
 
 impl StoreKind {

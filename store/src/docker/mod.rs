@@ -1,1 +1,78 @@
-//! docker
+//! Docker's image store since 1.10 (February 2016), one for each graph driver that was ever in use:
+//!
+//! ```text
+//! image/<driver>/
+//!   repositories.json                    names, tags and digests of images
+//!   imagedb/content/sha256/<image id>    configs
+//!   imagedb/metadata/sha256/<image id>/  parent of a built image, time of its last tag
+//!   layerdb/sha256/<chain id>/           diff, parent, cache-id, size, tar-split.json.gz
+//!   layerdb/mounts/, layerdb/tmp/        containers, leftovers: no images
+//!   distribution/                        what registries call the layers: not needed here
+//! <driver>/…/<cache-id>/…                files of layers, see `driver`
+//! ```
+//!
+//! Checked with Docker 20.10; Docker 29 with graph drivers still writes it. Manifests are not kept.
+
+mod config;
+mod imagedb;
+mod json;
+mod layerdb;
+mod listing;
+mod names;
+mod repositories;
+mod store;
+
+use crate::open::{Detected, OpenOptions, StoreKind};
+use crate::{Error, Root, driver};
+
+pub use store::DockerStore;
+
+/// Where the images of a driver are described: `image/<driver>`.
+#[derive(Debug)]
+struct ImageRoot {
+    driver: String,
+    root: Root,
+}
+
+/// What there is of this kind of store in a data root.
+pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
+    let drivers = drivers(root)?;
+    if drivers.is_empty() {
+        return Ok(None);
+    }
+    let evidence = drivers.iter().map(|driver| format!("image/{driver}/imagedb")).collect();
+    Ok(Some(Detected { kind: StoreKind::Docker, root: root.path().to_owned(), drivers, evidence }))
+}
+
+/// Opens the store of a data root, of all drivers unless the options name one.
+pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Error> {
+    let found = drivers(&root)?;
+    let wanted = |driver: &&String| options.driver.as_ref().is_none_or(|only| only == *driver);
+    let mut images = Vec::new();
+    for driver in found.iter().filter(wanted) {
+        images.push(ImageRoot { driver: driver.clone(), root: root.dir(format!("image/{driver}"))? });
+    }
+    if images.is_empty() {
+        let hint = match (&options.driver, found.as_slice()) {
+            (_, []) => "Docker's data root has a directory image/<driver>/imagedb".to_owned(),
+            (Some(driver), found) => format!("no images of driver {driver}, but of {}", found.join(", ")),
+            (None, _) => "no driver was chosen".to_owned(),
+        };
+        return Err(Error::NoStore { path: root.path().to_owned(), hint });
+    }
+    Ok(DockerStore::new(root, images))
+}
+
+/// Names of drivers that have images, or once had, the preferred one first.
+fn drivers(root: &Root) -> Result<Vec<String>, Error> {
+    let mut drivers = Vec::new();
+    for name in root.try_list("image")? {
+        if let Ok(name) = name.into_string()
+            && root.exists(format!("image/{name}/imagedb"))?
+        {
+            drivers.push(name);
+        }
+    }
+    drivers.sort_by_key(|name| driver::preference(name));
+    Ok(drivers)
+}

@@ -1,0 +1,109 @@
+//! What is needed of a config, the JSON document that is an image (Docker image specification v1.1 to v1.3, OCI image
+//! configuration):
+//!
+//! ```text
+//! {"created":"2023-11-14T22:13:20.123456789Z",
+//!  "rootfs":{"type":"layers","diff_ids":["sha256:ca9f…","sha256:c766…"]}, …}
+//! ```
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json;
+use crate::{ChainId, DiffId};
+
+/// The parts of a config that a store needs. All else stays in its bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Config {
+    /// RFC 3339, as it is written there.
+    pub(super) created: Option<String>,
+    /// Digests of the layers' tars, base first.
+    pub(super) diff_ids: Vec<DiffId>,
+}
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    created: Option<String>,
+    #[serde(borrow)]
+    rootfs: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    #[serde(rename = "type")]
+    kind: String,
+    /// Docker leaves it out where there is no layer (`FROM scratch` and metadata only).
+    diff_ids: Option<Vec<String>>,
+}
+
+/// Reads a config; the error says what is wrong with it.
+pub(super) fn parse(bytes: &[u8]) -> Result<Config, String> {
+    let document: Document<'_> = json::object(bytes)?;
+    let RootFs { kind, diff_ids } = json::object(document.rootfs.get().as_bytes())?;
+    if kind != "layers" {
+        return Err(format!("its rootfs is of type {kind:?}, known is \"layers\""));
+    }
+    let diff_ids = diff_ids.unwrap_or_default().iter().map(|id| id.parse()).collect::<Result<_, _>>();
+    Ok(Config {
+        created: document.created,
+        diff_ids: diff_ids.map_err(|error| format!("in diff_ids, {error}"))?,
+    })
+}
+
+/// The layers of an image, base first: what each stack is called, the one below it, and the digest of the uppermost.
+pub(super) fn chain(diff_ids: &[DiffId]) -> impl Iterator<Item = (ChainId, Option<ChainId>, DiffId)> + '_ {
+    diff_ids.iter().scan(None, |parent, &diff_id| {
+        let below = *parent;
+        let chain = ChainId::new(below, diff_id);
+        *parent = Some(chain);
+        Some((chain, below, diff_id))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_image_without_layers() {
+        let expected = Config { created: None, diff_ids: Vec::new() };
+        for text in [
+            r#"{"rootfs":{"type":"layers"}}"#,
+            r#"{"rootfs":{"type":"layers","diff_ids":null},"created":null}"#,
+            r#"{"unknown":[{}],"rootfs":{"diff_ids":[],"type":"layers"}}"#,
+        ] {
+            assert_eq!(parse(text.as_bytes()).as_ref(), Ok(&expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_config() {
+        for (text, why) in [
+            ("", "no JSON object"),
+            (r#"["x",{"type":"layers"}]"#, "no JSON object"),
+            (r#"{"rootfs":["layers",[]]}"#, "no JSON object"),
+            ("{}", "missing field `rootfs`"),
+            (r#"{"rootfs":null}"#, "no JSON object"),
+            (r#"{"rootfs":{"diff_ids":[]}}"#, "missing field `type`"),
+            (r#"{"rootfs":{"type":"layers+base"}}"#, "\"layers+base\""),
+            (r#"{"rootfs":{"type":"layers","diff_ids":"x"}}"#, "invalid type: string"),
+            (r#"{"rootfs":{"type":"layers","diff_ids":["sha256:../x"]}}"#, "is not a digest"),
+            (r#"{"rootfs":{"type":"layers"},"created":5}"#, "invalid type: integer"),
+            (r#"{"rootfs":{"type":"layers"},"rootfs":{"type":"layers"}}"#, "duplicate field `rootfs`"),
+            (r#"{"rootfs":{"type":"layers"}} x"#, "trailing characters"),
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    /// The parser skips what it does not need without recursion, and stops in what it does need.
+    #[test]
+    fn nesting() {
+        let deep = |levels| "[".repeat(levels) + &"]".repeat(levels);
+        let ignored = format!(r#"{{"x":{},"rootfs":{{"type":"layers"}}}}"#, deep(1_000_000));
+        assert!(parse(ignored.as_bytes()).is_ok());
+        let needed = format!(r#"{{"rootfs":{{"type":"layers","diff_ids":{}}}}}"#, deep(1_000_000));
+        assert!(parse(needed.as_bytes()).is_err());
+    }
+}

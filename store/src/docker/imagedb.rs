@@ -1,0 +1,67 @@
+//! `image/<driver>/imagedb`: the configs of images, named by their digest, and what Docker notes beside them.
+//!
+//! ```text
+//! imagedb/content/sha256/<image id>            the config, byte for byte as it came or was built
+//! imagedb/metadata/sha256/<image id>/parent    "sha256:<image id>": the image that a build step began with
+//! ```
+
+use std::collections::HashSet;
+
+use layerlift_archive::Digest;
+
+use super::config::{self, Config};
+use super::json;
+use crate::{Error, Root, hex_id};
+
+const CONTENT: &str = "imagedb/content/sha256";
+const METADATA: &str = "imagedb/metadata/sha256";
+
+/// Ids of the images that are there, sorted. Other names are leftovers of interrupted writes.
+pub(super) fn ids(root: &Root) -> Result<Vec<String>, Error> {
+    let names = root.try_list(CONTENT)?;
+    Ok(names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| hex_id(name)).collect())
+}
+
+/// Whether an image is there. `id` is 64 hex digits.
+pub(super) fn exists(root: &Root, id: &str) -> Result<bool, Error> {
+    root.exists(format!("{CONTENT}/{id}"))
+}
+
+/// The config of an image, its digest checked. Something else than 64 hex digits as `id` can only come from
+/// `repositories.json`.
+pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> {
+    let Some(digest) = Digest::from_hex(id) else {
+        let path = root.join(super::repositories::FILE);
+        return Err(Error::Corrupt { path, why: format!("it names an image {id:?}, which is no digest") });
+    };
+    let file = format!("{CONTENT}/{id}");
+    let path = root.join(&file);
+    let Some(raw) = root.try_read(&file, json::LIMIT)? else {
+        let of = format!("image {id}");
+        return Err(Error::Missing { of, what: "config", id: id.to_owned(), path });
+    };
+    let found = Digest::of(&raw);
+    if found != digest {
+        return Err(Error::Corrupt { path, why: format!("its digest is {found}, not its name") });
+    }
+    match config::parse(&raw) {
+        Ok(config) => Ok((raw, config)),
+        Err(why) => Err(Error::Corrupt { path, why }),
+    }
+}
+
+/// Images that are a step in the build of one of `ids`.
+pub(super) fn build_steps(root: &Root, ids: &[String]) -> HashSet<String> {
+    // No image depends on this note, so that one which cannot be read is as good as none: it hides nothing.
+    let noted = root.try_list(METADATA).unwrap_or_default();
+    let built = noted
+        .iter()
+        .filter_map(|name| name.to_str())
+        .filter(|name| ids.binary_search_by(|id| id.as_str().cmp(name)).is_ok());
+    let parents = built.filter_map(|id| {
+        let bytes = root.try_read(format!("{METADATA}/{id}/parent"), 1 << 20).ok()??;
+        let parent = std::str::from_utf8(&bytes).ok()?.trim().parse::<Digest>().ok()?;
+        Some(parent.hex())
+    });
+    parents.collect()
+}

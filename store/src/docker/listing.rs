@@ -1,0 +1,117 @@
+//! What `docker images` shows, of all drivers.
+//!
+//! Of a layer only `size` is read, once however many images have it; that it can be read also tells that the layer is
+//! in `layerdb`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::{ImageRoot, config, imagedb, layerdb, repositories};
+use crate::{Broken, ChainId, Error, ImageKey, Listing, Reference, Root, Summary};
+
+/// Images for which a thread is worth its start.
+const PER_THREAD: usize = 64;
+
+pub(super) fn list(image_roots: &[ImageRoot]) -> Result<Listing, Error> {
+    let mut listing = Listing::default();
+    for images in image_roots {
+        add(images, &mut listing)?;
+    }
+    listing.sort();
+    Ok(listing)
+}
+
+fn add(images: &ImageRoot, listing: &mut Listing) -> Result<(), Error> {
+    let root = &images.root;
+    let mut references = references(root, &mut listing.broken);
+    let mut ids = imagedb::ids(root)?;
+    let steps = imagedb::build_steps(root, &ids);
+    ids.retain(|id| references.contains_key(id) || !steps.contains(id));
+    ids.extend(references.keys().filter(|id| ids.binary_search(id).is_err()).cloned().collect::<Vec<_>>());
+    for (id, result) in ids.iter().zip(summaries(images, &ids)) {
+        let references = references.remove(id).unwrap_or_default();
+        match result {
+            Ok(summary) => listing.images.push(Summary { references, ..summary }),
+            Err(error) => listing.broken.push(Broken { what: id.clone(), references, error }),
+        }
+    }
+    Ok(())
+}
+
+/// Names by image.
+fn references(root: &Root, broken: &mut Vec<Broken>) -> BTreeMap<String, Vec<Reference>> {
+    let repositories = repositories::read(root).unwrap_or_else(|error| {
+        broken.push(Broken { what: repositories::FILE.to_owned(), references: Vec::new(), error });
+        Default::default()
+    });
+    let mut by_image: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
+    for (repository, tags) in repositories {
+        for (tag, image) in tags {
+            let reference = Reference { repository: repository.clone(), tag };
+            by_image.entry(image).or_default().push(reference);
+        }
+    }
+    by_image
+}
+
+/// A summary of each image without its references, several at a time.
+fn summaries(images: &ImageRoot, ids: &[String]) -> Vec<Result<Summary, Error>> {
+    let sizes = Sizes { root: &images.root, known: Mutex::default() };
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((index, id)) = {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            ids.get(i).map(|id| (i, id))
+        } {
+            done.push((index, summary(images, id, &sizes)));
+        }
+        done
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(ids.len() / PER_THREAD).min(8);
+    let mut done = thread::scope(|scope| {
+        let helpers = (1..threads).map(|_| scope.spawn(work)).collect::<Vec<_>>();
+        let mut done = work();
+        for helper in helpers {
+            done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn summary(images: &ImageRoot, id: &str, sizes: &Sizes<'_>) -> Result<Summary, Error> {
+    let config = imagedb::config(&images.root, id)?.1;
+    let mut size = 0u64;
+    for (chain, ..) in config::chain(&config.diff_ids) {
+        size = size.saturating_add(sizes.of(chain)?);
+    }
+    Ok(Summary {
+        key: ImageKey { driver: images.driver.clone(), id: id.to_owned() },
+        references: Vec::new(),
+        created: config.created,
+        size: Some(size),
+        layers: config.diff_ids.len(),
+    })
+}
+
+/// Sizes of layers that were read.
+struct Sizes<'a> {
+    root: &'a Root,
+    known: Mutex<HashMap<ChainId, u64>>,
+}
+
+impl Sizes<'_> {
+    fn of(&self, chain: ChainId) -> Result<u64, Error> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&size) = known().get(&chain) {
+            return Ok(size);
+        }
+        let size = layerdb::size(self.root, chain)?;
+        known().insert(chain, size);
+        Ok(size)
+    }
+}

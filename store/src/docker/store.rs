@@ -1,0 +1,121 @@
+//! The images of all drivers of a data root behind the [`Store`] trait.
+
+use super::names::Names;
+use super::{ImageRoot, config, imagedb, layerdb, listing};
+use crate::diff::Tree;
+use crate::driver::{self, Driver, Holds};
+use crate::lookup::{self, Spelling};
+use crate::open::StoreKind;
+use crate::{
+    ChainId, DiffLayer, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected,
+    SplitLayer, Store,
+};
+
+/// Docker's image store since 1.10. An image's key has its driver, a layer's the hex digits of its chain id.
+#[derive(Debug)]
+pub struct DockerStore {
+    root: Root,
+    images: Vec<ImageRoot>,
+}
+
+impl DockerStore {
+    /// Preferred drivers come first.
+    pub(super) fn new(root: Root, images: Vec<ImageRoot>) -> Self {
+        DockerStore { root, images }
+    }
+
+    pub(super) fn image_roots(&self) -> &[ImageRoot] {
+        &self.images
+    }
+
+    fn image_root(&self, driver: &str, id: &str) -> Result<&Root, Error> {
+        let images = self.images.iter().find(|images| images.driver == driver);
+        let not_found =
+            || Error::NotFound { name: format!("{id} of driver {driver}"), suggestions: Vec::new() };
+        images.map(|images| &images.root).ok_or_else(not_found)
+    }
+
+    /// One image can be there under several drivers: the first that has all of it, or else the one that was found.
+    fn readable(&self, mut selected: Selected) -> Result<Selected, Error> {
+        let id = &selected.image.id;
+        let mut keys = Vec::new();
+        for images in self.images.iter().filter(|_| self.images.len() > 1) {
+            if crate::hex_id(id) && imagedb::exists(&images.root, id)? {
+                keys.push(ImageKey { driver: images.driver.clone(), id: id.clone() });
+            }
+        }
+        if keys.len() > 1
+            && let Some(key) = keys.into_iter().find(|key| self.locate(key).is_ok())
+        {
+            selected.image = key;
+        }
+        Ok(selected)
+    }
+
+    /// Opens the directories of all layers of an image.
+    fn locate(&self, key: &ImageKey) -> Result<(), Error> {
+        let driver = driver::find(&key.driver)?;
+        let root = self.image_root(&key.driver, &key.id)?;
+        for (chain, ..) in config::chain(&imagedb::config(root, &key.id)?.1.diff_ids) {
+            self.tree(driver, root, chain)?;
+        }
+        Ok(())
+    }
+
+    /// The directory of a layer.
+    fn tree(&self, driver: &Driver, root: &Root, chain: ChainId) -> Result<Root, Error> {
+        let cache_id = layerdb::cache_id(root, chain)?;
+        driver.open(&self.root, &cache_id, &format!("layer {}", chain.0.hex()))
+    }
+}
+
+impl Store for DockerStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::Docker
+    }
+
+    fn images(&self) -> Result<Listing, Error> {
+        listing::list(&self.images)
+    }
+
+    fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
+        let names = Names::read(self);
+        match lookup::resolve(&names, Spelling::Familiar, name) {
+            Ok(selected) => selected.into_iter().map(|selected| self.readable(selected)).collect(),
+            // The name may well stand in the file that cannot be read.
+            Err(not_found @ Error::NotFound { .. }) => Err(names.damaged.unwrap_or(not_found)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn image(&self, key: &ImageKey) -> Result<Image, Error> {
+        let root = self.image_root(&key.driver, &key.id)?;
+        let (raw, config) = imagedb::config(root, &key.id)?;
+        let mut layers = Vec::with_capacity(config.diff_ids.len());
+        for (chain, parent, diff_id) in config::chain(&config.diff_ids) {
+            layerdb::check(root, chain, parent, diff_id)?;
+            let key = LayerKey { driver: key.driver.clone(), id: chain.0.hex() };
+            layers.push(Layer { key, diff_id: Some(diff_id) });
+        }
+        Ok(Image { key: key.clone(), document: Document::Config { raw, manifests: Vec::new() }, layers })
+    }
+
+    fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
+        let root = self.image_root(&key.driver, &key.id)?;
+        let chain = layerlift_archive::Digest::from_hex(&key.id).map(ChainId);
+        let chain = chain.ok_or_else(|| Error::NotFound { name: key.id.clone(), suggestions: Vec::new() })?;
+        let record = layerdb::record(root, chain)?;
+        let driver = driver::find(&key.driver)?;
+        let tree = self.tree(driver, root, chain)?;
+        if let Some((metadata, path)) = layerdb::tar_split(root, chain)? {
+            return Ok(LayerTar::Split(SplitLayer::open(tree, metadata, path, Some(record.diff_id))?));
+        }
+        let style = match (driver.holds, record.parent) {
+            (Holds::Upper, _) => Tree::Upper,
+            (Holds::Full, None) => Tree::Full { parent: None },
+            (Holds::Full, Some(parent)) => Tree::Full { parent: Some(self.tree(driver, root, parent)?) },
+        };
+        // A layer belongs to many images, so that the time of none of them can stand for what was deleted.
+        Ok(LayerTar::Diff(DiffLayer { dir: tree, tree: style, created: 0 }))
+    }
+}
