@@ -11,5 +11,5 @@ mod verify;
 
 pub use error::Error;
 pub use format::Format;
-pub use plan::{Options, Plan, PlannedImage, TagPolicy, plan, select, select_all};
+pub use plan::{Options, Plan, PlannedImage, Selection, TagPolicy, plan, select, select_all};
 pub use verify::{ImageReport, LayerReport, Report, verify};

@@ -1,9 +1,10 @@
 //! What will be written, and what it takes to know its bytes.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use layerlift_archive::Tree;
-use layerlift_store::{ImageKey, Reference, Selected, Store};
+use layerlift_store::{Broken, ImageId, ImageKey, Reference, Selected, Store};
 
 use crate::{Error, Format};
 
@@ -37,6 +38,18 @@ pub struct PlannedImage {
     pub key: ImageKey,
     /// Its names in the archive.
     pub references: Vec<Reference>,
+    /// The id that engines show once they have loaded the archive. `None` while it depends on layers that have not been
+    /// hashed yet, and where the format leaves it to the engine that loads it.
+    pub image_id: Option<ImageId>,
+}
+
+/// What is to be exported.
+#[derive(Debug, Default)]
+pub struct Selection {
+    /// The images, in the order of the request; one that several names mean comes several times.
+    pub images: Vec<Selected>,
+    /// What a store lists and cannot read: an error, unless [`Options::keep_going`] leaves it out.
+    pub broken: Vec<Broken>,
 }
 
 /// What will be written: made from metadata alone, nothing written yet.
@@ -50,24 +63,30 @@ pub struct Plan {
 }
 
 /// Looks all names up; the first that means nothing is the error.
-pub fn select(store: &dyn Store, names: &[String]) -> Result<Vec<Selected>, Error> {
-    let mut selected = Vec::new();
+pub fn select(store: &dyn Store, names: &[String]) -> Result<Selection, Error> {
+    let mut selection = Selection::default();
     for name in names {
-        selected.extend(store.resolve(name)?);
+        selection.images.extend(store.resolve(name)?);
     }
-    Ok(selected)
+    Ok(selection)
 }
 
 /// Everything that a store lists, with all its tags.
-pub fn select_all(store: &dyn Store) -> Result<Vec<Selected>, Error> {
+pub fn select_all(store: &dyn Store) -> Result<Selection, Error> {
     let _ = store;
-    Ok(Vec::new())
+    Ok(Selection::default())
 }
 
 /// Plans an export from metadata alone.
-pub fn plan(store: &dyn Store, selected: &[Selected], options: &Options) -> Result<Plan, Error> {
-    let _ = (store, selected, options);
+pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Result<Plan, Error> {
+    let _ = (store, selection, options);
     Ok(Plan { images: Vec::new(), warnings: Vec::new(), left_out: Vec::new() })
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} images", self.images.len())
+    }
 }
 
 impl Plan {
