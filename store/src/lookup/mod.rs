@@ -1,9 +1,26 @@
 //! What a name means: normalization, repository, tag, digest, full id, unique prefix, ambiguity. Written once, for every
 //! store.
+//!
+//! ```text
+//! base                      a repository: all its tags
+//! base:1.0  base@sha256:…   one of them
+//! 5646c3006f06…             an id, or the beginning of only one
+//! docker.io/library/base    the same repository, spelled out
+//! ```
+//!
+//! A repository wins over an id. For Docker until 1.9 the rules are those of 1.8.3 to the letter (`graph/tags.go`,
+//! `graph/export.go`, `registry/config.go`), since scripts of that time rely on them; for later engines they are those of
+//! distribution's reference names, and of Podman's short names.
 
 use std::collections::BTreeMap;
 
 use crate::{Error, ImageKey, Selected};
+
+mod normalize;
+mod resolve;
+mod suggest;
+
+pub use normalize::familiar_name;
 
 /// What a store must tell so that names can be looked up in it. Questions are asked one at a time, so that a store need
 /// not read everything for a single name.
@@ -15,7 +32,8 @@ pub trait Catalog {
     /// The names of all repositories, sorted.
     fn repositories(&self) -> Result<Vec<String>, Error>;
 
-    /// Images whose id begins with `prefix` (hex, possibly empty or complete), sorted by id.
+    /// Images whose id begins with `prefix` (hex, possibly empty or complete), sorted by id; of one id in several drivers
+    /// the preferred one first.
     fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error>;
 }
 
@@ -31,8 +49,46 @@ pub enum Spelling {
     Qualified,
 }
 
-/// Looks a name up.
+/// Longest request in bytes: a repository has at most 255, a tag 128, a digest 135.
+const LONGEST: usize = 1024;
+
+/// Looks a name up. Never empty; nothing found is [`Error::NotFound`] with names that are near.
+///
+/// A name that means all tags of a repository gives one [`Selected`] for each, in the order of the tags.
 pub fn resolve(catalog: &dyn Catalog, spelling: Spelling, name: &str) -> Result<Vec<Selected>, Error> {
-    let _ = (catalog, spelling);
-    Err(Error::NotFound { name: name.to_owned(), suggestions: Vec::new() })
+    check(name)?;
+    let selected = match spelling {
+        Spelling::Graph => resolve::graph(catalog, name)?,
+        Spelling::Familiar => resolve::familiar(catalog, name)?,
+        Spelling::Qualified => resolve::qualified(catalog, name)?,
+    };
+    if selected.is_empty() {
+        return Err(Error::NotFound { name: name.to_owned(), suggestions: suggest::near(catalog, name)? });
+    }
+    Ok(selected)
 }
+
+fn check(name: &str) -> Result<(), Error> {
+    let why = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > LONGEST {
+        return Err(Error::BadName {
+            name: name.chars().take(40).chain("…".chars()).collect(),
+            why: "it is longer than any name can be (1024 bytes)",
+        });
+    } else if name.chars().any(char::is_control) {
+        "it has control characters"
+    } else if name.chars().any(char::is_whitespace) {
+        "it has white space"
+    } else {
+        return Ok(());
+    };
+    Err(bad_name(name, why))
+}
+
+fn bad_name(name: &str, why: &'static str) -> Error {
+    Error::BadName { name: name.to_owned(), why }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Names that are near one that was not found: other tags of its repository, the same name elsewhere, a slip of the
+//! fingers, an id spelled as engines of another time did.
+
+use super::Catalog;
+use super::normalize::{familiar_name, split_local};
+use crate::Error;
+
+/// As many as a message can take.
+const SHOWN: usize = 5;
+
+/// The nearest first; empty if nothing is.
+pub(super) fn near(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
+    let mut near = ids(catalog, name)?;
+    let (repository, tag) = split_local(name);
+    let asked = familiar_name(repository).to_lowercase();
+    let mut ranked = Vec::new();
+    for stored in catalog.repositories()? {
+        if let Some(rank) = rank(&asked, familiar_name(&stored)) {
+            ranked.push((rank, stored));
+        }
+    }
+    ranked.sort();
+    for (rank, stored) in ranked {
+        if tag.is_empty() {
+            near.push(stored);
+        } else {
+            let tags = catalog.tags(&stored)?.unwrap_or_default();
+            if tags.contains_key(tag) {
+                near.push(format!("{stored}:{tag}"));
+            } else if rank == 0 {
+                let mut tags: Vec<_> = tags.into_keys().filter(|tag| !tag.contains(':')).collect();
+                tags.sort_by_key(|other| distance(tag, other));
+                near.extend(tags.iter().map(|tag| format!("{stored}:{tag}")));
+            } else {
+                near.push(stored);
+            }
+        }
+        if near.len() >= SHOWN {
+            break;
+        }
+    }
+    near.truncate(SHOWN);
+    Ok(near)
+}
+
+/// 0: the same repository, 1: the same last component, more: a similar one; `None`: another name.
+fn rank(asked: &str, stored: &str) -> Option<usize> {
+    if asked == stored {
+        return Some(0);
+    }
+    let (asked, stored) = (last_component(asked), last_component(stored));
+    let distance = distance(asked, stored);
+    let allowed = (asked.chars().count() / 3).clamp(1, 3);
+    (distance <= allowed && distance < asked.chars().count()).then_some(1 + distance)
+}
+
+/// Without what a second `:` leaves there.
+fn last_component(repository: &str) -> &str {
+    let last = repository.rsplit('/').next().unwrap_or(repository);
+    last.split(':').next().unwrap_or(last)
+}
+
+/// An id in capitals, too long, with its algorithm or with a tag.
+fn ids(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
+    for part in name.split(['@', ':', '/']) {
+        let id: String = part.to_lowercase().chars().take(64).collect();
+        if id.len() >= 7 && id != name && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let mut found: Vec<String> = catalog.ids(&id)?.into_iter().map(|key| key.id).collect();
+            found.dedup();
+            if found.len() == 1 {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours between two names; at least so many where it is clear
+/// that they are many.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > 3 {
+        return a.len().abs_diff(b.len());
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replace.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
