@@ -172,3 +172,32 @@ fn a_wrong_digest_is_explained_by_files() {
     assert!(text.contains("tree/a/b has changed") && text.contains("tree/d"), "{text}");
     assert!(!text.contains("tree/c"), "{text}");
 }
+
+proptest::proptest! {
+    /// Whatever the metadata are: bytes or an error, no panic, and never more than was announced.
+    #[test]
+    fn any_metadata(lines in proptest::collection::vec(any_line(), 0..12), cut in 0..400_usize) {
+        let mut layer = sample();
+        layer.lines += &lines.join("\n");
+        let mut gzip = layer.gzip();
+        gzip.truncate(gzip.len().max(cut) - cut / 4);
+        if let Ok(opened) = layer.open(&gzip, None) {
+            let mut bytes = Vec::new();
+            if opened.reader().unwrap().read_to_end(&mut bytes).is_ok() {
+                assert_eq!(bytes.len() as u64, opened.len());
+            }
+        }
+    }
+}
+
+fn any_line() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    prop_oneof![
+        "\\PC{0,40}",
+        (0..4_u8, "[a-b./\u{fffd}]{0,6}", -1..10_i64, "[A-Za-z0-9+/=]{0,13}").prop_map(
+            |(kind, name, size, payload)| {
+                format!("{{\"type\":{kind},\"name\":\"{name}\",\"size\":{size},\"payload\":\"{payload}\"}}")
+            }
+        ),
+    ]
+}
