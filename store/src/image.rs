@@ -13,7 +13,8 @@ use crate::store::Reference;
 pub struct ImageKey {
     /// `overlay2`, `vfs`, …
     pub driver: String,
-    /// 64 hex digits: the config's digest, or the id of a v1 image.
+    /// 64 hex digits: the config's digest, or the id of a v1 image. containers-storage may call an image otherwise;
+    /// [`Image::image_id`] is the digest in any case.
     pub id: String,
 }
 
@@ -53,7 +54,7 @@ pub enum Document {
     V1(Vec<V1Document>),
     /// Since then: a config, and for what came from a registry or an archive its manifests.
     Config {
-        /// The config's bytes; their digest is the image id.
+        /// The config's bytes; their digest is the image id for every engine that loads it.
         raw: Vec<u8>,
         /// Manifests that name this config, the preferred one first; empty where the store keeps none.
         manifests: Vec<Manifest>,
@@ -126,10 +127,10 @@ pub struct Broken {
 }
 
 impl Image {
-    /// The image's id as a digest, for images that have a config.
+    /// The digest of the config, for images that have one.
     pub fn image_id(&self) -> Option<ImageId> {
-        match self.document {
-            Document::Config { .. } => Digest::from_hex(&self.key.id).map(ImageId),
+        match &self.document {
+            Document::Config { raw, .. } => Some(ImageId(Digest::of(raw))),
             Document::V1(_) => None,
         }
     }

@@ -15,6 +15,7 @@
 //! # Ok::<(), layerlift_store::Error>(())
 //! ```
 
+mod config;
 pub mod diff;
 pub mod docker;
 mod driver;
@@ -22,6 +23,7 @@ mod error;
 pub mod graph;
 mod id;
 mod image;
+mod json;
 mod layer;
 pub mod lookup;
 mod open;

@@ -9,9 +9,8 @@ use std::collections::HashSet;
 
 use layerlift_archive::Digest;
 
-use super::config::{self, Config};
-use super::json;
-use crate::{Error, Root, hex_id};
+use crate::config::{self, Config};
+use crate::{Error, Root, hex_id, json};
 
 const CONTENT: &str = "imagedb/content/sha256";
 const METADATA: &str = "imagedb/metadata/sha256";

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::{ImageRoot, config, imagedb, layerdb, repositories};
-use crate::{Broken, ChainId, Error, ImageKey, Listing, Reference, Root, Summary};
+use super::{ImageRoot, imagedb, layerdb, repositories};
+use crate::{Broken, ChainId, Error, ImageKey, Listing, Reference, Root, Summary, config};
 
 /// Images for which a thread is worth its start.
 const PER_THREAD: usize = 64;

@@ -13,9 +13,7 @@
 //!
 //! Checked with Docker 20.10; Docker 29 with graph drivers still writes it. Manifests are not kept.
 
-mod config;
 mod imagedb;
-mod json;
 mod layerdb;
 mod listing;
 mod names;

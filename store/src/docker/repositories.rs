@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::json::{self, Unique};
+use crate::json::{self, Unique};
 use crate::{Error, Root};
 
 pub(super) const FILE: &str = "repositories.json";

@@ -1,7 +1,8 @@
 //! The images of all drivers of a data root behind the [`Store`] trait.
 
 use super::names::Names;
-use super::{ImageRoot, config, imagedb, layerdb, listing};
+use super::{ImageRoot, imagedb, layerdb, listing};
+use crate::config;
 use crate::diff::Tree;
 use crate::driver::{self, Driver, Holds};
 use crate::lookup::{self, Spelling};

@@ -10,10 +10,10 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 /// Bytes that a document may have. Registries refuse manifests above 4 MiB, and configs stay well below that;
 /// `repositories.json` has about 200 for a name.
-pub(super) const LIMIT: u64 = 16 << 20;
+pub(crate) const LIMIT: u64 = 16 << 20;
 
 /// Reads an object; the error says what is wrong with it.
-pub(super) fn object<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
+pub(crate) fn object<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err("it is no JSON object".to_owned());
     }
@@ -21,7 +21,7 @@ pub(super) fn object<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, St
 }
 
 /// A map in which a key that comes twice is an error: nothing says which of the two is meant.
-pub(super) struct Unique<V>(pub(super) BTreeMap<String, V>);
+pub(crate) struct Unique<V>(pub(crate) BTreeMap<String, V>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -9,16 +9,15 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json;
-use crate::{ChainId, DiffId};
+use crate::{ChainId, DiffId, json};
 
 /// The parts of a config that a store needs. All else stays in its bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Config {
+pub(crate) struct Config {
     /// RFC 3339, as it is written there.
-    pub(super) created: Option<String>,
+    pub(crate) created: Option<String>,
     /// Digests of the layers' tars, base first.
-    pub(super) diff_ids: Vec<DiffId>,
+    pub(crate) diff_ids: Vec<DiffId>,
 }
 
 #[derive(Deserialize)]
@@ -37,7 +36,7 @@ struct RootFs {
 }
 
 /// Reads a config; the error says what is wrong with it.
-pub(super) fn parse(bytes: &[u8]) -> Result<Config, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     let document: Document<'_> = json::object(bytes)?;
     let RootFs { kind, diff_ids } = json::object(document.rootfs.get().as_bytes())?;
     if kind != "layers" {
@@ -51,7 +50,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Config, String> {
 }
 
 /// The layers of an image, base first: what each stack is called, the one below it, and the digest of the uppermost.
-pub(super) fn chain(diff_ids: &[DiffId]) -> impl Iterator<Item = (ChainId, Option<ChainId>, DiffId)> + '_ {
+pub(crate) fn chain(diff_ids: &[DiffId]) -> impl Iterator<Item = (ChainId, Option<ChainId>, DiffId)> + '_ {
     diff_ids.iter().scan(None, |parent, &diff_id| {
         let below = *parent;
         let chain = ChainId::new(below, diff_id);
