@@ -1,2 +1,31 @@
-//! x
-fn main() {}
+//! `layerlift`: exports container images straight from the directories in which engines keep them.
+//!
+//! The program only talks: it reads arguments, wires the stores, the formats and the outputs together, shows progress
+//! and explains what went wrong. It knows no layout of any engine.
+
+mod args;
+mod commands;
+mod destination;
+mod error;
+mod output;
+mod progress;
+mod report;
+mod signals;
+mod size;
+mod sources;
+mod table;
+mod time;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let reporter = report::Reporter::new(&args);
+    signals::install();
+    match commands::run(args.command, &reporter) {
+        Ok(status) => status.into(),
+        Err(error) => reporter.fatal(&error).into(),
+    }
+}

@@ -1,0 +1,260 @@
+//! The command line: one definition, from which help, completions and man pages come.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use layerlift_export::{Format, TagPolicy};
+use layerlift_store::StoreKind;
+
+const STATUS: &str = "\
+Exit status:
+  0    done
+  1    something could not be exported or verified
+  2    wrong usage, or nothing could be done at all: no such image, no store, output cannot be written
+  130  interrupted
+  141  the reader of the archive went away before its end";
+
+/// More threads than this only cost memory.
+const MOST_THREADS: usize = 256;
+
+/// Export container images straight from the directories in which engines keep them.
+///
+/// No daemon is asked and nothing is mounted. What is read is never written to, not even a lock: it works on the disk of
+/// another host, on a read-only mount, and beside a running engine.
+#[derive(Debug, Parser)]
+#[command(name = "layerlift", version, arg_required_else_help = true, after_help = STATUS, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Save(Save),
+    Images(Images),
+    Inspect(Inspect),
+    Verify(Verify),
+    Stores(Stores),
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print a man page.
+    Man {
+        /// The page of this command; without it, that of the program.
+        command: Option<String>,
+    },
+}
+
+/// Where images are looked up.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Store")]
+pub(crate) struct StoreArgs {
+    /// Data root of an engine, such as /var/lib/docker or the same folder of another host's disk [default: the usual
+    /// places on this machine].
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) root: Option<PathBuf>,
+    /// Only this kind of store, where a root holds several.
+    #[arg(long, value_name = "KIND", value_parser = kinds(), hide_possible_values = true)]
+    pub(crate) store: Option<StoreKind>,
+    /// Only images of this graph driver (overlay2, vfs, aufs, ...).
+    #[arg(long, value_name = "DRIVER")]
+    pub(crate) driver: Option<String>,
+}
+
+/// Write images as an archive.
+///
+/// A NAME is a repository (all its tags), repository:tag, repository@digest, an id, or a unique prefix of an id. Every
+/// layer is checked against the digest or the checksums that the store has recorded: one that has changed is an error,
+/// never an archive that is silently wrong.
+///
+/// The output file appears under its name when it is complete; a failure leaves an existing file as it was.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  layerlift save alpine:3.20 -o alpine.tar        an archive that every engine loads
+  layerlift save --all | docker load              everything, into another engine
+  layerlift save --root /mnt/disk/var/lib/docker team/app -o app.tar
+  layerlift save --format docker-v1 base | ssh old-host docker load
+  layerlift save --dry-run --all                  what would be written, and how much")]
+pub(crate) struct Save {
+    /// What to export.
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+    /// Export every image of the store, with all its tags.
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    /// Where to write: a file, a directory if it ends in /, or - for standard output [default: -].
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Format of the archive.
+    ///
+    /// docker-archive loads on every engine of today; docker-v1 is what Docker wrote until 1.9 and reads up to 28.
+    #[arg(long, value_parser = formats(), default_value = Format::DockerArchive.name())]
+    pub(crate) format: Format,
+    /// Tags of an image that is named by its id: none, as engines do (named), or all it has (keep).
+    #[arg(long, value_name = "WHICH", value_parser = tags(), default_value = "named")]
+    pub(crate) tags: TagPolicy,
+    /// Leave out what is damaged, export the rest, and exit with status 1.
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Where layers are computed that have no length beforehand [default: the folder of the output; for a stream, the
+    /// system's].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) temp_dir: Option<PathBuf>,
+    /// Print what would be written, and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) work: Work,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// How to work, and what to tell of it.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Work {
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// How progress is shown on standard error.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressKind::Auto)]
+    pub(crate) progress: ProgressKind,
+    /// Threads that read and hash; the output does not depend on it [default: one for each processor].
+    #[arg(short, long = "jobs", value_name = "N", value_parser = threads)]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressKind {
+    /// A bar if standard error is a terminal, else nothing.
+    Auto,
+    /// A line every few seconds.
+    Plain,
+    /// A JSON object on each line, for machines; warnings and errors too.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// List the images of a store.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Images {
+    /// Print a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show digests.
+    #[arg(long)]
+    pub(crate) digests: bool,
+    /// Do not shorten ids.
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Print what a store says about images, as a JSON array.
+///
+/// Documents, layers with their ids, digests and the sizes of their tars (null where one has to be computed first).
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Inspect {
+    /// Which images.
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Check every layer of images against what the store has recorded, and write nothing.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  layerlift verify                                everything that is on this machine
+  layerlift verify --root /mnt/disk/var/lib/docker team/app")]
+pub(crate) struct Verify {
+    /// Which images [default: all].
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Print a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) work: Work,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// Show which image stores there are.
+///
+/// Looks at the places where engines keep their stores by default, on this machine or below the mounted disk of another
+/// one, home directories included. SIZE adds up the images; what several share is counted for each.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  layerlift stores
+  sudo layerlift stores --root /mnt/olddisk")]
+pub(crate) struct Stores {
+    /// Look here: at a data root, or at the root of a mounted disk.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) root: Option<PathBuf>,
+    /// Print a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn kinds() -> impl TypedValueParser<Value = StoreKind> {
+    named(StoreKind::ALL, StoreKind::name)
+}
+
+fn formats() -> impl TypedValueParser<Value = Format> {
+    named(Format::ALL, Format::name)
+}
+
+fn tags() -> impl TypedValueParser<Value = TagPolicy> {
+    named(&[TagPolicy::Named, TagPolicy::Keep], |policy| match policy {
+        TagPolicy::Named => "named",
+        TagPolicy::Keep => "keep",
+    })
+}
+
+/// One of a closed set that the libraries know by name.
+fn named<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.iter().map(|&one| name(one)))
+        .try_map(move |text| all.iter().copied().find(|&one| name(one) == text).ok_or("no such value"))
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(n) if n.get() <= MOST_THREADS => Ok(n),
+        _ => Err(format!("a number from 1 to {MOST_THREADS} is expected")),
+    }
+}
+
+impl Work {
+    /// Number of threads.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        let most = NonZeroUsize::new(MOST_THREADS).unwrap_or(NonZeroUsize::MIN);
+        let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(most);
+        self.jobs.unwrap_or_else(processors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definition_is_sound() {
+        Args::command().debug_assert();
+    }
+}

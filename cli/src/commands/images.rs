@@ -1,0 +1,198 @@
+//! `layerlift images`: what a store lists, as `docker images` prints it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use layerlift_store::{Reference, Summary};
+use serde::Serialize;
+
+use crate::args::Images;
+use crate::error::{Error, Status};
+use crate::output::{print, print_json};
+use crate::report::Reporter;
+use crate::size::human;
+use crate::sources::{Sources, broken_error};
+use crate::table::Table;
+use crate::time::ago;
+
+/// An image, and the store that it is in.
+struct Row {
+    root: String,
+    kind: &'static str,
+    image: Summary,
+}
+
+/// An image for machines.
+#[derive(Serialize)]
+struct ImageJson<'a> {
+    id: &'a str,
+    references: Vec<String>,
+    created: Option<&'a str>,
+    size: Option<u64>,
+    layers: usize,
+    driver: &'a str,
+    store: &'a str,
+    root: &'a str,
+}
+
+pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
+    let sources = Sources::open(&args.store, reporter)?;
+    let mut status = sources.warn_of_failed(reporter);
+    let mut rows = Vec::new();
+    for source in &sources.opened {
+        let listing = source.store.images()?;
+        let root = source.root.display().to_string();
+        let row = |image| Row { root: root.clone(), kind: source.kind.name(), image };
+        rows.extend(listing.images.into_iter().map(row));
+        for broken in listing.broken {
+            reporter.warn_error(&broken_error(broken));
+            status = Status::Incomplete;
+        }
+    }
+    if args.json {
+        let images: Vec<ImageJson<'_>> = rows.iter().map(Row::json).collect();
+        print_json(&images)?;
+    } else {
+        print(&table(&rows, args.digests, args.no_trunc, sources.several(), Timestamp::now()))?;
+    }
+    Ok(status)
+}
+
+fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now: Timestamp) -> String {
+    let drivers: BTreeSet<&str> = rows.iter().map(|row| &*row.image.key.driver).collect();
+    let several_drivers = drivers.len() > 1;
+    let mut headings = vec!["REPOSITORY", "TAG"];
+    headings.extend(digests.then_some("DIGEST"));
+    headings.extend(["IMAGE ID", "CREATED", "SIZE", "LAYERS"]);
+    headings.extend(several_drivers.then_some("DRIVER"));
+    headings.extend(several_stores.then_some("STORE"));
+    let mut table = Table::new(&headings);
+    for row in rows {
+        let image = &row.image;
+        for [repository, tag, digest] in names(&image.references, digests) {
+            let id = if no_trunc { &*image.key.id } else { short(&image.key.id) };
+            let mut cells = vec![repository, tag];
+            cells.extend(digests.then_some(digest));
+            cells.extend([
+                id.to_owned(),
+                ago(image.created.as_deref(), now),
+                image.size.map_or_else(|| "N/A".to_owned(), human),
+                image.layers.to_string(),
+            ]);
+            cells.extend(several_drivers.then(|| image.key.driver.clone()));
+            cells.extend(several_stores.then(|| row.root.clone()));
+            table.row(cells);
+        }
+    }
+    table.render()
+}
+
+/// Repository, tag and digest, a line for each; as Docker does, a digest has lines of its own only where it is asked for
+/// or where there is no tag.
+fn names(references: &[Reference], digests: bool) -> Vec<[String; 3]> {
+    let none = || "<none>".to_owned();
+    let mut repositories: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
+    for reference in references {
+        let (tags, with_digest) = repositories.entry(&reference.repository).or_default();
+        if reference.is_digest() { with_digest.push(&reference.tag) } else { tags.push(&reference.tag) }
+    }
+    let mut lines = Vec::new();
+    for (repository, (tags, found)) in repositories {
+        let found = if digests { found } else { Vec::new() };
+        let tags = if tags.is_empty() { vec!["<none>"] } else { tags };
+        let found = if found.is_empty() { vec!["<none>"] } else { found };
+        for tag in tags {
+            lines.extend(found.iter().map(|&digest| [repository, tag, digest].map(str::to_owned)));
+        }
+    }
+    if lines.is_empty() {
+        lines.push([none(), none(), none()]);
+    }
+    lines
+}
+
+/// The twelve digits by which engines show an id.
+pub(super) fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+impl Row {
+    fn json(&self) -> ImageJson<'_> {
+        ImageJson {
+            id: &self.image.key.id,
+            references: self.image.references.iter().map(ToString::to_string).collect(),
+            created: self.image.created.as_deref(),
+            size: self.image.size,
+            layers: self.image.layers,
+            driver: &self.image.key.driver,
+            store: self.kind,
+            root: &self.root,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use layerlift_store::ImageKey;
+
+    use super::*;
+
+    fn row(root: &str, driver: &str, digit: char, references: &[(&str, &str)], size: Option<u64>) -> Row {
+        let reference = |&(r, t): &(&str, &str)| Reference { repository: r.to_owned(), tag: t.to_owned() };
+        let image = Summary {
+            key: ImageKey { driver: driver.to_owned(), id: digit.to_string().repeat(64) },
+            references: references.iter().map(reference).collect(),
+            created: Some("2015-10-12T19:16:27Z".to_owned()),
+            size,
+            layers: 3,
+        };
+        Row { root: root.to_owned(), kind: "docker", image }
+    }
+
+    fn now() -> Timestamp {
+        "2015-11-02T00:00:00Z".parse().unwrap()
+    }
+
+    fn digest() -> String {
+        format!("sha256:{}", "d".repeat(64))
+    }
+
+    #[test]
+    fn one_store() {
+        let digest = digest();
+        let rows = [
+            row("/d", "vfs", 'a', &[("base", "latest"), ("base", "1.0"), ("base", &digest)], Some(1_234_567)),
+            row("/d", "vfs", 'b', &[("pulled", &digest)], Some(0)),
+            row("/d", "vfs", 'c', &[], None),
+        ];
+        assert_snapshot!(table(&rows, false, false, false, now()), @r"
+        REPOSITORY   TAG      IMAGE ID       CREATED       SIZE     LAYERS
+        base         latest   aaaaaaaaaaaa   2 weeks ago   1.23MB   3
+        base         1.0      aaaaaaaaaaaa   2 weeks ago   1.23MB   3
+        pulled       <none>   bbbbbbbbbbbb   2 weeks ago   0B       3
+        <none>       <none>   cccccccccccc   2 weeks ago   N/A      3
+        ");
+        assert_snapshot!(table(&rows, true, true, false, now()), @r"
+        REPOSITORY   TAG      DIGEST                                                                    IMAGE ID                                                           CREATED       SIZE     LAYERS
+        base         latest   sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd   aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa   2 weeks ago   1.23MB   3
+        base         1.0      sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd   aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa   2 weeks ago   1.23MB   3
+        pulled       <none>   sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd   bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb   2 weeks ago   0B       3
+        <none>       <none>   <none>                                                                    cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc   2 weeks ago   N/A      3
+        ");
+    }
+
+    #[test]
+    fn several_drivers_and_stores() {
+        let rows = [
+            row("/d", "aufs", 'a', &[("base", "latest")], Some(1)),
+            row("/p", "overlay", 'a', &[("localhost/base", "latest")], Some(1)),
+        ];
+        assert_snapshot!(table(&rows, false, false, true, now()), @r"
+        REPOSITORY       TAG      IMAGE ID       CREATED       SIZE   LAYERS   DRIVER    STORE
+        base             latest   aaaaaaaaaaaa   2 weeks ago   1B     3        aufs      /d
+        localhost/base   latest   aaaaaaaaaaaa   2 weeks ago   1B     3        overlay   /p
+        ");
+        assert_snapshot!(table(&[], false, false, false, now()), @"REPOSITORY   TAG   IMAGE ID   CREATED   SIZE   LAYERS");
+    }
+}

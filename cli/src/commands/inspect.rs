@@ -1,0 +1,129 @@
+//! `layerlift inspect`: what a store says about images, as JSON.
+
+use layerlift_store::{Document, Image, Reference, Selected};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::Inspect;
+use crate::error::{Error, Status};
+use crate::output::print_json;
+use crate::report::{Message, Reporter};
+use crate::sources::{Source, Sources};
+
+#[derive(Serialize)]
+struct Inspected<'a> {
+    id: &'a str,
+    references: Vec<String>,
+    created: Option<Value>,
+    driver: &'a str,
+    store: &'static str,
+    root: String,
+    /// The config, where the image has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Value>,
+    /// The digests of its manifests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifests: Option<Vec<String>>,
+    /// The document of each layer, base first, where it has those instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documents: Option<Vec<Value>>,
+    layers: Vec<LayerJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct LayerJson<'a> {
+    id: &'a str,
+    diff_id: Option<String>,
+    tar_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> {
+    let sources = Sources::open(&args.store, reporter)?;
+    let mut found: Vec<(usize, Image, Vec<Reference>)> = Vec::new();
+    for name in &args.names {
+        let (place, selected) = sources.resolve(name, reporter)?;
+        for Selected { image, reference } in selected {
+            let known = found.iter().position(|(there, known, _)| *there == place && known.key == image);
+            let index = match known {
+                Some(index) => index,
+                None => {
+                    let image = sources.opened[place].store.image(&image)?;
+                    found.push((place, image, Vec::new()));
+                    found.len() - 1
+                }
+            };
+            let references = &mut found[index].2;
+            references.extend(reference.filter(|reference| !references.contains(reference)));
+        }
+    }
+    let mut status = Status::Done;
+    let mut images = Vec::new();
+    for (place, image, references) in &found {
+        let (inspected, damaged) = inspect(&sources.opened[*place], image, references);
+        damaged.iter().for_each(|error| reporter.error(error));
+        if !damaged.is_empty() {
+            status = Status::Incomplete;
+        }
+        images.push(inspected);
+    }
+    print_json(&images)?;
+    Ok(status)
+}
+
+/// The image, and the errors of layers that cannot be read.
+fn inspect<'a>(
+    source: &Source,
+    image: &'a Image,
+    references: &[Reference],
+) -> (Inspected<'a>, Vec<layerlift_store::Error>) {
+    // What the store took for an image is JSON; should a document be none after all, its text is shown.
+    let value = |raw: &[u8]| {
+        serde_json::from_slice(raw)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(raw).into_owned()))
+    };
+    let (mut config, mut manifests, mut documents) = (None, None, None);
+    let created = match &image.document {
+        Document::Config { raw, manifests: stored } => {
+            let document = value(raw);
+            let created = document.get("created").cloned();
+            config = Some(document);
+            manifests = Some(stored.iter().map(|manifest| manifest.digest.to_string()).collect());
+            created
+        }
+        Document::V1(stored) => {
+            let all: Vec<Value> = stored.iter().map(|document| value(&document.raw)).collect();
+            let created = all.last().and_then(|top| top.get("created")).cloned();
+            documents = Some(all);
+            created
+        }
+    };
+    let mut damaged = Vec::new();
+    let mut layers = Vec::new();
+    for layer in &image.layers {
+        let (tar_size, error) = match source.store.layer(&layer.key) {
+            Ok(tar) => (tar.tar_len(), None),
+            Err(error) => {
+                let message = Message::of(&error).text;
+                damaged.push(error.within(format!("layer {}", layer.key.id)));
+                (None, Some(message))
+            }
+        };
+        let diff_id = layer.diff_id.map(|id| id.to_string());
+        layers.push(LayerJson { id: &layer.key.id, diff_id, tar_size, error });
+    }
+    let inspected = Inspected {
+        id: &image.key.id,
+        references: references.iter().map(ToString::to_string).collect(),
+        created,
+        driver: &image.key.driver,
+        store: source.kind.name(),
+        root: source.root.display().to_string(),
+        config,
+        manifests,
+        documents,
+        layers,
+    };
+    (inspected, damaged)
+}

@@ -1,0 +1,52 @@
+//! What each command does, a file each.
+
+mod images;
+mod inspect;
+mod save;
+mod stores;
+mod verify;
+
+use std::io;
+
+use clap::CommandFactory;
+
+use crate::args::{Args, Command};
+use crate::error::{Error, Status};
+use crate::report::Reporter;
+
+/// Runs a command.
+pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error> {
+    match command {
+        Command::Save(args) => save::run(&args, reporter),
+        Command::Images(args) => images::run(&args, reporter),
+        Command::Inspect(args) => inspect::run(&args, reporter),
+        Command::Verify(args) => verify::run(&args, reporter),
+        Command::Stores(args) => stores::run(&args),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { command } => man(command.as_deref()),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Status, Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "layerlift", &mut script);
+    print_bytes(&script)
+}
+
+fn man(name: Option<&str>) -> Result<Status, Error> {
+    let mut program = Args::command();
+    program.build();
+    let page = match name {
+        None => program,
+        Some(name) => program.find_subcommand(name).ok_or_else(|| Error::NoCommand(name.to_owned()))?.clone(),
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).map_err(Error::Stdout)?;
+    print_bytes(&text)
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<Status, Error> {
+    let mut out = io::stdout().lock();
+    io::Write::write_all(&mut out, bytes).and_then(|()| io::Write::flush(&mut out)).map_err(Error::Stdout)?;
+    Ok(Status::Done)
+}

@@ -1,0 +1,130 @@
+//! `layerlift save`: names to images, images to a plan, the plan to a tree, the tree to an output.
+
+use layerlift_archive::Options as WriteOptions;
+use layerlift_export::{Options, Plan, Selection, plan, select_all};
+
+use crate::args::Save;
+use crate::destination::Destination;
+use crate::error::{Error, Status};
+use crate::output::print;
+use crate::progress::{Progress, Summary};
+use crate::report::Reporter;
+use crate::sources::{Source, Sources};
+
+pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
+    let destination = Destination::parse(args.output.as_deref())?;
+    if !args.dry_run {
+        destination.check()?;
+    }
+    // Metadata are read on the threads that are allowed, too. Only the first call sets their number, and this is it.
+    let threads = args.work.threads();
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+
+    let sources = Sources::open(&args.store, reporter)?;
+    let (source, selection, mut status) = if args.all {
+        all(&sources, reporter)?
+    } else {
+        by_name(&sources, &args.names, args.keep_going, reporter)?
+    };
+    let temp_dir = args.temp_dir.clone().or_else(|| destination.folder()).unwrap_or_else(std::env::temp_dir);
+    let options = Options { format: args.format, tags: args.tags, keep_going: args.keep_going, temp_dir };
+    let mut plan = plan(&*source.store, selection, &options)?;
+    plan.warnings.iter().for_each(|warning| reporter.warn(warning));
+    let mut told = tell_left_out(&plan, 0, reporter);
+
+    if args.dry_run {
+        print(&crate::output::visible(&plan.to_string()))?;
+    } else {
+        if plan.images.is_empty() {
+            return Err(Error::NothingLeft);
+        }
+        if let Some(len) = plan.tar_len() {
+            destination.check_space(len)?;
+        }
+        let progress = Progress::new(&args.work, reporter);
+        let write_options = WriteOptions { threads, observer: &progress };
+        if plan.first_pass_len() > 0 {
+            progress.begin("prepare", Some(plan.first_pass_len()));
+        }
+        let tree = plan.build(&write_options)?;
+        progress.end();
+        told = tell_left_out(&plan, told, reporter);
+        if plan.images.is_empty() {
+            return Err(Error::NothingLeft);
+        }
+        let bytes = destination.len_of(&tree);
+        destination.check_space(bytes)?;
+        progress.begin("write", Some(bytes));
+        destination.write(&tree, &write_options)?;
+        let (images, layers) = (plan.images.len(), layers(&plan, source)?);
+        progress.finish(&Summary { output: destination.name(), bytes, images, layers });
+    }
+    if told > 0 {
+        status = Status::Incomplete;
+    }
+    Ok(status)
+}
+
+/// Every image of the one store that has any.
+fn all<'s>(sources: &'s Sources, reporter: &Reporter) -> Result<(&'s Source, Selection, Status), Error> {
+    let status = sources.warn_of_failed(reporter);
+    let mut with_images = Vec::new();
+    for source in &sources.opened {
+        let selection = select_all(&*source.store)?;
+        if !selection.images.is_empty() || !selection.broken.is_empty() {
+            with_images.push((source, selection));
+        }
+    }
+    if with_images.len() > 1 {
+        let stores = with_images.iter().map(|(source, _)| source.to_string()).collect();
+        return Err(Error::DifferentStores { stores });
+    }
+    let (source, selection) = with_images.pop().ok_or(Error::NoImages)?;
+    Ok((source, selection, status))
+}
+
+/// The images that names mean; all have to be in one store, since layers are shared within it.
+fn by_name<'s>(
+    sources: &'s Sources,
+    names: &[String],
+    keep_going: bool,
+    reporter: &Reporter,
+) -> Result<(&'s Source, Selection, Status), Error> {
+    let mut selection = Selection::default();
+    let mut status = Status::Done;
+    let mut places = Vec::new();
+    for name in names {
+        match sources.resolve(name, reporter) {
+            Ok((place, images)) => {
+                places.push((place, name));
+                selection.images.extend(images);
+            }
+            Err(error) if keep_going => {
+                reporter.error(&error);
+                status = Status::Incomplete;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(&(first, _)) = places.first() else { return Err(Error::NothingLeft) };
+    if places.iter().any(|&(place, _)| place != first) {
+        let line = |&(place, name): &(usize, &String)| format!("{name} in {}", sources.opened[place]);
+        return Err(Error::DifferentStores { stores: places.iter().map(line).collect() });
+    }
+    Ok((&sources.opened[first], selection, status))
+}
+
+/// Says what is left out beyond what was said before; returns how many that are by now.
+fn tell_left_out(plan: &Plan, told: usize, reporter: &Reporter) -> usize {
+    plan.left_out.iter().skip(told).for_each(|error| reporter.error(error));
+    plan.left_out.len()
+}
+
+/// Number of distinct layers.
+fn layers(plan: &Plan, source: &Source) -> Result<usize, Error> {
+    let mut layers = std::collections::BTreeSet::new();
+    for image in &plan.images {
+        layers.extend(source.store.image(&image.key)?.layers.into_iter().map(|layer| layer.key));
+    }
+    Ok(layers.len())
+}

@@ -1,0 +1,143 @@
+//! `layerlift stores`: which stores there are, and whether they can be read.
+
+use std::path::Path;
+
+use layerlift_store::{Detected, Listing, OpenOptions, detect, open, places};
+use serde::Serialize;
+
+use crate::args::Stores;
+use crate::error::{Error, Status};
+use crate::output::{print, print_json};
+use crate::report::Message;
+use crate::size::human;
+use crate::table::Table;
+
+#[derive(Debug, Serialize)]
+struct Found {
+    kind: Option<&'static str>,
+    root: String,
+    drivers: Vec<String>,
+    images: Option<usize>,
+    /// Images that are listed and cannot be read.
+    broken: Option<usize>,
+    size: Option<u64>,
+    /// Why it cannot be read.
+    error: Option<String>,
+}
+
+pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
+    if let Some(root) = &args.root {
+        root.symlink_metadata().map_err(|source| {
+            let path = root.clone();
+            Error::Open(layerlift_store::Error::Io { action: "open", path, source })
+        })?;
+    }
+    let dir = args.root.as_deref();
+    let mut places = places::below(dir.unwrap_or(Path::new("/")));
+    if dir.is_none() {
+        let more: Vec<_> = places::usual().into_iter().filter(|place| !places.contains(place)).collect();
+        places.extend(more);
+    }
+    let found: Vec<Found> = places.iter().flat_map(|place| look(place)).collect();
+    if args.json {
+        print_json(&found)?;
+    } else {
+        print(&table(&found))?;
+    }
+    Ok(if found.is_empty() { Status::Nothing } else { Status::Done })
+}
+
+fn look(place: &Path) -> Vec<Found> {
+    match detect(place) {
+        Ok(detected) => detected.into_iter().map(examine).collect(),
+        Err(error) => vec![Found {
+            kind: None,
+            root: place.display().to_string(),
+            drivers: Vec::new(),
+            images: None,
+            broken: None,
+            size: None,
+            error: Some(Message::of(&error).text),
+        }],
+    }
+}
+
+fn examine(detected: Detected) -> Found {
+    let options = OpenOptions { kind: Some(detected.kind), driver: None };
+    let listing = open(&detected.root, &options).and_then(|store| store.images());
+    let (listing, error) = match listing {
+        Ok(listing) => (Some(listing), None),
+        Err(error) => (None, Some(Message::of(&error).text)),
+    };
+    Found {
+        kind: Some(detected.kind.name()),
+        root: detected.root.display().to_string(),
+        drivers: detected.drivers,
+        images: listing.as_ref().map(|listing| listing.images.len()),
+        broken: listing.as_ref().map(|listing| listing.broken.len()),
+        size: listing.as_ref().map(size),
+        error,
+    }
+}
+
+fn size(listing: &Listing) -> u64 {
+    listing.images.iter().filter_map(|image| image.size).sum()
+}
+
+fn table(found: &[Found]) -> String {
+    let mut table = Table::new(&["STORE", "DRIVERS", "IMAGES", "SIZE", "PATH", "STATE"]);
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    for store in found {
+        let drivers = Some(store.drivers.join(",")).filter(|drivers| !drivers.is_empty());
+        let state = match (&store.error, store.broken) {
+            (Some(error), _) => error.clone(),
+            (None, Some(broken @ 1..)) => format!("readable, but for {broken} images"),
+            (None, _) => "readable".to_owned(),
+        };
+        table.row(vec![
+            or_dash(store.kind.map(str::to_owned)),
+            or_dash(drivers),
+            or_dash(store.images.map(|images| images.to_string())),
+            or_dash(store.size.map(human)),
+            store.root.clone(),
+            state,
+        ]);
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn readable_or_why_not() {
+        let sound = Found {
+            kind: Some("docker"),
+            root: "/var/lib/docker".to_owned(),
+            drivers: vec!["overlay2".to_owned(), "vfs".to_owned()],
+            images: Some(12),
+            broken: Some(0),
+            size: Some(2_580_000_000),
+            error: None,
+        };
+        let damaged =
+            Found { kind: Some("docker-graph"), root: "/mnt/d".to_owned(), broken: Some(2), ..sound };
+        let refused = Found {
+            kind: None,
+            root: "/var/lib/containers/storage".to_owned(),
+            drivers: vec![],
+            images: None,
+            broken: None,
+            size: None,
+            error: Some("cannot open /var/lib/containers/storage: permission denied".to_owned()),
+        };
+        assert_snapshot!(table(&[damaged, refused]), @r"
+        STORE          DRIVERS        IMAGES   SIZE     PATH                          STATE
+        docker-graph   overlay2,vfs   12       2.58GB   /mnt/d                        readable, but for 2 images
+        -              -              -        -        /var/lib/containers/storage   cannot open /var/lib/containers/storage: permission denied
+        ");
+    }
+}

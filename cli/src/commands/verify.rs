@@ -1,0 +1,209 @@
+//! `layerlift verify`: reads every layer, compares it with what is recorded, writes nothing.
+
+use layerlift_archive::Options;
+use layerlift_export::{ImageReport, Report, verify};
+use layerlift_store::{Broken, ImageKey, Reference};
+use serde::Serialize;
+
+use super::images::short;
+use crate::args::Verify;
+use crate::error::{Error, Status};
+use crate::output::{print, print_json};
+use crate::progress::Progress;
+use crate::report::{Message, Reporter};
+use crate::signals;
+use crate::size::human;
+use crate::sources::{Source, Sources, broken_error};
+use crate::table::Table;
+
+/// The images of one store that are to be checked.
+#[derive(Default)]
+struct Request {
+    images: Vec<(ImageKey, Vec<Reference>)>,
+    broken: Vec<Broken>,
+}
+
+/// For machines.
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    images: Vec<ImageJson>,
+    layers: Vec<LayerJson>,
+    /// Number of images that are not sound.
+    damaged: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct ImageJson {
+    id: String,
+    references: Vec<String>,
+    driver: String,
+    root: String,
+    layers: Vec<String>,
+    /// Bytes of the tars of its layers.
+    size: u64,
+    sound: bool,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LayerJson {
+    id: String,
+    driver: String,
+    root: String,
+    diff_id: Option<String>,
+    size: u64,
+    sound: bool,
+    error: Option<String>,
+}
+
+pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
+    let sources = Sources::open(&args.store, reporter)?;
+    let mut requests: Vec<Request> = sources.opened.iter().map(|_| Request::default()).collect();
+    let mut status = Status::Done;
+    if args.names.is_empty() {
+        status = sources.warn_of_failed(reporter);
+        for (source, request) in sources.opened.iter().zip(&mut requests) {
+            let listing = source.store.images()?;
+            request.images = listing.images.into_iter().map(|image| (image.key, image.references)).collect();
+            request.broken = listing.broken;
+        }
+    } else {
+        for name in &args.names {
+            let (place, selected) = sources.resolve(name, reporter)?;
+            selected.into_iter().for_each(|one| requests[place].add(one.image, one.reference));
+        }
+    }
+
+    let progress = Progress::new(&args.work, reporter);
+    progress.begin("verify", None);
+    let options = Options { threads: args.work.threads(), observer: &progress };
+    let mut outcome = Outcome::default();
+    let mut errors = Vec::new();
+    for (source, request) in sources.opened.iter().zip(requests) {
+        let report = verify(&*source.store, &request.images, &options);
+        outcome.add(source, report, &mut errors);
+        request.broken.into_iter().for_each(|broken| outcome.add_broken(source, broken, &mut errors));
+    }
+    progress.end();
+    if signals::cancelled() {
+        return Err(Error::Archive(layerlift_archive::Error::Cancelled));
+    }
+
+    errors.iter().for_each(|error| reporter.error(&**error));
+    if args.json {
+        print_json(&outcome)?;
+    } else {
+        print(&table(&outcome))?;
+    }
+    if outcome.damaged > 0 {
+        status = Status::Incomplete;
+    }
+    Ok(status)
+}
+
+impl Request {
+    fn add(&mut self, image: ImageKey, reference: Option<Reference>) {
+        let index = self.images.iter().position(|(key, _)| *key == image).unwrap_or_else(|| {
+            self.images.push((image, Vec::new()));
+            self.images.len() - 1
+        });
+        let references = &mut self.images[index].1;
+        references.extend(reference.filter(|reference| !references.contains(reference)));
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, source: &Source, report: Report, errors: &mut Vec<Box<dyn std::error::Error>>) {
+        let root = source.root.display().to_string();
+        for image in &report.images {
+            let json = ImageJson::new(&root, image, &report);
+            self.damaged += usize::from(!json.sound);
+            self.images.push(json);
+        }
+        for layer in &report.layers {
+            self.layers.push(LayerJson {
+                id: layer.key.id.clone(),
+                driver: layer.key.driver.clone(),
+                root: root.clone(),
+                diff_id: layer.expected.map(|id| id.to_string()),
+                size: layer.len,
+                sound: layer.error.is_none(),
+                error: layer.error.as_ref().map(|error| Message::of(error).text),
+            });
+        }
+        let of_images = report.images.into_iter().filter_map(|image| image.error);
+        let of_layers = report.layers.into_iter().filter_map(|layer| layer.error);
+        errors.extend(of_images.chain(of_layers).map(|error| error.into()));
+    }
+
+    fn add_broken(&mut self, source: &Source, broken: Broken, errors: &mut Vec<Box<dyn std::error::Error>>) {
+        self.damaged += 1;
+        self.images.push(ImageJson {
+            id: broken.what.clone(),
+            references: broken.references.iter().map(ToString::to_string).collect(),
+            driver: String::new(),
+            root: source.root.display().to_string(),
+            layers: Vec::new(),
+            size: 0,
+            sound: false,
+            error: Some(Message::of(&broken.error).text),
+        });
+        errors.push(broken_error(broken).into());
+    }
+}
+
+impl ImageJson {
+    fn new(root: &str, image: &ImageReport, report: &Report) -> Self {
+        let layers = || image.layers.iter().filter_map(|&index| report.layers.get(index));
+        ImageJson {
+            id: image.key.id.clone(),
+            references: image.references.iter().map(ToString::to_string).collect(),
+            driver: image.key.driver.clone(),
+            root: root.to_owned(),
+            layers: layers().map(|layer| layer.key.id.clone()).collect(),
+            size: layers().map(|layer| layer.len).sum(),
+            sound: image.error.is_none() && layers().all(|layer| layer.error.is_none()),
+            error: image.error.as_ref().map(|error| Message::of(error).text),
+        }
+    }
+}
+
+fn table(outcome: &Outcome) -> String {
+    let mut table = Table::new(&["IMAGE", "IMAGE ID", "LAYERS", "SIZE", "RESULT"]);
+    for image in &outcome.images {
+        let result = if image.sound { "ok" } else { "DAMAGED" };
+        let name = image.references.first().map_or("<none>", |name| name);
+        let id = short(&image.id);
+        let layers = image.layers.len().to_string();
+        let cells = [name, id, &layers, &human(image.size), result];
+        table.row(cells.map(str::to_owned).to_vec());
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    #[test]
+    fn damage_stands_out() {
+        let image = |name: &str, digit: char, sound| ImageJson {
+            id: digit.to_string().repeat(64),
+            references: vec![name.to_owned()],
+            driver: "vfs".to_owned(),
+            root: "/d".to_owned(),
+            layers: vec!["x".to_owned(); 3],
+            size: 1_234_567,
+            sound,
+            error: None,
+        };
+        let images = vec![image("base:latest", 'a', true), image("app:1.0", 'b', false)];
+        assert_snapshot!(table(&Outcome { images, ..Outcome::default() }), @r"
+        IMAGE         IMAGE ID       LAYERS   SIZE     RESULT
+        base:latest   aaaaaaaaaaaa   3        1.23MB   ok
+        app:1.0       bbbbbbbbbbbb   3        1.23MB   DAMAGED
+        ");
+    }
+}

@@ -1,0 +1,153 @@
+//! Where an archive goes.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use layerlift_archive::{Existing, Options, Tree, write_dir, write_file, write_stream};
+
+use crate::error::Error;
+use crate::signals::Guard;
+
+/// The three outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Standard output.
+    Stream,
+    /// A tar.
+    File(PathBuf),
+    /// A directory; its name ended in a slash.
+    Dir(PathBuf),
+}
+
+impl Destination {
+    /// What `-o` means.
+    pub(crate) fn parse(output: Option<&Path>) -> Result<Self, Error> {
+        let Some(path) = output.filter(|path| path.as_os_str() != "-") else {
+            return Ok(Destination::Stream);
+        };
+        let bytes = path.as_os_str().as_encoded_bytes();
+        match bytes.last() {
+            None => Err(Error::EmptyOutput),
+            Some(b'/') => Ok(Destination::Dir(path.to_owned())),
+            Some(_) => Ok(Destination::File(path.to_owned())),
+        }
+    }
+
+    /// Refuses at once what would fail after all the work.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self {
+            Destination::Stream if io::stdout().is_terminal() => return Err(Error::Terminal),
+            Destination::File(path) if path.is_dir() => return Err(Error::OutputIsDirectory(path.clone())),
+            _ => {}
+        }
+        let Some(folder) = self.folder() else { return Ok(()) };
+        match folder.metadata() {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+            Err(error) => Err(error),
+        }
+        .map_err(|source| Error::Folder { path: folder, source })
+    }
+
+    /// The folder in which the output gets its name; none for a stream, be it standard output, a pipe or a device.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        let path = match self {
+            Destination::Stream => return None,
+            // A directory's name without its slash, so that its parent is the folder that it stands in.
+            Destination::Dir(path) => path.components().collect(),
+            Destination::File(path) => match path.metadata() {
+                Ok(metadata) if !metadata.is_file() => return None,
+                Ok(_) => path.canonicalize().unwrap_or_else(|_| path.clone()),
+                Err(_) => path.clone(),
+            },
+        };
+        Some(match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+            Some(parent) => parent.to_owned(),
+            None => path,
+        })
+    }
+
+    /// Refuses an output that its file system has no room for. One that does not tell how much room it has is believed.
+    pub(crate) fn check_space(&self, needed: u64) -> Result<(), Error> {
+        let Some(folder) = self.folder() else { return Ok(()) };
+        let Ok(stat) = rustix::fs::statvfs(&folder) else { return Ok(()) };
+        if stat.f_blocks == 0 {
+            return Ok(());
+        }
+        // What is kept for root is there for root.
+        let blocks = if rustix::process::geteuid().is_root() { stat.f_bfree } else { stat.f_bavail };
+        let available = blocks.saturating_mul(stat.f_frsize);
+        if needed <= available {
+            return Ok(());
+        }
+        let (Destination::File(path) | Destination::Dir(path)) = self else { return Ok(()) };
+        Err(Error::Space { path: path.clone(), needed, available })
+    }
+
+    /// Bytes that the tree takes here.
+    pub(crate) fn len_of(&self, tree: &Tree) -> u64 {
+        if matches!(self, Destination::Dir(_)) { tree.content_len() } else { tree.tar_len() }
+    }
+
+    /// Writes the tree.
+    pub(crate) fn write(&self, tree: &Tree, options: &Options<'_>) -> Result<(), Error> {
+        match self {
+            Destination::Stream => {
+                // The handle itself: that of the standard library looks for line ends in all that it is given.
+                let out = io::stdout().as_fd().try_clone_to_owned().map_err(Error::Stdout)?;
+                write_stream(tree, File::from(out), options)?;
+            }
+            Destination::File(path) => {
+                let _guard = self.folder().map(|_| Guard::new());
+                write_file(tree, path, options)?;
+            }
+            Destination::Dir(path) => {
+                let _guard = Guard::new();
+                write_dir(tree, path, Existing::Refuse, options)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As messages name it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Destination::Stream => "standard output".to_owned(),
+            Destination::File(path) | Destination::Dir(path) => path.display().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs() {
+        let parse = |text: &str| Destination::parse(Some(Path::new(text))).ok();
+        assert_eq!(Destination::parse(None).ok(), Some(Destination::Stream));
+        assert_eq!(parse("-"), Some(Destination::Stream));
+        assert_eq!(parse(""), None);
+        assert_eq!(parse("a/b.tar"), Some(Destination::File("a/b.tar".into())));
+        assert_eq!(parse("a/b/"), Some(Destination::Dir("a/b/".into())));
+    }
+
+    #[test]
+    fn folders() {
+        for (output, expected) in [
+            ("a/b.tar", Some("a")),
+            ("b.tar", Some(".")),
+            ("a/b/", Some("a")),
+            ("b/", Some(".")),
+            ("/", Some("/")),
+            ("/dev/null", None),
+            ("-", None),
+        ] {
+            let destination = Destination::parse(Some(Path::new(output))).unwrap();
+            assert_eq!(destination.folder(), expected.map(PathBuf::from), "{output}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Progress on standard error: a bar on a terminal, lines, or JSON for machines.
+//!
+//! ```text
+//! {"event":"start","phase":"write","total":2580480}
+//! {"event":"progress","phase":"write","bytes":1048576,"total":2580480,"seconds":0.41}
+//! {"event":"done","output":"base.tar","bytes":2580480,"images":1,"layers":3,"seconds":0.98}
+//! ```
+//!
+//! Phases are `prepare` (layers are read once, to know their digests or lengths), `write` and `verify`. `total` is left out where it
+//! is not known; `seconds` count from the start of the phase, in `done` from that of the program's work. Warnings and errors
+//! are `{"event":"warning","message":…,"hints":[…]}`.
+
+use std::io::{self, IsTerminal};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use layerlift_archive::Observer;
+use serde::Serialize;
+
+use crate::args::{ProgressKind, Work};
+use crate::report::Reporter;
+use crate::signals;
+use crate::size::human;
+
+const PLAIN_EVERY: Duration = Duration::from_secs(3);
+const JSON_EVERY: Duration = Duration::from_millis(250);
+
+/// Shows how far the work is.
+pub(crate) struct Progress<'r> {
+    reporter: &'r Reporter,
+    kind: ProgressKind,
+    began: Instant,
+    phase: Mutex<Phase>,
+}
+
+struct Phase {
+    name: &'static str,
+    began: Instant,
+    total: Option<u64>,
+    done: u64,
+    said: Instant,
+    bar: Option<ProgressBar>,
+}
+
+/// What was written, for the last line.
+#[derive(Serialize)]
+pub(crate) struct Summary {
+    pub(crate) output: String,
+    pub(crate) bytes: u64,
+    pub(crate) images: usize,
+    pub(crate) layers: usize,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    #[serde(flatten)]
+    summary: Option<&'a Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+}
+
+impl<'r> Progress<'r> {
+    pub(crate) fn new(work: &Work, reporter: &'r Reporter) -> Self {
+        let kind = match work.progress {
+            ProgressKind::Json => ProgressKind::Json,
+            _ if work.quiet => ProgressKind::None,
+            ProgressKind::Auto if !io::stderr().is_terminal() => ProgressKind::None,
+            kind => kind,
+        };
+        let now = Instant::now();
+        let phase = Phase { name: "", began: now, total: None, done: 0, said: now, bar: None };
+        Progress { reporter, kind, began: now, phase: Mutex::new(phase) }
+    }
+
+    /// The next phase; `total` bytes, if that is known.
+    pub(crate) fn begin(&self, name: &'static str, total: Option<u64>) {
+        let now = Instant::now();
+        let bar = (self.kind == ProgressKind::Auto).then(|| bar(name, total));
+        self.reporter.set_bar(bar.clone());
+        let mut phase = self.phase();
+        phase.clear();
+        *phase = Phase { name, began: now, total, done: 0, said: now, bar };
+        self.reporter.event(&Event { phase: Some(name), total, ..event("start") });
+    }
+
+    /// The work ended, well or not: nothing is shown any more.
+    pub(crate) fn end(&self) {
+        self.reporter.set_bar(None);
+        self.phase().clear();
+    }
+
+    /// The work is done.
+    pub(crate) fn finish(&self, summary: &Summary) {
+        self.end();
+        let seconds = Some(self.began.elapsed().as_secs_f64());
+        match self.kind {
+            ProgressKind::Json => {
+                self.reporter.event(&Event { summary: Some(summary), seconds, ..event("done") })
+            }
+            ProgressKind::Auto | ProgressKind::Plain => self.reporter.note(&summary.words()),
+            ProgressKind::None => {}
+        }
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Progress<'_> {
+    fn advance(&self, bytes: u64) {
+        if self.kind == ProgressKind::None {
+            return;
+        }
+        let mut phase = self.phase();
+        phase.done += bytes;
+        if let Some(bar) = &phase.bar {
+            return bar.set_position(phase.done);
+        }
+        let every = if self.kind == ProgressKind::Json { JSON_EVERY } else { PLAIN_EVERY };
+        if phase.said.elapsed() < every {
+            return;
+        }
+        phase.said = Instant::now();
+        if self.kind == ProgressKind::Json {
+            self.reporter.event(&Event {
+                phase: Some(phase.name),
+                bytes: Some(phase.done),
+                total: phase.total,
+                seconds: Some(phase.began.elapsed().as_secs_f64()),
+                ..event("progress")
+            });
+        } else {
+            self.reporter.note(&phase.words(phase.began.elapsed()));
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        signals::cancelled()
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Phase {
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// `write: 1.2GB of 2.58GB (46%), 800MB/s, 2s left`
+    fn words(&self, elapsed: Duration) -> String {
+        let rate = (self.done as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+        let mut words = format!("{}: {}", self.name, human(self.done));
+        if let Some(total) = self.total {
+            let percent = self.done.saturating_mul(100).checked_div(total).unwrap_or(100);
+            words.push_str(&format!(" of {} ({percent}%)", human(total)));
+        }
+        words.push_str(&format!(", {}/s", human(rate)));
+        if let (Some(total), 1..) = (self.total, rate) {
+            words.push_str(&format!(", {}s left", total.saturating_sub(self.done).div_ceil(rate)));
+        }
+        words
+    }
+}
+
+impl Summary {
+    fn words(&self) -> String {
+        let plural = |n: usize, what| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let (images, layers) = (plural(self.images, "image"), plural(self.layers, "layer"));
+        format!("wrote {}: {images}, {layers}, {}", self.output, human(self.bytes))
+    }
+}
+
+fn event(event: &str) -> Event<'_> {
+    Event { event, phase: None, bytes: None, total: None, summary: None, seconds: None }
+}
+
+fn bar(name: &'static str, total: Option<u64>) -> ProgressBar {
+    let template = match total {
+        Some(_) => {
+            "{msg:8} [{bar:30}] {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left"
+        }
+        None => "{msg:8} {spinner} {decimal_bytes}  {decimal_bytes_per_sec}",
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10))
+        .with_style(style.progress_chars("=> "))
+        .with_message(name);
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_words() {
+        let now = Instant::now();
+        let mut phase = Phase {
+            name: "write",
+            began: now,
+            total: Some(2_580_000_000),
+            done: 1_200_000_000,
+            said: now,
+            bar: None,
+        };
+        let elapsed = Duration::from_secs(2);
+        assert_eq!(phase.words(elapsed), "write: 1.2GB of 2.58GB (46%), 600MB/s, 3s left");
+        phase.total = None;
+        assert_eq!(phase.words(elapsed), "write: 1.2GB, 600MB/s");
+        phase.total = Some(0);
+        phase.done = 0;
+        assert_eq!(phase.words(elapsed), "write: 0B of 0B (100%), 0B/s");
+    }
+
+    #[test]
+    fn summary_words() {
+        let summary = Summary { output: "base.tar".to_owned(), bytes: 10_240, images: 1, layers: 3 };
+        assert_eq!(summary.words(), "wrote base.tar: 1 image, 3 layers, 10.2kB");
+    }
+}

@@ -1,0 +1,127 @@
+//! The stores that a command works on: the one at `--root`, or those in the usual places of this machine.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use layerlift_store::{
+    Broken, Error as StoreError, OpenOptions, Selected, Store, StoreKind, detect, open, places,
+};
+
+use crate::args::StoreArgs;
+use crate::error::{Error, Status};
+use crate::report::Reporter;
+
+/// An open store, and where it is.
+pub(crate) struct Source {
+    pub(crate) root: PathBuf,
+    pub(crate) kind: StoreKind,
+    pub(crate) store: Box<dyn Store>,
+}
+
+/// All stores that may hold what was asked for.
+pub(crate) struct Sources {
+    pub(crate) opened: Vec<Source>,
+    /// What is there and cannot be opened.
+    failed: Vec<StoreError>,
+    /// Whether the user named the root, so that nothing below it may be left out without saying so in the exit status.
+    named: bool,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.root.display(), self.kind)
+    }
+}
+
+impl Sources {
+    /// Opens what is there. That one store cannot be opened does not matter as long as another can.
+    pub(crate) fn open(args: &StoreArgs, reporter: &Reporter) -> Result<Self, Error> {
+        let mut sources = Sources { opened: Vec::new(), failed: Vec::new(), named: args.root.is_some() };
+        match &args.root {
+            Some(root) => sources.open_at(root, args),
+            None => places::usual().iter().for_each(|place| sources.open_at(place, args)),
+        }
+        if sources.opened.is_empty() {
+            return Err(match sources.failed.len() {
+                0 => Error::NoStore,
+                1 => Error::Open(sources.failed.remove(0)),
+                _ => {
+                    sources.failed.iter().for_each(|error| reporter.error(error));
+                    Error::NoneReadable
+                }
+            });
+        }
+        Ok(sources)
+    }
+
+    fn open_at(&mut self, root: &Path, args: &StoreArgs) {
+        let mut options = OpenOptions { kind: args.store, driver: args.driver.clone() };
+        let mut detected = match detect(root) {
+            Ok(detected) => detected,
+            Err(error) => return self.failed.push(error),
+        };
+        detected.retain(|found| args.store.is_none_or(|kind| kind == found.kind));
+        if detected.is_empty() {
+            // A usual place may hold anything; a root that was named must hold a store, and `open` says why it does not.
+            if self.named
+                && let Err(error) = open(root, &options)
+            {
+                self.failed.push(error);
+            }
+            return;
+        }
+        for found in detected {
+            options.kind = Some(found.kind);
+            match open(&found.root, &options) {
+                Ok(store) => self.opened.push(Source { root: found.root, kind: found.kind, store }),
+                Err(error) => self.failed.push(error),
+            }
+        }
+    }
+
+    /// Says what could not be opened, before a command that means all stores.
+    pub(crate) fn warn_of_failed(&self, reporter: &Reporter) -> Status {
+        self.failed.iter().for_each(|error| reporter.warn_error(error));
+        if self.named && !self.failed.is_empty() { Status::Incomplete } else { Status::Done }
+    }
+
+    /// What a name means, and in which store (an index into `opened`).
+    pub(crate) fn resolve(&self, name: &str, reporter: &Reporter) -> Result<(usize, Vec<Selected>), Error> {
+        let mut found = Vec::new();
+        let mut near: Vec<String> = Vec::new();
+        let mut failure = None;
+        for (index, source) in self.opened.iter().enumerate() {
+            match source.store.resolve(name) {
+                Ok(selected) => found.push((index, selected)),
+                Err(StoreError::NotFound { suggestions, .. }) => near.extend(suggestions),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if found.len() > 1 {
+            let stores = found.iter().map(|&(index, _)| self.opened[index].to_string()).collect();
+            return Err(Error::SeveralStores { name: name.to_owned(), stores });
+        }
+        if let Some(found) = found.pop() {
+            return Ok(found);
+        }
+        self.warn_of_failed(reporter);
+        near.sort();
+        near.dedup();
+        Err(failure.unwrap_or(StoreError::NotFound { name: name.to_owned(), suggestions: near }).into())
+    }
+
+    /// Whether a column has to tell the stores apart.
+    pub(crate) fn several(&self) -> bool {
+        self.opened.len() > 1
+    }
+}
+
+/// An image that is listed and cannot be read, in a sentence.
+pub(crate) fn broken_error(broken: Broken) -> StoreError {
+    let names: Vec<String> = broken.references.iter().map(ToString::to_string).collect();
+    let what = match &*names {
+        [] => format!("image {}", broken.what),
+        names => format!("image {} ({})", broken.what, names.join(", ")),
+    };
+    broken.error.within(what)
+}
