@@ -52,12 +52,14 @@ pub enum Error {
         suggestions: Vec<String>,
     },
     /// A prefix or a name means several images.
-    #[error("{name} is ambiguous, it means any of\n  {}", candidates.join("\n  "))]
+    #[error("{name} is ambiguous, it means any of\n  {}{}", candidates.join("\n  "), several(*drivers))]
     Ambiguous {
         /// What was asked for.
         name: String,
         /// What it can mean: id and tags, a line each.
         candidates: Vec<String>,
+        /// Whether they are images of different drivers.
+        drivers: bool,
     },
     /// A name that cannot be one.
     #[error("{name:?} is no name of an image: {why}")]
@@ -135,4 +137,8 @@ fn near(suggestions: &[String]) -> String {
         [] => String::new(),
         names => format!("\nhint: similar names are {}", names.join(", ")),
     }
+}
+
+fn several(drivers: bool) -> &'static str {
+    if drivers { "\nhint: choose the images of one driver with --driver" } else { "" }
 }

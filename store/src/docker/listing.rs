@@ -85,15 +85,16 @@ fn summaries(images: &ImageRoot, ids: &[String]) -> Vec<Result<Summary, Error>> 
 
 fn summary(images: &ImageRoot, id: &str, sizes: &Sizes<'_>) -> Result<Summary, Error> {
     let config = imagedb::config(&images.root, id)?.1;
-    let mut size = 0u64;
+    let mut size = Some(0u64);
     for (chain, ..) in config::chain(&config.diff_ids) {
-        size = size.saturating_add(sizes.of(chain)?);
+        let layer = sizes.of(chain)?;
+        size = size.zip(layer).map(|(below, layer)| below.saturating_add(layer));
     }
     Ok(Summary {
         key: ImageKey { driver: images.driver.clone(), id: id.to_owned() },
         references: Vec::new(),
         created: config.created,
-        size: Some(size),
+        size,
         layers: config.diff_ids.len(),
     })
 }
@@ -101,16 +102,20 @@ fn summary(images: &ImageRoot, id: &str, sizes: &Sizes<'_>) -> Result<Summary, E
 /// Sizes of layers that were read.
 struct Sizes<'a> {
     root: &'a Root,
-    known: Mutex<HashMap<ChainId, u64>>,
+    known: Mutex<HashMap<ChainId, Option<u64>>>,
 }
 
 impl Sizes<'_> {
-    fn of(&self, chain: ChainId) -> Result<u64, Error> {
+    /// An image whose layer has no size that can be read is whole; one whose layer has no record is not.
+    fn of(&self, chain: ChainId) -> Result<Option<u64>, Error> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(&size) = known().get(&chain) {
             return Ok(size);
         }
-        let size = layerdb::size(self.root, chain)?;
+        let size = layerdb::size(self.root, chain).ok();
+        if size.is_none() {
+            layerdb::record(self.root, chain)?;
+        }
         known().insert(chain, size);
         Ok(size)
     }

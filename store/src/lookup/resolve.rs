@@ -188,7 +188,7 @@ fn ambiguous(catalog: &dyn Catalog, name: &str, keys: BTreeSet<ImageKey>) -> Res
     if by_id.len() > LISTED {
         candidates.push(format!("and {} more", by_id.len() - LISTED));
     }
-    Ok(Error::Ambiguous { name: name.to_owned(), candidates })
+    Ok(Error::Ambiguous { name: name.to_owned(), candidates, drivers: several_drivers })
 }
 
 /// `sha256:` and an id or the beginning of one.
