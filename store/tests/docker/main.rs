@@ -1,0 +1,171 @@
+//! The store of Docker 20.10 with two drivers, as its daemon wrote it: names, listing, chains, bytes, damage.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
+
+mod damage;
+mod drivers;
+mod fixture;
+
+use std::io::Write;
+
+use fixture::{DataRoot, MANY, TORTURE, root_user};
+use layerlift_archive::{Digest, Hasher};
+use layerlift_store::{ChainId, Document, ImageKey, LayerTar, Reference, StoreKind, Summary, detect};
+
+/// What `docker images --digests --no-trunc` printed, without its column CREATED.
+fn engine_listing() -> Vec<[String; 5]> {
+    let text = include_str!("../fixtures/docker-20.10-images.txt");
+    let row = |line: &str| {
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned);
+        let [repository, tag, digest, id, _created, size] =
+            cells.collect::<Vec<_>>().try_into().expect("six columns");
+        [repository, tag, digest, id, size]
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+/// The same of a listing. Docker has a line for each tag, and the digests of its repository in a column.
+fn our_listing(images: &[Summary]) -> Vec<[String; 5]> {
+    let mut rows = Vec::new();
+    for image in images {
+        for reference in image.references.iter().filter(|reference| !reference.is_digest()) {
+            let same_repository = |r: &&Reference| r.is_digest() && r.repository == reference.repository;
+            let digest = image.references.iter().find(same_repository).map_or("<none>", |r| &r.tag);
+            rows.push([
+                reference.repository.clone(),
+                reference.tag.clone(),
+                digest.to_owned(),
+                format!("sha256:{}", image.key.id),
+                human(image.size.expect("Docker records sizes")),
+            ]);
+        }
+    }
+    rows.sort();
+    rows
+}
+
+/// Three digits and a decimal unit, as Docker prints sizes.
+fn human(size: u64) -> String {
+    match size as f64 {
+        size if size >= 1e6 => format!("{:.2}MB", size / 1e6),
+        size => format!("{:.1}kB", size / 1e3),
+    }
+}
+
+#[test]
+fn lists_what_the_engine_lists() {
+    for driver in ["overlay2", "vfs"] {
+        let data = DataRoot::metadata(driver);
+        let listing = data.store().images().unwrap();
+        assert_eq!(our_listing(&listing.images), engine_listing(), "{driver}");
+        assert!(listing.broken.is_empty(), "{driver}: {:?}", listing.broken);
+        let layers = listing.images.iter().map(|i| (i.key.id.as_str(), i.layers)).collect::<Vec<_>>();
+        assert_eq!(layers, [(MANY, 60), (TORTURE, 11)], "{driver}: newest first");
+    }
+}
+
+#[test]
+fn is_detected() {
+    let data = DataRoot::metadata("overlay2");
+    let detected = detect(data.path()).unwrap();
+    assert_eq!(detected.len(), 1);
+    assert_eq!(detected[0].kind, StoreKind::Docker);
+    assert_eq!(detected[0].drivers, ["overlay2"]);
+    assert_eq!(detected[0].evidence, ["image/overlay2/imagedb"]);
+    for evidence in &detected[0].evidence {
+        assert!(data.path().join(evidence).exists());
+    }
+}
+
+#[test]
+fn finds_every_spelling_of_a_name() {
+    let data = DataRoot::metadata("overlay2");
+    let store = data.store();
+    let resolve = |name: &str| {
+        let selected = store.resolve(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let line = |s: layerlift_store::Selected| {
+            let reference = s.reference.map_or("no tag".to_owned(), |reference| reference.to_string());
+            format!("{} {reference}", &s.image.id[..4])
+        };
+        selected.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let digest = "sha256:9e3bca3d368f68b063c28e5bb170564ccc903b6e615d9e6064ae972e080659f7";
+    for (name, expected) in [
+        ("bench/many:1.0", &["8014 bench/many:1.0"][..]),
+        ("docker.io/bench/many:1.0", &["8014 bench/many:1.0"]),
+        ("bench/many", &["8014 bench/many:1.0", "8014 bench/many:latest"]),
+        ("127.0.0.1:5555/bench/many:1.0", &["8014 127.0.0.1:5555/bench/many:1.0"]),
+        (&format!("127.0.0.1:5555/bench/many@{digest}"), &["8014 no tag"]),
+        (MANY, &["8014 no tag"]),
+        (&format!("sha256:{TORTURE}"), &["dd67 no tag"]),
+        ("801433d13fa6", &["8014 no tag"]),
+        ("d", &["dd67 no tag"]),
+    ] {
+        assert_eq!(resolve(name), expected, "{name}");
+    }
+    for name in ["bench/nope:1.0", "bench/many:2", "0123", "820de19c2aff", "library/bench/many:2"] {
+        assert!(store.resolve(name).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn image_is_its_config_and_its_chain() {
+    let data = DataRoot::metadata("overlay2");
+    let store = data.store();
+    for (id, layers) in [(MANY, 60), (TORTURE, 11)] {
+        let image = store.image(&ImageKey { driver: "overlay2".to_owned(), id: id.to_owned() }).unwrap();
+        let Document::Config { raw, manifests } = &image.document else { panic!("a config") };
+        assert_eq!(Digest::of(raw).hex(), id);
+        assert!(manifests.is_empty());
+        assert_eq!(image.layers.len(), layers);
+        let mut chain = None;
+        for layer in &image.layers {
+            chain = Some(ChainId::new(chain, layer.diff_id.expect("Docker records it")));
+            assert_eq!(chain.map(|chain| chain.0.hex()).as_ref(), Some(&layer.key.id));
+        }
+    }
+}
+
+/// The strongest thing that can be said of a layer.
+#[test]
+fn every_layer_hashes_to_its_diff_id() {
+    if !root_user("layers have devices, foreign owners and files that nobody else may read") {
+        return;
+    }
+    for driver in ["overlay2", "vfs"] {
+        let data = DataRoot::complete(driver);
+        let store = data.store();
+        let mut layers = 0;
+        for image in store.images().unwrap().images {
+            for layer in store.image(&image.key).unwrap().layers {
+                let tar = store.layer(&layer.key).unwrap();
+                assert!(matches!(tar, LayerTar::Split(_)));
+                assert_eq!(tar.diff_id(), layer.diff_id);
+                let mut hashed = Hashed::default();
+                tar.write_to(&mut hashed).unwrap();
+                assert_eq!(Some(hashed.hasher.finish()), layer.diff_id.map(|id| id.0), "{}", layer.key.id);
+                assert_eq!(Some(hashed.len), tar.tar_len());
+                layers += 1;
+            }
+        }
+        assert_eq!(layers, 71, "{driver}");
+    }
+}
+
+#[derive(Default)]
+struct Hashed {
+    hasher: Hasher,
+    len: u64,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
