@@ -28,7 +28,14 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
         Err(_) => path.to_owned(),
     };
     let temporary = temporary_beside(&target)?;
-    write_at(tree, temporary.as_file(), &target, options)?;
+    if options.compression.is_some() {
+        stream::write_stream(tree, temporary.as_file(), options).map_err(|error| match error {
+            Error::Stream(source) => output("write", &target)(source),
+            error => error,
+        })?;
+    } else {
+        write_at(tree, temporary.as_file(), &target, options)?;
+    }
     temporary.as_file().sync_all().map_err(output("write", &target))?;
     temporary.persist(&target).map_err(|error| output("rename", &target)(error.error))?;
     sync_dir(&target)

@@ -22,6 +22,7 @@
 //! # Ok::<(), layerlift_archive::Error>(())
 //! ```
 
+mod compress;
 mod content;
 mod digest;
 mod dir;
@@ -36,6 +37,7 @@ mod stream;
 mod tree;
 mod work;
 
+pub use compress::{Compression, Compressor, ParseCompressionError};
 pub use content::{Bytes, Content, FileRange};
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use dir::{Existing, write_dir};

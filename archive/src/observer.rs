@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 
+use crate::Compression;
+
 /// Told of progress, from any thread; asked whether to go on.
 pub trait Observer: Sync {
     /// This many more bytes of the output are done.
@@ -26,14 +28,17 @@ impl Observer for Silent {}
 pub struct Options<'a> {
     /// Threads that read and hash. The bytes written do not depend on it.
     pub threads: NonZeroUsize,
+    /// Compress the tar as a whole. Its length is not known beforehand then, so it is written front to back. Has no
+    /// meaning for a directory.
+    pub compression: Option<Compression>,
     /// Who watches.
     pub observer: &'a dyn Observer,
 }
 
 impl Default for Options<'_> {
-    /// A thread for each processor, nobody watching.
+    /// A thread for each processor, no compression, nobody watching.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Options { threads, observer: &Silent }
+        Options { threads, compression: None, observer: &Silent }
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use crate::header::{self, BLOCK, Encoder};
 use crate::pool::{BUFFER, Buffer, Pool};
 use crate::work::{check_end, fill, verify};
-use crate::{Error, Hasher, Options, Tree};
+use crate::{Compressor, Error, Hasher, Options, Tree};
 
 /// Buffers between two stages.
 const AHEAD: usize = 8;
@@ -17,6 +17,13 @@ const AHEAD: usize = 8;
 /// A content is checked before its last buffer is written, so that a damaged one never arrives whole; what came before
 /// it is on its way by then. Errors of `out` are [`Error::Stream`].
 pub fn write_stream(tree: &Tree, out: impl Write, options: &Options<'_>) -> Result<(), Error> {
+    let Some(compression) = options.compression else { return write_plain(tree, out, options) };
+    let mut compressor = Compressor::new(out, compression, options.threads);
+    write_plain(tree, &mut compressor, options)?;
+    compressor.finish().map(drop).map_err(Error::Stream)
+}
+
+fn write_plain(tree: &Tree, out: impl Write, options: &Options<'_>) -> Result<(), Error> {
     let mut out = Output { out, options };
     if options.threads.get() == 1 {
         let pool = Pool::new(2);

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use layerlift_archive::{
-    Bytes, Check, Content, Digest, Entry, Error, Existing, Node, Observer, Options, Tree, check, write_dir,
-    write_file, write_stream,
+    Bytes, Check, Compression, Content, Digest, Entry, Error, Existing, Node, Observer, Options, Tree, check,
+    write_dir, write_file, write_stream,
 };
 
 /// Bytes that come in small pieces, with a digest that may be wrong and a length that may be a lie.
@@ -143,6 +143,28 @@ fn all_ways_give_the_same_bytes() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn compressed_it_is_the_same_tar() {
+    let tree = tree();
+    let mut plain = Vec::new();
+    write_stream(&tree, &mut plain, &threads(1)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.tar.gz");
+    let mut first = None;
+    for n in [1, 3] {
+        let options = Options { compression: Some(Compression::GZIP), ..threads(n) };
+        write_file(&tree, &path, &options).unwrap();
+        let mut stream = Vec::new();
+        write_stream(&tree, &mut stream, &options).unwrap();
+        let file = fs::read(&path).unwrap();
+        assert!(file == stream, "file and stream with {n} threads");
+        assert!(*first.get_or_insert(stream) == file, "{n} threads");
+        let mut tar = Vec::new();
+        flate2::read::MultiGzDecoder::new(file.as_slice()).read_to_end(&mut tar).unwrap();
+        assert!(tar == plain);
     }
 }
 
