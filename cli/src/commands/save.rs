@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
             destination.check_space(len)?;
         }
         let progress = Progress::new(&args.work, reporter);
-        let write_options = WriteOptions { threads, observer: &progress };
+        let write_options = WriteOptions { threads, observer: &progress, ..WriteOptions::default() };
         if plan.first_pass_len() > 0 {
             progress.begin("prepare", Some(plan.first_pass_len()));
         }
