@@ -1,2 +1,58 @@
-//! x
-fn main() {}
+//! Development tasks of layerlift: `cargo xtask TASK`. Nothing here is part of the program, and no crate of the workspace
+//! is used here: these tasks look at the project from outside.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a development tool talks to the person who runs it"
+)]
+
+mod ci;
+mod dist;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a task ends with: a message for a person.
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Development tasks of layerlift")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check what compiler and clippy do not: dependency direction, file headers, reasons, links
+    Tidy,
+    /// Run what CI runs: fmt, clippy, tests, documentation, tidy
+    Ci(ci::Options),
+    /// Write the man pages to target/dist/man
+    Man,
+    /// Write the shell completions to target/dist/completions
+    Completions,
+    /// Build target/dist/*.tar.gz: program, man pages, completions, README, licences
+    Dist,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().task {
+        Task::Tidy => tidy::run(),
+        Task::Ci(options) => ci::run(&options),
+        Task::Man => dist::man().map(drop),
+        Task::Completions => dist::completions().map(drop),
+        Task::Dist => dist::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
