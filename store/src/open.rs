@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Root, Store, docker};
+use crate::{Error, Root, Store, docker, graph};
 
 /// Kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,12 +50,40 @@ pub struct Detected {
 /// What is at `path`: none, one or several stores (a Docker root can hold a graph store and its successor).
 pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
     let root = Root::open(path)?;
-    Ok(docker::detect(&root)?.into_iter().collect())
+    Ok([graph::detect(&root)?, docker::detect(&root)?].into_iter().flatten().collect())
 }
 
-/// Opens the store at `path`.
+/// Opens the store at `path`. Where there are several, the options have to say which.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
-    Ok(Box::new(docker::open(Root::open(path)?, options)?))
+    let mut found = Vec::new();
+    if options.kind.is_none() {
+        found = detect(path)?;
+        let wanted =
+            |found: &Detected| options.driver.as_ref().is_some_and(|name| found.drivers.contains(name));
+        if found.iter().any(wanted) {
+            found.retain(wanted);
+        }
+    }
+    let kind = match (options.kind, found.as_slice()) {
+        (Some(kind), _) => kind,
+        (None, [only]) => only.kind,
+        (None, []) => return Err(no_store(path)),
+        (None, several) => {
+            let candidates = several.iter().map(|found| found.kind.to_string()).collect();
+            return Err(Error::SeveralStores { path: path.to_owned(), candidates, option: "--store" });
+        }
+    };
+    let root = Root::open(path)?;
+    Ok(match kind {
+        StoreKind::DockerGraph => Box::new(graph::open(root, options)?),
+        StoreKind::Docker => Box::new(docker::open(root, options)?),
+        _ => return Err(no_store(path)),
+    })
+}
+
+fn no_store(path: &Path) -> Error {
+    let hint = "name the data root of an engine, such as /var/lib/docker";
+    Error::NoStore { path: path.to_owned(), hint: hint.to_owned() }
 }
 
 impl StoreKind {

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 
 use crate::{Error, Root};
 
+pub(crate) mod overlay;
+
 /// What the directory of a layer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holds {
@@ -52,6 +54,21 @@ const fn driver(name: &'static str, holds: Holds, before: &'static str, after: &
     Driver { name, holds, before, after }
 }
 
+/// Where the drivers of Docker until 1.9 have an entry for each layer, named by its id: that it is there is what makes an
+/// image exist (`Exists` of `daemon/graphdriver/*`, 1.8.3). zfs asks its pool.
+pub(crate) const INVENTORIES: &[(&str, &str)] = &[
+    ("btrfs", "btrfs/subvolumes"),
+    ("overlay", "overlay"),
+    ("aufs", "aufs/layers"),
+    ("devicemapper", "devicemapper/metadata"),
+    ("vfs", "vfs/dir"),
+];
+
+/// The directory that has an entry for each layer of a graph store's driver.
+pub(crate) fn inventory(driver: &str) -> Option<&'static str> {
+    INVENTORIES.iter().find(|(name, _)| *name == driver).map(|(_, dir)| *dir)
+}
+
 /// Where a driver stands among all; one that is not known comes last.
 pub(crate) fn preference(name: &str) -> usize {
     DRIVERS.iter().position(|driver| driver.name == name).unwrap_or(DRIVERS.len())
@@ -84,9 +101,26 @@ impl Driver {
                     Error::Missing { of: of.to_owned(), what: "directory", id: id.to_owned(), path }
                 })
             }
+            Ok(dir) if self.name == "zfs" && never_mounted(root, &dir)? => {
+                Err(not_mounted(root.join(path), of))
+            }
             opened => opened,
         }
     }
+}
+
+/// Whether the directory is only the place for a dataset: what is left of one after it was unmounted would else pass for a
+/// layer without files.
+fn never_mounted(root: &Root, dir: &Root) -> Result<bool, Error> {
+    let device = |dir: &Root| {
+        let error = |errno: rustix::io::Errno| Error::Io {
+            action: "look up",
+            path: dir.path().to_owned(),
+            source: errno.into(),
+        };
+        Ok(rustix::fs::fstat(dir.as_dir()).map_err(error)?.st_dev)
+    };
+    Ok(device(dir)? == device(root)? && dir.list(".")?.is_empty())
 }
 
 /// Whether `id` can be a single component of a path without harm. Ids are 64 hex digits, BuildKit's in Docker since 18.09
@@ -171,6 +205,8 @@ mod tests {
         let root = Root::open(dir.path()).unwrap();
         let open = |name, id| find(name).and_then(|driver| driver.open(&root, id, "layer 1")).map(drop);
         assert!(open("vfs", "real").is_ok());
+        fs::create_dir_all(dir.path().join("zfs/graph/place")).unwrap();
+        assert!(matches!(open("zfs", "place"), Err(Error::Unsupported { .. })), "not mounted");
         assert!(matches!(open("vfs", ID), Err(Error::Corrupt { .. })), "a link");
         assert!(matches!(open("vfs", "../dir/real"), Err(Error::Corrupt { .. })));
         assert!(matches!(open("vfs", "none"), Err(Error::Missing { .. })));

@@ -1,0 +1,70 @@
+//! From an image to its base: parents, each once.
+
+use std::collections::HashSet;
+
+use super::GraphStore;
+use super::document::Document;
+use crate::{Error, V1Document, V1Id};
+
+/// Bytes that the documents of one image may have together.
+const LIMIT: usize = 256 << 20;
+
+/// The documents of an image and all its ancestors, base first.
+pub(super) fn read(store: &GraphStore, id: V1Id) -> Result<Vec<V1Document>, Error> {
+    let mut documents: Vec<V1Document> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut bytes = 0;
+    let mut next = Some(id);
+    while let Some(id) = next {
+        let document = Document::read(store.graph(), &id)?;
+        bytes += document.raw.len();
+        if bytes > LIMIT {
+            let why = format!("it and its descendants are larger than {} MiB", LIMIT >> 20);
+            return Err(corrupt(store, &id, &document, why));
+        }
+        let parent = parent(store, &id, &document, &|prefix| store.complete(prefix))?;
+        seen.insert(id.clone());
+        if let Some(parent) = &parent {
+            if seen.contains(parent) {
+                let why = leads_back(&id, parent);
+                return Err(corrupt(store, &id, &document, why));
+            }
+            store.must_exist(parent, "parent", &format!("image {id}"))?;
+        }
+        next = parent.clone();
+        documents.push(V1Document { id, parent, raw: document.raw });
+    }
+    documents.reverse();
+    Ok(documents)
+}
+
+/// The parent's full id, if it has one. `complete` finds the only id that begins with what stands there.
+pub(super) fn parent(
+    store: &GraphStore,
+    id: &V1Id,
+    document: &Document,
+    complete: &dyn Fn(&str) -> Result<Option<V1Id>, Error>,
+) -> Result<Option<V1Id>, Error> {
+    let Some(text) = &document.parent else { return Ok(None) };
+    if let Some(parent) = V1Id::parse(text) {
+        return Ok(Some(parent));
+    }
+    let Some(parent) = complete(text)? else {
+        let why = format!("it names as parent {text:?}, which is no id of an image here");
+        return Err(corrupt(store, id, document, why));
+    };
+    Ok(Some(parent))
+}
+
+/// What is wrong with a chain that comes to an image again.
+pub(super) fn leads_back(id: &V1Id, parent: &V1Id) -> String {
+    if id == parent {
+        format!("it says that image {id} is its own parent")
+    } else {
+        format!("it names as parent {parent}, which is a descendant of image {id}")
+    }
+}
+
+fn corrupt(store: &GraphStore, id: &V1Id, document: &Document, why: String) -> Error {
+    Error::Corrupt { path: store.graph().join(format!("{id}/{}", document.says_parent())), why }
+}

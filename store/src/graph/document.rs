@@ -1,0 +1,190 @@
+//! What `graph/<id>/` says about one image (`graph/graph.go`, `loadImage`, 1.8.3).
+//!
+//! ```text
+//! {"id":"<id>","parent":"<id>","created":"2015-06-07T08:09:10Z",…}
+//! {"created":"…","layer_id":"sha256:…","parent_id":"sha256:<id>",…}      pulled since 1.8.3
+//! ```
+
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{Error, Root, V1Id, hex_id};
+
+/// Bytes that `json` may have. Docker's own has some thousand; labels and environment make it larger.
+const LIMIT: u64 = 8 << 20;
+
+/// A stored document, its id checked, its parent not.
+pub(super) struct Document {
+    pub(super) raw: Vec<u8>,
+    pub(super) created: Option<String>,
+    /// As it stands there; see [`Document::says_parent`].
+    pub(super) parent: Option<String>,
+    parent_file: bool,
+}
+
+impl Document {
+    /// Reads `json` and `parent` of an image.
+    pub(super) fn read(graph: &Root, id: &V1Id) -> Result<Self, Error> {
+        let json = format!("{id}/json");
+        let corrupt = |why| Error::Corrupt { path: graph.join(&json), why };
+        let raw = graph.read(&json, LIMIT)?;
+        let fields = Fields::parse(&raw).map_err(corrupt)?;
+        if !fields.id.is_empty() && fields.id != id.as_str() {
+            return Err(corrupt(format!("it is stored as {id} and says that its id is {:?}", fields.id)));
+        }
+        let mut parent = fields.parent;
+        if parent.is_empty()
+            && let Some(hex) = fields.parent_id.strip_prefix("sha256:").filter(|hex| hex_id(hex))
+        {
+            parent = hex.to_owned();
+        }
+        let file = graph.try_read(format!("{id}/parent"), 4096)?.unwrap_or_default();
+        let parent_file = !file.is_empty();
+        if parent_file {
+            parent = String::from_utf8_lossy(file.trim_ascii()).into_owned();
+        }
+        let parent = (!parent.is_empty()).then_some(parent);
+        Ok(Document { raw, created: fields.created, parent, parent_file })
+    }
+
+    /// The file that says which is the parent.
+    pub(super) fn says_parent(&self) -> &'static str {
+        if self.parent_file { "parent" } else { "json" }
+    }
+
+    /// Seconds since 1970; 0 for a time that cannot be read, or that a tar cannot hold.
+    pub(super) fn created_secs(&self) -> i64 {
+        let time = self.created.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        time.map_or(0, |time| time.as_second().max(0))
+    }
+}
+
+/// Bytes of the layer's files as `layersize` has it; `None` if there is none that can be used. Nothing depends on it.
+pub(super) fn layer_size(graph: &Root, id: &V1Id) -> Option<u64> {
+    let text = graph.try_read(format!("{id}/layersize"), 64).ok()??;
+    std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
+}
+
+/// The fields that matter. Docker's decoder (Go's `encoding/json`) takes keys in any case, of several the last, `null` for
+/// nothing, and stops behind the first value.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Fields {
+    id: String,
+    parent: String,
+    parent_id: String,
+    created: Option<String>,
+}
+
+impl Fields {
+    fn parse(json: &[u8]) -> Result<Self, String> {
+        if json.trim_ascii_start().is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        deserializer.deserialize_map(FieldsVisitor).map_err(|error| error.to_string())
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object that describes an image")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(key) = map.next_key::<String>()? {
+            let field = match key.to_ascii_lowercase().as_str() {
+                "id" => &mut fields.id,
+                "parent" => &mut fields.parent,
+                "parent_id" => &mut fields.parent_id,
+                "created" => {
+                    // Only for show and for times, which have a default.
+                    let value = map.next_value::<Box<RawValue>>()?;
+                    fields.created = serde_json::from_str(value.get()).unwrap_or(None);
+                    continue;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if let Some(text) = map.next_value::<Option<String>>()? {
+                *field = text;
+            }
+        }
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const ID: &str = "5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6";
+    const OTHER: &str = "c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec";
+
+    fn read(json: &str, parent: Option<&str>) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join(ID);
+        fs::create_dir(&image).unwrap();
+        fs::write(image.join("json"), json.replace("ID", ID).replace("OTHER", OTHER)).unwrap();
+        if let Some(parent) = parent {
+            fs::write(image.join("parent"), parent).unwrap();
+        }
+        match Document::read(&Root::open(dir.path()).unwrap(), &V1Id::parse(ID).unwrap()) {
+            Ok(document) => format!(
+                "{}@{} {}",
+                document.parent.as_deref().unwrap_or("-").replace(OTHER, "OTHER"),
+                document.says_parent(),
+                document.created_secs()
+            ),
+            Err(Error::Corrupt { path, why }) => {
+                assert!(path.starts_with(dir.path().join(ID)), "{}", path.display());
+                why
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn documents() {
+        let deep = format!(r#"{{"x":{}"#, "[".repeat(10_000));
+        let rows: &[(&str, Option<&str>, &str)] = &[
+            (
+                r#"{"id":"ID","parent":"OTHER","created":"2015-06-07T08:09:10Z"}"#,
+                None,
+                "OTHER@json 1433664550",
+            ),
+            (r#"{"id":"ID","created":"2015-06-07T08:09:10.5+02:00"}"#, None, "-@json 1433657350"),
+            (r#"{"Id":"x","iD":"ID","PARENT":"OTHER"} trailing"#, None, "OTHER@json 0"),
+            (r#"{"id":null,"parent":null,"created":null}"#, None, "-@json 0"),
+            (r#"{"parent_id":"sha256:OTHER"}"#, None, "OTHER@json 0"),
+            (r#"{"parent_id":"OTHER"}"#, None, "-@json 0"),
+            (r#"{"parent":"short","parent_id":"sha256:OTHER"}"#, None, "short@json 0"),
+            (r#"{"parent":"short"}"#, Some("OTHER"), "OTHER@parent 0"),
+            (r#"{"parent":"short"}"#, Some(""), "short@json 0"),
+            (r#"{"created":5,"config":{"Entrypoint":"x"}}"#, None, "-@json 0"),
+            (r#"{"created":"0001-01-01T00:00:00Z"}"#, None, "-@json 0"),
+            (r#"{"id":"OTHER"}"#, None, "stored as"),
+            (r#"{"id":"#, None, "EOF while parsing"),
+            ("", None, "it is empty"),
+            ("null", None, "expected an object"),
+            ("[]", None, "expected an object"),
+            (r#"{"parent":{}}"#, None, "invalid type: map"),
+            (&deep, None, "EOF while parsing"),
+        ];
+        for (json, parent, expected) in rows {
+            let parent = parent.map(|text| text.replace("OTHER", OTHER));
+            let outcome = read(json, parent.as_deref());
+            assert!(outcome.contains(expected), "{json:.80}: {outcome}");
+        }
+    }
+}

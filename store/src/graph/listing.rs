@@ -1,0 +1,208 @@
+//! What `docker images` shows: every image that has a name, and every one that is no other's parent.
+//!
+//! Each `json` is read once, several at a time, and each chain is walked once however many images share it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::document::{self, Document};
+use super::names::Names;
+use super::{GraphStore, chain, repositories};
+use crate::{Broken, Error, Listing, Reference, Summary, V1Id, driver};
+
+/// Images for which a thread is worth its start.
+const PER_THREAD: usize = 64;
+
+/// What matters of one image.
+struct Node {
+    parent: Option<V1Id>,
+    created: Option<String>,
+    size: Option<u64>,
+}
+
+/// By id; what cannot be read, or has no parent that can, as the error that says so.
+type Nodes = BTreeMap<V1Id, Result<Node, Error>>;
+
+/// Bytes and number of layers of an image with all its ancestors, or which of them is broken.
+type Sum<'n> = Result<(Option<u64>, usize), &'n V1Id>;
+
+pub(super) fn list(store: &GraphStore) -> Result<Listing, Error> {
+    let mut listing = Listing::default();
+    let mut names = Names::read(store);
+    if let Some(error) = names.damaged.take() {
+        let what = repositories::file(store.driver());
+        listing.broken.push(Broken { what, references: Vec::new(), error });
+    }
+    let mut nodes = read(store)?;
+    break_chains(store, &mut nodes);
+    let mut references: BTreeMap<V1Id, Vec<Reference>> = BTreeMap::new();
+    let ids: Vec<V1Id> = nodes.keys().cloned().collect();
+    for (id, named) in names.by_image() {
+        match complete(&ids, id) {
+            Some(id) => references.entry(id).or_default().extend(named),
+            None => {
+                let error = store.no_image(id, &named);
+                let named_as = || named.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let what = if id.is_empty() { named_as() } else { id.to_owned() };
+                listing.broken.push(Broken { what, references: named, error });
+            }
+        }
+    }
+    let parents: HashSet<&V1Id> =
+        nodes.values().filter_map(|node| node.as_ref().ok()?.parent.as_ref()).collect();
+    let mut sums = HashMap::new();
+    for (id, node) in &nodes {
+        let mut references = references.remove(id).unwrap_or_default();
+        if references.is_empty() && parents.contains(id) {
+            continue;
+        }
+        references.sort();
+        match sum(&nodes, id, &mut sums) {
+            Ok((size, layers)) => {
+                let created = node.as_ref().ok().and_then(|node| node.created.clone());
+                let key = store.key(id.to_string());
+                listing.images.push(Summary { key, references, created, size, layers });
+            }
+            Err(broken) => {
+                let error = nodes[broken].as_ref().err().map(again);
+                listing.broken.extend(error.map(|error| Broken { what: id.to_string(), references, error }));
+            }
+        }
+    }
+    listing.sort();
+    Ok(listing)
+}
+
+/// Reads all images, several at a time.
+fn read(store: &GraphStore) -> Result<Nodes, Error> {
+    let names = store.graph().list(".")?;
+    let ids: Vec<V1Id> = names.iter().filter_map(|name| V1Id::parse(name.to_str()?)).collect();
+    let inventory = match driver::inventory(store.driver()) {
+        Some(dir) => Some((dir, store.root().try_list(dir)?)),
+        None => None,
+    };
+    let absent = |id: &V1Id| {
+        let (dir, names) = inventory.as_ref()?;
+        let there = names.binary_search_by(|name| name.as_os_str().cmp(id.as_str().as_ref())).is_ok();
+        (!there).then(|| store.root().join(format!("{dir}/{id}")))
+    };
+    let one = |id: &V1Id| {
+        if let Some(path) = absent(id) {
+            return Err(Error::Missing {
+                of: format!("image {id}"),
+                what: "layer",
+                id: id.to_string(),
+                path,
+            });
+        }
+        let document = Document::read(store.graph(), id)?;
+        let parent = chain::parent(store, id, &document, &|prefix| Ok(complete(&ids, prefix)))?;
+        let size = document::layer_size(store.graph(), id);
+        Ok(Node { parent, created: document.created, size })
+    };
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((id.clone(), one(id)));
+        }
+        done
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(ids.len() / PER_THREAD).min(8);
+    Ok(thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for helper in helpers {
+            done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done.into_iter().collect()
+    }))
+}
+
+/// The only one of sorted ids that begins with a prefix.
+fn complete(ids: &[V1Id], prefix: &str) -> Option<V1Id> {
+    let first = ids.partition_point(|id| id.as_str() < prefix);
+    let mut matching = ids[first..].iter().take_while(|id| id.as_str().starts_with(prefix));
+    let id = matching.next().filter(|_| !prefix.is_empty())?;
+    matching.next().is_none().then(|| id.clone())
+}
+
+/// Turns an image whose parent is missing, or whose parents lead back to it, into an error. After that every chain ends.
+fn break_chains(store: &GraphStore, nodes: &mut Nodes) {
+    let mut broken = Vec::new();
+    let mut walks: HashMap<&V1Id, usize> = HashMap::new();
+    for (walk, start) in nodes.keys().enumerate() {
+        let mut at = start;
+        while walks.insert(at, walk).is_none() {
+            let Some(Ok(Node { parent: Some(parent), .. })) = nodes.get(at) else { break };
+            if !nodes.contains_key(parent) {
+                let path = store.graph().join(parent.as_str());
+                let of = format!("image {at}");
+                broken
+                    .push((at.clone(), Error::Missing { of, what: "parent", id: parent.to_string(), path }));
+                break;
+            }
+            match walks.get(parent) {
+                Some(&other) if other == walk => {
+                    let path = store.graph().join(format!("{at}/json"));
+                    broken.push((at.clone(), Error::Corrupt { path, why: chain::leads_back(at, parent) }));
+                    break;
+                }
+                Some(_) => break,
+                None => at = parent,
+            }
+        }
+    }
+    for (id, error) in broken {
+        nodes.insert(id, Err(error));
+    }
+}
+
+fn sum<'n>(nodes: &'n Nodes, top: &'n V1Id, sums: &mut HashMap<&'n V1Id, Sum<'n>>) -> Sum<'n> {
+    let mut path = Vec::new();
+    let mut at = Some(top);
+    let mut result: Sum<'n> = Ok((Some(0), 0));
+    while let Some(id) = at {
+        match (sums.get(id), nodes.get(id)) {
+            (Some(known), _) => {
+                result = *known;
+                break;
+            }
+            (None, Some(Ok(node))) => {
+                path.push((id, node.size));
+                at = node.parent.as_ref();
+            }
+            (None, Some(Err(_)) | None) => {
+                result = Err(id);
+                break;
+            }
+        }
+    }
+    for (id, size) in path.into_iter().rev() {
+        result = result.map(|(total, layers)| {
+            (total.zip(size).map(|(total, size)| total.saturating_add(size)), layers + 1)
+        });
+        sums.insert(id, result);
+    }
+    result
+}
+
+/// The same error once more, for another image that it concerns.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Io { action, path, source } => {
+            let source = match source.raw_os_error() {
+                Some(errno) => io::Error::from_raw_os_error(errno),
+                None => io::Error::new(source.kind(), source.to_string()),
+            };
+            Error::Io { action, path: path.clone(), source }
+        }
+        Error::Missing { of, what, id, path } => {
+            Error::Missing { of: of.clone(), what, id: id.clone(), path: path.clone() }
+        }
+        Error::Corrupt { path, why } => Error::Corrupt { path: path.clone(), why: why.clone() },
+        other => Error::Unsupported { what: other.to_string(), hint: String::new() },
+    }
+}

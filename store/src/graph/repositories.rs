@@ -1,0 +1,101 @@
+//! `repositories-<driver>`: which names lead to which images.
+//!
+//! ```text
+//! {"Repositories":{"base":{"1.0":"<id>","latest":"<id>","sha256:<manifest digest>":"<id>"}}}
+//! ```
+//!
+//! Names are local names: without `docker.io/` and `library/`, with any other registry. Digests since 1.6. The first JSON
+//! value counts, and of a key that comes twice the last (`graph/tags.go`, 1.8.3).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::{Error, Root, driver};
+
+/// Bytes that the file may have; it has about 100 for a name.
+const LIMIT: u64 = 64 << 20;
+
+const PREFIX: &str = "repositories-";
+
+/// Repository, then tag or digest, then image: its id, or whatever else stands there.
+pub(super) type Repositories = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The file's name.
+pub(super) fn file(driver: &str) -> String {
+    format!("{PREFIX}{driver}")
+}
+
+/// Drivers that have such a file, the preferred first.
+pub(super) fn drivers(root: &Root) -> Result<Vec<String>, Error> {
+    let names = root.list(".")?;
+    let driver = |name: &std::ffi::OsString| name.to_str()?.strip_prefix(PREFIX).map(str::to_owned);
+    let mut drivers: Vec<String> =
+        names.iter().filter_map(driver).filter(|name| driver::safe_id(name)).collect();
+    drivers.sort_by_key(|name| driver::preference(name));
+    Ok(drivers)
+}
+
+/// Reads the file; without it there are no names.
+pub(super) fn read(root: &Root, driver: &str) -> Result<Repositories, Error> {
+    let file = file(driver);
+    match root.try_read(&file, LIMIT)? {
+        None => Ok(Repositories::new()),
+        Some(bytes) => parse(&bytes).map_err(|why| Error::Corrupt { path: root.join(file), why }),
+    }
+}
+
+/// Docker's decoder takes `null` for nothing.
+type Tags = BTreeMap<String, Option<String>>;
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(rename = "Repositories")]
+    repositories: Option<BTreeMap<String, Option<Tags>>>,
+}
+
+/// Reads the bytes of the file; the error says what is wrong with them.
+pub(super) fn parse(bytes: &[u8]) -> Result<Repositories, String> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err("it is no JSON object".to_owned());
+    }
+    let file =
+        File::deserialize(&mut serde_json::Deserializer::from_slice(bytes)).map_err(|e| e.to_string())?;
+    let tags = |tags: Tags| tags.into_iter().map(|(tag, id)| (tag, id.unwrap_or_default())).collect();
+    let repositories = file.repositories.unwrap_or_default().into_iter();
+    Ok(repositories.map(|(name, repository)| (name, repository.map(tags).unwrap_or_default())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_what_they_lead_to() {
+        let text = r#"{"Other":[1],"Repositories":{"a":{"1":"aa","sha256:bb":"cc","1":"dd","n":null},"b":{},"c":null}} junk"#;
+        let flat: Vec<String> = parse(text.as_bytes())
+            .unwrap()
+            .into_iter()
+            .map(|(name, tags)| format!("{name} {tags:?}"))
+            .collect();
+        assert_eq!(flat, [r#"a {"1": "dd", "n": "", "sha256:bb": "cc"}"#, "b {}", "c {}"]);
+        assert!(parse(b"{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_such_file() {
+        let deep = format!(r#"{{"x":{}"#, "[".repeat(10_000));
+        for (text, why) in [
+            ("", "no JSON object"),
+            ("[]", "no JSON object"),
+            ("{\"Repositories\":{\"a\":{\"1\":\"aa", "EOF while parsing"),
+            (r#"{"Repositories":[]}"#, "invalid type: sequence"),
+            (r#"{"Repositories":{"a":"x"}}"#, "invalid type: string"),
+            (r#"{"Repositories":{"a":{"1":5}}}"#, "invalid type: integer"),
+            (&deep, "EOF while parsing"),
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(why), "{text:.60}: {error}");
+        }
+    }
+}

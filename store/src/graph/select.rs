@@ -1,0 +1,61 @@
+//! Which graph driver of a data root is meant.
+//!
+//! A root can have traces of several: `repositories-<driver>` is written for each that was ever started, and Docker until 1.6
+//! kept volumes with the vfs driver, whatever kept the images. So the names decide, and without names the layers.
+
+use std::collections::HashSet;
+
+use super::repositories;
+use crate::{Error, Root, driver};
+
+/// The driver that was asked for, or the one whose `repositories-<driver>` names images.
+pub(super) fn driver(root: &Root, graph: &Root, wanted: Option<&str>) -> Result<String, Error> {
+    let files = repositories::drivers(root)?;
+    if let Some(wanted) = wanted {
+        let has_layers = driver::inventory(wanted).map(|dir| root.exists(dir)).transpose()?;
+        if files.iter().any(|name| name == wanted) || has_layers == Some(true) {
+            return Ok(wanted.to_owned());
+        }
+        let hint = format!("no images of driver {wanted}, but of {}", files.join(", "));
+        return Err(Error::NoStore { path: root.path().to_owned(), hint });
+    }
+    // A file that is damaged may well have named images.
+    let names_images = |driver: &&String| {
+        repositories::read(root, driver).map_or(true, |names| names.values().any(|tags| !tags.is_empty()))
+    };
+    let naming: Vec<String> = files.iter().filter(names_images).cloned().collect();
+    if !naming.is_empty() {
+        return the_only(root, naming);
+    }
+    let with_layers = with_layers(root, graph)?;
+    if !with_layers.is_empty() {
+        return the_only(root, with_layers);
+    }
+    if files.is_empty() {
+        let hint =
+            "there is a directory graph, but neither a file repositories-<driver> nor layers of a driver";
+        return Err(Error::NoStore { path: root.path().to_owned(), hint: hint.to_owned() });
+    }
+    the_only(root, files)
+}
+
+/// Drivers that have a layer of an image in `graph/`, the preferred first.
+pub(super) fn with_layers(root: &Root, graph: &Root) -> Result<Vec<String>, Error> {
+    let ids: HashSet<_> =
+        graph.list(".")?.into_iter().filter(|name| name.to_str().is_some_and(crate::hex_id)).collect();
+    let mut drivers = Vec::new();
+    for (name, inventory) in driver::INVENTORIES {
+        if root.try_list(inventory)?.iter().any(|name| ids.contains(name)) {
+            drivers.push((*name).to_owned());
+        }
+    }
+    drivers.sort_by_key(|name| driver::preference(name));
+    Ok(drivers)
+}
+
+fn the_only(root: &Root, mut candidates: Vec<String>) -> Result<String, Error> {
+    match candidates.len() {
+        1 => Ok(candidates.remove(0)),
+        _ => Err(Error::SeveralStores { path: root.path().to_owned(), candidates, option: "--driver" }),
+    }
+}

@@ -1,0 +1,180 @@
+//! What every [`Store`] owes its users, whatever lies below. Call it from a test of the store:
+//!
+//! ```ignore
+//! mod contract;
+//! contract::check(root, &|| layerlift_store::open(root, &Default::default()).unwrap(), &[]);
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use layerlift_store::{Document, Error, Image, ImageKey, LayerKey, Selected, Store};
+
+/// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all others must come out
+/// whole. Panics with the name or id that breaks a rule.
+pub fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: &[&str]) {
+    let before = snapshot(root);
+    let store = open();
+    let listing = store.images().expect("the images are listed");
+    assert!(!listing.images.is_empty(), "a store without images shows nothing");
+    let again = open();
+    let twice = again.images().expect("the images are listed twice");
+    assert_eq!(format!("{listing:?}"), format!("{twice:?}"), "two listings differ");
+
+    let mut layers: BTreeMap<LayerKey, Option<u64>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for summary in &listing.images {
+        let key = &summary.key;
+        assert!(seen.insert(key.clone()), "{key:?} is listed twice");
+        let name = format!("{key:?} {:?}", summary.references);
+        let image = store.image(key).unwrap_or_else(|e| panic!("{name}: {}", chain(&e)));
+        documents(&name, key, &image);
+        assert_eq!(image.layers.len(), summary.layers, "{name}: layers of the listing and of the image");
+        assert_eq!(format!("{image:?}"), format!("{:?}", again.image(key).expect(&name)), "{name}: twice");
+        layers.extend(image.layers.iter().map(|layer| (layer.key.clone(), None)));
+        found_by_id(store.as_ref(), key);
+        for reference in &summary.references {
+            let text = reference.to_string();
+            let selected = store.resolve(&text).unwrap_or_else(|e| panic!("{text}: {}", chain(&e)));
+            assert!(selected.iter().any(|s| s.image.id == key.id), "{text} is not {}", key.id);
+            let repository = match store.resolve(&reference.repository) {
+                Ok(all) => all,
+                Err(Error::Ambiguous { .. }) => continue,
+                Err(e) => panic!("{}: {}", reference.repository, chain(&e)),
+            };
+            assert!(names(&repository, key), "{} does not mean {text}", reference.repository);
+        }
+    }
+    for (key, len) in &mut layers {
+        *len = Some(layer(store.as_ref(), key, unreadable.contains(&key.id.as_str())));
+    }
+    for (key, len) in layers {
+        let second = layer(again.as_ref(), &key, unreadable.contains(&key.id.as_str()));
+        assert_eq!(len, Some(second), "layer {key:?}: twice");
+    }
+    unknown(store.as_ref());
+    let after = snapshot(root);
+    for (path, state) in &before {
+        assert_eq!(Some(state), after.get(path), "{} has changed", path.display());
+    }
+    assert_eq!(before.len(), after.len(), "something was left below the root");
+}
+
+fn documents(name: &str, key: &ImageKey, image: &Image) {
+    assert_eq!(&image.key, key, "{name}: its own key");
+    match &image.document {
+        Document::Config { raw, .. } => {
+            let digest = layerlift_archive::Digest::of(raw).hex();
+            assert_eq!(digest, key.id, "{name}: the digest of its config");
+        }
+        Document::V1(documents) => {
+            assert_eq!(documents.len(), image.layers.len(), "{name}: a document for each layer");
+            assert_eq!(documents.last().map(|top| top.id.as_str()), Some(key.id.as_str()), "{name}: the last");
+            let parents = documents.iter().map(|document| document.parent.as_ref());
+            let below = std::iter::once(None).chain(documents.iter().map(|document| Some(&document.id)));
+            assert!(parents.eq(below.take(documents.len())), "{name}: each is the parent of the next");
+        }
+    }
+}
+
+/// The full id, and the shortest prefix that no error calls ambiguous. A repository of that name is allowed to win.
+fn found_by_id(store: &dyn Store, key: &ImageKey) {
+    let mut unique = None;
+    for len in [64, 12, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 63] {
+        let prefix = &key.id[..len];
+        match store.resolve(prefix) {
+            Ok(selected) if names(&selected, key) => {
+                let by_id = selected.iter().all(|s| s.reference.is_none());
+                unique = unique.or(by_id.then_some(len));
+            }
+            Ok(selected) => assert!(selected.iter().all(|s| s.reference.is_some()), "{prefix} is another image"),
+            Err(Error::Ambiguous { candidates, .. }) => {
+                assert!(len < 64 && candidates.len() > 1, "{prefix}: {candidates:?}");
+            }
+            Err(e) => panic!("{prefix}: {}", chain(&e)),
+        }
+    }
+    assert_eq!(unique, Some(64), "{} is not found by its id", key.id);
+}
+
+fn names(selected: &[Selected], key: &ImageKey) -> bool {
+    selected.iter().any(|selected| selected.image.id == key.id)
+}
+
+/// Bytes of a layer's tar.
+fn layer(store: &dyn Store, key: &LayerKey, unreadable: bool) -> u64 {
+    let tar = match store.layer(key) {
+        Err(_) if unreadable => return 0,
+        tar => tar.unwrap_or_else(|e| panic!("layer {key:?}: {}", chain(&e))),
+    };
+    let mut count = Count(0);
+    match tar.write_to(&mut count) {
+        Err(_) if unreadable => return 0,
+        written => written.unwrap_or_else(|e| panic!("layer {key:?}: {}", chain(&e))),
+    }
+    assert!(!unreadable, "layer {key:?} is readable after all");
+    if let Some(len) = tar.tar_len() {
+        assert_eq!(count.0, len, "layer {key:?}: its length");
+    }
+    count.0
+}
+
+fn unknown(store: &dyn Store) {
+    let no_name = ["no-such-image", "no-such/image:1", "nosuch", "0000000000000000000000000000000000000000000000000000000000000000"];
+    for name in no_name {
+        let error = store.resolve(name).expect_err(name);
+        assert!(matches!(error, Error::NotFound { .. }), "{name}: {}", chain(&error));
+    }
+    for name in ["", " ", "a b", "\0", "\n"] {
+        let error = store.resolve(name).expect_err(name);
+        assert!(matches!(error, Error::BadName { .. }), "{name:?}: {}", chain(&error));
+    }
+    for id in ["", "..", "../../etc", "/", "x", &"0".repeat(64), &"f".repeat(65)] {
+        let id = id.to_owned();
+        assert!(store.image(&ImageKey { driver: String::new(), id: id.clone() }).is_err(), "image {id:?}");
+        assert!(store.layer(&LayerKey { driver: String::new(), id: id.clone() }).is_err(), "layer {id:?}");
+    }
+}
+
+/// All below a root: size, owner, mode, and the times that a write would change.
+fn snapshot(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut all = BTreeMap::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(path) = todo.pop() {
+        let m = fs::symlink_metadata(&path).expect("what a store holds can be looked at");
+        let state = [m.ino(), m.size(), u64::from(m.mode()), u64::from(m.uid()), u64::from(m.gid()), m.nlink()];
+        let times = (m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
+        if m.is_dir() {
+            let entries = fs::read_dir(&path).expect("what a store holds can be listed");
+            todo.extend(entries.map(|entry| entry.expect("what a store holds can be listed").path()));
+        }
+        all.insert(path, format!("{state:?} {times:?}"));
+    }
+    all
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
