@@ -16,6 +16,7 @@
 //! ```
 
 mod config;
+pub mod containers;
 pub mod diff;
 pub mod docker;
 mod driver;

@@ -10,7 +10,10 @@
 //! vfs/dir/<id>                the same, a copy
 //! ```
 //!
-//! `<id>` is the v1 image id in a graph store (Docker until 1.9), the `cache-id` of `layerdb` since then.
+//! containers-storage has the same, with one difference: its driver `overlay` is Docker's overlay2, `overlay/<id>/diff`.
+//!
+//! `<id>` is the v1 image id in a graph store (Docker until 1.9), the `cache-id` of `layerdb` since then,
+//! the id of the layer in containers-storage.
 
 use std::io;
 use std::path::PathBuf;
@@ -50,6 +53,9 @@ const DRIVERS: &[Driver] = &[
     driver("vfs", Holds::Full, "vfs/dir/", ""),
 ];
 
+/// What containers-storage calls overlay.
+const CONTAINERS_OVERLAY: &Driver = &driver("overlay", Holds::Upper, "overlay/", "/diff");
+
 const fn driver(name: &'static str, holds: Holds, before: &'static str, after: &'static str) -> Driver {
     Driver { name, holds, before, after }
 }
@@ -77,6 +83,11 @@ pub(crate) fn preference(name: &str) -> usize {
 /// The driver of this name, [`Error::Unsupported`] if its layers are not directories or it is not known.
 pub(crate) fn find(name: &str) -> Result<&'static Driver, Error> {
     DRIVERS.iter().find(|driver| driver.name == name).ok_or_else(|| unsupported(name))
+}
+
+/// The same for a driver of containers-storage.
+pub(crate) fn find_containers(name: &str) -> Result<&'static Driver, Error> {
+    if name == CONTAINERS_OVERLAY.name { Ok(CONTAINERS_OVERLAY) } else { find(name) }
 }
 
 impl Driver {

@@ -1,0 +1,192 @@
+//! `<driver>-images/<image id>/`: what is kept of an image beside its layers, under keys that are not always file names.
+//!
+//! ```text
+//! manifest                              the manifest that was stored last
+//! =bWFuaWZlc3Qtc2hhMjU2OjE5ZjI…        "manifest-sha256:19f2…", one for each manifest; also an index that was pulled
+//! =c2hhMjU2OjgwMTQ…                     "sha256:8014…", the config
+//! =c2lnbmF0dXJlLTE5ZjI…                 "signature-19f2…": not needed here
+//! ```
+//!
+//! Source: containers/storage, `store.go`, `makeBigDataBaseName`; containers/image, `storage/storage_image.go`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use layerlift_archive::Digest;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::records::ImageRecord;
+use crate::config::{self, Config};
+use crate::{Error, Manifest, Root, json};
+
+/// The key of the manifest that was stored last.
+const MANIFEST: &str = "manifest";
+
+/// The file of a key: the key itself if only `.`, digits and lower-case letters are in it, or else encoded. The engine's
+/// check does not see what the last character is, so that one may be any.
+pub(super) fn file_name(key: &str) -> String {
+    let plain = |c: char| c == '.' || c.is_ascii_digit() || c.is_ascii_lowercase();
+    if key.trim_start_matches(plain).chars().count() <= 1 {
+        key.to_owned()
+    } else {
+        format!("={}", STANDARD.encode(key))
+    }
+}
+
+/// Whether the image can have a config at all. Without one it is a list of other images, or came with a manifest of
+/// Docker's first schema.
+pub(super) fn has_config(image: &ImageRecord) -> bool {
+    image.big_data_names.iter().any(|key| key.starts_with("sha256:"))
+}
+
+/// All digests that an image can be called by.
+pub(super) fn digests(image: &ImageRecord) -> impl Iterator<Item = &str> {
+    let manifests = image.big_data_digests.iter().filter(|(key, _)| key.starts_with(MANIFEST));
+    image.digest.iter().chain(manifests.map(|(_, digest)| digest)).map(String::as_str)
+}
+
+/// What describes an image.
+pub(super) struct Documents {
+    pub(super) raw: Vec<u8>,
+    pub(super) config: Config,
+    pub(super) manifests: Vec<Manifest>,
+}
+
+/// The parts of a manifest that are needed to tell what it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    config: Option<Descriptor>,
+    history: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Descriptor {
+    digest: String,
+}
+
+/// Reads the config and the manifests of an image, each compared with its digest. `dir` is the driver's `-images`.
+pub(super) fn documents(dir: &Root, image: &ImageRecord) -> Result<Documents, Error> {
+    let listed = |key: &str| image.big_data_names.iter().any(|name| name == key);
+    let latest = if listed(MANIFEST) { Some(manifest(dir, image, MANIFEST)?) } else { None };
+    let digest = match (&latest, format!("sha256:{}", image.id)) {
+        (_, id) if listed(&id) => id,
+        (Some((head, _)), _) if head.config.is_some() => {
+            head.config.as_ref().map(|config| config.digest.clone()).unwrap_or_default()
+        }
+        _ => return Err(without_config(image)),
+    };
+    let expected = digest.parse::<Digest>().map_err(|error| {
+        let path = path(dir, image, MANIFEST);
+        Error::Corrupt { path, why: format!("of its config, {error}") }
+    })?;
+    let raw = verified(dir, image, &digest, "config", Some(expected))?;
+    let config =
+        config::parse(&raw).map_err(|why| Error::Corrupt { path: path(dir, image, &digest), why })?;
+
+    let names_it = |head: &Head| head.config.as_ref().is_some_and(|config| config.digest == digest);
+    let mut manifests: Vec<Manifest> = Vec::new();
+    if let Some((head, found)) = latest {
+        if !names_it(&head) {
+            let why = format!("it is no manifest of the image's config {digest}");
+            return Err(Error::Corrupt { path: path(dir, image, MANIFEST), why });
+        }
+        manifests.push(found);
+    }
+    for key in image.big_data_names.iter().filter(|key| key.starts_with("manifest-")) {
+        let (head, found) = manifest(dir, image, key)?;
+        if names_it(&head) && manifests.iter().all(|known| known.digest != found.digest) {
+            manifests.push(found);
+        }
+    }
+    Ok(Documents { raw, config, manifests })
+}
+
+/// A manifest, and what it is.
+fn manifest(dir: &Root, image: &ImageRecord, key: &str) -> Result<(Head, Manifest), Error> {
+    let corrupt = |why| Error::Corrupt { path: path(dir, image, key), why };
+    let recorded = image.big_data_digests.get(key).map(String::as_str).or(key.strip_prefix("manifest-"));
+    let recorded = recorded.map(str::parse::<Digest>).transpose();
+    let recorded = recorded.map_err(|error| corrupt(format!("by images.json, {error}")))?;
+    let raw = bytes(dir, image, key, "manifest")?;
+    let head: Head = json::object(&raw).map_err(corrupt)?;
+    // The digest of a manifest of Docker's first schema is that of a part of it.
+    let expected = recorded.filter(|_| head.history.is_none());
+    let digest = check(dir, image, key, &raw, expected)?;
+    Ok((head, Manifest { digest, raw }))
+}
+
+fn verified(
+    dir: &Root,
+    image: &ImageRecord,
+    key: &str,
+    what: &'static str,
+    expected: Option<Digest>,
+) -> Result<Vec<u8>, Error> {
+    let raw = bytes(dir, image, key, what)?;
+    check(dir, image, key, &raw, expected).map(|_| raw)
+}
+
+fn check(
+    dir: &Root,
+    image: &ImageRecord,
+    key: &str,
+    raw: &[u8],
+    expected: Option<Digest>,
+) -> Result<Digest, Error> {
+    let found = Digest::of(raw);
+    match expected {
+        Some(expected) if expected != found => {
+            let why = format!("its digest is {found}, not {expected}");
+            Err(Error::Corrupt { path: path(dir, image, key), why })
+        }
+        _ => Ok(found),
+    }
+}
+
+fn bytes(dir: &Root, image: &ImageRecord, key: &str, what: &'static str) -> Result<Vec<u8>, Error> {
+    let file = format!("{}/{}", image.id, file_name(key));
+    let of = || format!("image {}", image.id);
+    match dir.try_read(&file, json::LIMIT)? {
+        Some(raw) => Ok(raw),
+        None => Err(Error::Missing { of: of(), what, id: key.to_owned(), path: dir.join(file) }),
+    }
+}
+
+fn path(dir: &Root, image: &ImageRecord, key: &str) -> std::path::PathBuf {
+    dir.join(&image.id).join(file_name(key))
+}
+
+/// Why an image without a config cannot be exported.
+pub(super) fn without_config(image: &ImageRecord) -> Error {
+    Error::Unsupported {
+        what: format!(
+            "image {} has no config: it is a list of images, or has a manifest of Docker's schema 1",
+            image.id
+        ),
+        hint: "save the images of a list by their own names; `podman save` converts schema 1".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names() {
+        for (key, file) in [
+            ("manifest", "manifest"),
+            ("instances.json", "instances.json"),
+            ("sha256:80", "=c2hhMjU2Ojgw"),
+            ("Manifest", "=TWFuaWZlc3Q="),
+            ("manifesT", "manifesT"),
+            ("manifest-", "manifest-"),
+            ("manifest--", "=bWFuaWZlc3QtLQ=="),
+            ("manifestä", "manifestä"),
+            ("ämanifest", "=w6RtYW5pZmVzdA=="),
+            ("", ""),
+        ] {
+            assert_eq!(file_name(key), file, "{key}");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The images and layers of one driver, from all places that belong to a store: its root, a separate image store,
+//! additional stores. As for an engine, the first place that has an image, a name or a layer decides.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use super::records::{self, Flawed, ImageRecord, LayerId, LayerRecord};
+use crate::{Broken, Error, Reference, Root};
+
+/// Layers of the tallest image that is read. Engines stop at 500 where they stop at all.
+const TALLEST: usize = 2000;
+
+/// What there is of one driver.
+#[derive(Debug)]
+pub(super) struct Images {
+    pub(super) driver: String,
+    places: Vec<Root>,
+    images: BTreeMap<String, Found<ImageRecord>>,
+    references: HashMap<String, Vec<Reference>>,
+    layers: HashMap<LayerId, Found<LayerRecord>>,
+    /// Layers whose record cannot be understood, and why.
+    flawed_layers: HashMap<LayerId, Found<String>>,
+    /// What images.json has besides images.
+    flawed: Vec<Found<Flawed>>,
+    /// Files that could not be read, though not those that everything depends on.
+    unread: Vec<Found<File>>,
+}
+
+/// Something, and the place that it is in.
+#[derive(Debug)]
+struct Found<T> {
+    place: usize,
+    record: T,
+}
+
+/// A file of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum File {
+    Images,
+    Layers,
+    /// Layers of containers that need not survive a crash.
+    Volatile,
+}
+
+impl Images {
+    /// Reads the records of a driver in all places. Images come before layers: an engine that is at work stores the
+    /// layers of an image first.
+    pub(super) fn read(driver: &str, places: Vec<Root>) -> Result<Self, Error> {
+        let mut found = Images {
+            driver: driver.to_owned(),
+            places,
+            images: BTreeMap::new(),
+            references: HashMap::new(),
+            layers: HashMap::new(),
+            flawed_layers: HashMap::new(),
+            flawed: Vec::new(),
+            unread: Vec::new(),
+        };
+        let mut names = BTreeMap::new();
+        for place in 0..found.places.len() {
+            found.tolerate(place, File::Images, |found| found.add_images(place, &mut names))?;
+        }
+        for place in 0..found.places.len() {
+            found.tolerate(place, File::Layers, |found| found.add_layers(place, File::Layers))?;
+            found.tolerate(place, File::Volatile, |found| found.add_layers(place, File::Volatile))?;
+        }
+        for (name, id) in names {
+            found.references.entry(id).or_default().push(reference(&name));
+        }
+        Ok(found)
+    }
+
+    /// Only the first place's images and layers are what everything depends on.
+    fn tolerate(
+        &mut self,
+        place: usize,
+        file: File,
+        read: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match read(self) {
+            Err(error) if place == 0 && file != File::Volatile => Err(error),
+            Err(_) => {
+                self.unread.push(Found { place, record: file });
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A name that several images of one place have belongs to the last of them, and so does an id.
+    fn add_images(&mut self, place: usize, names: &mut BTreeMap<String, String>) -> Result<(), Error> {
+        let records = records::read::<ImageRecord>(&self.places[place], &self.file(File::Images))?;
+        let mut flawed = records.flawed;
+        let (mut here, mut named) = (BTreeMap::new(), BTreeMap::new());
+        for record in records.good {
+            if !crate::hex_id(&record.id) {
+                flawed.push(Flawed { what: record.id, why: "its id is none (64 hex digits)".to_owned() });
+                continue;
+            }
+            named.extend(record.names.iter().map(|name| (name.clone(), record.id.clone())));
+            if let Some(first) = here.insert(record.id.clone(), record) {
+                flawed.push(Flawed {
+                    what: first.id,
+                    why: "it is there twice; the second one counts".to_owned(),
+                });
+            }
+        }
+        for (id, record) in here {
+            self.images.entry(id).or_insert(Found { place, record });
+        }
+        for (name, id) in named {
+            names.entry(name).or_insert(id);
+        }
+        self.flawed.extend(flawed.into_iter().map(|record| Found { place, record }));
+        Ok(())
+    }
+
+    /// Of layers with the same id the first counts.
+    fn add_layers(&mut self, place: usize, file: File) -> Result<(), Error> {
+        let records = records::read::<LayerRecord>(&self.places[place], &self.file(file))?;
+        for record in records.good {
+            self.layers.entry(record.id).or_insert(Found { place, record });
+        }
+        for flawed in records.flawed {
+            match LayerId::parse(&flawed.what) {
+                Some(id) => {
+                    self.flawed_layers.entry(id).or_insert(Found { place, record: flawed.why });
+                }
+                None if file == File::Layers => self.flawed.push(Found { place, record: flawed }),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// All images by id, each with its names.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&ImageRecord, &[Reference])> {
+        self.images
+            .iter()
+            .map(|(id, found)| (&found.record, self.references.get(id).map_or(&[][..], Vec::as_slice)))
+    }
+
+    /// Ids that begin with `prefix`, sorted.
+    pub(super) fn ids(&self, prefix: &str) -> impl Iterator<Item = &String> {
+        let from = self.images.range(prefix.to_owned()..).map(|(id, _)| id);
+        from.take_while(move |id| id.starts_with(prefix))
+    }
+
+    /// An image, and the directory that has its documents.
+    pub(super) fn image(&self, id: &str) -> Result<(&ImageRecord, Root), Error> {
+        let not_found =
+            || Error::NotFound { name: format!("{id} of driver {}", self.driver), suggestions: Vec::new() };
+        let found = self.images.get(id).ok_or_else(not_found)?;
+        let documents = self.places[found.place].dir(format!("{}-images", self.driver))?;
+        if found.record.is_incomplete() {
+            let why = format!("image {id} was never stored to its end (it is marked incomplete)");
+            return Err(Error::Corrupt { path: self.path(found.place, File::Images), why });
+        }
+        Ok((&found.record, documents))
+    }
+
+    /// The layers of an image, base first.
+    pub(super) fn chain(&self, image: &ImageRecord) -> Result<Vec<&LayerRecord>, Error> {
+        let mut chain: Vec<&LayerRecord> = Vec::new();
+        let mut next = image.layer;
+        while let Some(id) = next {
+            let of = chain
+                .last()
+                .map_or_else(|| format!("image {}", image.id), |above| format!("layer {}", above.id));
+            let record = self.layer(id, &of)?;
+            if chain.len() == TALLEST {
+                let circle = chain.iter().any(|above| above.id == id);
+                let why =
+                    if circle { "its parents lead back to it" } else { "it is the 2000th of its image" };
+                return Err(self.corrupt_layer(id, why));
+            }
+            if record.is_incomplete() {
+                return Err(
+                    self.corrupt_layer(id, "it was never stored to its end (it is marked incomplete)")
+                );
+            }
+            chain.push(record);
+            next = record.parent;
+        }
+        chain.reverse();
+        Ok(chain)
+    }
+
+    /// The record of a layer that `of` needs.
+    pub(super) fn layer(&self, id: LayerId, of: &str) -> Result<&LayerRecord, Error> {
+        if let Some(found) = self.layers.get(&id) {
+            return Ok(&found.record);
+        }
+        if let Some(flawed) = self.flawed_layers.get(&id) {
+            let why = format!("layer {id}: {}", flawed.record);
+            return Err(Error::Corrupt { path: self.path(flawed.place, File::Layers), why });
+        }
+        let path = self.path(0, File::Layers);
+        Err(Error::Missing { of: of.to_owned(), what: "layer", id: id.to_string(), path })
+    }
+
+    /// The places, the one that has the layer's record first.
+    pub(super) fn places_of(&self, id: LayerId) -> impl Iterator<Item = &Root> {
+        let first = self.layers.get(&id).map_or(0, |found| found.place);
+        let others = (0..self.places.len()).filter(move |place| *place != first);
+        std::iter::once(first).chain(others).map(|place| &self.places[place])
+    }
+
+    /// An error about a layer's record.
+    pub(super) fn corrupt_layer(&self, id: LayerId, why: &str) -> Error {
+        let place = self.layers.get(&id).map_or(0, |found| found.place);
+        Error::Corrupt { path: self.path(place, File::Layers), why: format!("layer {id}: {why}") }
+    }
+
+    /// What is in the files and could not be understood.
+    pub(super) fn broken(&self) -> Vec<Broken> {
+        let flawed = self.flawed.iter().map(|Found { place, record }| {
+            let why = format!("{}: {}", record.what, record.why);
+            let error = Error::Corrupt { path: self.path(*place, File::Images), why };
+            Broken { what: record.what.clone(), references: Vec::new(), error }
+        });
+        let unread = self.unread.iter().map(|Found { place, record: file }| {
+            let path = self.path(*place, *file);
+            Broken {
+                what: path.display().to_string(),
+                references: Vec::new(),
+                error: self.why_unread(*place, *file),
+            }
+        });
+        flawed.chain(unread).collect()
+    }
+
+    /// Why a name may be there and not be found.
+    pub(super) fn unread(&self) -> Option<Error> {
+        let mut files = self.unread.iter().filter(|found| found.record == File::Images);
+        files.next().map(|found| self.why_unread(found.place, found.record))
+    }
+
+    /// Reads a file once more, for the error.
+    fn why_unread(&self, place: usize, file: File) -> Error {
+        let (root, name) = (&self.places[place], self.file(file));
+        let error = match file {
+            File::Images => records::read::<ImageRecord>(root, &name).err(),
+            File::Layers | File::Volatile => records::read::<LayerRecord>(root, &name).err(),
+        };
+        let why = "it could not be read a moment ago".to_owned();
+        error.unwrap_or_else(|| Error::Corrupt { path: root.join(name), why })
+    }
+
+    fn path(&self, place: usize, file: File) -> PathBuf {
+        self.places[place].join(self.file(file))
+    }
+
+    fn file(&self, file: File) -> String {
+        let driver = &self.driver;
+        match file {
+            File::Images => format!("{driver}-images/images.json"),
+            File::Layers => format!("{driver}-layers/layers.json"),
+            File::Volatile => format!("{driver}-layers/volatile-layers.json"),
+        }
+    }
+}
+
+/// A name as it is stored: with a tag or a digest. One with neither is found as Podman would find it, as `latest`; one
+/// with both is known by its digest.
+fn reference(name: &str) -> Reference {
+    let named =
+        |repository: &str, tag: &str| Reference { repository: repository.to_owned(), tag: tag.to_owned() };
+    let (rest, digest) = name.split_once('@').map_or((name, None), |(rest, digest)| (rest, Some(digest)));
+    match (rest.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')), digest) {
+        (Some((repository, _)), Some(digest)) => named(repository, digest),
+        (None, Some(digest)) => named(rest, digest),
+        (Some((repository, tag)), None) => named(repository, tag),
+        (None, None) => named(rest, "latest"),
+    }
+}

@@ -1,0 +1,71 @@
+//! How the tar of a layer comes about.
+//!
+//! ```text
+//! <driver>-layers/<id>.tar-split.gz     see `tarsplit`; with a separate image store it stays beside the main root's layers
+//! overlay/<id>/diff, vfs/dir/<id>, …    see `driver`
+//! ```
+
+use super::images::Images;
+use super::records::{LayerId, LayerRecord};
+use crate::diff::Tree;
+use crate::driver::{self, Driver, Holds};
+use crate::{DiffLayer, Error, LayerKey, LayerTar, Root, SplitLayer};
+
+use layerlift_archive::Content as _;
+
+/// Finds what a layer is made of. A layer without tar-split data was pulled in parts by a table of contents that had none,
+/// or has lost them.
+pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
+    let not_found = || Error::NotFound { name: format!("layer {}", key.id), suggestions: Vec::new() };
+    let id = LayerId::parse(&key.id).ok_or_else(not_found)?;
+    let driver = driver::find_containers(&images.driver)?;
+    let record = images.layer(id, "the request")?;
+    let dir = tree(images, driver, id)?;
+    if let Some(split) = split(images, record, &dir)? {
+        return Ok(LayerTar::Split(split));
+    }
+    let tree = match (driver.holds, record.parent) {
+        (Holds::Upper, _) => Tree::Upper,
+        (Holds::Full, None) => Tree::Full { parent: None },
+        (Holds::Full, Some(parent)) => Tree::Full { parent: Some(tree(images, driver, parent)?) },
+    };
+    Ok(LayerTar::Diff(DiffLayer { dir, tree, created: 0 }))
+}
+
+/// The directory of a layer, where its record is or else in another place that belongs to the store.
+fn tree(images: &Images, driver: &Driver, id: LayerId) -> Result<Root, Error> {
+    let (id_text, of) = (id.to_string(), format!("layer {id}"));
+    let mut missing = None;
+    for place in images.places_of(id) {
+        match driver.open(place, &id_text, &of) {
+            Err(error @ (Error::Missing { .. } | Error::Unsupported { .. })) => {
+                missing.get_or_insert(error);
+            }
+            Ok(_) if place.exists(format!("{}/{id}/composefs-data/composefs.blob", images.driver))? => {
+                return Err(Error::Unsupported {
+                    what: format!("the names of {of}'s files are in an image of composefs"),
+                    hint: "use `podman save`".to_owned(),
+                });
+            }
+            opened => return opened,
+        }
+    }
+    Err(missing.unwrap_or_else(|| images.corrupt_layer(id, "it is nowhere")))
+}
+
+fn split(images: &Images, record: &LayerRecord, dir: &Root) -> Result<Option<SplitLayer>, Error> {
+    let file = format!("{}-layers/{}.tar-split.gz", images.driver, record.id);
+    for place in images.places_of(record.id) {
+        let Some(metadata) = place.try_open_file(&file)? else { continue };
+        let path = place.join(&file);
+        let split = SplitLayer::open(dir.clone(), metadata, path.clone(), record.diff_id())?;
+        return match record.exact_size() {
+            Some(size) if size != split.len() => {
+                let why = format!("it makes a tar of {} bytes, the layer had {size}", split.len());
+                Err(Error::Corrupt { path, why })
+            }
+            _ => Ok(Some(split)),
+        };
+    }
+    Ok(None)
+}

@@ -1,0 +1,66 @@
+//! containers-storage: the images of Podman, Buildah, CRI-O and skopeo, one set for each graph driver.
+//!
+//! ```text
+//! <driver>-images/images.json             names, digests and top layers of images
+//! <driver>-images/<image id>/             config and manifests, see `bigdata`
+//! <driver>-layers/layers.json             parents, diff ids and sizes of layers
+//! <driver>-layers/volatile-layers.json    layers of containers that need not survive a crash
+//! <driver>-layers/<layer id>.tar-split.gz see `tarsplit`
+//! <driver>/…/<layer id>/…                 files of layers, see `driver`
+//! <driver>-containers/, libpod/, *.lock   not needed here; no lock is taken
+//! ```
+//!
+//! Checked with Podman 4.3, Buildah 1.28 and skopeo 1.9; the source of containers/storage 1.59 (Podman 5) keeps it.
+
+mod bigdata;
+mod images;
+mod layers;
+mod names;
+mod records;
+mod store;
+
+use crate::open::{Detected, OpenOptions, StoreKind};
+use crate::{Error, Root, driver};
+
+pub use store::ContainersStore;
+
+/// What there is of this kind of store in a directory.
+pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
+    let drivers = drivers(root)?;
+    if drivers.is_empty() {
+        return Ok(None);
+    }
+    let evidence = drivers.iter().map(|driver| format!("{driver}-images")).collect();
+    let root = root.path().to_owned();
+    Ok(Some(Detected { kind: StoreKind::ContainersStorage, root, drivers, evidence }))
+}
+
+/// Opens the store of a root, of all drivers unless the options name one.
+pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore, Error> {
+    let found = drivers(&root)?;
+    let wanted = |driver: &&String| options.driver.as_ref().is_none_or(|only| only == *driver);
+    let chosen: Vec<String> = found.iter().filter(wanted).cloned().collect();
+    if chosen.is_empty() {
+        let hint = match (&options.driver, found.as_slice()) {
+            (Some(driver), [_, ..]) => format!("no images of driver {driver}, but of {}", found.join(", ")),
+            _ => "containers-storage has directories <driver>-images and <driver>-layers".to_owned(),
+        };
+        return Err(Error::NoStore { path: root.path().to_owned(), hint });
+    }
+    ContainersStore::read(chosen, &[root])
+}
+
+/// Names of drivers that have images, or once had, the preferred one first.
+fn drivers(root: &Root) -> Result<Vec<String>, Error> {
+    let mut drivers = Vec::new();
+    for name in root.list(".")? {
+        if let Some(driver) = name.to_str().and_then(|name| name.strip_suffix("-images"))
+            && driver::safe_id(driver)
+            && root.exists(format!("{driver}-layers"))?
+        {
+            drivers.push(driver.to_owned());
+        }
+    }
+    drivers.sort_by_key(|name| driver::preference(name));
+    Ok(drivers)
+}

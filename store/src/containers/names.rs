@@ -1,0 +1,61 @@
+//! The names and ids of all drivers, as lookup asks for them.
+//!
+//! Beside its names an image has the digests of its manifests: `repository@sha256:…` leads to it under each of its
+//! repositories.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bigdata;
+use super::images::Images;
+use crate::lookup::Catalog;
+use crate::{Error, ImageKey};
+
+type Tags = BTreeMap<String, Vec<ImageKey>>;
+
+/// Preferred drivers come first.
+pub(super) struct Names<'a> {
+    drivers: &'a [Images],
+    repositories: BTreeMap<&'a str, Tags>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(drivers: &'a [Images]) -> Self {
+        let mut repositories: BTreeMap<&str, Tags> = BTreeMap::new();
+        for images in drivers {
+            for (image, references) in images.all() {
+                let key = ImageKey { driver: images.driver.clone(), id: image.id.clone() };
+                let mut add = |repository, tag: &str| {
+                    let keys = repositories.entry(repository).or_default().entry(tag.to_owned()).or_default();
+                    if !keys.contains(&key) {
+                        keys.push(key.clone());
+                    }
+                };
+                for reference in references {
+                    add(&reference.repository, &reference.tag);
+                    bigdata::digests(image).for_each(|digest| add(&reference.repository, digest));
+                }
+            }
+        }
+        Names { drivers, repositories }
+    }
+}
+
+impl Catalog for Names<'_> {
+    fn tags(&self, repository: &str) -> Result<Option<Tags>, Error> {
+        Ok(self.repositories.get(repository).cloned())
+    }
+
+    fn repositories(&self) -> Result<Vec<String>, Error> {
+        Ok(self.repositories.keys().map(|name| (*name).to_owned()).collect())
+    }
+
+    fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
+        let ids: BTreeSet<&String> = self.drivers.iter().flat_map(|images| images.ids(prefix)).collect();
+        let has = |images: &Images, id: &str| images.ids(id).next().is_some_and(|first| first == id);
+        let keys = ids.into_iter().flat_map(|id| {
+            let drivers = self.drivers.iter().filter(move |images| has(images, id));
+            drivers.map(move |images| ImageKey { driver: images.driver.clone(), id: id.clone() })
+        });
+        Ok(keys.collect())
+    }
+}

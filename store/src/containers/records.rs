@@ -1,0 +1,231 @@
+//! `images.json`, `layers.json`, `volatile-layers.json`: arrays of records, written whole and renamed into place.
+//!
+//! ```text
+//! images.json   [{"id":"8014…","digest":"sha256:19f2…","names":["localhost/x:1.0"],"layer":"5521…",
+//!                 "big-data-names":["sha256:8014…","manifest-sha256:19f2…","manifest"],
+//!                 "big-data-sizes":{…},"big-data-digests":{…},"created":"2023-11-14T22:13:20Z"}, …]
+//! layers.json   [{"id":"a5aa…","parent":"7c23…","diff-digest":"sha256:0e05…","diff-size":10240, …}, …]
+//! ```
+//!
+//! Source: containers/storage, `images.go` and `layers.go`. Fields that are not needed are not looked at.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use layerlift_archive::Digest;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{DiffId, Error, Root, json};
+
+/// Bytes that a file of records may have; 20,000 layers take 12 MiB.
+const LIMIT: u64 = 64 << 20;
+
+/// The id of a layer: 64 hex digits, made from those of its parent and its diff id, but not to be relied on as such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LayerId(Digest);
+
+/// An image.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct ImageRecord {
+    pub(super) id: String,
+    /// Of the manifest that it came with; it may have others by now.
+    pub(super) digest: Option<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(super) names: Vec<String>,
+    /// The topmost.
+    #[serde(default, deserialize_with = "empty_is_none")]
+    pub(super) layer: Option<LayerId>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(super) big_data_names: Vec<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(super) big_data_sizes: BTreeMap<String, i64>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(super) big_data_digests: BTreeMap<String, String>,
+    pub(super) created: Option<String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    flags: Flags,
+}
+
+/// A layer: of an image, or the writable one of a container.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct LayerRecord {
+    pub(super) id: LayerId,
+    #[serde(default, deserialize_with = "empty_is_none")]
+    pub(super) parent: Option<LayerId>,
+    /// Absent in a container's layer, and in one that was pulled by its table of contents.
+    #[serde(default, deserialize_with = "empty_is_none")]
+    diff_digest: Option<DiffId>,
+    /// Bytes of the tar; -1 where that is not known.
+    diff_size: Option<i64>,
+    /// The layer was pulled in parts (zstd:chunked, eStargz), identified by this alone.
+    toc_digest: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    flags: Flags,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Flags {
+    incomplete: Option<bool>,
+    /// What the config of an image says of a layer that was pulled by its table of contents.
+    #[serde(default, deserialize_with = "empty_is_none")]
+    expected_layer_diffid: Option<DiffId>,
+}
+
+/// The records of a file, and what is none.
+#[derive(Debug)]
+pub(super) struct Records<T> {
+    pub(super) good: Vec<T>,
+    pub(super) flawed: Vec<Flawed>,
+}
+
+/// A record that cannot be understood.
+#[derive(Debug)]
+pub(super) struct Flawed {
+    /// Its id, if it has that, or else its number.
+    pub(super) what: String,
+    pub(super) why: String,
+}
+
+impl ImageRecord {
+    /// Whether it is still being written, or never was to its end.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.flags.incomplete == Some(true)
+    }
+}
+
+impl LayerRecord {
+    /// Whether it is still being written, or never was to its end.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.flags.incomplete == Some(true)
+    }
+
+    /// The digest of the layer's tar: verified by whoever stored it, or promised by a config.
+    pub(super) fn diff_id(&self) -> Option<DiffId> {
+        self.diff_digest.or(self.flags.expected_layer_diffid)
+    }
+
+    /// Bytes of the layer's tar.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.diff_size.and_then(|size| u64::try_from(size).ok())
+    }
+
+    /// The same, where it was counted on the tar and not added up from a table of contents.
+    pub(super) fn exact_size(&self) -> Option<u64> {
+        let counted = self.diff_digest.is_some() && self.toc_digest.is_none();
+        self.size().filter(|size| counted && *size > 0)
+    }
+}
+
+/// Reads a file of records; empty if it is not there, as for an engine.
+pub(super) fn read<T: for<'a> Deserialize<'a>>(root: &Root, file: &str) -> Result<Records<T>, Error> {
+    let first = try_read(root, file)?;
+    // Engines rename it into place, but what copies a live store may not: one more look before it is called damaged.
+    let records = if first.is_ok() { first } else { try_read(root, file)? };
+    records.map_err(|why| Error::Corrupt { path: root.join(file), why })
+}
+
+fn try_read<T: for<'a> Deserialize<'a>>(
+    root: &Root,
+    file: &str,
+) -> Result<Result<Records<T>, String>, Error> {
+    Ok(parse(&root.try_read(file, LIMIT)?.unwrap_or_default()))
+}
+
+/// Takes the array apart, so that a record which is none hides no other.
+pub(super) fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<Records<T>, String> {
+    let mut records = Records { good: Vec::new(), flawed: Vec::new() };
+    if bytes.is_empty() {
+        return Ok(records);
+    }
+    let array: Option<Vec<&RawValue>> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    for (index, raw) in array.unwrap_or_default().into_iter().enumerate() {
+        let raw = raw.get().as_bytes();
+        match json::object(raw) {
+            Ok(record) => records.good.push(record),
+            Err(why) => {
+                records.flawed.push(Flawed { what: id(raw).unwrap_or(format!("record {index}")), why })
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// The id alone.
+fn id(raw: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Id {
+        id: String,
+    }
+    json::object::<Id>(raw).ok().map(|record| record.id).filter(|id| crate::hex_id(id))
+}
+
+impl LayerId {
+    /// From 64 lower-case hex digits.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Digest::from_hex(text).map(LayerId)
+    }
+}
+
+impl fmt::Display for LayerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.hex())
+    }
+}
+
+/// What is written as a text, and read without a copy of it.
+trait FromText: Sized {
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+impl FromText for LayerId {
+    fn from_text(text: &str) -> Result<Self, String> {
+        LayerId::parse(text).ok_or_else(|| format!("{text:?} is no id of a layer (64 hex digits)"))
+    }
+}
+
+impl FromText for DiffId {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: layerlift_archive::ParseDigestError| error.to_string())
+    }
+}
+
+struct Text<T>(std::marker::PhantomData<T>);
+
+impl<T: FromText> Visitor<'_> for Text<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if text.is_empty() { Ok(None) } else { T::from_text(text).map(Some).map_err(E::custom) }
+    }
+}
+
+/// Go leaves an empty string out, or writes it.
+fn empty_is_none<'de, D: Deserializer<'de>, T: FromText>(deserializer: D) -> Result<Option<T>, D::Error> {
+    deserializer.deserialize_any(Text(std::marker::PhantomData))
+}
+
+impl<'de> Deserialize<'de> for LayerId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        empty_is_none(deserializer)?.ok_or_else(|| D::Error::custom("it is empty"))
+    }
+}
+
+/// Go writes `null` for a list or a map that was never made.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}

@@ -1,0 +1,150 @@
+//! The images of all drivers of a root behind the [`Store`] trait.
+
+use super::images::Images;
+use super::names::Names;
+use super::records::{ImageRecord, LayerRecord};
+use super::{bigdata, layers};
+use crate::lookup::{self, Spelling};
+use crate::open::StoreKind;
+use crate::{
+    Broken, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Reference, Root,
+    Selected, Store, Summary,
+};
+
+/// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the names of
+/// directories, a layer's id the engine's own.
+#[derive(Debug)]
+pub struct ContainersStore {
+    drivers: Vec<Images>,
+    /// Drivers whose records could not be read, and where they are.
+    unread: Vec<(String, Vec<Root>)>,
+}
+
+impl ContainersStore {
+    /// Reads the records of all `drivers`, the preferred first. One whose records cannot be read hides no other.
+    pub(super) fn read(drivers: Vec<String>, places: &[Root]) -> Result<Self, Error> {
+        let mut store = ContainersStore { drivers: Vec::new(), unread: Vec::new() };
+        let only = drivers.len() == 1;
+        for driver in drivers {
+            match Images::read(&driver, places.to_vec()) {
+                Ok(images) => store.drivers.push(images),
+                Err(error) if only => return Err(error),
+                Err(_) => store.unread.push((driver, places.to_vec())),
+            }
+        }
+        Ok(store)
+    }
+
+    fn driver(&self, name: &str) -> Result<&Images, Error> {
+        if let Some(error) = self.unread().find(|(driver, _)| *driver == name).map(|(_, error)| error) {
+            return Err(error);
+        }
+        let not_found = || Error::NotFound { name: format!("driver {name}"), suggestions: Vec::new() };
+        self.drivers.iter().find(|images| images.driver == name).ok_or_else(not_found)
+    }
+
+    /// Why the records of a driver could not be read: they are read once more for it.
+    fn unread(&self) -> impl Iterator<Item = (&str, Error)> {
+        self.unread.iter().map(|(driver, places)| {
+            let why = || "its records could not be read a moment ago".to_owned();
+            let path = || places.first().map(|root| root.join(driver)).unwrap_or_default();
+            let error = Images::read(driver, places.clone()).err();
+            (driver.as_str(), error.unwrap_or_else(|| Error::Corrupt { path: path(), why: why() }))
+        })
+    }
+}
+
+impl Store for ContainersStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::ContainersStorage
+    }
+
+    fn images(&self) -> Result<Listing, Error> {
+        let mut listing = Listing::default();
+        for images in &self.drivers {
+            for (image, references) in images.all() {
+                match summary(images, image, references) {
+                    Ok(summary) => listing.images.push(summary),
+                    Err(error) => {
+                        let references = references.to_vec();
+                        listing.broken.push(Broken { what: image.id.clone(), references, error });
+                    }
+                }
+            }
+            listing.broken.extend(images.broken());
+        }
+        listing.broken.extend(self.unread().map(|(driver, error)| Broken {
+            what: format!("driver {driver}"),
+            references: Vec::new(),
+            error,
+        }));
+        listing.sort();
+        Ok(listing)
+    }
+
+    fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
+        match lookup::resolve(&Names::new(&self.drivers), Spelling::Qualified, name) {
+            // The name may well stand in a file that cannot be read.
+            Err(not_found @ Error::NotFound { .. }) => {
+                let unread = self.drivers.iter().find_map(Images::unread);
+                let unread = unread.or_else(|| self.unread().next().map(|(_, error)| error));
+                Err(unread.unwrap_or(not_found))
+            }
+            resolved => resolved,
+        }
+    }
+
+    fn image(&self, key: &ImageKey) -> Result<Image, Error> {
+        let images = self.driver(&key.driver)?;
+        let (record, dir) = images.image(&key.id)?;
+        let documents = bigdata::documents(&dir, record)?;
+        let chain = images.chain(record)?;
+        let diff_ids = &documents.config.diff_ids;
+        if diff_ids.len() != chain.len() {
+            let why = format!("image {} has {} layers, its config {}", key.id, chain.len(), diff_ids.len());
+            return Err(Error::Corrupt { path: dir.join("images.json"), why });
+        }
+        let layers = chain.iter().zip(diff_ids).map(|(layer, diff_id)| named_by(images, layer, *diff_id));
+        let layers = layers.collect::<Result<_, _>>()?;
+        let document = Document::Config { raw: documents.raw, manifests: documents.manifests };
+        Ok(Image { key: key.clone(), document, layers })
+    }
+
+    fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
+        layers::tar(self.driver(&key.driver)?, key)
+    }
+}
+
+/// What Podman shows; the size is that of the layers' tars and of the documents.
+fn summary(images: &Images, image: &ImageRecord, references: &[Reference]) -> Result<Summary, Error> {
+    images.image(&image.id)?;
+    if !bigdata::has_config(image) {
+        return Err(bigdata::without_config(image));
+    }
+    let chain = images.chain(image)?;
+    let documents = image.big_data_sizes.values().map(|size| u64::try_from(*size).ok());
+    let sizes = chain.iter().map(|layer| layer.size()).chain(documents);
+    let size = sizes.into_iter().try_fold(0u64, |sum, size| size.and_then(|size| sum.checked_add(size)));
+    Ok(Summary {
+        key: ImageKey { driver: images.driver.clone(), id: image.id.clone() },
+        references: references.to_vec(),
+        // Go's time of nothing.
+        created: image.created.clone().filter(|created| !created.starts_with("0001-01-01T00:00:00")),
+        size,
+        layers: chain.len(),
+    })
+}
+
+/// A layer of an image whose config says that it is `diff_id`.
+fn named_by(images: &Images, layer: &LayerRecord, diff_id: DiffId) -> Result<Layer, Error> {
+    match layer.diff_id() {
+        Some(recorded) if recorded != diff_id => {
+            let why = format!("its diff id is {recorded}, the image's config has {diff_id}");
+            Err(images.corrupt_layer(layer.id, &why))
+        }
+        _ => {
+            let key = LayerKey { driver: images.driver.clone(), id: layer.id.to_string() };
+            Ok(Layer { key, diff_id: Some(diff_id) })
+        }
+    }
+}
