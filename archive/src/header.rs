@@ -2,8 +2,9 @@
 //! `writer.go`): USTAR where it fits, a name split where that is enough, PAX records for names and xattrs, base-256
 //! numbers with the GNU magic for what octal digits cannot hold.
 //!
-//! Two things differ on purpose, since they made every run's bytes different: PAX headers are named `PaxHeaders.0`
-//! instead of after the process, and their records are sorted.
+//! Three things differ on purpose. PAX headers are named `PaxHeaders.0` instead of after the process, and their records
+//! are sorted: both made every run's bytes different. And no name is split once the magic is GNU's: a reader that goes by the
+//! magic, Go's and GNU tar among them, takes the prefix for something else, and the file for one in the layer's root.
 
 use crate::tree::{Entry, Node};
 
@@ -56,6 +57,7 @@ impl Encoder {
         let mut block = self.block(header, &mut records);
         if records.len() == 1
             && records[0].0 == b"path"
+            && !self.used_binary
             && let Some((prefix, suffix)) = split_long_name(header.name)
         {
             records.clear();
@@ -279,6 +281,15 @@ mod tests {
         assert_eq!(&out[257..265], b"ustar  \0");
         assert_eq!(&out[512 + 257..512 + 265], b"ustar  \0");
         assert_eq!(read_back(out).2, 4_000_000_000);
+    }
+
+    #[test]
+    fn no_name_is_split_under_the_gnu_magic() {
+        let name = ["d".repeat(90), "/".into(), "f".repeat(60)].concat();
+        let bytes =
+            encode(&Header { name: name.as_bytes(), kind: b'0', uid: 3_000_000, ..Header::default() });
+        assert_eq!(bytes.len(), 3 * 512);
+        assert_eq!(read_back(bytes).0, name.as_bytes());
     }
 
     #[test]
