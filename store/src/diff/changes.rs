@@ -1,0 +1,163 @@
+//! What a layer's tree has that its parent's has not, and the other way round.
+//!
+//! Two entries of one name differ if their mode, owner, group, device number or `security.capability` do, and for what is no
+//! directory if their time or size does (Docker 1.8, `pkg/archive/changes.go` and `changes_unix.go`). Contents, targets of
+//! symbolic links, other attributes and numbers of links are not compared.
+
+use std::cmp::Ordering;
+use std::path::PathBuf;
+
+use rustix::fs::{FileType, Stat};
+
+use super::attributes::{Attributes, CAPABILITY};
+use super::entries::{Entries, Id, Kind, Metadata, ROOT};
+use super::walk::{self, Cursor, Listing, Name};
+use crate::{Error, Root};
+
+/// A directory whose names have not been read.
+struct Dir {
+    id: Id,
+    /// The device of the parent's directory of that name, if there is one.
+    old: Option<u64>,
+}
+
+/// The bit that Docker takes for "a directory". Block devices and sockets have it as well: of them, neither time nor size are
+/// compared.
+const DIR_BIT: u32 = 0o40000;
+
+/// Everything in a tree: a base layer.
+pub(super) fn all(root: &Root) -> Result<Entries, Error> {
+    Comparison::new(root, root)?.run(None)
+}
+
+/// What makes `new` of `old`.
+pub(super) fn compare(new: &Root, old: &Root) -> Result<Entries, Error> {
+    let device = walk::stat_root(old)?.st_dev;
+    let mut entries = Comparison::new(new, old)?.run(Some(device))?;
+    entries.write_ancestors();
+    Ok(entries)
+}
+
+struct Comparison<'a> {
+    entries: Entries,
+    new: Cursor<'a>,
+    old: Cursor<'a>,
+    new_attributes: Attributes,
+    old_attributes: Attributes,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(new: &'a Root, old: &'a Root) -> Result<Self, Error> {
+        Ok(Comparison {
+            entries: Entries::new(Metadata::new(&walk::stat_root(new)?)),
+            new: Cursor::new(new),
+            old: Cursor::new(old),
+            new_attributes: Attributes::default(),
+            old_attributes: Attributes::default(),
+        })
+    }
+
+    fn run(mut self, old: Option<u64>) -> Result<Entries, Error> {
+        let mut todo = vec![Dir { id: ROOT, old }];
+        let (mut new_names, mut old_names) = (Listing::default(), Listing::default());
+        while let Some(dir) = todo.pop() {
+            self.new.list(&self.entries, dir.id, &mut new_names)?;
+            match dir.old {
+                Some(_) => self.old.list(&self.entries, dir.id, &mut old_names)?,
+                None => old_names.clear(),
+            }
+            let first = self.entries.next();
+            let known = todo.len();
+            let mut left = old_names.iter().peekable();
+            for name in new_names.iter() {
+                let mut same = None;
+                while let Some(other) = left.peek() {
+                    match other.bytes.cmp(name.bytes) {
+                        Ordering::Less => self.removed(dir.id, other.bytes),
+                        Ordering::Equal => same = Some(*other),
+                        Ordering::Greater => break,
+                    }
+                    left.next();
+                }
+                todo.extend(self.found(&dir, name, same)?);
+            }
+            left.for_each(|name| self.removed(dir.id, name.bytes));
+            self.entries.close(dir.id, first);
+            todo[known..].reverse();
+        }
+        Ok(self.entries)
+    }
+
+    fn removed(&mut self, dir: Id, name: &[u8]) {
+        self.entries.push(dir, name, Kind::Whiteout, Metadata::default(), true);
+    }
+
+    /// Takes a name of the layer, with the parent's if it has it. Returns the directory that it is.
+    fn found(&mut self, dir: &Dir, name: Name<'_>, old: Option<Name<'_>>) -> Result<Option<Dir>, Error> {
+        let device = self.entries.get(dir.id).metadata.dev;
+        if let (Some(old), Some(old_device)) = (old, dir.old)
+            && (device, name.ino) == (old_device, old.ino)
+            && name.file_type == old.file_type
+            && !matches!(name.file_type, FileType::Directory | FileType::Unknown)
+        {
+            // Two names of one file, as the overlay driver has it for all that did not change.
+            return Ok(None);
+        }
+        let stat = self.new.stat(&self.entries, dir.id, name.bytes)?;
+        let old = match old {
+            Some(old) => Some(self.old.stat(&self.entries, dir.id, old.bytes)?),
+            None => None,
+        };
+        let written = match &old {
+            Some(old) => differ(&stat, old) || self.capabilities_differ(dir.id, name.bytes)?,
+            None => true,
+        };
+        let metadata = Metadata::new(&stat);
+        if !written && !metadata.is_dir() {
+            return Ok(None);
+        }
+        if written && removes(name.bytes) {
+            return Err(unrepresentable(self.entries.join(self.new.root(), dir.id, name.bytes)));
+        }
+        let id = self.entries.push(dir.id, name.bytes, Kind::Present, metadata, written);
+        // What was below something that is no directory any more goes with it.
+        let old = old.filter(|old| Metadata::new(old).is_dir()).map(|old| old.st_dev);
+        Ok(metadata.is_dir().then_some(Dir { id, old }))
+    }
+
+    fn capabilities_differ(&mut self, dir: Id, name: &[u8]) -> Result<bool, Error> {
+        let capability = |cursor: &mut Cursor<'_>, attributes: &mut Attributes| {
+            let root = cursor.root();
+            let fd = cursor.dir(&self.entries, dir)?;
+            let value = attributes.value(fd, name, CAPABILITY);
+            let value = value.map(|value| value.map(<[u8]>::to_vec));
+            value.map_err(|errno| walk::error("read attributes of", root, &self.entries, dir, name, errno))
+        };
+        let new = capability(&mut self.new, &mut self.new_attributes)?;
+        Ok(new != capability(&mut self.old, &mut self.old_attributes)?)
+    }
+}
+
+fn differ(new: &Stat, old: &Stat) -> bool {
+    new.st_mode != old.st_mode
+        || new.st_uid != old.st_uid
+        || new.st_gid != old.st_gid
+        || new.st_rdev != old.st_rdev
+        || new.st_mode & DIR_BIT == 0 && (!same_time(new, old) || new.st_size != old.st_size)
+}
+
+/// A copy may have lost the fraction of a second; then whole seconds decide.
+fn same_time(new: &Stat, old: &Stat) -> bool {
+    new.st_mtime == old.st_mtime
+        && (new.st_mtime_nsec == old.st_mtime_nsec || new.st_mtime_nsec == 0 || old.st_mtime_nsec == 0)
+}
+
+/// Whether whoever unpacks the layer would take a file of this name for a deletion. Names of aufs's own folders are passed over.
+fn removes(name: &[u8]) -> bool {
+    name.strip_prefix(b".wh.").is_some_and(|name| !name.starts_with(b".wh.") || name == b".wh..opq")
+}
+
+fn unrepresentable(path: PathBuf) -> Error {
+    let why = "in a layer, its name means a deletion; no image can have such a file".to_owned();
+    Error::Corrupt { path, why }
+}

@@ -1,0 +1,207 @@
+//! Entries to tar, as Docker's `addTarFile` wrote them (`pkg/archive/archive.go` of 1.8, on Go 1.4).
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::ffi::OsStr;
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
+use layerlift_archive::header::{Encoder, Header, TRAILER, padding};
+use rustix::fs::{FileType, OFlags};
+
+use super::attributes::{Attributes, CAPABILITY};
+use super::entries::{Entries, Id, Kind, Metadata};
+use super::order::Order;
+use super::walk::{self, Cursor};
+use crate::{Error, Root};
+
+const BUFFER: usize = 256 << 10;
+
+/// Writes the tar of `entries`, which are those of `root`. `created` is the time of whiteouts.
+pub(super) fn write(
+    root: &Root,
+    entries: &Entries,
+    order: Order,
+    created: i64,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let mut writer = Writer {
+        entries,
+        created,
+        cursor: Cursor::new(root),
+        attributes: Attributes::default(),
+        links: HashMap::new(),
+        encoder: Encoder::default(),
+        blocks: Vec::new(),
+        buffer: vec![0; BUFFER],
+        out: BufWriter::with_capacity(BUFFER, out),
+    };
+    order.visit(entries, |id, path| writer.entry(id, path))?;
+    writer.put_zeros(TRAILER)?;
+    writer.out.flush().map_err(|source| output(root, source))
+}
+
+struct Writer<'a> {
+    entries: &'a Entries,
+    created: i64,
+    cursor: Cursor<'a>,
+    attributes: Attributes,
+    /// By device and inode, the first name of each file that has several.
+    links: HashMap<(u64, u64), Id>,
+    encoder: Encoder,
+    blocks: Vec<u8>,
+    buffer: Vec<u8>,
+    out: BufWriter<&'a mut dyn Write>,
+}
+
+impl Writer<'_> {
+    fn entry(&mut self, id: Id, path: &[u8]) -> Result<(), Error> {
+        let entry = self.entries.get(id);
+        match entry.kind {
+            Kind::Present => self.present(id, path, &entry.metadata),
+            Kind::Opaque => self.marker(path.to_vec()),
+            Kind::Whiteout => {
+                let (dir, name) = path.split_at(path.len() - self.entries.name(id).len());
+                self.marker([dir, b".wh.", name].concat())
+            }
+        }
+    }
+
+    fn marker(&mut self, name: Vec<u8>) -> Result<(), Error> {
+        self.header(&Header { name: &name, kind: 0, mtime: self.created, ..Header::default() })
+    }
+
+    fn present(&mut self, id: Id, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
+        let file_type = metadata.file_type();
+        let mut name = path.to_vec();
+        let mut link = Vec::new();
+        let mut size = 0;
+        let mut device = (0, 0);
+        let kind = match file_type {
+            FileType::Directory => {
+                name.push(b'/');
+                b'5'
+            }
+            FileType::Symlink => {
+                link = self.target(id)?;
+                b'2'
+            }
+            FileType::CharacterDevice | FileType::BlockDevice => {
+                device = numbers(metadata.rdev);
+                if file_type == FileType::BlockDevice { b'4' } else { b'3' }
+            }
+            FileType::Fifo => b'6',
+            // Go left the type of a socket at its zero value, which a reader takes for a file.
+            FileType::Socket => 0,
+            _ => match self.first_name(id, metadata) {
+                Some(first) => {
+                    link = self.entries.path(first);
+                    b'1'
+                }
+                None => {
+                    size = metadata.size;
+                    b'0'
+                }
+            },
+        };
+        let xattrs: Vec<_> =
+            self.capability(id)?.map(|value| (CAPABILITY.to_vec(), value)).into_iter().collect();
+        self.header(&Header {
+            name: &name,
+            link: &link,
+            kind,
+            mode: metadata.mode,
+            uid: metadata.uid.into(),
+            gid: metadata.gid.into(),
+            size,
+            mtime: metadata.mtime,
+            device,
+            xattrs: &xattrs,
+        })?;
+        if size > 0 { self.contents(id, size) } else { Ok(()) }
+    }
+
+    /// The name under which a file of several names has been written, if it has.
+    fn first_name(&mut self, id: Id, metadata: &Metadata) -> Option<Id> {
+        if !metadata.linked {
+            return None;
+        }
+        match self.links.entry((metadata.dev, metadata.ino)) {
+            Slot::Occupied(slot) => Some(*slot.get()),
+            Slot::Vacant(slot) => {
+                slot.insert(id);
+                None
+            }
+        }
+    }
+
+    fn target(&mut self, id: Id) -> Result<Vec<u8>, Error> {
+        let dir = self.cursor.dir(self.entries, self.entries.get(id).parent)?;
+        let target = rustix::fs::readlinkat(dir, self.entries.name(id), Vec::new());
+        target.map(|target| target.into_bytes()).map_err(|errno| self.error("read link", id, errno.into()))
+    }
+
+    fn capability(&mut self, id: Id) -> Result<Option<Vec<u8>>, Error> {
+        let dir = self.cursor.dir(self.entries, self.entries.get(id).parent)?;
+        let value = self.attributes.value(dir, self.entries.name(id), CAPABILITY);
+        let value = value.map(|value| value.map(<[u8]>::to_vec));
+        value.map_err(|errno| self.error("read attributes of", id, errno.into()))
+    }
+
+    fn contents(&mut self, id: Id, size: u64) -> Result<(), Error> {
+        let dir = self.cursor.dir(self.entries, self.entries.get(id).parent)?;
+        let file = walk::open(dir, self.entries.name(id), OFlags::RDONLY)
+            .map_err(|errno| self.error("open", id, errno.into()))?;
+        let mut left = size;
+        loop {
+            let len = match rustix::io::read(file.as_fd(), self.buffer.as_mut_slice()) {
+                Ok(len) => len,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => return Err(self.error("read", id, errno.into())),
+            };
+            if len as u64 > left || len == 0 && left > 0 {
+                return Err(self.changed(id, size));
+            }
+            left -= len as u64;
+            let root = self.cursor.root();
+            self.out.write_all(&self.buffer[..len]).map_err(|source| output(root, source))?;
+            // A short read is the end of a file; only a full buffer leaves open whether there is more.
+            if left == 0 && len < self.buffer.len() {
+                return self.put_zeros(padding(size));
+            }
+        }
+    }
+
+    fn header(&mut self, header: &Header<'_>) -> Result<(), Error> {
+        self.blocks.clear();
+        self.encoder.encode(header, &mut self.blocks);
+        self.out.write_all(&self.blocks).map_err(|source| output(self.cursor.root(), source))
+    }
+
+    fn put_zeros(&mut self, len: u64) -> Result<(), Error> {
+        const ZEROS: [u8; TRAILER as usize] = [0; TRAILER as usize];
+        let root = self.cursor.root();
+        self.out.write_all(&ZEROS[..len as usize]).map_err(|source| output(root, source))
+    }
+
+    fn error(&self, action: &'static str, id: Id, source: io::Error) -> Error {
+        let path = self.cursor.root().join(OsStr::from_bytes(&self.entries.path(id)));
+        Error::Io { action, path, source }
+    }
+
+    fn changed(&self, id: Id, size: u64) -> Error {
+        let path = self.cursor.root().join(OsStr::from_bytes(&self.entries.path(id)));
+        let why = format!("it had {size} bytes, and another number when it was read: something writes to it");
+        Error::Corrupt { path, why }
+    }
+}
+
+fn output(root: &Root, source: io::Error) -> Error {
+    Error::Io { action: "write the tar of", path: root.path().to_owned(), source }
+}
+
+/// Major and minor number, as Docker took them apart.
+fn numbers(rdev: u64) -> (u64, u64) {
+    (rdev >> 8 & 0xfff, rdev & 0xff | rdev >> 12 & 0xf_ff00)
+}

@@ -1,0 +1,165 @@
+//! What was found in a layer's directory: a compact record for each entry that may be written, in one table.
+//!
+//! A directory's entries stand next to each other, sorted by name, and behind the directory itself. The first record is the
+//! layer's root, which is never written.
+
+use std::ffi::OsStr;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use rustix::fs::{FileType, Stat};
+
+use crate::Root;
+
+/// Where a record is in the table.
+pub(super) type Id = u32;
+
+/// The record of the layer's root.
+pub(super) const ROOT: Id = 0;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Something in the directory.
+    Present,
+    /// A name that the layer removes. It has no metadata.
+    Whiteout,
+    /// The mark that its directory hides what lower layers have there.
+    Opaque,
+}
+
+/// What `stat` says, as far as a tar has it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Metadata {
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// Whether there are more names than one.
+    pub(super) linked: bool,
+    pub(super) size: u64,
+    /// Seconds since 1970.
+    pub(super) mtime: i64,
+    pub(super) rdev: u64,
+    pub(super) dev: u64,
+    pub(super) ino: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    name_at: usize,
+    name_len: u16,
+    pub(super) kind: Kind,
+    /// Whether it is written. Set for a directory as soon as something below it is.
+    pub(super) written: bool,
+    pub(super) parent: Id,
+    children: Range<Id>,
+    pub(super) metadata: Metadata,
+}
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct Entries {
+    names: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+impl Metadata {
+    pub(super) fn new(stat: &Stat) -> Self {
+        Metadata {
+            mode: stat.st_mode,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            linked: stat.st_nlink > 1,
+            size: stat.st_size as u64,
+            mtime: stat.st_mtime,
+            rdev: stat.st_rdev,
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+        }
+    }
+
+    pub(super) fn file_type(&self) -> FileType {
+        FileType::from_raw_mode(self.mode)
+    }
+
+    pub(super) fn is_dir(&self) -> bool {
+        self.file_type() == FileType::Directory
+    }
+}
+
+impl Entries {
+    /// A table with only the root.
+    pub(super) fn new(root: Metadata) -> Self {
+        let mut entries = Entries { names: Vec::new(), entries: Vec::new() };
+        entries.push(ROOT, b"", Kind::Present, root, false);
+        entries
+    }
+
+    /// Adds an entry. All of one directory are added one after another, sorted by name, then [`Entries::close`]d.
+    pub(super) fn push(
+        &mut self,
+        parent: Id,
+        name: &[u8],
+        kind: Kind,
+        metadata: Metadata,
+        written: bool,
+    ) -> Id {
+        let id = self.next();
+        let name_at = self.names.len();
+        let name_len = u16::try_from(name.len()).expect("no file system has names of 64 KiB");
+        self.names.extend_from_slice(name);
+        self.entries.push(Entry { name_at, name_len, kind, written, parent, children: 0..0, metadata });
+        id
+    }
+
+    /// The id of the entry that is added next.
+    pub(super) fn next(&self) -> Id {
+        Id::try_from(self.entries.len()).expect("four thousand million records do not fit in memory")
+    }
+
+    /// All entries of `dir` have been added: those since `first`.
+    pub(super) fn close(&mut self, dir: Id, first: Id) {
+        self.entries[dir as usize].children = first..self.next();
+    }
+
+    /// Directories above what is written are written as well, so that their owners and modes come along.
+    pub(super) fn write_ancestors(&mut self) {
+        for id in (1..self.entries.len()).rev() {
+            if self.entries[id].written {
+                let parent = self.entries[id].parent;
+                self.entries[parent as usize].written = true;
+            }
+        }
+    }
+
+    pub(super) fn get(&self, id: Id) -> &Entry {
+        &self.entries[id as usize]
+    }
+
+    pub(super) fn children(&self, id: Id) -> Range<Id> {
+        self.get(id).children.clone()
+    }
+
+    pub(super) fn name(&self, id: Id) -> &[u8] {
+        let entry = self.get(id);
+        &self.names[entry.name_at..][..usize::from(entry.name_len)]
+    }
+
+    /// The path below the root, `/` between components; empty for the root.
+    pub(super) fn path(&self, id: Id) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut at = id;
+        while at != ROOT {
+            names.push(self.name(at));
+            at = self.get(at).parent;
+        }
+        names.reverse();
+        names.join(&b'/')
+    }
+
+    /// The whole path of `name` in the directory `dir`, for messages.
+    pub(super) fn join(&self, root: &Root, dir: Id, name: &[u8]) -> PathBuf {
+        root.join(OsStr::from_bytes(&self.path(dir))).join(OsStr::from_bytes(name))
+    }
+}

@@ -1,0 +1,137 @@
+//! Directories that hold only what a layer adds, with marks for what it removes.
+//!
+//! ```text
+//! gone            a character device 0/0: overlayfs      -> .wh.gone
+//! .wh.gone        a file: aufs, fuse-overlayfs           -> as it is
+//! dir/            trusted.overlay.opaque = "y"           -> dir/.wh..wh..opq
+//!                 user.overlay.opaque: without root
+//!                 user.fuseoverlayfs.opaque
+//! dir/.wh..wh..opq   a file: aufs, fuse-overlayfs        -> as it is
+//! .wh..wh.aufs, .wh..wh.orph/, .wh..wh.plnk/             -> nothing: aufs's own
+//! ```
+//!
+//! Overlayfs keeps more in attributes (`origin`, `impure`, `uuid`), which says nothing about the layer. Two of them mean that
+//! the layer is not whole without the ones below it: `redirect` (a directory that was renamed) and `metacopy` (a file whose
+//! contents are further down). No tar can say that.
+
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::FileType;
+
+use super::attributes::Attributes;
+use super::entries::{Entries, Id, Kind, Metadata, ROOT};
+use super::walk::{self, Cursor, Listing};
+use crate::{Error, Root};
+
+/// The file that marks its directory as opaque, in a tar.
+pub(super) const OPAQUE: &[u8] = b".wh..wh..opq";
+const METADATA: &[u8] = b".wh..wh.";
+const PREFIXES: &[&[u8]] = &[b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs."];
+
+/// What the attributes of overlayfs say about a directory or file.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Marks {
+    /// What lower layers have below this directory is hidden.
+    opaque: bool,
+    /// A file that stands for a deletion (Linux 6.7, where a character device cannot be made).
+    whiteout: bool,
+    /// Which attribute makes it depend on lower layers.
+    incomplete: Option<&'static str>,
+}
+
+/// Everything in an upper directory.
+pub(super) fn read(root: &Root) -> Result<Entries, Error> {
+    let stat = walk::stat_root(root)?;
+    check_privilege(root, stat.st_uid)?;
+    let mut entries = Entries::new(Metadata::new(&stat));
+    let mut cursor = Cursor::new(root);
+    let mut attributes = Attributes::default();
+    let mut names = Listing::default();
+    let mut todo = vec![(ROOT, false)];
+    while let Some((dir, opaque)) = todo.pop() {
+        cursor.list(&entries, dir, &mut names)?;
+        let first = entries.next();
+        let known = todo.len();
+        if opaque && !names.iter().any(|name| name.bytes == OPAQUE) {
+            entries.push(dir, OPAQUE, Kind::Opaque, Metadata::default(), true);
+        }
+        for name in names.iter() {
+            let name = name.bytes;
+            if dir == ROOT && name.starts_with(METADATA) && name != OPAQUE {
+                continue;
+            }
+            let stat = cursor.stat(&entries, dir, name)?;
+            let metadata = Metadata::new(&stat);
+            let marks = match metadata.file_type() {
+                FileType::CharacterDevice => Marks { whiteout: metadata.rdev == 0, ..Marks::default() },
+                FileType::Directory | FileType::RegularFile => {
+                    let fd = cursor.dir(&entries, dir)?;
+                    marks(&mut attributes, fd, name).map_err(|errno| {
+                        walk::error("read attributes of", root, &entries, dir, name, errno)
+                    })?
+                }
+                _ => Marks::default(),
+            };
+            if let Some(attribute) = marks.incomplete {
+                return Err(incomplete(&entries, root, dir, name, attribute));
+            }
+            if marks.whiteout {
+                entries.push(dir, name, Kind::Whiteout, Metadata::default(), true);
+                continue;
+            }
+            let id = entries.push(dir, name, Kind::Present, metadata, true);
+            if metadata.is_dir() {
+                todo.push((id, marks.opaque));
+            }
+        }
+        entries.close(dir, first);
+        todo[known..].reverse();
+    }
+    Ok(entries)
+}
+
+fn marks(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Marks> {
+    let mut marks = Marks::default();
+    let mut opaque = Vec::new();
+    for attribute in attributes.names(dir, name)? {
+        let Some(what) = PREFIXES.iter().find_map(|prefix| attribute.strip_prefix(*prefix)) else { continue };
+        match what {
+            b"opaque" => opaque.push(attribute.to_vec()),
+            b"whiteout" => marks.whiteout = true,
+            b"redirect" => marks.incomplete = Some("redirect"),
+            b"metacopy" => marks.incomplete = Some("metacopy"),
+            _ => {}
+        }
+    }
+    for attribute in opaque {
+        // "x" says only that there are files that stand for deletions.
+        marks.opaque |= attributes.value(dir, name, &attribute)? == Some(b"y");
+    }
+    Ok(marks)
+}
+
+/// Without privilege, `trusted.overlay.opaque` is not refused but hidden, and an opaque directory looks like any other. What
+/// one made oneself has no such attributes.
+fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
+    let me = rustix::process::geteuid();
+    if me.is_root() || me.as_raw() == owner {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!(
+            "the layer in {} has no tar-split data, and whether it hides directories of the layers below is shown to root only",
+            root.path().display()
+        ),
+        hint: "run it as root".to_owned(),
+    })
+}
+
+fn incomplete(entries: &Entries, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {
+    Error::Unsupported {
+        what: format!(
+            "{} needs the layers below: overlayfs left it incomplete (attribute overlay.{attribute}), and the layer has no tar-split data",
+            entries.join(root, dir, name).display()
+        ),
+        hint: "start the engine on this store and let it save the image".to_owned(),
+    }
+}
