@@ -18,6 +18,14 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+    /// A layer cannot be read.
+    #[error("cannot read layer {layer}")]
+    Layer {
+        /// Its id in the store.
+        layer: String,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A document says something that the format has no place for.
     #[error("{what} is damaged: {why}")]
     Document {
@@ -26,4 +34,43 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// An image has nothing that the format could hold.
+    #[error(
+        "image {image} has no layers, and {format} has no place for an image without\nhint: choose another format"
+    )]
+    NoLayers {
+        /// Its id.
+        image: String,
+        /// The format.
+        format: crate::Format,
+    },
+    /// A layer cannot be read, as was told with another image.
+    #[error("it has layer {layer} in common with {image}")]
+    Shared {
+        /// The layer's id in the store.
+        layer: String,
+        /// The image with which the cause was told.
+        image: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn of_image(self, image: &str) -> Self {
+        Error::Image { image: image.to_owned(), source: Box::new(self) }
+    }
+
+    pub(crate) fn of_layer(self, layer: &str) -> Self {
+        Error::Layer { layer: layer.to_owned(), source: Box::new(self) }
+    }
+
+    /// Whether something other than the images has failed, so that going on with the rest makes no sense.
+    pub(crate) fn ends_all(&self) -> bool {
+        match self {
+            Error::Archive(layerlift_archive::Error::Cancelled | layerlift_archive::Error::Output { .. }) => {
+                true
+            }
+            Error::Image { source, .. } | Error::Layer { source, .. } => source.ends_all(),
+            _ => false,
+        }
+    }
 }

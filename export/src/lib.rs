@@ -3,13 +3,32 @@
 //! ```text
 //! names ──select──> images ──plan──> what will be written, and what it costs ──build──> Tree
 //! ```
+//!
+//! ```no_run
+//! use layerlift_export::{Options, plan, select};
+//! use layerlift_store::{OpenOptions, open};
+//!
+//! let store = open("/var/lib/docker".as_ref(), &OpenOptions::default())?;
+//! let selection = select(&*store, &["alpine:3.20".to_owned()])?;
+//! let mut plan = plan(&*store, selection, &Options::default())?;
+//! println!("{plan}");
+//! let tree = plan.build(&layerlift_archive::Options::default())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod build;
+mod document;
 mod error;
 mod format;
+mod layers;
 mod plan;
+mod select;
+mod stream;
+mod summary;
 mod verify;
 
 pub use error::Error;
 pub use format::Format;
-pub use plan::{Options, Plan, PlannedImage, Selection, TagPolicy, plan, select, select_all};
+pub use plan::{Options, Plan, PlannedImage, plan};
+pub use select::{Selection, TagPolicy, select, select_all};
 pub use verify::{ImageReport, LayerReport, Report, verify};

@@ -1,22 +1,16 @@
 //! What will be written, and what it takes to know its bytes.
 
-use std::fmt;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use layerlift_archive::Tree;
-use layerlift_store::{Broken, ImageId, ImageKey, Reference, Selected, Store};
+use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use crate::format::{Blob, Built, Failed, Source};
+use crate::layers::{self, Distinct, Planned, State};
+use crate::select::{self, Selection, TagPolicy, Wanted};
 use crate::{Error, Format};
-
-/// Which tags an archive keeps for an image that was named by its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TagPolicy {
-    /// Those that the request named: none for an id, as engines do.
-    #[default]
-    Named,
-    /// All that the store has for it.
-    Keep,
-}
 
 /// What can be chosen.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +21,7 @@ pub struct Options {
     pub tags: TagPolicy,
     /// Leave out what is damaged instead of failing; [`Plan::left_out`] tells.
     pub keep_going: bool,
-    /// Where layers that have no length beforehand are spooled.
+    /// Where layers that have no length beforehand are spooled. Empty: where the system keeps temporary files.
     pub temp_dir: PathBuf,
 }
 
@@ -43,67 +37,237 @@ pub struct PlannedImage {
     pub image_id: Option<ImageId>,
 }
 
-/// What is to be exported.
-#[derive(Debug, Default)]
-pub struct Selection {
-    /// The images, in the order of the request; one that several names mean comes several times.
-    pub images: Vec<Selected>,
-    /// What a store lists and cannot read: an error, unless [`Options::keep_going`] leaves it out.
-    pub broken: Vec<Broken>,
-}
-
 /// What will be written: made from metadata alone, nothing written yet.
+///
+/// Its `Display` is the report of a dry run.
 pub struct Plan {
     /// The images, in the order of the archive.
     pub images: Vec<PlannedImage>,
-    /// Things to know beforehand, a sentence each: a digest that cannot be kept, a pass that comes first.
+    /// Things to know beforehand, a sentence each: a digest that cannot be kept, a name that has no place.
     pub warnings: Vec<String>,
     /// With [`Options::keep_going`]: what cannot be exported, and why.
     pub left_out: Vec<Error>,
+    pub(crate) options: Options,
+    /// Of each of `images`.
+    pub(crate) sources: Vec<Sourced>,
+    pub(crate) layers: Vec<Planned>,
+    /// Made as soon as nothing has to come first.
+    pub(crate) tree: Option<Tree>,
 }
 
-/// Looks all names up; the first that means nothing is the error.
-pub fn select(store: &dyn Store, names: &[String]) -> Result<Selection, Error> {
-    let mut selection = Selection::default();
-    for name in names {
-        selection.images.extend(store.resolve(name)?);
-    }
-    Ok(selection)
+/// An image's documents, and where its layers are in [`Plan::layers`], base first.
+pub(crate) struct Sourced {
+    pub(crate) name: String,
+    pub(crate) image: Image,
+    pub(crate) layers: Vec<usize>,
 }
 
-/// Everything that a store lists, with all its tags.
-pub fn select_all(store: &dyn Store) -> Result<Selection, Error> {
-    let _ = store;
-    Ok(Selection::default())
-}
-
-/// Plans an export from metadata alone.
+/// Plans an export from metadata alone. Nothing is written, no layer read.
 pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Result<Plan, Error> {
-    let _ = (store, selection, options);
-    Ok(Plan { images: Vec::new(), warnings: Vec::new(), left_out: Vec::new() })
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} images", self.images.len())
+    let mut plan = Plan {
+        images: Vec::new(),
+        warnings: Vec::new(),
+        left_out: Vec::new(),
+        options: options.clone(),
+        sources: Vec::new(),
+        layers: Vec::new(),
+        tree: None,
+    };
+    for broken in selection.broken {
+        plan.leave_out(Error::from(broken.error).of_image(&broken.what))?;
     }
+    let wanted = select::wanted(store, selection.images, options.tags)?;
+    let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
+    let mut readable = Vec::new();
+    for (wanted, image) in wanted.into_iter().zip(images) {
+        let name = select::name(&wanted.key, &wanted.references);
+        match image {
+            Ok(image) => readable.push((wanted, name, image)),
+            Err(error) => plan.leave_out(Error::from(error).of_image(&name))?,
+        }
+    }
+    plan.add(store, readable)?;
+    plan.settle_names();
+    plan.warn_of_other_digests();
+    plan.try_tree()?;
+    Ok(plan)
 }
 
 impl Plan {
-    /// Bytes that [`Plan::build`] reads in a first pass, for progress; 0 if there is none.
+    /// Bytes that [`Plan::build`] reads in a first pass, for progress; 0 if there is none. Layers without a length are not
+    /// counted.
     pub fn first_pass_len(&self) -> u64 {
-        0
+        self.first_pass().filter_map(Planned::len).sum()
     }
 
-    /// Length in bytes of the tar, if it is known before a first pass.
+    /// Length in bytes of the tar, if it is known before a first pass. With [`Options::keep_going`] that is the length if
+    /// nothing turns out to be damaged.
     pub fn tar_len(&self) -> Option<u64> {
-        None
+        self.tree.as_ref().map(Tree::tar_len)
     }
 
-    /// Does what has to come first (hash layers that have no digest, spool those that have no length, with
-    /// [`Options::keep_going`] check all), in parallel, and makes the tree.
-    pub fn build(&mut self, options: &layerlift_archive::Options<'_>) -> Result<Tree, Error> {
-        let _ = options;
-        Ok(Tree::default())
+    /// Layers that are read before the archive is written.
+    pub(crate) fn first_pass(&self) -> impl Iterator<Item = &Planned> {
+        let all = self.options.keep_going;
+        self.layers.iter().filter(move |layer| all || layer.ready().is_none())
+    }
+
+    /// With `keep_going` the error is remembered, otherwise it is the answer.
+    pub(crate) fn leave_out(&mut self, error: Error) -> Result<(), Error> {
+        if !self.options.keep_going || error.ends_all() {
+            return Err(error);
+        }
+        self.left_out.push(error);
+        Ok(())
+    }
+
+    /// Takes the images whose layers can be opened.
+    fn add(&mut self, store: &dyn Store, images: Vec<(Wanted, String, Image)>) -> Result<(), Error> {
+        let mut distinct = Distinct::default();
+        for (Wanted { key, references }, name, image) in images {
+            let layers = distinct.add(&image);
+            self.images.push(PlannedImage { key, references, image_id: None });
+            self.sources.push(Sourced { name, image, layers });
+        }
+        let mut damaged = BTreeMap::new();
+        let opened = layers::open(store, &distinct.keys);
+        for (index, (key, tar)) in distinct.keys.into_iter().zip(opened).enumerate() {
+            let state = match tar {
+                Ok(tar) => layers::state(tar, distinct.recorded[index]),
+                Err(error) => {
+                    damaged.insert(index, error);
+                    State::Damaged
+                }
+            };
+            self.layers.push(Planned { key, uses: 0, needs_digest: false, state });
+        }
+        for Sourced { image, layers, .. } in &self.sources {
+            if self.options.format.needs_digests(&image.document) {
+                layers.iter().for_each(|&index| self.layers[index].needs_digest = true);
+            }
+        }
+        self.without(damaged)
+    }
+
+    /// Leaves out the images that have one of the damaged layers, and the layers that no other has.
+    pub(crate) fn without(&mut self, mut damaged: BTreeMap<usize, Error>) -> Result<(), Error> {
+        let mut told: HashMap<usize, String> = HashMap::new();
+        let images = std::mem::take(&mut self.images);
+        let sources = std::mem::take(&mut self.sources);
+        for (image, source) in images.into_iter().zip(sources) {
+            let bad = |index: &&usize| damaged.contains_key(index) || told.contains_key(index);
+            let Some(&index) = source.layers.iter().find(bad) else {
+                self.images.push(image);
+                self.sources.push(source);
+                continue;
+            };
+            // The cause is told once; the next images that need the layer refer to it.
+            let layer = self.layers[index].key.id.clone();
+            let error = match damaged.remove(&index) {
+                Some(error) => error,
+                None => Error::Shared { layer, image: told[&index].clone() },
+            };
+            told.entry(index).or_insert_with(|| source.name.clone());
+            self.leave_out(error.of_image(&source.name))?;
+        }
+        self.prune();
+        Ok(())
+    }
+
+    /// Forgets layers that no image has any more, and counts how often the others are used.
+    fn prune(&mut self) {
+        self.layers.iter_mut().for_each(|layer| layer.uses = 0);
+        for source in &self.sources {
+            source.layers.iter().for_each(|&index| self.layers[index].uses += 1);
+        }
+        let mut kept = 0;
+        let places = self.layers.iter().map(|layer| {
+            let place = kept;
+            kept += usize::from(layer.uses > 0);
+            place
+        });
+        let places: Vec<usize> = places.collect();
+        self.layers.retain(|layer| layer.uses > 0);
+        for source in &mut self.sources {
+            source.layers.iter_mut().for_each(|index| *index = places[*index]);
+        }
+    }
+
+    /// Spells the names as the format has them, each once in the archive.
+    fn settle_names(&mut self) {
+        let mut taken: HashMap<Reference, String> = HashMap::new();
+        for (image, source) in self.images.iter_mut().zip(&self.sources) {
+            let mut names: Vec<Reference> = Vec::new();
+            for reference in image.references.drain(..) {
+                let name = match self.options.format.spell(&source.image.document, &reference) {
+                    Ok(Some(name)) => name,
+                    Ok(None) => continue,
+                    Err(why) => {
+                        self.warnings.push(format!("the name {reference} is left out: {why}"));
+                        continue;
+                    }
+                };
+                match taken.get(&name) {
+                    Some(id) if *id == image.key.id => {}
+                    Some(other) => self.warnings.push(format!(
+                        "the name {name} is given to image {other} only, though image {} has it too",
+                        image.key.id
+                    )),
+                    None => {
+                        taken.insert(name.clone(), image.key.id.clone());
+                        names.push(name);
+                    }
+                }
+            }
+            image.references = names;
+        }
+    }
+
+    fn warn_of_other_digests(&mut self) {
+        for source in &self.sources {
+            if !matches!(source.image.document, Document::Config { .. }) {
+                continue;
+            }
+            for &index in &source.layers {
+                let layer = &self.layers[index];
+                if matches!(layer.state, State::Unmeasured(LayerTar::Diff(_))) {
+                    self.warnings.push(format!(
+                        "{}: layer {} has no tar-split data; its tar is computed from its directory, and its digest cannot be kept: \
+                         the image will have another id than {}, known when the layer has been computed",
+                        source.name, layer.key.id, source.image.key.id
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Makes the tree if nothing has to come first.
+    pub(crate) fn try_tree(&mut self) -> Result<(), Error> {
+        self.tree = None;
+        loop {
+            let Some(layers) = self.layers.iter().map(|layer| layer.ready().cloned()).collect() else {
+                return Ok(());
+            };
+            let layers: Vec<Blob> = layers;
+            let source = |(planned, sourced)| {
+                let PlannedImage { references, .. }: &PlannedImage = planned;
+                let Sourced { image, layers, .. }: &Sourced = sourced;
+                Source { image, references, layers }
+            };
+            let sources: Vec<_> = self.images.iter().zip(&self.sources).map(source).collect();
+            match self.options.format.build(&sources, &layers) {
+                Ok(Built { tree, ids }) => {
+                    self.images.iter_mut().zip(ids).for_each(|(image, id)| image.image_id = id);
+                    self.tree = Some(tree);
+                    return Ok(());
+                }
+                Err(Failed { image, error }) => {
+                    self.images.remove(image);
+                    let name = self.sources.remove(image).name;
+                    self.leave_out(error.of_image(&name))?;
+                    self.prune();
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,137 @@
+//! Small changes to stored documents that leave every other byte where it is.
+
+use layerlift_store::{DiffId, V1Id};
+
+use super::json::{self, Value};
+
+/// A v1 document that says its own id and its real parent: the bytes as stored where they do, otherwise with these two
+/// set. Docker 1.8.3 and later stored what they pulled without them.
+pub(crate) fn identified(raw: &[u8], id: &V1Id, parent: Option<&V1Id>) -> Result<Vec<u8>, String> {
+    let value = Value::first(raw)?;
+    let fields = value.fields().ok_or("it is not an object")?;
+    let mut changes = Vec::new();
+    let mut missing = Vec::new();
+    for (name, wanted) in [("id", Some(id)), ("parent", parent)] {
+        let Some(wanted) = wanted else { continue };
+        // The last of several fields of one name is the one that counts.
+        match fields.iter().rev().find(|(field, _)| field == name) {
+            Some((_, value)) if value.text().as_deref() == Some(wanted.as_str()) => {}
+            Some((_, value)) => changes.push((*value, quoted(wanted.as_str()))),
+            None => missing.extend([quoted(name), b":".to_vec(), quoted(wanted.as_str()), b",".to_vec()]),
+        }
+    }
+    if changes.is_empty() && missing.is_empty() {
+        return Ok(raw.to_vec());
+    }
+    let mut new = replaced(raw, &changes);
+    if !missing.is_empty() {
+        let mut missing = missing.concat();
+        if fields.is_empty() {
+            missing.pop();
+        }
+        let brace = offset(raw, value) + 1;
+        new.splice(brace..brace, missing);
+    }
+    Ok(new)
+}
+
+/// A config whose layers are others, and everything else as it was.
+pub(crate) fn with_diff_ids(config: &[u8], diff_ids: &[DiffId]) -> Result<Vec<u8>, String> {
+    let value = Value::first(config)?;
+    let rootfs = field(value, "rootfs").ok_or("it has no rootfs")?;
+    let items = field(rootfs, "diff_ids").and_then(Value::items).ok_or("its rootfs has no diff_ids")?;
+    if items.len() != diff_ids.len() {
+        return Err(format!("it names {} layers, but the image has {}", items.len(), diff_ids.len()));
+    }
+    let changes: Vec<_> = items.into_iter().zip(diff_ids.iter().map(|id| quoted(&id.to_string()))).collect();
+    Ok(replaced(config, &changes))
+}
+
+/// The field of this name that Go would find.
+fn field<'a>(value: Value<'a>, name: &str) -> Option<Value<'a>> {
+    let mut fields = value.fields()?;
+    fields.retain(|(field, _)| field.eq_ignore_ascii_case(name));
+    fields.pop().map(|(_, value)| value)
+}
+
+fn quoted(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    json::quote(text, &mut out);
+    out
+}
+
+/// `raw` with other bytes in place of some of its values.
+fn replaced(raw: &[u8], changes: &[(Value<'_>, Vec<u8>)]) -> Vec<u8> {
+    let mut changes: Vec<_> =
+        changes.iter().map(|(old, new)| (offset(raw, *old), old.raw().len(), new)).collect();
+    changes.sort();
+    let mut out = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    for (start, len, new) in changes {
+        out.extend_from_slice(&raw[at..start]);
+        out.extend_from_slice(new);
+        at = start + len;
+    }
+    out.extend_from_slice(&raw[at..]);
+    out
+}
+
+/// Where a value stands in the bytes that it was read from.
+fn offset(raw: &[u8], value: Value<'_>) -> usize {
+    value.raw().as_ptr().addr() - raw.as_ptr().addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use layerlift_archive::Digest;
+
+    use super::*;
+
+    fn id(digit: &str) -> V1Id {
+        V1Id::parse(&digit.repeat(64)).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_missing_is_set() {
+        let (a, b) = (id("a"), id("b"));
+        let complete = format!("{{\"id\":\"{a}\", \"parent\":\"{b}\"}}\n");
+        for (raw, parent, expected) in [
+            (complete.clone(), Some(&b), complete),
+            (format!("{{\"id\":\"{a}\"}} junk"), None, format!("{{\"id\":\"{a}\"}} junk")),
+            ("{}".to_owned(), None, format!("{{\"id\":\"{a}\"}}")),
+            (
+                " { \"os\":1}\n".to_owned(),
+                Some(&b),
+                format!(" {{\"id\":\"{a}\",\"parent\":\"{b}\", \"os\":1}}\n"),
+            ),
+            (
+                format!("{{\"parent\":\"{a}\",\"x\":[],\"id\":\"{a}\"}}"),
+                Some(&b),
+                format!("{{\"parent\":\"{b}\",\"x\":[],\"id\":\"{a}\"}}"),
+            ),
+            (
+                format!("{{\"id\":null,\"parent\":\"{b}\"}}"),
+                Some(&b),
+                format!("{{\"id\":\"{a}\",\"parent\":\"{b}\"}}"),
+            ),
+        ] {
+            let got = identified(raw.as_bytes(), &a, parent).unwrap();
+            assert_eq!(String::from_utf8(got).unwrap(), expected, "{raw}");
+        }
+        assert!(identified(b"[]", &a, None).is_err());
+    }
+
+    #[test]
+    fn layers_are_replaced_in_place() {
+        let (a, b) = (DiffId(Digest::of(b"a")), DiffId(Digest::of(b"b")));
+        let config =
+            format!("{{ \"rootfs\": {{\"diff_ids\": [\"{a}\",\n \"{a}\"], \"type\":\"layers\"}}, \"x\":1 }}");
+        let expected =
+            format!("{{ \"rootfs\": {{\"diff_ids\": [\"{a}\",\n \"{b}\"], \"type\":\"layers\"}}, \"x\":1 }}");
+        let got = with_diff_ids(config.as_bytes(), &[a, b]).unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), expected);
+        for config in ["{}", r#"{"rootfs":{}}"#, r#"{"rootfs":{"diff_ids":[]}}"#] {
+            assert!(with_diff_ids(config.as_bytes(), &[a]).is_err(), "{config}");
+        }
+    }
+}
