@@ -16,6 +16,7 @@
 //! ```
 
 mod config;
+mod containerd;
 pub mod containers;
 pub mod diff;
 pub mod docker;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Root, Store, containers, docker, graph};
+use crate::{Error, Root, Store, containerd, containers, docker, graph};
 
 /// Kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +50,12 @@ pub struct Detected {
 /// What is at `path`: none, one or several stores (a Docker root can hold a graph store and its successor).
 pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
     let root = Root::open(path)?;
-    let found = [graph::detect(&root)?, docker::detect(&root)?, containers::detect(&root)?];
+    let found = [
+        graph::detect(&root)?,
+        docker::detect(&root)?,
+        containers::detect(&root)?,
+        containerd::detect(&root)?,
+    ];
     Ok(found.into_iter().flatten().collect())
 }
 
@@ -79,6 +84,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
         StoreKind::DockerGraph => Box::new(graph::open(root, options)?),
         StoreKind::Docker => Box::new(docker::open(root, options)?),
         StoreKind::ContainersStorage => Box::new(containers::open(root, options)?),
+        StoreKind::Containerd => return Err(containerd::unsupported(&root)),
         _ => return Err(no_store(path)),
     })
 }

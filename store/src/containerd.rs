@@ -1,0 +1,56 @@
+//! containerd's own store, which Docker 29 uses on a fresh installation. It is recognised, not read: which blobs make
+//! which image is in a database (bolt) that layerlift has no reader for.
+//!
+//! ```text
+//! io.containerd.metadata.v1.bolt/meta.db          names, manifests, snapshots
+//! io.containerd.content.v1.content/blobs/sha256/  blobs
+//! ```
+//!
+//! Docker since 20.10 keeps an empty one below `containerd/daemon` of its data root; without blobs it is no store.
+
+use crate::open::{Detected, StoreKind};
+use crate::{Error, Root};
+
+const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
+const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
+
+/// What there is of this kind of store in a directory.
+pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
+    if !root.exists(DATABASE)? || !root.exists(BLOBS)? || root.list(BLOBS)?.is_empty() {
+        return Ok(None);
+    }
+    let evidence = vec![DATABASE.to_owned(), BLOBS.to_owned()];
+    let root = root.path().to_owned();
+    Ok(Some(Detected { kind: StoreKind::Containerd, root, drivers: Vec::new(), evidence }))
+}
+
+/// Why it cannot be opened.
+pub(crate) fn unsupported(root: &Root) -> Error {
+    Error::Unsupported {
+        what: format!("{} is a store of containerd, which layerlift cannot read yet", root.path().display()),
+        hint: "start containerd and use `ctr --namespace NAMESPACE images export FILE NAME` \
+               (Docker's namespace is moby, that of Kubernetes k8s.io); what it writes can be read with --root FILE"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{OpenOptions, detect as detect_all, open};
+
+    #[test]
+    fn recognised_and_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join(BLOBS)).unwrap();
+        fs::create_dir_all(dir.path().join("io.containerd.metadata.v1.bolt")).unwrap();
+        fs::write(dir.path().join(DATABASE), "").unwrap();
+        assert!(detect_all(dir.path()).unwrap().is_empty(), "without blobs it is no store");
+        fs::write(dir.path().join(BLOBS).join("0"), "").unwrap();
+        assert_eq!(detect_all(dir.path()).unwrap()[0].kind, StoreKind::Containerd);
+        let error = open(dir.path(), &OpenOptions::default()).err().unwrap();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    }
+}
