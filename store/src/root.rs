@@ -76,7 +76,11 @@ impl Root {
 
     /// Opens a regular file below; no links.
     pub fn open_file(&self, relative: impl AsRef<Path>) -> Result<File, Error> {
-        let relative = relative.as_ref();
+        self.open_regular(relative.as_ref()).map(|(file, _)| file)
+    }
+
+    /// The same, and its length.
+    fn open_regular(&self, relative: &Path) -> Result<(File, u64), Error> {
         let error = |errno| io_error("open", &self.join(relative), errno);
         let file = File::from(self.resolve(relative, FILE).map_err(error)?);
         let metadata = file.metadata().map_err(|source| self.read_error(relative, source))?;
@@ -86,7 +90,7 @@ impl Root {
                 why: "it is not a regular file".to_owned(),
             });
         }
-        Ok(file)
+        Ok((file, metadata.len()))
     }
 
     /// The same, `None` if it is not there.
@@ -98,9 +102,15 @@ impl Root {
     /// engine writes there comes near a sensible limit.
     pub fn read(&self, relative: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, Error> {
         let relative = relative.as_ref();
-        let mut bytes = Vec::new();
-        let file = self.open_file(relative)?;
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|source| self.read_error(relative, source))?;
+        let (mut file, len) = self.open_regular(relative)?;
+        let mut bytes = vec![0; len.min(limit) as usize + 1];
+        let filled = file.read(&mut bytes).map_err(|source| self.read_error(relative, source))?;
+        bytes.truncate(filled);
+        // A listing reads tens of thousands of files. One that filled all but the last byte of the buffer was at its end.
+        if filled as u64 != len {
+            let rest = (limit + 1).saturating_sub(filled as u64);
+            file.take(rest).read_to_end(&mut bytes).map_err(|source| self.read_error(relative, source))?;
+        }
         if bytes.len() as u64 > limit {
             let why =
                 format!("it is larger than {} MiB, which no engine's file of this kind is", limit >> 20);
