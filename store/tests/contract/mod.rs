@@ -15,7 +15,7 @@ use layerlift_store::{Document, Error, Image, ImageKey, LayerKey, Selected, Stor
 
 /// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all others must come out
 /// whole. Panics with the name or id that breaks a rule.
-pub fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: &[&str]) {
+pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: &[&str]) {
     let before = snapshot(root);
     let store = open();
     let listing = store.images().expect("the images are listed");
@@ -72,7 +72,11 @@ fn documents(name: &str, key: &ImageKey, image: &Image) {
         }
         Document::V1(documents) => {
             assert_eq!(documents.len(), image.layers.len(), "{name}: a document for each layer");
-            assert_eq!(documents.last().map(|top| top.id.as_str()), Some(key.id.as_str()), "{name}: the last");
+            assert_eq!(
+                documents.last().map(|top| top.id.as_str()),
+                Some(key.id.as_str()),
+                "{name}: the last"
+            );
             let parents = documents.iter().map(|document| document.parent.as_ref());
             let below = std::iter::once(None).chain(documents.iter().map(|document| Some(&document.id)));
             assert!(parents.eq(below.take(documents.len())), "{name}: each is the parent of the next");
@@ -90,7 +94,9 @@ fn found_by_id(store: &dyn Store, key: &ImageKey) {
                 let by_id = selected.iter().all(|s| s.reference.is_none());
                 unique = unique.or(by_id.then_some(len));
             }
-            Ok(selected) => assert!(selected.iter().all(|s| s.reference.is_some()), "{prefix} is another image"),
+            Ok(selected) => {
+                assert!(selected.iter().all(|s| s.reference.is_some()), "{prefix} is another image")
+            }
             Err(Error::Ambiguous { candidates, .. }) => {
                 assert!(len < 64 && candidates.len() > 1, "{prefix}: {candidates:?}");
             }
@@ -123,7 +129,12 @@ fn layer(store: &dyn Store, key: &LayerKey, unreadable: bool) -> u64 {
 }
 
 fn unknown(store: &dyn Store) {
-    let no_name = ["no-such-image", "no-such/image:1", "nosuch", "0000000000000000000000000000000000000000000000000000000000000000"];
+    let no_name = [
+        "no-such-image",
+        "no-such/image:1",
+        "nosuch",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+    ];
     for name in no_name {
         let error = store.resolve(name).expect_err(name);
         assert!(matches!(error, Error::NotFound { .. }), "{name}: {}", chain(&error));
@@ -145,7 +156,8 @@ fn snapshot(root: &Path) -> BTreeMap<PathBuf, String> {
     let mut todo = vec![root.to_owned()];
     while let Some(path) = todo.pop() {
         let m = fs::symlink_metadata(&path).expect("what a store holds can be looked at");
-        let state = [m.ino(), m.size(), u64::from(m.mode()), u64::from(m.uid()), u64::from(m.gid()), m.nlink()];
+        let state =
+            [m.ino(), m.size(), u64::from(m.mode()), u64::from(m.uid()), u64::from(m.gid()), m.nlink()];
         let times = (m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
         if m.is_dir() {
             let entries = fs::read_dir(&path).expect("what a store holds can be listed");

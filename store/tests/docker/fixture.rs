@@ -36,9 +36,12 @@ impl DataRoot {
 
     /// The directories of the layers as well.
     pub(crate) fn complete(driver: &str) -> Self {
-        let data = DataRoot::metadata(driver);
-        data.extract(driver, &[driver]);
-        data
+        DataRoot::empty().and_complete(driver)
+    }
+
+    pub(crate) fn and_complete(self, driver: &str) -> Self {
+        self.extract(driver, &["image", driver]);
+        self
     }
 
     fn extract(&self, driver: &str, members: &[&str]) {

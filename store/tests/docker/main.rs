@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
+#[path = "../contract/mod.rs"]
+mod contract;
 mod damage;
 mod drivers;
 mod fixture;
@@ -124,6 +126,15 @@ fn image_is_its_config_and_its_chain() {
             assert_eq!(chain.map(|chain| chain.0.hex()).as_ref(), Some(&layer.key.id));
         }
     }
+}
+
+#[test]
+fn keeps_the_contract() {
+    if !root_user("layers have devices, foreign owners and files that nobody else may read") {
+        return;
+    }
+    let data = DataRoot::complete("overlay2").and_complete("vfs");
+    contract::check(data.path(), &|| data.store(), &[]);
 }
 
 /// The strongest thing that can be said of a layer.
