@@ -1,0 +1,297 @@
+//! Small data roots made here, for what the recorded ones lack: other drivers, pulled images, several stores, bad roots.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use layerlift_store::diff::Tree;
+use layerlift_store::{Document, Error, ImageKey, LayerKey, LayerTar, OpenOptions, Store, open};
+
+/// A data root that grows by images.
+struct Made(tempfile::TempDir);
+
+fn id(digit: char) -> String {
+    digit.to_string().repeat(64)
+}
+
+impl Made {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("graph/_tmp")).unwrap();
+        Made(dir)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, path: &str, text: &str) -> &Self {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    fn dir(&self, path: &str) -> &Self {
+        fs::create_dir_all(self.path().join(path)).unwrap();
+        self
+    }
+
+    /// An image with the id of 64 times `digit`.
+    fn image(&self, digit: char, parent: Option<char>) -> &Self {
+        let parent = parent.map_or(String::new(), |p| format!(",\"parent\":\"{}\"", id(p)));
+        let json = format!("{{\"id\":\"{}\"{parent},\"created\":\"2015-01-02T03:04:05Z\"}}", id(digit));
+        self.write(&format!("graph/{}/json", id(digit)), &json)
+    }
+
+    fn names(&self, driver: &str, tags: &[(&str, &str)]) -> &Self {
+        let tags: Vec<String> = tags.iter().map(|(tag, id)| format!("{tag:?}:{id:?}")).collect();
+        let text = format!("{{\"Repositories\":{{\"x\":{{{}}}}}}}", tags.join(","));
+        self.write(&format!("repositories-{driver}"), &text)
+    }
+
+    fn open(&self) -> Result<Box<dyn Store>, Error> {
+        open(self.path(), &OpenOptions::default())
+    }
+
+    fn open_driver(&self, driver: &str) -> Result<Box<dyn Store>, Error> {
+        open(self.path(), &OpenOptions { driver: Some(driver.to_owned()), ..OpenOptions::default() })
+    }
+}
+
+fn layer(store: &dyn Store, digit: char) -> Result<LayerTar, Error> {
+    let image = store.image(&store.resolve(&id(digit))?[0].image)?;
+    store.layer(&image.layers.last().unwrap().key)
+}
+
+/// Where a layer without tar-split data is, relative to the root, and where its parent.
+fn computed(root: &Made, digit: char) -> (String, Option<String>) {
+    let LayerTar::Diff(diff) = layer(root.open().unwrap().as_ref(), digit).unwrap() else {
+        panic!("not computed")
+    };
+    assert_eq!(diff.created, 1_420_167_845);
+    let below =
+        |path: &Path| path.strip_prefix(root.path()).unwrap().display().to_string().replace(&id(digit), "ID");
+    let parent = match &diff.tree {
+        Tree::Full { parent } => parent.as_ref().map_or("none".to_owned(), |dir| below(dir.path())).into(),
+        Tree::Upper => None,
+    };
+    (below(diff.dir.path()), parent)
+}
+
+#[test]
+fn where_drivers_keep_a_layer() {
+    for (driver, directory, entry, full) in [
+        ("vfs", "vfs/dir/ID", "vfs/dir/ID", true),
+        ("overlay", "overlay/ID/root", "overlay/ID", true),
+        ("btrfs", "btrfs/subvolumes/ID", "btrfs/subvolumes/ID", true),
+        ("aufs", "aufs/diff/ID", "aufs/layers/ID", false),
+    ] {
+        let root = Made::new();
+        root.image('a', None).image('b', Some('a')).names(driver, &[("1", &id('b'))]);
+        for digit in ['a', 'b'] {
+            root.dir(&directory.replace("ID", &id(digit)));
+            if driver == "aufs" {
+                root.write(&entry.replace("ID", &id(digit)), "");
+            }
+        }
+        let parent = full.then(|| directory.replace("ID", &id('a')));
+        assert_eq!(computed(&root, 'b'), (directory.to_owned(), parent));
+        assert_eq!(computed(&root, 'a'), (directory.to_owned(), full.then(|| "none".to_owned())));
+        // Without the driver's entry there is no such image, whatever `graph/` says.
+        let entry = root.path().join(entry.replace("ID", &id('b')));
+        if driver == "aufs" { fs::remove_file(entry) } else { fs::remove_dir_all(entry) }.unwrap();
+        let store = root.open().unwrap();
+        assert!(matches!(store.resolve("bbbb"), Err(Error::NotFound { .. })), "{driver}");
+        assert!(matches!(store.resolve(&id('b')), Err(Error::Missing { what: "layer", .. })), "{driver}");
+        let listing = store.images().unwrap();
+        assert_eq!((listing.images.len(), listing.broken.len()), (1, 1), "{driver}");
+    }
+}
+
+#[test]
+fn overlays_that_are_no_trees() {
+    let root = Made::new();
+    root.image('a', None).image('b', Some('a')).image('c', Some('b')).names("overlay", &[("1", &id('c'))]);
+    root.dir(&format!("overlay/{}/root", id('a')));
+    for digit in ['b', 'c'] {
+        root.dir(&format!("overlay/{}/upper", id(digit)));
+        root.write(&format!("overlay/{}/lower-id", id(digit)), &id('a'));
+    }
+    assert_eq!(computed(&root, 'b'), ("overlay/ID/upper".to_owned(), None));
+    let store = root.open().unwrap();
+    assert!(
+        matches!(layer(store.as_ref(), 'c'), Err(Error::Unsupported { .. })),
+        "with changes of its parent"
+    );
+    root.write(&format!("overlay/{}/lower-id", id('b')), "../../etc");
+    assert!(matches!(layer(store.as_ref(), 'b'), Err(Error::Corrupt { .. })));
+    fs::remove_file(root.path().join(format!("overlay/{}/lower-id", id('b')))).unwrap();
+    assert!(matches!(layer(store.as_ref(), 'b'), Err(Error::Missing { what: "directory", .. })));
+}
+
+#[test]
+fn drivers_without_directories() {
+    for (driver, entry) in
+        [("devicemapper", "devicemapper/metadata/ID"), ("zfs", "zfs/graph/none"), ("new", "new/ID")]
+    {
+        let root = Made::new();
+        root.image('a', None).names(driver, &[("1", &id('a'))]).dir(&entry.replace("ID", &id('a')));
+        let store = root.open().unwrap();
+        assert_eq!(store.images().unwrap().images.len(), 1, "{driver} can be listed");
+        let Err(Error::Unsupported { what, hint }) = layer(store.as_ref(), 'a') else {
+            panic!("{driver} is supported")
+        };
+        assert!(what.contains(driver) && !hint.is_empty(), "{what} {hint}");
+    }
+}
+
+#[test]
+fn which_driver() {
+    let a = id('a');
+    let both = |root: &Made| {
+        root.image('a', None).dir(&format!("vfs/dir/{a}")).dir(&format!("overlay/{a}/root"));
+    };
+    let driver = |root: &Made| match root.open() {
+        Ok(store) => store.resolve(&a).unwrap()[0].image.driver.clone(),
+        Err(Error::SeveralStores { candidates, option: "--driver", .. }) => candidates.join(" or "),
+        Err(error) => panic!("{error}"),
+    };
+    // The one whose file names images.
+    let root = Made::new();
+    both(&root);
+    root.names("vfs", &[]).names("overlay", &[("1", &a)]);
+    assert_eq!(driver(&root), "overlay");
+    assert!(root.open_driver("vfs").unwrap().resolve("x:1").is_err());
+    // Both do.
+    root.names("vfs", &[("1", &a)]);
+    assert_eq!(driver(&root), "overlay or vfs");
+    assert_eq!(root.open_driver("vfs").unwrap().resolve("x:1").unwrap()[0].image.driver, "vfs");
+    assert!(matches!(root.open_driver("aufs"), Err(Error::NoStore { .. })));
+    assert!(matches!(root.open_driver("../graph"), Err(Error::NoStore { .. })));
+    // Neither: the layers decide, and volumes of Docker 1.6 are none.
+    fs::remove_file(root.path().join("repositories-vfs")).unwrap();
+    fs::remove_file(root.path().join("repositories-overlay")).unwrap();
+    assert_eq!(driver(&root), "overlay or vfs");
+    fs::rename(root.path().join(format!("vfs/dir/{a}")), root.path().join(format!("vfs/dir/{}", id('f'))))
+        .unwrap();
+    assert_eq!(driver(&root), "overlay");
+    // A file that cannot be read may have named images, and images can still be had by their ids.
+    root.write("repositories-overlay", "{\"Repositories\":{\"x\":");
+    let store = root.open().unwrap();
+    assert_eq!(store.resolve("aaaa").unwrap()[0].image.id, a);
+    assert!(matches!(store.resolve("x"), Err(Error::Corrupt { .. })));
+    let listing = store.images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken[0].what.as_str()), (1, "repositories-overlay"));
+}
+
+#[test]
+fn pulled_images_find_their_parents() {
+    let root = Made::new();
+    root.image('a', None).image('b', None).names("vfs", &[("1", &id('e'))]);
+    let pulled = format!("{{\"created\":\"2015-01-02T03:04:05Z\",\"parent_id\":\"sha256:{}\"}}", id('a'));
+    root.write(&format!("graph/{}/json", id('c')), &pulled)
+        .write(&format!("graph/{}/json", id('d')), &pulled);
+    root.write(&format!("graph/{}/parent", id('d')), &id('b'));
+    root.write(&format!("graph/{}/v1Compatibility", id('d')), "{}");
+    root.write(&format!("graph/{}/json", id('e')), "{\"parent\":\"ddd\"}");
+    for digit in ['a', 'b', 'c', 'd', 'e'] {
+        root.dir(&format!("vfs/dir/{}", id(digit)));
+    }
+    let store = root.open().unwrap();
+    let chain = |digit| {
+        let image = store.image(&store.resolve(&id(digit)).unwrap()[0].image).unwrap();
+        let Document::V1(documents) = image.document else { panic!("no v1 image") };
+        documents.iter().map(|document| document.id.as_str()[..1].to_owned()).collect::<String>()
+    };
+    assert_eq!([chain('a'), chain('c'), chain('d'), chain('e')], ["a", "ac", "bd", "bde"]);
+    let LayerTar::Diff(diff) = layer(store.as_ref(), 'd').unwrap() else { panic!("not computed") };
+    let Tree::Full { parent: Some(parent) } = diff.tree else { panic!("no parent") };
+    assert!(parent.path().ends_with(id('b')));
+}
+
+#[test]
+fn nothing_leads_out() {
+    let root = Made::new();
+    let out = tempfile::tempdir().unwrap();
+    fs::write(out.path().join("json"), format!("{{\"id\":\"{}\"}}", id('b'))).unwrap();
+    let up = format!("../../{}", id('a'));
+    root.image('a', None).names("vfs", &[("up", &up), ("dots", ".."), ("root", "/"), ("ok", &id('a'))]);
+    root.write(&format!("graph/{}/json", id('c')), &format!("{{\"parent\":\"{up}\"}}"));
+    symlink(out.path(), root.path().join("graph").join(id('b'))).unwrap();
+    root.dir("graph/..hidden").image('d', None);
+    for digit in ['a', 'b', 'c'] {
+        root.dir(&format!("vfs/dir/{}", id(digit)));
+    }
+    symlink(out.path(), root.path().join("vfs/dir").join(id('d'))).unwrap();
+    let store = root.open().unwrap();
+    for name in ["x:up", "x:dots", "x:root"] {
+        let selected = store.resolve(name).unwrap();
+        let error = store.image(&selected[0].image).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{name}: {error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    for digit in ['b', 'c'] {
+        assert!(matches!(layer(store.as_ref(), digit), Err(Error::Corrupt { .. })), "{digit}");
+    }
+    assert!(matches!(layer(store.as_ref(), 'd'), Err(Error::Corrupt { .. })), "its directory is a link");
+    for id in ["../x", "..", "", "/etc", &up] {
+        let driver = "vfs".to_owned();
+        assert!(store.image(&ImageKey { driver: driver.clone(), id: id.to_owned() }).is_err(), "{id}");
+        assert!(store.layer(&LayerKey { driver, id: id.to_owned() }).is_err(), "{id}");
+    }
+    for name in ["../../etc", "..", "/", "x:../../etc", "../graph:1"] {
+        assert!(matches!(store.resolve(name), Err(Error::NotFound { .. })), "{name}");
+    }
+}
+
+#[test]
+fn long_chains_and_circles() {
+    let root = Made::new();
+    let id = |n: usize| format!("{n:064x}");
+    let image = |n: usize, parent: usize| {
+        root.write(&format!("graph/{}/json", id(n)), &format!("{{\"parent\":\"{}\"}}", id(parent)));
+        root.write(&format!("graph/{}/layersize", id(n)), "1").dir(&format!("vfs/dir/{}", id(n)));
+    };
+    for n in 1..3000 {
+        image(n, n - 1);
+    }
+    root.write(&format!("graph/{}/json", id(0)), "{}").dir(&format!("vfs/dir/{}", id(0)));
+    // A circle that no name leads to, and one image that leads to it.
+    for (n, parent) in [(5001, 5002), (5002, 5003), (5003, 5001), (5004, 5003)] {
+        image(n, parent);
+    }
+    let store = root.open().unwrap();
+    let listing = store.images().unwrap();
+    let [long] = listing.images.as_slice() else { panic!("{:?}", listing.images) };
+    assert_eq!((long.layers, long.size), (3000, None), "the base has no layersize");
+    let broken: Vec<&str> = listing.broken.iter().map(|broken| broken.what.as_str()).collect();
+    assert!(broken.contains(&id(5004).as_str()), "{broken:?}");
+    assert!(
+        listing.broken.iter().all(|broken| broken.error.to_string().contains("descendant")),
+        "{listing:?}"
+    );
+    let error = store.image(&store.resolve(&id(5002)).unwrap()[0].image).unwrap_err();
+    assert!(error.to_string().contains("descendant"), "{error}");
+}
+
+#[test]
+fn roots_that_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |path: &Path| open(path, &OpenOptions::default()).map(drop);
+    assert!(matches!(open(dir.path()), Err(Error::NoStore { .. })));
+    assert!(matches!(open(&dir.path().join("none")), Err(Error::Io { .. })));
+    fs::write(dir.path().join("graph"), "").unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::NoStore { .. })), "graph is a file");
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("graph")).unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::NoStore { .. })), "nothing but graph");
+    // A data root that was upgraded has both stores, and either can be meant.
+    fs::write(dir.path().join("repositories-vfs"), "{}").unwrap();
+    assert!(open(dir.path()).is_ok());
+    fs::create_dir_all(dir.path().join("image/overlay/imagedb")).unwrap();
+    let Err(error) = open(dir.path()) else { panic!("one was chosen") };
+    assert!(error.to_string().contains("docker-graph, docker\nhint: choose one with --store"), "{error}");
+    let overlay = OpenOptions { driver: Some("overlay".to_owned()), ..OpenOptions::default() };
+    assert!(layerlift_store::open(dir.path(), &overlay).is_ok(), "the driver decides");
+}
