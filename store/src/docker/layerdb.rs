@@ -20,6 +20,11 @@ use crate::{ChainId, DiffId, Error, Root, driver};
 /// Bytes that a file other than tar-split's may have; the longest that Docker writes has 71.
 const LIMIT: u64 = 1 << 20;
 
+/// The layers of one driver.
+pub(super) struct LayerDb {
+    dir: Root,
+}
+
 /// What a layer is made of, by its own record.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -27,101 +32,104 @@ pub(super) struct Record {
     pub(super) parent: Option<ChainId>,
 }
 
-/// Reads the record of a layer, which must be of that layer: the chain id follows from parent and diff id. A `parent`
-/// that leads back to a layer above it would need a chain id that is hashed from itself.
-pub(super) fn record(root: &Root, chain: ChainId) -> Result<Record, Error> {
-    let record = read(root, chain)?;
-    let found = ChainId::new(record.parent, record.diff_id);
-    if found != chain {
-        let why = format!("its diff and parent make up {found}");
-        return Err(Error::Corrupt { path: root.join(dir(chain)), why });
+impl LayerDb {
+    /// Opens the layers of an image root.
+    pub(super) fn open(images: &Root) -> Result<Self, Error> {
+        Ok(LayerDb { dir: images.dir("layerdb/sha256")? })
     }
-    Ok(record)
-}
 
-/// Checks that the record of a layer is what the config of an image says.
-pub(super) fn check(
-    root: &Root,
-    chain: ChainId,
-    parent: Option<ChainId>,
-    diff_id: DiffId,
-) -> Result<(), Error> {
-    let record = read(root, chain)?;
-    let corrupt = |file, why| Err(Error::Corrupt { path: root.join(path(chain, file)), why });
-    if record.diff_id != diff_id {
-        return corrupt("diff", format!("it says {}, the image has {diff_id}", record.diff_id));
-    }
-    match (record.parent, parent) {
-        (found, expected) if found == expected => Ok(()),
-        (None, Some(_)) => Err(missing(root, chain, "parent")),
-        (Some(found), None) => corrupt("parent", format!("it says {found}, but this is a base layer")),
-        (Some(found), Some(expected)) => {
-            corrupt("parent", format!("it says {found}, the image has {expected}"))
+    /// Reads the record of a layer, which must be of that layer: the chain id follows from parent and diff id. A `parent`
+    /// that leads back to a layer above it would need a chain id that is hashed from itself.
+    pub(super) fn record(&self, chain: ChainId) -> Result<Record, Error> {
+        let record = self.read(chain)?;
+        let found = ChainId::new(record.parent, record.diff_id);
+        if found != chain {
+            let why = format!("its diff and parent make up {found}");
+            return Err(Error::Corrupt { path: self.dir.join(chain.0.hex()), why });
         }
-        (None, None) => Ok(()),
+        Ok(record)
     }
-}
 
-fn read(root: &Root, chain: ChainId) -> Result<Record, Error> {
-    let diff_id = parse(root, chain, "diff", &required(root, chain, "diff")?)?;
-    let parent = match text(root, chain, "parent")? {
-        Some(text) => Some(parse(root, chain, "parent", &text)?),
-        None => None,
-    };
-    Ok(Record { diff_id, parent })
-}
-
-/// What the driver calls a layer. Safe as a component of a path.
-pub(super) fn cache_id(root: &Root, chain: ChainId) -> Result<String, Error> {
-    let id = required(root, chain, "cache-id")?;
-    if driver::safe_id(&id) {
-        Ok(id)
-    } else {
-        let why = format!("{id:?} is no name of a layer's directory");
-        Err(Error::Corrupt { path: root.join(path(chain, "cache-id")), why })
+    /// Checks that the record of a layer is what the config of an image says.
+    pub(super) fn check(
+        &self,
+        chain: ChainId,
+        parent: Option<ChainId>,
+        diff_id: DiffId,
+    ) -> Result<(), Error> {
+        let record = self.read(chain)?;
+        let corrupt = |file, why| Err(Error::Corrupt { path: self.dir.join(path(chain, file)), why });
+        if record.diff_id != diff_id {
+            return corrupt("diff", format!("it says {}, the image has {diff_id}", record.diff_id));
+        }
+        match (record.parent, parent) {
+            (found, expected) if found == expected => Ok(()),
+            (None, Some(_)) => Err(self.missing(chain, "parent")),
+            (Some(found), None) => corrupt("parent", format!("it says {found}, but this is a base layer")),
+            (Some(found), Some(expected)) => {
+                corrupt("parent", format!("it says {found}, the image has {expected}"))
+            }
+            (None, None) => Ok(()),
+        }
     }
-}
 
-/// Bytes of the files of a layer, as Docker counts them; not the length of its tar.
-pub(super) fn size(root: &Root, chain: ChainId) -> Result<u64, Error> {
-    parse(root, chain, "size", &required(root, chain, "size")?)
-}
+    fn read(&self, chain: ChainId) -> Result<Record, Error> {
+        let diff_id = self.parse(chain, "diff", &self.required(chain, "diff")?)?;
+        let parent = match self.text(chain, "parent")? {
+            Some(text) => Some(self.parse(chain, "parent", &text)?),
+            None => None,
+        };
+        Ok(Record { diff_id, parent })
+    }
 
-/// The tar-split metadata of a layer and their path, if there are any.
-pub(super) fn tar_split(root: &Root, chain: ChainId) -> Result<Option<(File, PathBuf)>, Error> {
-    let file = path(chain, "tar-split.json.gz");
-    Ok(root.try_open_file(&file)?.map(|open| (open, root.join(file))))
-}
+    /// What the driver calls a layer. Safe as a component of a path.
+    pub(super) fn cache_id(&self, chain: ChainId) -> Result<String, Error> {
+        let id = self.required(chain, "cache-id")?;
+        if driver::safe_id(&id) {
+            Ok(id)
+        } else {
+            let why = format!("{id:?} is no name of a layer's directory");
+            Err(Error::Corrupt { path: self.dir.join(path(chain, "cache-id")), why })
+        }
+    }
 
-fn dir(chain: ChainId) -> String {
-    format!("layerdb/sha256/{}", chain.0.hex())
+    /// Bytes of the files of a layer, as Docker counts them; not the length of its tar.
+    pub(super) fn size(&self, chain: ChainId) -> Result<u64, Error> {
+        self.parse(chain, "size", &self.required(chain, "size")?)
+    }
+
+    /// The tar-split metadata of a layer and their path, if there are any.
+    pub(super) fn tar_split(&self, chain: ChainId) -> Result<Option<(File, PathBuf)>, Error> {
+        let file = path(chain, "tar-split.json.gz");
+        Ok(self.dir.try_open_file(&file)?.map(|open| (open, self.dir.join(file))))
+    }
+
+    fn text(&self, chain: ChainId, file: &str) -> Result<Option<String>, Error> {
+        let file = path(chain, file);
+        let Some(bytes) = self.dir.try_read(&file, LIMIT)? else { return Ok(None) };
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(_) => Err(Error::Corrupt { path: self.dir.join(file), why: "it is no text".to_owned() }),
+        }
+    }
+
+    fn required(&self, chain: ChainId, file: &'static str) -> Result<String, Error> {
+        self.text(chain, file)?.ok_or_else(|| self.missing(chain, file))
+    }
+
+    fn missing(&self, chain: ChainId, file: &'static str) -> Error {
+        let of = format!("layer {}", chain.0.hex());
+        Error::Missing { of, what: "file", id: file.to_owned(), path: self.dir.join(path(chain, file)) }
+    }
+
+    fn parse<T: FromStr<Err: ToString>>(&self, chain: ChainId, file: &str, text: &str) -> Result<T, Error> {
+        text.parse().map_err(|error: T::Err| Error::Corrupt {
+            path: self.dir.join(path(chain, file)),
+            why: format!("{text:?}: {}", error.to_string()),
+        })
+    }
 }
 
 fn path(chain: ChainId, file: &str) -> String {
-    format!("{}/{file}", dir(chain))
-}
-
-fn text(root: &Root, chain: ChainId, file: &str) -> Result<Option<String>, Error> {
-    let file = path(chain, file);
-    let Some(bytes) = root.try_read(&file, LIMIT)? else { return Ok(None) };
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
-        Err(_) => Err(Error::Corrupt { path: root.join(file), why: "it is no text".to_owned() }),
-    }
-}
-
-fn required(root: &Root, chain: ChainId, file: &'static str) -> Result<String, Error> {
-    text(root, chain, file)?.ok_or_else(|| missing(root, chain, file))
-}
-
-fn missing(root: &Root, chain: ChainId, file: &'static str) -> Error {
-    let of = format!("layer {}", chain.0.hex());
-    Error::Missing { of, what: "file", id: file.to_owned(), path: root.join(path(chain, file)) }
-}
-
-fn parse<T: FromStr<Err: ToString>>(root: &Root, chain: ChainId, file: &str, text: &str) -> Result<T, Error> {
-    text.parse().map_err(|error: T::Err| Error::Corrupt {
-        path: root.join(path(chain, file)),
-        why: format!("{text:?}: {}", error.to_string()),
-    })
+    format!("{}/{file}", chain.0.hex())
 }

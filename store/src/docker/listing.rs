@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::{ImageRoot, imagedb, layerdb, repositories};
+use super::layerdb::LayerDb;
+use super::{ImageRoot, imagedb, repositories};
 use crate::{Broken, ChainId, Error, ImageKey, Listing, Reference, Root, Summary, config};
 
 /// Images for which a thread is worth its start.
@@ -17,7 +18,13 @@ const PER_THREAD: usize = 64;
 pub(super) fn list(image_roots: &[ImageRoot]) -> Result<Listing, Error> {
     let mut listing = Listing::default();
     for images in image_roots {
-        add(images, &mut listing)?;
+        match add(images, &mut listing) {
+            Err(error) if image_roots.len() > 1 => {
+                let what = format!("images of driver {}", images.driver);
+                listing.broken.push(Broken { what, references: Vec::new(), error });
+            }
+            added => added?,
+        }
     }
     listing.sort();
     Ok(listing)
@@ -58,15 +65,13 @@ fn references(root: &Root, broken: &mut Vec<Broken>) -> BTreeMap<String, Vec<Ref
 
 /// A summary of each image without its references, several at a time.
 fn summaries(images: &ImageRoot, ids: &[String]) -> Vec<Result<Summary, Error>> {
-    let sizes = Sizes { root: &images.root, known: Mutex::default() };
+    let sizes = Mutex::default();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
-        while let Some((index, id)) = {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            ids.get(i).map(|id| (i, id))
-        } {
-            done.push((index, summary(images, id, &sizes)));
+        let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        for index in taken.take_while(|index| *index < ids.len()) {
+            done.push((index, summary(images, &ids[index], &sizes)));
         }
         done
     };
@@ -83,12 +88,15 @@ fn summaries(images: &ImageRoot, ids: &[String]) -> Vec<Result<Summary, Error>> 
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn summary(images: &ImageRoot, id: &str, sizes: &Sizes<'_>) -> Result<Summary, Error> {
+fn summary(images: &ImageRoot, id: &str, sizes: &Sizes) -> Result<Summary, Error> {
     let config = imagedb::config(&images.root, id)?.1;
     let mut size = Some(0u64);
-    for (chain, ..) in config::chain(&config.diff_ids) {
-        let layer = sizes.of(chain)?;
-        size = size.zip(layer).map(|(below, layer)| below.saturating_add(layer));
+    if !config.diff_ids.is_empty() {
+        let layers = LayerDb::open(&images.root)?;
+        for (chain, ..) in config::chain(&config.diff_ids) {
+            let layer = layer_size(&layers, chain, sizes)?;
+            size = size.zip(layer).map(|(below, layer)| below.saturating_add(layer));
+        }
     }
     Ok(Summary {
         key: ImageKey { driver: images.driver.clone(), id: id.to_owned() },
@@ -100,23 +108,18 @@ fn summary(images: &ImageRoot, id: &str, sizes: &Sizes<'_>) -> Result<Summary, E
 }
 
 /// Sizes of layers that were read.
-struct Sizes<'a> {
-    root: &'a Root,
-    known: Mutex<HashMap<ChainId, Option<u64>>>,
-}
+type Sizes = Mutex<HashMap<ChainId, Option<u64>>>;
 
-impl Sizes<'_> {
-    /// An image whose layer has no size that can be read is whole; one whose layer has no record is not.
-    fn of(&self, chain: ChainId) -> Result<Option<u64>, Error> {
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&size) = known().get(&chain) {
-            return Ok(size);
-        }
-        let size = layerdb::size(self.root, chain).ok();
-        if size.is_none() {
-            layerdb::record(self.root, chain)?;
-        }
-        known().insert(chain, size);
-        Ok(size)
+/// An image whose layer has no size that can be read is whole; one whose layer has no record is not.
+fn layer_size(layers: &LayerDb, chain: ChainId, sizes: &Sizes) -> Result<Option<u64>, Error> {
+    let known = || sizes.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(&size) = known().get(&chain) {
+        return Ok(size);
     }
+    let size = layers.size(chain).ok();
+    if size.is_none() {
+        layers.record(chain)?;
+    }
+    known().insert(chain, size);
+    Ok(size)
 }

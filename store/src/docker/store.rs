@@ -1,7 +1,8 @@
 //! The images of all drivers of a data root behind the [`Store`] trait.
 
+use super::layerdb::LayerDb;
 use super::names::Names;
-use super::{ImageRoot, imagedb, layerdb, listing};
+use super::{ImageRoot, imagedb, listing};
 use crate::config;
 use crate::diff::Tree;
 use crate::driver::{self, Driver, Holds};
@@ -57,15 +58,16 @@ impl DockerStore {
     fn locate(&self, key: &ImageKey) -> Result<(), Error> {
         let driver = driver::find(&key.driver)?;
         let root = self.image_root(&key.driver, &key.id)?;
+        let layers = LayerDb::open(root)?;
         for (chain, ..) in config::chain(&imagedb::config(root, &key.id)?.1.diff_ids) {
-            self.tree(driver, root, chain)?;
+            self.tree(driver, &layers, chain)?;
         }
         Ok(())
     }
 
     /// The directory of a layer.
-    fn tree(&self, driver: &Driver, root: &Root, chain: ChainId) -> Result<Root, Error> {
-        let cache_id = layerdb::cache_id(root, chain)?;
+    fn tree(&self, driver: &Driver, layers: &LayerDb, chain: ChainId) -> Result<Root, Error> {
+        let cache_id = layers.cache_id(chain)?;
         driver.open(&self.root, &cache_id, &format!("layer {}", chain.0.hex()))
     }
 }
@@ -93,10 +95,13 @@ impl Store for DockerStore {
         let root = self.image_root(&key.driver, &key.id)?;
         let (raw, config) = imagedb::config(root, &key.id)?;
         let mut layers = Vec::with_capacity(config.diff_ids.len());
-        for (chain, parent, diff_id) in config::chain(&config.diff_ids) {
-            layerdb::check(root, chain, parent, diff_id)?;
-            let key = LayerKey { driver: key.driver.clone(), id: chain.0.hex() };
-            layers.push(Layer { key, diff_id: Some(diff_id) });
+        if !config.diff_ids.is_empty() {
+            let records = LayerDb::open(root)?;
+            for (chain, parent, diff_id) in config::chain(&config.diff_ids) {
+                records.check(chain, parent, diff_id)?;
+                let key = LayerKey { driver: key.driver.clone(), id: chain.0.hex() };
+                layers.push(Layer { key, diff_id: Some(diff_id) });
+            }
         }
         Ok(Image { key: key.clone(), document: Document::Config { raw, manifests: Vec::new() }, layers })
     }
@@ -105,16 +110,17 @@ impl Store for DockerStore {
         let root = self.image_root(&key.driver, &key.id)?;
         let chain = layerlift_archive::Digest::from_hex(&key.id).map(ChainId);
         let chain = chain.ok_or_else(|| Error::NotFound { name: key.id.clone(), suggestions: Vec::new() })?;
-        let record = layerdb::record(root, chain)?;
+        let layers = LayerDb::open(root)?;
+        let record = layers.record(chain)?;
         let driver = driver::find(&key.driver)?;
-        let tree = self.tree(driver, root, chain)?;
-        if let Some((metadata, path)) = layerdb::tar_split(root, chain)? {
+        let tree = self.tree(driver, &layers, chain)?;
+        if let Some((metadata, path)) = layers.tar_split(chain)? {
             return Ok(LayerTar::Split(SplitLayer::open(tree, metadata, path, Some(record.diff_id))?));
         }
         let style = match (driver.holds, record.parent) {
             (Holds::Upper, _) => Tree::Upper,
             (Holds::Full, None) => Tree::Full { parent: None },
-            (Holds::Full, Some(parent)) => Tree::Full { parent: Some(self.tree(driver, root, parent)?) },
+            (Holds::Full, Some(parent)) => Tree::Full { parent: Some(self.tree(driver, &layers, parent)?) },
         };
         // A layer belongs to many images, so that the time of none of them can stand for what was deleted.
         Ok(LayerTar::Diff(DiffLayer { dir: tree, tree: style, created: 0 }))

@@ -73,6 +73,18 @@ fn a_name_of_different_images_is_ambiguous() {
 }
 
 #[test]
+fn a_driver_that_cannot_be_listed_hides_no_other() {
+    let data = both();
+    let content = data.image("overlay2").join("imagedb/content/sha256");
+    fs::remove_dir_all(&content).unwrap();
+    fs::write(&content, "").unwrap();
+    let listing = data.store().images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (2, 1));
+    assert_eq!(listing.broken[0].what, "images of driver overlay2");
+    assert!(data.store_of(Some("overlay2")).images().is_err());
+}
+
+#[test]
 fn untagged_images_are_listed_unless_they_are_build_steps() {
     let data = DataRoot::metadata("overlay2");
     let listed = || {
