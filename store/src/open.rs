@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Root, Store, containerd, containers, docker, graph};
+use crate::{Error, Root, Store, containerd, containers, docker, graph, places};
 
 /// Kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,8 +59,30 @@ pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Opens the store at `path`. Where there are several, the options have to say which.
+/// Opens the store at `path`. Where there are several, the options have to say which. Where there is none, but one in a
+/// usual place below, as in a home or on the disk of another host, it is that.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+    let none = match open_at(path, options) {
+        Err(none @ Error::NoStore { .. }) => none,
+        opened => return opened,
+    };
+    let mut below = places::below(path);
+    below.retain(|place| {
+        let found = if place == path { Vec::new() } else { detect(place).unwrap_or_default() };
+        found.iter().any(|found| options.kind.is_none_or(|kind| kind == found.kind))
+    });
+    match below.as_slice() {
+        [] => Err(none),
+        [only] => open_at(only, options),
+        several => Err(Error::SeveralStores {
+            path: path.to_owned(),
+            candidates: several.iter().map(|place| place.display().to_string()).collect(),
+            option: "--root",
+        }),
+    }
+}
+
+fn open_at(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
     let mut found = Vec::new();
     if options.kind.is_none() {
         found = detect(path)?;

@@ -7,12 +7,15 @@
 //! ~/.local/share/docker                   rootless Docker
 //! ~/.local/share/containers/storage       rootless Podman
 //! /etc/docker/daemon.json                 "data-root" (before 17.05 "graph"): Docker elsewhere
+//! storage.conf                            "graphroot" and others: Podman elsewhere
 //! ```
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use crate::containers::settings;
 
 /// Relative to the root of a system.
 const SYSTEM: &[&str] = &[
@@ -33,24 +36,29 @@ const SETTINGS_LIMIT: u64 = 1 << 20;
 
 /// The usual places of this machine: the system's, then those of the calling user. Only what exists.
 pub fn usual() -> Vec<PathBuf> {
-    let mut places = system(Path::new("/"));
+    let system_root = Path::new("/");
+    let mut places = system(system_root);
+    let home = std::env::home_dir();
+    places.extend(settings::roots(system_root, home.as_slice()));
+    places.extend(settings::roots_of_caller());
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let data = data.or_else(|| std::env::home_dir().map(|home| home.join(".local/share")));
+    let data = data.or_else(|| home.map(|home| home.join(".local/share")));
     places.extend(data.iter().flat_map(|data| user(data)));
     existing(places)
 }
 
-/// The same below `dir`, taken as the root of a system (a mounted disk, say), with the homes of all its users; and `dir`
-/// itself. Only what exists.
+/// The same below `dir`, taken as the root of a system (a mounted disk, say), with the homes of all its users, and as a
+/// home; and `dir` itself. Only what exists.
 pub fn below(dir: &Path) -> Vec<PathBuf> {
     let mut places = vec![dir.to_owned()];
     places.extend(system(dir));
-    let mut homes = vec![dir.join("root")];
+    let mut homes = vec![dir.to_owned(), dir.join("root")];
     // A folder that is not there, or that may not be listed, holds nothing that could be found.
     let listed = fs::read_dir(dir.join("home")).into_iter().flatten().flatten();
     let mut listed: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
     listed.sort();
     homes.extend(listed);
+    places.extend(settings::roots(dir, &homes));
     places.extend(homes.iter().flat_map(|home| user(&home.join(".local/share"))));
     existing(places)
 }

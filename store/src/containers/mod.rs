@@ -17,6 +17,7 @@ mod images;
 mod layers;
 mod names;
 mod records;
+pub(crate) mod settings;
 mod store;
 
 use crate::open::{Detected, OpenOptions, StoreKind};
@@ -47,7 +48,8 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore,
         };
         return Err(Error::NoStore { path: root.path().to_owned(), hint });
     }
-    ContainersStore::read(chosen, &[root])
+    let beside = settings::beside(root.path());
+    ContainersStore::read(chosen, root, beside)
 }
 
 /// Names of drivers that have images, or once had, the preferred one first.

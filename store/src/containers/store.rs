@@ -1,5 +1,7 @@
 //! The images of all drivers of a root behind the [`Store`] trait.
 
+use std::path::PathBuf;
+
 use super::images::Images;
 use super::names::Names;
 use super::records::{ImageRecord, LayerRecord};
@@ -18,18 +20,28 @@ pub struct ContainersStore {
     drivers: Vec<Images>,
     /// Drivers whose records could not be read, and where they are.
     unread: Vec<(String, Vec<Root>)>,
+    /// Directories that belong to the store and could not be opened.
+    closed: Vec<PathBuf>,
 }
 
 impl ContainersStore {
-    /// Reads the records of all `drivers`, the preferred first. One whose records cannot be read hides no other.
-    pub(super) fn read(drivers: Vec<String>, places: &[Root]) -> Result<Self, Error> {
-        let mut store = ContainersStore { drivers: Vec::new(), unread: Vec::new() };
+    /// Reads the records of all `drivers`, the preferred first, in the root and in what belongs to it. What cannot be read
+    /// hides nothing else.
+    pub(super) fn read(drivers: Vec<String>, root: Root, beside: Vec<PathBuf>) -> Result<Self, Error> {
+        let mut store = ContainersStore { drivers: Vec::new(), unread: Vec::new(), closed: Vec::new() };
+        let mut places = vec![root];
+        for path in beside {
+            match Root::open(&path) {
+                Ok(place) => places.push(place),
+                Err(_) => store.closed.push(path),
+            }
+        }
         let only = drivers.len() == 1;
         for driver in drivers {
-            match Images::read(&driver, places.to_vec()) {
+            match Images::read(&driver, places.clone()) {
                 Ok(images) => store.drivers.push(images),
                 Err(error) if only => return Err(error),
-                Err(_) => store.unread.push((driver, places.to_vec())),
+                Err(_) => store.unread.push((driver, places.clone())),
             }
         }
         Ok(store)
@@ -78,6 +90,15 @@ impl Store for ContainersStore {
             references: Vec::new(),
             error,
         }));
+        for path in &self.closed {
+            if let Err(error) = Root::open(path) {
+                listing.broken.push(Broken {
+                    what: path.display().to_string(),
+                    references: Vec::new(),
+                    error,
+                });
+            }
+        }
         listing.sort();
         Ok(listing)
     }
