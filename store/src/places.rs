@@ -15,6 +15,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use walkdir::{DirEntry, WalkDir};
+
 use crate::containers::settings;
 
 /// Relative to the root of a system.
@@ -31,6 +33,12 @@ const SYSTEM: &[&str] = &[
 /// Relative to the folder where a user's programs keep their data.
 const USER: &[&str] = &["docker", "containers/storage", "containerd"];
 
+/// How many folders deep [`search`] looks.
+const SEARCHED: usize = 6;
+
+/// Folders of a running system that are no files of a disk.
+const VIRTUAL: &[&str] = &["dev", "proc", "run", "sys"];
+
 /// A daemon's settings are a few lines; more than this is something else.
 const SETTINGS_LIMIT: u64 = 1 << 20;
 
@@ -44,6 +52,27 @@ pub fn usual() -> Vec<PathBuf> {
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let data = data.or_else(|| home.map(|home| home.join(".local/share")));
     places.extend(data.iter().flat_map(|data| user(data)));
+    existing(places)
+}
+
+/// What is below `dir`, wherever it is: [`below`], and each folder, to a depth of a few, that [`crate::detect()`] knows. For
+/// disks and backups on which stores have other places. Links are not followed, and nothing within a store is looked at.
+pub fn search(dir: &Path) -> Vec<PathBuf> {
+    let mut places = below(dir);
+    let is_store = |path: &Path| crate::detect(path).is_ok_and(|found| !found.is_empty());
+    let mut found = Vec::new();
+    let walk = WalkDir::new(dir).min_depth(1).max_depth(SEARCHED).sort_by_file_name().into_iter();
+    let goes_on = |entry: &DirEntry| {
+        let enter = entry.file_type().is_dir() && !VIRTUAL.iter().any(|name| entry.path() == dir.join(name));
+        if enter && is_store(entry.path()) {
+            found.push(entry.path().to_owned());
+            return false;
+        }
+        enter
+    };
+    // What may not be listed holds nothing that could be found.
+    walk.filter_entry(goes_on).for_each(drop);
+    places.extend(found);
     existing(places)
 }
 
@@ -111,6 +140,17 @@ mod tests {
         fs::write(disk.path().join("etc/docker/daemon.json"), r#"{"data-root": "/srv/docker"}"#).unwrap();
         std::os::unix::fs::symlink(&docker, disk.path().join("var/lib/balena")).unwrap();
         assert_eq!(below(disk.path()), [disk.path().to_owned(), elsewhere, docker, podman]);
+    }
+
+    #[test]
+    fn anywhere_on_a_disk() {
+        let disk = tempfile::tempdir().unwrap();
+        let make = |path: &str| fs::create_dir_all(disk.path().join(path)).unwrap();
+        make("backup/2016/old/image/overlay2/imagedb");
+        make("backup/2016/old/overlay2/x/diff/var/image/vfs/imagedb");
+        make("proc/1/root/image/vfs/imagedb");
+        std::os::unix::fs::symlink(disk.path().join("backup"), disk.path().join("again")).unwrap();
+        assert_eq!(search(disk.path()), [disk.path().to_owned(), disk.path().join("backup/2016/old")]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
         })?;
     }
     let dir = args.root.as_deref();
-    let mut places = places::below(dir.unwrap_or(Path::new("/")));
+    let mut places = dir.map_or_else(|| places::below(Path::new("/")), places::search);
     if dir.is_none() {
         let more: Vec<_> = places::usual().into_iter().filter(|place| !places.contains(place)).collect();
         places.extend(more);
