@@ -1,0 +1,300 @@
+//! Damaged and hostile stores: an error that names the file, and the other image as if nothing were.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use layerlift_store::{Error, ImageKey, LayerKey, LayerTar, Store};
+
+use crate::fixture::{APP, BASE, Disk, LOWER, UPPER};
+use crate::key;
+
+const IMAGES: &str = "additional/overlay-images/images.json";
+const LAYERS: &str = "additional/overlay-layers/layers.json";
+
+/// Opens all layers of `demo/app`, which has one more than `demo/base`.
+fn read(store: &dyn Store, id: &str) -> Result<Vec<LayerTar>, Error> {
+    store.image(&key("overlay", id))?.layers.iter().map(|layer| store.layer(&layer.key)).collect()
+}
+
+fn text(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", text(source)),
+        None => error.to_string(),
+    }
+}
+
+/// Where an image fails.
+#[derive(Clone, Copy, PartialEq)]
+enum Seen {
+    /// Already in the listing.
+    Listed,
+    /// When it is opened.
+    Opened,
+}
+use Seen::{Listed, Opened};
+
+/// What is done to `demo/app`, where it is seen, and parts of the message.
+type Case = (&'static str, Seen, [&'static str; 2], fn(&Disk));
+
+fn of_app(data: &str) -> String {
+    format!("additional/overlay-images/{APP}/{data}")
+}
+
+const CONFIG: &str =
+    "=c2hhMjU2OjI5NmZiYjBkOWI4NGE4Yzk3YjJkMTU0MmVjYzcxMWM4ZTUyYjAyMzU4ODFkN2IwOTYxNDYzNTdlNDM5NjVkNDk=";
+const MANIFEST: &str = "=bWFuaWZlc3Qtc2hhMjU2OjYwYzAwMTE4NTZmYzllOGM4NmI4MjA1MmQxMTM1MmJlMWZmODA2NWU2NjIyZTUwMzkyZmZhMDM5YjBiNmZlODI=";
+
+const CASES: &[Case] = &[
+    ("the layer is nowhere", Listed, ["layers.json", "needs layer c6e2"], |disk| {
+        disk.edit(LAYERS, &format!(r#""id":"{UPPER}""#), &format!(r#""id":"{}""#, "f".repeat(64)));
+    }),
+    ("its parent is nowhere", Listed, ["layers.json", "needs layer 0000"], |disk| {
+        disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), &format!(r#""parent":"{}""#, "0".repeat(64)));
+    }),
+    ("a circle of parents", Listed, ["layers.json is damaged", "its parents lead back to it"], |disk| {
+        disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), &format!(r#""parent":"{UPPER}""#));
+    }),
+    ("a parent that leads up", Listed, ["layers.json is damaged", r#""../x" is no id of a layer"#], |disk| {
+        disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":"../x""#);
+    }),
+    ("a parent of another type", Listed, ["layers.json is damaged", "expected a string"], |disk| {
+        disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":[]"#);
+    }),
+    ("a diff id that is none", Listed, ["layers.json is damaged", "is not a digest"], |disk| {
+        disk.edit(LAYERS, r#""diff-digest":"sha256:612d"#, r#""diff-digest":"sha256:../"#);
+    }),
+    ("a size that is none", Listed, ["layers.json is damaged", "invalid type: string"], |disk| {
+        disk.edit(LAYERS, r#""diff-size":6656"#, r#""diff-size":"large""#);
+    }),
+    ("a layer that was never finished", Listed, ["layers.json is damaged", "marked incomplete"], |disk| {
+        disk.edit(LAYERS, r#""uidset":[0,1234]"#, r#""flags":{"incomplete":true}"#);
+    }),
+    ("an image that was never finished", Listed, ["images.json is damaged", "marked incomplete"], |disk| {
+        disk.edit(IMAGES, r#""created":"2023-11-14T22:13:21Z""#, r#""flags":{"incomplete":true}"#);
+    }),
+    (
+        "another size",
+        Opened,
+        [".tar-split.gz is damaged", "a tar of 6656 bytes, the layer had 6657"],
+        |disk| {
+            disk.edit(LAYERS, r#""diff-size":6656"#, r#""diff-size":6657"#);
+        },
+    ),
+    ("another diff id", Opened, ["layers.json is damaged", "the image's config has sha256:612d"], |disk| {
+        disk.edit(LAYERS, r#""diff-digest":"sha256:612d"#, r#""diff-digest":"sha256:712d"#);
+    }),
+    ("a layer too few", Opened, ["images.json is damaged", "has 1 layers, its config 2"], |disk| {
+        disk.edit(IMAGES, UPPER, LOWER);
+    }),
+    ("no config", Opened, ["is not there", "needs config sha256:296f"], |disk| {
+        fs::remove_file(disk.join(&of_app(CONFIG))).unwrap();
+    }),
+    ("another config", Opened, [CONFIG, "its digest is"], |disk| {
+        disk.edit(&of_app(CONFIG), "layers", "LAYERS");
+    }),
+    ("a link in place of the config", Opened, [CONFIG, "symbolic link"], |disk| {
+        fs::remove_file(disk.join(&of_app(CONFIG))).unwrap();
+        symlink("manifest", disk.join(&of_app(CONFIG))).unwrap();
+    }),
+    ("no manifest", Opened, ["is not there", "needs manifest manifest"], |disk| {
+        fs::remove_file(disk.join(&of_app("manifest"))).unwrap();
+    }),
+    ("another manifest", Opened, [MANIFEST, "its digest is"], |disk| {
+        disk.edit(&of_app(MANIFEST), "schemaVersion", "schemaversion");
+    }),
+    ("a manifest that is none", Opened, ["/manifest is damaged", "no JSON object"], |disk| {
+        disk.write(&of_app("manifest"), "[]");
+    }),
+    ("a manifest without end", Opened, ["/manifest is damaged", "larger than 16 MiB"], |disk| {
+        let file = fs::File::create(disk.join(&of_app("manifest"))).unwrap();
+        file.set_len(100 << 30).unwrap();
+    }),
+    (
+        "a manifest of another image",
+        Opened,
+        ["/manifest is damaged", "no manifest of the image's config"],
+        |disk| {
+            let other = fs::read(disk.join(&format!("additional/overlay-images/{BASE}/manifest"))).unwrap();
+            disk.write(&of_app("manifest"), &other);
+            let digest = layerlift_archive::Digest::of(&other).to_string();
+            let recorded =
+                r#""manifest":"sha256:60c0011856fc9e8c86b82052d11352be1ff8065e6622e50392ffa039b0b6fe82""#;
+            disk.edit(IMAGES, recorded, &format!(r#""manifest":"{digest}""#));
+        },
+    ),
+    ("a digest of a manifest that is none", Opened, ["/manifest is damaged", "by images.json"], |disk| {
+        disk.edit(IMAGES, r#""manifest":"sha256:60c0"#, r#""manifest":"sha256:/../"#);
+    }),
+    ("no directory", Opened, ["/diff is not there", "needs directory c6e2"], |disk| {
+        fs::remove_dir_all(disk.join(&format!("additional/overlay/{UPPER}/diff"))).unwrap();
+    }),
+    ("a link in place of the directory", Opened, ["/diff is damaged", "symbolic link"], |disk| {
+        let tree = disk.join(&format!("additional/overlay/{UPPER}/diff"));
+        fs::rename(&tree, tree.with_extension("moved")).unwrap();
+        symlink("diff.moved", tree).unwrap();
+    }),
+    ("tar-split data cut short", Opened, [".tar-split.gz is damaged", "line"], |disk| {
+        let path = disk.join(&format!("additional/overlay-layers/{UPPER}.tar-split.gz"));
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    }),
+];
+
+#[test]
+fn every_damage_is_named_and_hides_nothing() {
+    for (what, seen, message, damage) in CASES {
+        let disk = Disk::small("additional");
+        damage(&disk);
+        let store = disk.store("additional");
+        let listing = store.images().unwrap();
+        let listed = listing.images.iter().any(|image| image.key.id == APP);
+        assert_eq!(listed, *seen == Opened, "{what}: {:?}", listing.broken);
+        if *seen == Listed {
+            let broken = listing.broken.iter().find(|broken| broken.what == APP).unwrap();
+            assert_eq!(broken.references.len(), 3, "{what}");
+            for part in message {
+                let error = text(&broken.error);
+                assert!(error.contains(part), "{what}: {part} is not in {error}");
+            }
+        }
+        let error = read(store.as_ref(), APP).err().unwrap_or_else(|| panic!("{what} is not seen"));
+        for part in message {
+            assert!(text(&error).contains(part), "{what}: {part} is not in {}", text(&error));
+        }
+        assert_eq!(store.resolve("demo/base").unwrap()[0].image.id, BASE, "{what}");
+        assert_eq!(read(store.as_ref(), BASE).unwrap_or_else(|e| panic!("{what}: {}", text(&e))).len(), 1);
+    }
+}
+
+/// A record that is none, besides those that are.
+#[test]
+fn records_that_are_none() {
+    for (record, what, message) in [
+        ("5", "record 0", "no JSON object"),
+        (r#"["a","b"]"#, "record 0", "no JSON object"),
+        ("{}", "record 0", "missing field `id`"),
+        (r#"{"id":7}"#, "record 0", "invalid type"),
+        (r#"{"id":"../../etc"}"#, "../../etc", "its id is none"),
+        (r#"{"id":""}"#, "", "its id is none"),
+        (&format!(r#"{{"id":"{APP}","names":"x"}}"#), APP, "invalid type: string"),
+        (&format!(r#"{{"id":"{APP}","layer":"..","names":["demo/x:1"]}}"#), APP, "no id of a layer"),
+        (&format!(r#"{{"id":"{APP}","big-data-sizes":[]}}"#), APP, "invalid type: sequence"),
+        (&format!(r#"{{"id":"{APP}","id":"{APP}"}}"#), "record 0", "duplicate field"),
+        (&format!(r#"{{"id":"{APP}"}}"#), APP, "it is there twice"),
+        (
+            &format!(r#"{{"id":"{APP}","names":[{}]}}"#, "[".repeat(10_000) + &"]".repeat(10_000)),
+            APP,
+            "expected a string",
+        ),
+    ] {
+        let disk = Disk::small("additional");
+        let json = fs::read_to_string(disk.join(IMAGES)).unwrap();
+        disk.write(IMAGES, json.replacen('[', &format!("[{record},"), 1));
+        let listing = disk.store("additional").images().unwrap();
+        assert_eq!(listing.images.len(), 2, "{record}");
+        assert_eq!(listing.broken.len(), 1, "{record}: {:?}", listing.broken);
+        let error = text(&listing.broken[0].error);
+        assert_eq!(listing.broken[0].what, what, "{record}");
+        assert!(error.contains(message) && error.contains("images.json"), "{record}: {error}");
+        assert_eq!(read(disk.store("additional").as_ref(), APP).unwrap().len(), 2, "{record}");
+    }
+}
+
+#[test]
+fn files_of_records_that_are_none() {
+    let open = |disk: &Disk| layerlift_store::open(&disk.join("additional"), &Default::default());
+    for file in [IMAGES, LAYERS] {
+        for (bytes, message) in [
+            (&b"{}"[..], "invalid type: map"),
+            (b"[{}", "EOF"),
+            (b"\xff", "expected value"),
+            (b"[] []", "trailing characters"),
+        ] {
+            let disk = Disk::small("additional");
+            disk.write(file, bytes);
+            let error = text(&open(&disk).err().unwrap());
+            assert!(error.contains(message) && error.contains(&file["additional/".len()..]), "{error}");
+        }
+        let disk = Disk::small("additional");
+        fs::File::create(disk.join(file)).unwrap().set_len(100 << 30).unwrap();
+        assert!(text(&open(&disk).err().unwrap()).contains("larger than 64 MiB"));
+        fs::remove_file(disk.join(file)).unwrap();
+        make_fifo(&disk.join(file));
+        assert!(text(&open(&disk).err().unwrap()).contains("not a regular file"));
+    }
+    // What Go writes for nothing, and what an engine that has just begun has.
+    for nothing in ["", "[]", "null"] {
+        let disk = Disk::small("additional");
+        disk.write(IMAGES, nothing);
+        assert!(disk.store("additional").images().unwrap().images.is_empty(), "{nothing}");
+    }
+    // Layers of containers are needed for no image.
+    let disk = Disk::small("additional");
+    disk.write("additional/overlay-layers/volatile-layers.json", "[");
+    let listing = disk.store("additional").images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (2, 1));
+}
+
+fn make_fifo(path: &std::path::Path) {
+    let status = std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo is installed");
+    assert!(status.success());
+}
+
+#[test]
+fn names_and_ids_that_are_there_twice() {
+    let disk = Disk::small("additional");
+    // The last image that has a name keeps it; so does Podman when it repairs its store.
+    disk.edit(
+        IMAGES,
+        r#""names":["localhost/demo/base:1.0"]"#,
+        r#""names":["localhost/demo/app:2.0","untagged","a:b@sha256:00"]"#,
+    );
+    let store = disk.store("additional");
+    let app = store.resolve("localhost/demo/app:2.0").unwrap();
+    let json = fs::read_to_string(disk.join(IMAGES)).unwrap();
+    let last = if json.find(APP) > json.find(BASE) { APP } else { BASE };
+    assert_eq!(app[0].image.id, last);
+    assert_eq!(store.resolve("untagged").unwrap()[0].image.id, BASE);
+    let listing = store.images().unwrap();
+    let base = listing.images.iter().find(|image| image.key.id == BASE).unwrap();
+    assert!(base.references.iter().any(|name| name.to_string() == "a@sha256:00"));
+    // Of two layers the first counts.
+    let layers = fs::read_to_string(disk.join(LAYERS)).unwrap();
+    disk.write(LAYERS, layers.replacen(']', &format!(r#"],"x":{{}}}},{{"id":"{UPPER}","gidset":[0]"#), 1));
+    assert_eq!(read(disk.store("additional").as_ref(), BASE).unwrap().len(), 1);
+    let error = text(&read(disk.store("additional").as_ref(), APP).err().unwrap());
+    assert!(error.contains("has 1 layers, its config 2"), "{error}");
+}
+
+#[test]
+fn keys_from_elsewhere() {
+    let disk = Disk::small("additional");
+    let store = disk.store("additional");
+    for id in ["", ".", "..", "../../etc", "/", "x\0", &"0".repeat(64), &"A".repeat(64)] {
+        for driver in ["overlay", "vfs", "..", ""] {
+            let image = ImageKey { driver: driver.to_owned(), id: id.to_owned() };
+            let layer = LayerKey { driver: driver.to_owned(), id: id.to_owned() };
+            assert!(store.image(&image).is_err() && store.layer(&layer).is_err(), "{driver:?} {id:?}");
+        }
+    }
+}
+
+/// 50,000 layers in one chain, and 50 images on top of them.
+#[test]
+fn a_tower_of_layers_costs_little() {
+    let disk = Disk::empty();
+    let id = |n: usize| format!("{n:064x}");
+    let layers =
+        (1..=50_000).map(|n| format!(r#"{{"id":"{}","parent":"{}"}}"#, id(n), id(n - 1))).collect::<Vec<_>>();
+    let images = (1..=50)
+        .map(|n| format!(r#"{{"id":"{}","layer":"{}","big-data-names":["sha256:0"]}}"#, id(n), id(50_000)))
+        .collect::<Vec<_>>();
+    disk.write("s/overlay-layers/layers.json", format!("[{}]", layers.join(",")));
+    disk.write("s/overlay-images/images.json", format!("[{}]", images.join(",")));
+    let began = Instant::now();
+    let listing = disk.store("s").images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (0, 50));
+    assert!(text(&listing.broken[0].error).contains("it is the 2000th of its image"));
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}

@@ -1,0 +1,268 @@
+//! containers-storage as Podman, Buildah and skopeo wrote it: names, listing, manifests, chains, bytes, places, damage.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
+
+#[path = "../contract/mod.rs"]
+mod contract;
+mod damage;
+mod fixture;
+mod pulled_in_parts;
+
+use std::io::Write;
+
+use fixture::{APP, BASE, Disk, MANY, TORTURE, root_user};
+use layerlift_archive::{Digest, Hasher};
+use layerlift_store::{
+    Document, Error, ImageKey, LayerTar, OpenOptions, Store, StoreKind, Summary, detect, open, places,
+};
+
+const NEEDS_ROOT: &str = "layers have devices, foreign owners and files that nobody else may read";
+
+fn key(driver: &str, id: &str) -> ImageKey {
+    ImageKey { driver: driver.to_owned(), id: id.to_owned() }
+}
+
+/// What `podman images --no-trunc` printed: repository, tag, id, size.
+fn engine_listing() -> Vec<[String; 4]> {
+    let text = include_str!("../fixtures/podman-4.3-images.txt");
+    let row = |line: &str| {
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned);
+        let [repository, tag, _digest, id, _created, size] =
+            cells.collect::<Vec<_>>().try_into().expect("six columns");
+        [repository, tag, id, size]
+    };
+    let mut rows: Vec<_> = text.lines().skip(1).map(row).collect();
+    rows.sort();
+    rows
+}
+
+fn our_listing(images: &[Summary]) -> Vec<[String; 4]> {
+    let mut rows = Vec::new();
+    for image in images {
+        let size = match image.size.expect("Podman records sizes") as f64 {
+            size if size >= 1e6 => format!("{:.2} MB", size / 1e6),
+            size => format!("{:.0} kB", size / 1e3),
+        };
+        for name in &image.references {
+            let id = format!("sha256:{}", image.key.id);
+            rows.push([name.repository.clone(), name.tag.clone(), id, size.clone()]);
+        }
+    }
+    rows.sort();
+    rows
+}
+
+#[test]
+fn lists_what_the_engine_lists() {
+    let listing = Disk::bench(false).store("bench").images().unwrap();
+    assert_eq!(our_listing(&listing.images), engine_listing());
+    assert!(listing.broken.is_empty(), "{:?}", listing.broken);
+    let layers = listing.images.iter().map(|i| (i.key.id.as_str(), i.layers)).collect::<Vec<_>>();
+    assert_eq!(layers, [(MANY, 60), (TORTURE, 11)]);
+    assert_eq!(listing.images[0].created.as_deref(), Some("2023-11-14T22:13:20.123456789Z"));
+}
+
+#[test]
+fn is_detected() {
+    let disk = Disk::small("vfs").and_small("additional", "vfs");
+    let detected = detect(&disk.join("vfs")).unwrap();
+    assert_eq!(detected.len(), 1);
+    assert_eq!(detected[0].kind, StoreKind::ContainersStorage);
+    assert_eq!(detected[0].drivers, ["overlay", "vfs"]);
+    assert_eq!(detected[0].evidence, ["overlay-images", "vfs-images"]);
+    assert!(detect(disk.path()).unwrap().is_empty());
+}
+
+fn resolve(store: &dyn Store, name: &str) -> Vec<String> {
+    let selected = store.resolve(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let line = |s: layerlift_store::Selected| {
+        let reference = s.reference.map_or("no tag".to_owned(), |reference| reference.to_string());
+        format!("{} {reference}", &s.image.id[..4])
+    };
+    selected.into_iter().map(line).collect()
+}
+
+#[test]
+fn finds_every_spelling_of_a_name() {
+    let store = Disk::bench(false).store("bench");
+    let first = "sha256:19f298cc8607fbdaa7a9e680f00bb94b81695988c154ad72959f1311e8470b0b";
+    let last = "sha256:9e3bca3d368f68b063c28e5bb170564ccc903b6e615d9e6064ae972e080659f7";
+    for (name, expected) in [
+        ("localhost/bench/many:1.0", &["8014 localhost/bench/many:1.0"][..]),
+        ("bench/many:1.0", &["8014 localhost/bench/many:1.0"]),
+        ("bench/many", &["8014 localhost/bench/many:1.0", "8014 localhost/bench/many:latest"]),
+        ("torture", &["dd67 localhost/bench/torture:1.0"]),
+        ("127.0.0.1:5555/bench/many:1.0", &["8014 127.0.0.1:5555/bench/many:1.0"]),
+        (&format!("bench/many@{first}"), &["8014 no tag"]),
+        (&format!("127.0.0.1:5555/bench/many@{last}"), &["8014 no tag"]),
+        (&format!("sha256:{TORTURE}"), &["dd67 no tag"]),
+        ("801433d13fa6", &["8014 no tag"]),
+        ("d", &["dd67 no tag"]),
+    ] {
+        assert_eq!(resolve(store.as_ref(), name), expected, "{name}");
+    }
+    for name in ["bench/nope:1.0", "bench/many:2", "0123", "c1-layer", &format!("bench/torture@{first}")] {
+        assert!(matches!(store.resolve(name), Err(Error::NotFound { .. })), "{name}");
+    }
+}
+
+#[test]
+fn image_has_its_config_and_all_its_manifests() {
+    let (bench, small) = (Disk::bench(false), Disk::small("manifests"));
+    for (store, id, layers, expected) in [
+        // The one that was stored last comes first.
+        (bench.store("bench"), MANY, 60, &["9e3bca3d", "19f298cc"][..]),
+        (bench.store("bench"), TORTURE, 11, &["37c2b967"]),
+        (small.store("manifests"), APP, 2, &["60c00118", "346afeae", "4eb21054"]),
+    ] {
+        let image = store.image(&key("overlay", id)).unwrap();
+        let Document::Config { raw, manifests } = &image.document else { panic!("a config") };
+        assert_eq!(Digest::of(raw).hex(), id);
+        assert_eq!(image.image_id().unwrap().0.hex(), id);
+        assert_eq!(image.layers.len(), layers);
+        for manifest in manifests {
+            assert_eq!(Digest::of(&manifest.raw), manifest.digest);
+        }
+        let digests =
+            manifests.iter().map(|manifest| manifest.digest.hex()[..8].to_owned()).collect::<Vec<_>>();
+        assert_eq!(digests, expected, "{id}");
+    }
+}
+
+#[test]
+fn what_has_no_config_hides_nothing() {
+    let listing = Disk::small("manifests").store("manifests").images().unwrap();
+    assert_eq!(listing.images.len(), 1);
+    let mut broken =
+        listing.broken.iter().map(|b| (b.references[0].to_string(), b.error.to_string())).collect::<Vec<_>>();
+    broken.sort();
+    let names = broken.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+    assert_eq!(names, ["localhost/demo/list:1", "localhost/demo/v2s1:1"]);
+    assert!(broken.iter().all(|(_, error)| error.contains("has no config")), "{broken:?}");
+}
+
+/// Reads all layers, each by its own store; their number.
+fn hash_all(store: &dyn Store, what: &str) -> usize {
+    let mut layers = 0;
+    for image in store.images().unwrap().images {
+        for layer in store.image(&image.key).unwrap().layers {
+            let tar = store.layer(&layer.key).unwrap();
+            assert!(matches!(tar, LayerTar::Split(_)));
+            assert_eq!(tar.diff_id(), layer.diff_id);
+            let mut hashed = Hashed::default();
+            tar.write_to(&mut hashed).unwrap();
+            assert_eq!(Some(hashed.hasher.finish()), layer.diff_id.map(|id| id.0), "{what} {}", layer.key.id);
+            assert_eq!(Some(hashed.len), tar.tar_len());
+            layers += 1;
+        }
+    }
+    layers
+}
+
+/// The strongest thing that can be said of a layer; and the contract of all stores.
+#[test]
+fn every_layer_hashes_to_its_diff_id() {
+    if !root_user(NEEDS_ROOT) {
+        return;
+    }
+    let bench = Disk::bench(true);
+    assert_eq!(hash_all(bench.store("bench").as_ref(), "bench"), 71);
+    contract::check(&bench.join("bench"), &|| bench.store("bench"), &[]);
+    for name in ["vfs", "btrfs", "additional", "rootless-fuse", "rootless-native"] {
+        let disk = Disk::small(name);
+        assert_eq!(hash_all(disk.store(name).as_ref(), name), 3, "{name}");
+        contract::check(&disk.join(name), &|| disk.store(name), &[]);
+    }
+    let manifests = Disk::small("manifests");
+    assert_eq!(hash_all(manifests.store("manifests").as_ref(), "manifests"), 2);
+}
+
+#[test]
+fn several_drivers_in_one_root() {
+    let disk = Disk::small("vfs").and_small("additional", "vfs");
+    let store = disk.store("vfs");
+    let listing = store.images().unwrap();
+    let drivers =
+        listing.images.iter().map(|i| format!("{} {}", &i.key.id[..4], i.key.driver)).collect::<Vec<_>>();
+    assert_eq!(drivers, ["296f overlay", "8295 vfs", "aa4a overlay", "aa4a vfs"]);
+    // One image in both is that of the preferred one, two of one name are for the user to decide.
+    assert_eq!(store.resolve("demo/base:1.0").unwrap()[0].image, key("overlay", BASE));
+    assert!(matches!(store.resolve("demo/app:2.0"), Err(Error::Ambiguous { .. })));
+    let only = OpenOptions { kind: None, driver: Some("vfs".to_owned()) };
+    let vfs = open(&disk.join("vfs"), &only).unwrap();
+    assert_eq!(vfs.resolve("demo/app:2.0").unwrap()[0].image.driver, "vfs");
+    let none = OpenOptions { kind: None, driver: Some("aufs".to_owned()) };
+    let error = open(&disk.join("vfs"), &none).err().unwrap().to_string();
+    assert!(error.contains("no images of driver aufs, but of overlay, vfs"), "{error}");
+    // Records of one driver that are none hide nothing of the other.
+    disk.write("vfs/overlay-images/images.json", "no JSON");
+    let store = disk.store("vfs");
+    let listing = store.images().unwrap();
+    assert_eq!(listing.images.len(), 2);
+    assert!(listing.broken[0].error.to_string().contains("overlay-images/images.json is damaged"));
+    assert!(matches!(store.resolve("demo/nope"), Err(Error::Corrupt { .. })), "it may be there");
+    assert!(matches!(store.image(&key("overlay", BASE)), Err(Error::Corrupt { .. })));
+}
+
+#[test]
+fn finds_images_of_additional_stores_through_the_main_one() {
+    if !root_user(NEEDS_ROOT) {
+        return;
+    }
+    let disk = Disk::small("main").and_small("additional", "usr/lib/containers/storage");
+    assert!(
+        matches!(disk.store("main").resolve("demo/base"), Err(Error::NotFound { .. })),
+        "without settings"
+    );
+    let top = key("overlay", "a15db76950e7a4881880cb7dfbed7b11ef6a76c43e128411b7fd9f46b3c3b851");
+    assert!(matches!(disk.store("main").image(&top), Err(Error::Missing { what: "layer", .. })));
+
+    disk.write(
+        "etc/containers/storage.conf",
+        "[storage]\ndriver = \"overlay\"\ngraphroot = \"/main\"\n\
+         [storage.options]\nadditionalimagestores = [\n  \"/usr/lib/containers/storage\", \"/nowhere\",\n]\n",
+    );
+    let store = disk.store("main");
+    assert_eq!(resolve(store.as_ref(), "demo/top"), ["a15d localhost/demo/top:3"]);
+    assert_eq!(resolve(store.as_ref(), "demo/base"), ["aa4a localhost/demo/base:1.0"]);
+    assert_eq!(hash_all(store.as_ref(), "main"), 5);
+    contract::check(disk.path(), &|| disk.store("main"), &[]);
+    assert!(places::below(disk.path()).contains(&disk.join("main")));
+
+    disk.write("usr/lib/containers/storage/overlay-images/images.json", "[");
+    let listing = disk.store("main").images().unwrap();
+    assert_eq!(listing.images.len(), 1);
+    assert!(listing.broken[0].error.to_string().contains("images.json is damaged"), "{:?}", listing.broken);
+}
+
+#[test]
+fn a_home_or_a_disk_is_enough() {
+    let folder = "home/ada/.local/share/containers/storage";
+    let disk = Disk::small("vfs").and_small("rootless-fuse", folder);
+    let options = OpenOptions::default();
+    for path in [disk.join(folder), disk.join("home/ada"), disk.path().to_owned()] {
+        let store = open(&path, &options).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(store.resolve("demo/rl:1").unwrap().len(), 1);
+    }
+    let disk = disk.and_small("vfs", "var/lib/containers/storage");
+    assert!(matches!(open(disk.path(), &options), Err(Error::SeveralStores { option: "--root", .. })));
+    assert!(matches!(open(&disk.join("home"), &options), Err(Error::NoStore { .. })));
+}
+
+#[derive(Default)]
+struct Hashed {
+    hasher: Hasher,
+    len: u64,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

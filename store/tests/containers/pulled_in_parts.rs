@@ -1,0 +1,95 @@
+//! Layers of zstd:chunked and eStargz, pulled file by file: records as containers/storage 1.59 writes them (`layers.go`,
+//! `CreateAsStored`; containers/image, `storage_src.go`), on the files of a layer that was pulled as a whole.
+
+use std::fs;
+
+use layerlift_archive::Digest;
+use layerlift_store::{Document, LayerKey, LayerTar};
+
+use crate::fixture::{APP, Disk, UPPER};
+use crate::key;
+
+const DIFF: &str = r#""diff-digest":"sha256:612d6851677aa48594ff4741dec9f9c817d9a0d43b906cf492cec6cd0af62722","diff-size":6656"#;
+const EXPECTED: &str = r#""toc-digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","diff-size":-1,"flags":{"expected-layer-diffid":"sha256:612d6851677aa48594ff4741dec9f9c817d9a0d43b906cf492cec6cd0af62722"}"#;
+const LAYERS: &str = "additional/overlay-layers/layers.json";
+
+fn upper() -> LayerKey {
+    LayerKey { driver: "overlay".to_owned(), id: UPPER.to_owned() }
+}
+
+#[test]
+fn digest_that_a_config_promised() {
+    let disk = Disk::small("additional");
+    disk.edit(LAYERS, DIFF, EXPECTED);
+    let store = disk.store("additional");
+    assert_eq!(store.images().unwrap().images[0].size, None, "nobody has counted");
+    let image = store.image(&key("overlay", APP)).unwrap();
+    let tar = store.layer(&upper()).unwrap();
+    assert!(matches!(tar, LayerTar::Split(_)));
+    assert_eq!(tar.diff_id(), image.layers[1].diff_id);
+    // It has to be the one that this image's config promises.
+    disk.edit(LAYERS, "sha256:612d", "sha256:712d");
+    let error = disk.store("additional").image(&key("overlay", APP)).unwrap_err().to_string();
+    assert!(
+        error.contains("layers.json is damaged") && error.contains("the image's config has sha256:612d"),
+        "{error}"
+    );
+}
+
+#[test]
+fn without_a_digest_the_config_says_it() {
+    let disk = Disk::small("additional");
+    disk.edit(LAYERS, DIFF, r#""diff-digest":"","toc-digest":"sha256:00""#);
+    let store = disk.store("additional");
+    let image = store.image(&key("overlay", APP)).unwrap();
+    assert!(image.layers[1].diff_id.unwrap().to_string().starts_with("sha256:612d"));
+    assert_eq!(store.layer(&upper()).unwrap().diff_id(), None, "checked file by file");
+}
+
+#[test]
+fn without_tar_split_it_is_computed() {
+    let disk = Disk::small("additional").and_small("vfs", "vfs");
+    fs::remove_file(disk.join(&format!("additional/overlay-layers/{UPPER}.tar-split.gz"))).unwrap();
+    let store = disk.store("additional");
+    assert!(store.image(&key("overlay", APP)).unwrap().layers[1].diff_id.is_some());
+    assert!(matches!(store.layer(&upper()).unwrap(), LayerTar::Diff(_)));
+
+    let image = &disk.store("vfs").resolve("demo/app:2.0").unwrap()[0].image;
+    let layer = disk.store("vfs").image(image).unwrap().layers.pop().unwrap();
+    fs::remove_file(disk.join(&format!("vfs/vfs-layers/{}.tar-split.gz", layer.key.id))).unwrap();
+    let LayerTar::Diff(diff) = disk.store("vfs").layer(&layer.key).unwrap() else { panic!("no tar-split") };
+    let mut tar = Vec::new();
+    diff.write_to(&mut tar).unwrap();
+    let has = |name: &[u8]| tar.windows(name.len()).any(|window| window == name);
+    assert!(has(b"usr/lib/liby.so") && has(b"etc/.wh.hello") && !has(b"usr/lib/libx.so"));
+}
+
+#[test]
+fn image_id_that_is_no_digest() {
+    let disk = Disk::small("additional");
+    let other = "0123".repeat(16);
+    disk.edit(
+        "additional/overlay-images/images.json",
+        &format!(r#""id":"{APP}""#),
+        &format!(r#""id":"{other}""#),
+    );
+    fs::rename(
+        disk.join(&format!("additional/overlay-images/{APP}")),
+        disk.join(&format!("additional/overlay-images/{other}")),
+    )
+    .unwrap();
+    let store = disk.store("additional");
+    assert_eq!(store.resolve("demo/app:2.0").unwrap()[0].image.id, other);
+    let image = store.image(&key("overlay", &other)).unwrap();
+    let Document::Config { raw, .. } = &image.document else { panic!("a config") };
+    assert_eq!(Digest::of(raw).hex(), APP);
+    assert_eq!(image.image_id().unwrap().0.hex(), APP);
+}
+
+#[test]
+fn composefs_is_named() {
+    let disk = Disk::small("additional");
+    disk.write(&format!("additional/overlay/{UPPER}/composefs-data/composefs.blob"), "");
+    let error = disk.store("additional").layer(&upper()).err().unwrap().to_string();
+    assert!(error.contains("composefs") && error.contains("hint: use `podman save`"), "{error}");
+}
