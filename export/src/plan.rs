@@ -106,6 +106,11 @@ impl Plan {
         self.tree.as_ref().map(Tree::tar_len)
     }
 
+    /// Number of distinct layers.
+    pub fn layer_count(&self) -> usize {
+        self.layers.len()
+    }
+
     /// Layers that are read before the archive is written.
     pub(crate) fn first_pass(&self) -> impl Iterator<Item = &Planned> {
         let all = self.options.keep_going;
