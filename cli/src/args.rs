@@ -60,7 +60,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) root: Option<PathBuf>,
     /// Only this kind of store, where a root holds several.
-    #[arg(long, value_name = "KIND", value_parser = kinds(), hide_possible_values = true)]
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
     pub(crate) store: Option<StoreKind>,
     /// Only images of this graph driver (overlay2, vfs, aufs, ...).
     #[arg(long, value_name = "DRIVER")]

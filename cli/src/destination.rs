@@ -23,15 +23,14 @@ pub(crate) enum Destination {
 
 impl Destination {
     /// What `-o` means.
-    pub(crate) fn parse(output: Option<&Path>) -> Result<Self, Error> {
-        let Some(path) = output.filter(|path| path.as_os_str() != "-") else {
-            return Ok(Destination::Stream);
-        };
-        let bytes = path.as_os_str().as_encoded_bytes();
-        match bytes.last() {
-            None => Err(Error::EmptyOutput),
-            Some(b'/') => Ok(Destination::Dir(path.to_owned())),
-            Some(_) => Ok(Destination::File(path.to_owned())),
+    pub(crate) fn parse(output: Option<&Path>) -> Self {
+        match output {
+            None => Destination::Stream,
+            Some(path) if path.as_os_str() == "-" => Destination::Stream,
+            Some(path) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+                Destination::Dir(path.to_owned())
+            }
+            Some(path) => Destination::File(path.to_owned()),
         }
     }
 
@@ -40,6 +39,9 @@ impl Destination {
         match self {
             Destination::Stream if io::stdout().is_terminal() => return Err(Error::Terminal),
             Destination::File(path) if path.is_dir() => return Err(Error::OutputIsDirectory(path.clone())),
+            Destination::Dir(path) if path.read_dir().is_ok_and(|mut dir| dir.next().is_some()) => {
+                return Err(Error::OutputNotEmpty(path.clone()));
+            }
             _ => {}
         }
         let Some(folder) = self.folder() else { return Ok(()) };
@@ -127,12 +129,15 @@ mod tests {
 
     #[test]
     fn outputs() {
-        let parse = |text: &str| Destination::parse(Some(Path::new(text))).ok();
-        assert_eq!(Destination::parse(None).ok(), Some(Destination::Stream));
-        assert_eq!(parse("-"), Some(Destination::Stream));
-        assert_eq!(parse(""), None);
-        assert_eq!(parse("a/b.tar"), Some(Destination::File("a/b.tar".into())));
-        assert_eq!(parse("a/b/"), Some(Destination::Dir("a/b/".into())));
+        for (output, expected) in [
+            (None, Destination::Stream),
+            (Some("-"), Destination::Stream),
+            (Some("a/b.tar"), Destination::File("a/b.tar".into())),
+            (Some("a/b/"), Destination::Dir("a/b/".into())),
+            (Some("./-"), Destination::File("./-".into())),
+        ] {
+            assert_eq!(Destination::parse(output.map(Path::new)), expected);
+        }
     }
 
     #[test]
@@ -146,7 +151,7 @@ mod tests {
             ("/dev/null", None),
             ("-", None),
         ] {
-            let destination = Destination::parse(Some(Path::new(output))).unwrap();
+            let destination = Destination::parse(Some(Path::new(output)));
             assert_eq!(destination.folder(), expected.map(PathBuf::from), "{output}");
         }
     }

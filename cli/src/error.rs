@@ -53,11 +53,11 @@ pub(crate) enum Error {
          hint: write to a file with -o FILE, or send it on: layerlift save … | docker load"
     )]
     Terminal,
-    #[error("the output has an empty name\nhint: -o FILE, -o DIR/, or -o - for standard output")]
-    EmptyOutput,
     #[error("{} is a directory\nhint: end the name with / to write the archive as a directory", .0.display())]
     OutputIsDirectory(PathBuf),
-    #[error("cannot write {}", path.display())]
+    #[error("{} is not empty\nhint: name a directory that is new or empty", .0.display())]
+    OutputNotEmpty(PathBuf),
+    #[error("cannot write to the folder {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error("there is no room for {}: it needs {needed} bytes, and {available} are free", path.display())]
     Space { path: PathBuf, needed: u64, available: u64 },

@@ -20,6 +20,8 @@ use crate::output::visible;
 pub(crate) struct Reporter {
     quiet: bool,
     json: bool,
+    /// Whether damage ends the command, and need not.
+    stops_at_damage: bool,
     /// The bar that is on the terminal at the moment, so that a message does not tear it.
     bar: Mutex<Option<ProgressBar>>,
 }
@@ -51,6 +53,7 @@ impl Reporter {
         Reporter {
             quiet: work.is_some_and(|work| work.quiet),
             json: work.is_some_and(|work| work.progress == ProgressKind::Json),
+            stops_at_damage: matches!(&args.command, Command::Save(save) if !save.keep_going),
             bar: Mutex::new(None),
         }
     }
@@ -80,7 +83,15 @@ impl Reporter {
         match status {
             Status::Done | Status::Cut => {}
             Status::Interrupted => interrupted(),
-            _ => self.error(error),
+            _ => {
+                let mut message = Message::of(error);
+                if status == Status::Incomplete && message.hints.is_empty() && self.stops_at_damage {
+                    let hint =
+                        "--keep-going exports what is sound; layerlift verify lists all that is damaged";
+                    message.hints.push(hint.to_owned());
+                }
+                self.say("error", &message);
+            }
         }
         status
     }

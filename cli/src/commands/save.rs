@@ -12,7 +12,7 @@ use crate::report::Reporter;
 use crate::sources::{Source, Sources};
 
 pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
-    let destination = Destination::parse(args.output.as_deref())?;
+    let destination = Destination::parse(args.output.as_deref());
     if !args.dry_run {
         destination.check()?;
     }
@@ -29,12 +29,13 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     let temp_dir = args.temp_dir.clone().or_else(|| destination.folder()).unwrap_or_else(std::env::temp_dir);
     let options = Options { format: args.format, tags: args.tags, keep_going: args.keep_going, temp_dir };
     let mut plan = plan(&*source.store, selection, &options)?;
-    plan.warnings.iter().for_each(|warning| reporter.warn(warning));
     let mut told = tell_left_out(&plan, 0, reporter);
 
     if args.dry_run {
+        // With its warnings.
         print(&crate::output::visible(&plan.to_string()))?;
     } else {
+        plan.warnings.iter().for_each(|warning| reporter.warn(warning));
         if plan.images.is_empty() {
             return Err(Error::NothingLeft);
         }
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
         destination.check_space(bytes)?;
         progress.begin("write", Some(bytes));
         destination.write(&tree, &write_options)?;
-        let (images, layers) = (plan.images.len(), layers(&plan, source)?);
+        let (images, layers) = (plan.images.len(), plan.layer_count());
         progress.finish(&Summary { output: destination.name(), bytes, images, layers });
     }
     if told > 0 {
@@ -118,13 +119,4 @@ fn by_name<'s>(
 fn tell_left_out(plan: &Plan, told: usize, reporter: &Reporter) -> usize {
     plan.left_out.iter().skip(told).for_each(|error| reporter.error(error));
     plan.left_out.len()
-}
-
-/// Number of distinct layers.
-fn layers(plan: &Plan, source: &Source) -> Result<usize, Error> {
-    let mut layers = std::collections::BTreeSet::new();
-    for image in &plan.images {
-        layers.extend(source.store.image(&image.key)?.layers.into_iter().map(|layer| layer.key));
-    }
-    Ok(layers.len())
 }

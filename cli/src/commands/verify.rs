@@ -162,7 +162,7 @@ impl ImageJson {
             root: root.to_owned(),
             layers: layers().map(|layer| layer.key.id.clone()).collect(),
             size: layers().map(|layer| layer.len).sum(),
-            sound: image.error.is_none() && layers().all(|layer| layer.error.is_none()),
+            sound: report.is_sound(image),
             error: image.error.as_ref().map(|error| Message::of(error).text),
         }
     }

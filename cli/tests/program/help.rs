@@ -1,0 +1,44 @@
+//! Help, completions and man pages, all from one definition.
+
+use crate::program::{ended, layerlift, output};
+
+const COMMANDS: &[&str] = &["save", "images", "inspect", "verify", "stores", "completions", "man"];
+
+fn printed(args: &[&str]) -> String {
+    let output = output(layerlift().args(args).env("COLUMNS", "100"));
+    assert_eq!(ended(&output), (Some(0), String::new()), "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn help() {
+    let mut text = printed(&["--help"]);
+    for command in COMMANDS {
+        text.push_str(&format!("\n## {command}\n{}", printed(&[command, "--help"])));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn man_pages() {
+    for (args, title) in [(&["man"][..], "layerlift"), (&["man", "save"], "layerlift-save")] {
+        let page = printed(args);
+        assert!(page.contains(&format!(".TH {title} 1")), "{page}");
+        assert!(page.contains("Exit status") || page.contains("Examples"), "{page}");
+    }
+    let unknown = output(layerlift().args(["man", "nosuch"]));
+    assert_eq!(unknown.status.code(), Some(2));
+}
+
+#[test]
+fn completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = printed(&["completions", shell]);
+        for word in ["keep-going", "docker-archive", "containers-storage"] {
+            assert!(
+                script.contains(word) || shell == "elvish" || shell == "powershell",
+                "{shell}: no {word}"
+            );
+        }
+    }
+}

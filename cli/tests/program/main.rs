@@ -1,0 +1,13 @@
+//! The program as its users run it, on stores that genuine engines wrote.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+mod conformance;
+mod determinism;
+mod failures;
+mod help;
+mod large;
+mod listing;
+mod outputs;
+mod program;
+mod store;

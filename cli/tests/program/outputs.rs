@@ -1,0 +1,198 @@
+//! Where an archive goes: files, directories, pipes, terminals; and what is shown on the way.
+
+use std::fs::{self, File};
+use std::process::Stdio;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
+
+use crate::listing::entries;
+use crate::program::{ended, layerlift, output, save};
+use crate::store::{BASE, CHILD, Store};
+
+#[test]
+fn never_on_a_terminal() {
+    let store = Store::example();
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    for args in [&["base:latest"][..], &["base:latest", "-o", "-"]] {
+        let slave = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let (status, said) =
+            ended(&output(save(&store.root).args(args).stdout(slave).stderr(Stdio::piped())));
+        assert_eq!(status, Some(2));
+        insta::allow_duplicates! { insta::assert_snapshot!(said, @r"
+        layerlift: error: standard output is a terminal, and an archive is no text
+        hint: write to a file with -o FILE, or send it on: layerlift save … | docker load
+        ") };
+    }
+}
+
+#[test]
+fn closed_pipe() {
+    let store = Store::example();
+    let status = |command: &mut std::process::Command| {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        ended(&child.wait_with_output().unwrap())
+    };
+    // An archive that was cut must not pass for a whole one; a table that was cut has served.
+    assert_eq!(status(save(&store.root).arg("base:latest")), (Some(141), String::new()));
+    assert_eq!(status(layerlift().arg("images").arg("--root").arg(&store.root)), (Some(0), String::new()));
+}
+
+#[test]
+fn file_pipe_and_directory_are_the_same() {
+    let store = Store::example();
+    let file = store.beside("out.tar");
+    for format in ["docker-v1", "docker-archive"] {
+        let command = || {
+            let mut command = save(&store.root);
+            command.args(["base", "--format", format]);
+            command
+        };
+        assert_eq!(ended(&output(command().arg("-o").arg(&file))), (Some(0), String::new()));
+        let tar = fs::read(&file).unwrap();
+        assert!(output(&mut command()).stdout == tar, "{format}: a pipe gets other bytes");
+        let folder = store.beside(&format!("{format}/"));
+        assert_eq!(ended(&output(command().arg("-o").arg(format!("{}/", folder.display())))).0, Some(0));
+        for entry in entries(&tar).unwrap() {
+            let path = folder.join(&entry.row.name);
+            match &*entry.row.kind {
+                "dir" => assert!(path.is_dir(), "{path:?}"),
+                "file" => assert!(fs::read(&path).unwrap() == entry.bytes, "{path:?} has other bytes"),
+                other => panic!("{path:?} is a {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn formats_hold_the_same_layers() {
+    let store = Store::example();
+    let layers = |format: &str| {
+        let tar = output(save(&store.root).args(["base:child", "--format", format])).stdout;
+        let is_layer =
+            |name: &str, bytes: &[u8]| name.ends_with("/layer.tar") || bytes.get(257..262) == Some(b"ustar");
+        let mut layers: Vec<Vec<u8>> = entries(&tar)
+            .unwrap()
+            .into_iter()
+            .filter(|entry| is_layer(&entry.row.name, &entry.bytes))
+            .map(|entry| entry.bytes)
+            .collect();
+        layers.sort();
+        layers
+    };
+    let v1 = layers("docker-v1");
+    assert_eq!(v1.len(), 2);
+    assert!(layers("docker-archive") == v1);
+}
+
+#[test]
+fn dry_run_writes_nothing() {
+    let store = Store::example();
+    let out = store.beside("out.tar");
+    let plan = output(save(&store.root).args(["--all", "--dry-run", "-o"]).arg(&out));
+    assert_eq!(ended(&plan), (Some(0), String::new()));
+    let text = String::from_utf8(plan.stdout).unwrap();
+    assert!(text.contains("base:latest") && text.contains("base:child"), "{text}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn json_progress_is_json() {
+    let store = Store::example();
+    let out = store.beside("out.tar");
+    let (status, said) =
+        ended(&output(save(&store.root).args(["base", "--progress", "json", "-o"]).arg(&out)));
+    assert_eq!(status, Some(0), "{said}");
+    let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = events.last().unwrap();
+    assert_eq!(last["event"], "done");
+    assert_eq!(last["output"], out.to_str().unwrap());
+    assert_eq!(last["bytes"], fs::metadata(&out).unwrap().len());
+    assert_eq!((&last["images"], &last["layers"]), (&2.into(), &2.into()));
+    let write = events.iter().find(|event| event["event"] == "start" && event["phase"] == "write").unwrap();
+    assert_eq!(write["total"], last["bytes"]);
+
+    let (status, said) =
+        ended(&output(save(&store.root).args(["nosuch", "--progress", "json", "-o"]).arg(&out)));
+    assert_eq!(status, Some(2));
+    let error: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&error["event"], &error["message"]), (&"error".into(), &"no such image: nosuch".into()));
+}
+
+#[test]
+fn keeps_going() {
+    let store = Store::example();
+    let child = store.root.join("vfs/dir").join(CHILD).join("etc/passwd");
+    fs::write(&child, "changed").unwrap();
+    let stopped = output(save(&store.root).arg("--all"));
+    assert_eq!(stopped.status.code(), Some(1));
+    let went_on = output(save(&store.root).args(["--all", "--keep-going", "--format", "docker-v1"]));
+    let (status, said) = ended(&went_on);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains(CHILD) && said.contains("etc/passwd"), "{said}");
+    let names: Vec<String> =
+        entries(&went_on.stdout).unwrap().into_iter().map(|entry| entry.row.name).collect();
+    assert!(names.contains(&format!("{BASE}/layer.tar")), "{names:?}");
+    assert!(!names.contains(&format!("{CHILD}/layer.tar")), "{names:?}");
+
+    let verified = output(layerlift().args(["verify", "--json", "--root"]).arg(&store.root));
+    assert_eq!(verified.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    assert_eq!(report["damaged"], 1);
+    let sound = |id: &str| {
+        let images = report["images"].as_array().unwrap();
+        images.iter().find(|image| image["id"] == id).map(|image| image["sound"] == true)
+    };
+    assert_eq!((sound(BASE), sound(CHILD)), (Some(true), Some(false)));
+}
+
+#[test]
+fn listings_of_the_example() {
+    let store = Store::example();
+    let json = |args: &[&str]| -> Value {
+        let output = output(layerlift().args(args).arg("--root").arg(&store.root));
+        assert_eq!(ended(&output), (Some(0), String::new()), "{args:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let images = json(&["images", "--json"]);
+    let references = |id: &str| {
+        let image = images.as_array().unwrap().iter().find(|image| image["id"] == id).unwrap();
+        serde_json::to_string(&image["references"]).unwrap()
+    };
+    assert_eq!(references(BASE), r#"["base:1.0","base:dup","base:latest"]"#);
+    assert_eq!(references(CHILD), r#"["base:child"]"#);
+
+    let inspected = json(&["inspect", "base:child"]);
+    assert_eq!(inspected[0]["id"], CHILD);
+    let layers: Vec<&Value> =
+        inspected[0]["layers"].as_array().unwrap().iter().map(|layer| &layer["id"]).collect();
+    assert_eq!(layers, [BASE, CHILD]);
+    assert_eq!(inspected[0]["documents"][1]["parent"], BASE);
+    assert!(inspected[0]["layers"][0]["tar_size"].as_u64().unwrap() > 300_000);
+
+    let stores = json(&["stores", "--json"]);
+    assert_eq!((&stores[0]["kind"], &stores[0]["images"]), (&"docker-graph".into(), &2.into()));
+    assert_eq!(json(&["verify", "--json"])["damaged"], 0);
+}
+
+/// A disk of another host: the store is where engines keep it, below the disk's root.
+#[test]
+fn stores_below_a_disk() {
+    let store = Store::example();
+    let disk = store.beside("disk");
+    fs::create_dir_all(disk.join("var/lib")).unwrap();
+    fs::rename(&store.root, disk.join("var/lib/docker")).unwrap();
+    let output = output(layerlift().args(["stores", "--root"]).arg(&disk));
+    assert_eq!(output.status.code(), Some(0));
+    let table = String::from_utf8(output.stdout).unwrap().replace(disk.to_str().unwrap(), "");
+    let rows: Vec<String> =
+        table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        rows,
+        ["STORE DRIVERS IMAGES SIZE PATH STATE", "docker-graph vfs 2 635kB /var/lib/docker readable"]
+    );
+}

@@ -1,0 +1,43 @@
+//! Running the program.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// The program, ready for arguments; nothing of the caller's terminal or home reaches it.
+pub(crate) fn layerlift() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layerlift"));
+    command.stdin(Stdio::null()).env_remove("XDG_DATA_HOME").env("HOME", "/nonexistent");
+    command
+}
+
+/// `save --root ROOT`, ready for more.
+pub(crate) fn save(root: &Path) -> Command {
+    let mut command = layerlift();
+    command.arg("save").arg("--root").arg(root);
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn output(command: &mut Command) -> Output {
+    command.output().expect("the program starts")
+}
+
+/// Exit status, and what was said.
+pub(crate) fn ended(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Whether this is root; if not, says aloud which test cannot run, and why.
+pub(crate) fn is_root(what: &str, why: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skipped(what, &format!("needs root {why}"));
+    }
+    root
+}
+
+/// Says aloud that something was not tried.
+#[expect(clippy::print_stderr, reason = "a test that did not run has to say so")]
+pub(crate) fn skipped(what: &str, why: &str) {
+    eprintln!("SKIPPED: {what}: {why}");
+}
