@@ -191,8 +191,9 @@ pub(crate) struct Verify {
 
 /// Show which image stores there are.
 ///
-/// Looks at the places where engines keep their stores by default, on this machine or below the mounted disk of another
-/// one, home directories included. SIZE adds up the images; what several share is counted for each.
+/// Looks at the places where engines keep their stores, on this machine or below the mounted disk of another one, home
+/// directories included; below --root also at folders with other names. SIZE adds up the images; what several share is counted
+/// for each.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:

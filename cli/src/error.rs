@@ -65,6 +65,8 @@ pub(crate) enum Error {
         "no image store is in any of the usual places\nhint: name the data root of an engine with --root"
     )]
     NoStore,
+    #[error("no image store is at {} or below\nhint: name the data root of an engine, or the folder where a disk is mounted", .0.display())]
+    NoStoreBelow(PathBuf),
     #[error("no image store can be read")]
     NoneReadable,
     #[error("{name} is in several stores:\n  {}\nhint: choose one with --root or --store", stores.join("\n  "))]

@@ -7,12 +7,19 @@ mod stores;
 mod verify;
 
 use std::io;
+use std::num::NonZeroUsize;
 
 use clap::CommandFactory;
 
 use crate::args::{Args, Command};
 use crate::error::{Error, Status};
 use crate::report::Reporter;
+
+/// Has metadata, too, read on no more threads than the user allows.
+fn limit_threads(threads: NonZeroUsize) {
+    // Only the first call in a process sets the number; a command makes one.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+}
 
 /// Runs a command.
 pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error> {

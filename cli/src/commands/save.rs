@@ -16,9 +16,8 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     if !args.dry_run {
         destination.check()?;
     }
-    // Metadata are read on the threads that are allowed, too. Only the first call sets their number, and this is it.
     let threads = args.work.threads();
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+    super::limit_threads(threads);
 
     let sources = Sources::open(&args.store, reporter)?;
     let (source, selection, mut status) = if args.all {

@@ -26,25 +26,32 @@ struct Found {
 }
 
 pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
-    if let Some(root) = &args.root {
-        root.symlink_metadata().map_err(|source| {
-            let path = root.clone();
-            Error::Open(layerlift_store::Error::Io { action: "open", path, source })
-        })?;
-    }
-    let dir = args.root.as_deref();
-    let mut places = dir.map_or_else(|| places::below(Path::new("/")), places::search);
-    if dir.is_none() {
-        let more: Vec<_> = places::usual().into_iter().filter(|place| !places.contains(place)).collect();
-        places.extend(more);
-    }
+    let places = match &args.root {
+        None => {
+            let mut places = places::below(Path::new("/"));
+            let own: Vec<_> = places::usual().into_iter().filter(|place| !places.contains(place)).collect();
+            places.extend(own);
+            places
+        }
+        Some(root) => {
+            root.metadata().map_err(|source| {
+                let path = root.clone();
+                Error::Open(layerlift_store::Error::Io { action: "open", path, source })
+            })?;
+            places::search(root)
+        }
+    };
     let found: Vec<Found> = places.iter().flat_map(|place| look(place)).collect();
     if args.json {
         print_json(&found)?;
-    } else {
+    } else if !found.is_empty() {
         print(&table(&found))?;
     }
-    Ok(if found.is_empty() { Status::Nothing } else { Status::Done })
+    match &args.root {
+        _ if !found.is_empty() => Ok(Status::Done),
+        Some(root) => Err(Error::NoStoreBelow(root.clone())),
+        None => Err(Error::NoStore),
+    }
 }
 
 fn look(place: &Path) -> Vec<Found> {

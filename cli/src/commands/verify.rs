@@ -57,6 +57,8 @@ struct LayerJson {
 }
 
 pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
+    let threads = args.work.threads();
+    super::limit_threads(threads);
     let sources = Sources::open(&args.store, reporter)?;
     let mut requests: Vec<Request> = sources.opened.iter().map(|_| Request::default()).collect();
     let mut status = Status::Done;
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
 
     let progress = Progress::new(&args.work, reporter);
     progress.begin("verify", None);
-    let options = Options { threads: args.work.threads(), observer: &progress, ..Options::default() };
+    let options = Options { threads, observer: &progress, ..Options::default() };
     let mut outcome = Outcome::default();
     let mut errors = Vec::new();
     for (source, request) in sources.opened.iter().zip(requests) {

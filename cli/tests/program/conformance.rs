@@ -2,8 +2,8 @@
 //! `layerlift save --format docker-v1` writes for the same names.
 //!
 //! ```text
-//! fixtures/docker-graph/1.8.2-vfs/store.tar.xz    the data root: graph/, repositories-vfs, vfs/
-//! fixtures/docker-graph/1.8.2-vfs/cases.json.xz   names, and what the daemon wrote: entries with their digests, layers entry by entry
+//! store/tests/fixtures/docker-graph/1.8.2-vfs/store.tar.xz    the data root: graph/, repositories-vfs, vfs/
+//! store/tests/fixtures/docker-graph/1.8.2-vfs/cases.json.xz   names, and what the daemon wrote: entries with their digests, layers entry by entry
 //! ```
 //!
 //! | the daemon | layerlift |

@@ -196,3 +196,37 @@ fn stores_below_a_disk() {
         ["STORE DRIVERS IMAGES SIZE PATH STATE", "docker-graph vfs 2 635kB /var/lib/docker readable"]
     );
 }
+
+/// Two stores in the usual places of a user.
+#[test]
+fn several_stores() {
+    let store = Store::example();
+    let data = store.beside("data");
+    fs::create_dir_all(data.join("containers")).unwrap();
+    let places = [data.join("docker"), data.join("containers/storage")];
+    let other = Store::example();
+    fs::rename(&other.root, &places[1]).unwrap();
+    fs::rename(&store.root, &places[0]).unwrap();
+    fs::write(
+        places[1].join("repositories-vfs"),
+        format!(r#"{{"Repositories":{{"other":{{"1":"{BASE}"}}}}}}"#),
+    )
+    .unwrap();
+    let run = |args: &[&str]| {
+        let output = output(layerlift().args(args).env("XDG_DATA_HOME", &data));
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), output.stdout)
+    };
+    let both = places.each_ref().map(|place| format!("{} (docker-graph)", place.display()));
+
+    // An id that both have; names that only one has each; a name that is in one of them.
+    let (status, said, _) = run(&["save", BASE]);
+    assert_eq!(status, Some(2));
+    assert!(both.iter().all(|store| said.contains(store)) && said.contains("--root"), "{said}");
+    let (status, said, _) = run(&["save", "base:latest", "other:1"]);
+    assert_eq!(status, Some(2));
+    assert!(said.contains(&format!("base:latest in {}", both[0])), "{said}");
+    assert!(said.contains(&format!("other:1 in {}", both[1])), "{said}");
+    let (status, said, tar) = run(&["save", "other:1"]);
+    assert_eq!((status, &*said), (Some(0), ""));
+    assert!(!tar.is_empty());
+}

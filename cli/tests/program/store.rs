@@ -12,9 +12,9 @@ pub(crate) struct Store {
     pub(crate) root: PathBuf,
 }
 
-/// A folder of `fixtures/docker-graph`.
-pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/docker-graph").join(name)
+/// A data root that a daemon of Docker 1.7 or 1.8 wrote, packed, and its answers; those of the crate that reads them.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures/docker-graph").join(name)
 }
 
 impl Store {
