@@ -20,6 +20,10 @@ pub enum LayerTar {
     Diff(DiffLayer),
 }
 
+/// Bytes that an xz stream may ask for, which could be 4 GiB; `xz -9` needs 65 MiB. The other decoders are limited by
+/// themselves: zstd to a window of 128 MiB.
+const XZ_MEMORY: u64 = 512 << 20;
+
 /// Compression of a blob, found by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
@@ -94,7 +98,11 @@ impl Compression {
             Compression::None => Box::new(reader),
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
-            Compression::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(reader)),
+            Compression::Xz => {
+                let stream =
+                    liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream))
+            }
             Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
         })
     }

@@ -15,6 +15,7 @@
 //! # Ok::<(), layerlift_store::Error>(())
 //! ```
 
+mod archive;
 mod config;
 mod containerd;
 pub mod containers;
@@ -27,6 +28,7 @@ mod id;
 mod image;
 mod json;
 mod layer;
+pub mod layout;
 pub mod lookup;
 mod open;
 pub mod places;

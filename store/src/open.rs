@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Root, Store, containerd, containers, docker, graph, places};
+use crate::{Error, Root, Store, containerd, containers, docker, graph, layout, places};
 
 /// Kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +32,11 @@ pub struct OpenOptions {
     pub kind: Option<StoreKind>,
     /// Only images of this graph driver; by default all of a Docker store, and of a graph store the one in use.
     pub driver: Option<String>,
+    /// Of images that are there for several platforms, the one for this: `os/arch` or `os/arch/variant`. By default that of
+    /// this machine if it is offered, else the only one.
+    pub platform: Option<String>,
+    /// Where a compressed archive is decompressed to; by default the system's directory for temporary files.
+    pub temp_dir: Option<PathBuf>,
 }
 
 /// A store that was recognised.
@@ -48,13 +53,19 @@ pub struct Detected {
 }
 
 /// What is at `path`: none, one or several stores (a Docker root can hold a graph store and its successor).
+///
+/// A file is an archive; one that is compressed is decompressed to see.
 pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
+    if is_file(path) {
+        return Ok(layout::detect_file(path)?.into_iter().collect());
+    }
     let root = Root::open(path)?;
     let found = [
         graph::detect(&root)?,
         docker::detect(&root)?,
         containers::detect(&root)?,
         containerd::detect(&root)?,
+        layout::detect(&root)?,
     ];
     Ok(found.into_iter().flatten().collect())
 }
@@ -62,6 +73,9 @@ pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
 /// Opens the store at `path`. Where there are several, the options have to say which. Where there is none, but one in a
 /// usual place below, as in a home or on the disk of another host, it is that.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+    if is_file(path) {
+        return layout::open_file(path, options);
+    }
     let none = match open_at(path, options) {
         Err(none @ Error::NoStore { .. }) => none,
         opened => return opened,
@@ -107,8 +121,15 @@ fn open_at(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> 
         StoreKind::Docker => Box::new(docker::open(root, options)?),
         StoreKind::ContainersStorage => Box::new(containers::open(root, options)?),
         StoreKind::Containerd => return Err(containerd::unsupported(&root)),
-        _ => return Err(no_store(path)),
+        StoreKind::OciLayout | StoreKind::DockerArchive | StoreKind::DockerV1Archive => {
+            return layout::open(root, options);
+        }
     })
+}
+
+/// Whether it is there and no directory.
+fn is_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_dir())
 }
 
 fn no_store(path: &Path) -> Error {

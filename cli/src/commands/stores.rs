@@ -70,7 +70,7 @@ fn look(place: &Path) -> Vec<Found> {
 }
 
 fn examine(detected: Detected) -> Found {
-    let options = OpenOptions { kind: Some(detected.kind), driver: None };
+    let options = OpenOptions { kind: Some(detected.kind), ..OpenOptions::default() };
     let listing = open(&detected.root, &options).and_then(|store| store.images());
     let (listing, error) = match listing {
         Ok(listing) => (Some(listing), None),

@@ -99,7 +99,7 @@ impl Disk {
     }
 
     pub(crate) fn store(&self, folder: &str) -> Box<dyn Store> {
-        let options = OpenOptions { kind: Some(StoreKind::ContainersStorage), driver: None };
+        let options = OpenOptions { kind: Some(StoreKind::ContainersStorage), ..OpenOptions::default() };
         open(&self.join(folder), &options).unwrap()
     }
 }

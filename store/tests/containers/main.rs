@@ -188,10 +188,10 @@ fn several_drivers_in_one_root() {
     // One image in both is that of the preferred one, two of one name are for the user to decide.
     assert_eq!(store.resolve("demo/base:1.0").unwrap()[0].image, key("overlay", BASE));
     assert!(matches!(store.resolve("demo/app:2.0"), Err(Error::Ambiguous { .. })));
-    let only = OpenOptions { kind: None, driver: Some("vfs".to_owned()) };
+    let only = OpenOptions { driver: Some("vfs".to_owned()), ..OpenOptions::default() };
     let vfs = open(&disk.join("vfs"), &only).unwrap();
     assert_eq!(vfs.resolve("demo/app:2.0").unwrap()[0].image.driver, "vfs");
-    let none = OpenOptions { kind: None, driver: Some("aufs".to_owned()) };
+    let none = OpenOptions { driver: Some("aufs".to_owned()), ..OpenOptions::default() };
     let error = open(&disk.join("vfs"), &none).err().unwrap().to_string();
     assert!(error.contains("no images of driver aufs, but of overlay, vfs"), "{error}");
     // Records of one driver that are none hide nothing of the other.

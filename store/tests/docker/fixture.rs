@@ -80,7 +80,11 @@ impl DataRoot {
     }
 
     pub(crate) fn store_of(&self, driver: Option<&str>) -> Box<dyn Store> {
-        let options = OpenOptions { kind: Some(StoreKind::Docker), driver: driver.map(str::to_owned) };
+        let options = OpenOptions {
+            kind: Some(StoreKind::Docker),
+            driver: driver.map(str::to_owned),
+            ..OpenOptions::default()
+        };
         open(self.path(), &options).unwrap()
     }
 

@@ -1,0 +1,259 @@
+//! The entries of a tar: an index from name to where the bytes are.
+//!
+//! The last of several entries with one name counts, as when the tar is unpacked. Memory is bounded by the number and the
+//! length of names, which are limited.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use layerlift_archive::FileRange;
+
+use super::Place;
+use super::header::{self, End, Kind};
+use super::name::{beside, clean};
+use super::whole::Whole;
+use crate::Error;
+
+/// Entries that a tar may have: many times what the largest archive of images needs.
+const ENTRIES: usize = 1 << 18;
+/// Bytes that all names together may have.
+const NAMES: usize = 64 << 20;
+/// Links that a name may lead through.
+const LINKS: usize = 40;
+
+/// An index of a tar.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    path: PathBuf,
+    file: Arc<File>,
+    len: u64,
+    entries: BTreeMap<String, Entry>,
+    /// Where the tar is cut off or damaged; all entries before that are whole.
+    cut: Option<Cut>,
+    /// Names that lead out, as far as a message lists them.
+    outside: Vec<String>,
+    /// What was wrong with the compressed stream.
+    stream: Option<String>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    File {
+        offset: u64,
+        len: u64,
+    },
+    /// A name in the tar; `None` if the link leads out.
+    Link {
+        to: Option<String>,
+        written: String,
+    },
+    Dir,
+    Other,
+    /// A file whose end is missing.
+    Cut {
+        len: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Cut {
+    /// Where the file ends, or stops being a tar.
+    at: u64,
+    how: String,
+    /// Whether the file may be whole but for the mark at its end, which some programs leave out.
+    only_mark: bool,
+}
+
+impl Entries {
+    /// Reads all headers.
+    pub(super) fn read(whole: Whole, path: &Path) -> Result<Self, Error> {
+        let Whole { file, len, damage: stream } = whole;
+        let mut this = Entries {
+            path: path.to_owned(),
+            file: Arc::new(file),
+            len,
+            entries: BTreeMap::new(),
+            cut: None,
+            outside: Vec::new(),
+            stream,
+        };
+        let mut at = 0;
+        let mut names = 0;
+        let mut count = 0;
+        loop {
+            let header = header::read(&this.file, this.len, at).map_err(|source| Error::Io {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            })?;
+            let header = match header {
+                Ok(header) => header,
+                Err(end) => {
+                    this.end(end, at)?;
+                    return Ok(this);
+                }
+            };
+            count += 1;
+            names += header.name.len();
+            if count > ENTRIES || names > NAMES {
+                let why = format!("it has more than {ENTRIES} entries, or names of more than 64 MiB");
+                return Err(this.corrupt(why));
+            }
+            let end = header.offset.checked_add(header.len).filter(|end| *end <= len);
+            let name = String::from_utf8_lossy(&header.name).into_owned();
+            if header.kind == Kind::Sparse {
+                let what = format!("{} has a sparse entry, {name}", path.display());
+                let hint = "write the tar again without --sparse".to_owned();
+                return Err(Error::Unsupported { what, hint });
+            }
+            this.add(&name, &header, end.is_some());
+            let Some(end) = end else {
+                this.cut = Some(Cut { at: len, how: format!("in the middle of {name}"), only_mark: false });
+                return Ok(this);
+            };
+            at = end.next_multiple_of(512);
+            if at > len {
+                // Only the padding of the last entry is missing.
+                this.cut = Some(Cut { at: len, how: format!("behind {name}"), only_mark: true });
+                return Ok(this);
+            }
+        }
+    }
+
+    fn add(&mut self, name: &str, header: &header::Header, whole: bool) {
+        let Some(clean_name) = clean(name) else {
+            // `./` is the directory that was packed.
+            if !matches!((name.trim_matches('/'), &header.kind), ("." | "", Kind::Dir)) {
+                self.outside.push(name.to_owned());
+            }
+            return;
+        };
+        let written = |target: &[u8]| String::from_utf8_lossy(target).into_owned();
+        let entry = match &header.kind {
+            Kind::File if !whole => Entry::Cut { len: header.len },
+            Kind::File => Entry::File { offset: header.offset, len: header.len },
+            Kind::Symbolic(target) => {
+                let written = written(target);
+                Entry::Link { to: beside(&clean_name, &written), written }
+            }
+            Kind::Hard(target) => {
+                let written = written(target);
+                Entry::Link { to: clean(&written), written }
+            }
+            Kind::Dir => Entry::Dir,
+            Kind::Other | Kind::Sparse => Entry::Other,
+        };
+        self.entries.insert(clean_name, entry);
+    }
+
+    /// Notes why there are no more headers; an error if there was none at all.
+    fn end(&mut self, end: End, at: u64) -> Result<(), Error> {
+        let last = if at == 0 { "at its beginning" } else { "between two entries" };
+        self.cut = match end {
+            End::Mark => None,
+            End::NoHeader(_) | End::InHeader if self.entries.is_empty() && self.stream.is_none() => {
+                let hint = "it is neither a tar nor one compressed with gzip, zstd, xz or bzip2".to_owned();
+                return Err(Error::NoStore { path: self.path.clone(), hint });
+            }
+            End::NoMark => Some(Cut { at, how: last.to_owned(), only_mark: true }),
+            End::InHeader => {
+                Some(Cut { at: self.len, how: "in the middle of a header".to_owned(), only_mark: false })
+            }
+            End::NoHeader(at) => {
+                Some(Cut { at, how: "with something that is no entry of a tar".to_owned(), only_mark: false })
+            }
+        };
+        Ok(())
+    }
+
+    pub(super) fn try_find(&self, name: &str) -> Result<Option<Place>, Error> {
+        let mut at = name;
+        for _ in 0..LINKS {
+            let Some(entry) = self.entries.get(at) else {
+                let dangling = || self.damaged(name, format!("it is a link to {at}, which is not there"));
+                return if at == name { Ok(None) } else { Err(dangling()) };
+            };
+            match entry {
+                &Entry::File { offset, len } => {
+                    let range = FileRange { file: Arc::clone(&self.file), offset, len, digest: None };
+                    return Ok(Some(Place { name: at.to_owned(), range }));
+                }
+                Entry::Link { to: Some(to), .. } => at = to,
+                Entry::Link { to: None, written } => {
+                    return Err(
+                        self.damaged(name, format!("it is a link to {written:?}, out of the archive"))
+                    );
+                }
+                Entry::Dir | Entry::Other => {
+                    return Err(self.damaged(name, "it is not a regular file".to_owned()));
+                }
+                Entry::Cut { len } => {
+                    let why =
+                        format!("it has {len} bytes, but the archive ends before, at byte {}", self.len);
+                    return Err(self.damaged(name, why));
+                }
+            }
+        }
+        Err(self.damaged(name, "it is a link that leads to itself, or through too many others".to_owned()))
+    }
+
+    pub(super) fn top(&self) -> Vec<String> {
+        let first = |name: &String| name.split('/').next().unwrap_or_default().to_owned();
+        self.entries.keys().map(first).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    pub(super) fn list(&self, dir: &str) -> Vec<String> {
+        let below = format!("{dir}/");
+        let inside = self.entries.range(below.clone()..).map_while(|(name, _)| name.strip_prefix(&below));
+        inside.filter(|name| !name.contains('/')).map(str::to_owned).collect()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.is_some() || self.stream.is_some()
+    }
+
+    pub(super) fn damage(&self) -> Vec<Error> {
+        let mut errors = Vec::new();
+        if self.cut.as_ref().is_some_and(|cut| !cut.only_mark) || self.stream.is_some() {
+            errors.push(self.cut_off(""));
+        }
+        if !self.outside.is_empty() {
+            let names = self.outside.iter().take(5).map(|name| format!("{name:?}")).collect::<Vec<_>>();
+            let more = self.outside.len().saturating_sub(5);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            errors.push(
+                self.corrupt(format!("entries lead out of it and are not used: {}{more}", names.join(", "))),
+            );
+        }
+        errors
+    }
+
+    /// The error that says where the tar ends too early, and what follows from that.
+    pub(super) fn cut_off(&self, consequence: &str) -> Error {
+        let mut why = Vec::new();
+        if let Some(stream) = &self.stream {
+            why.push(format!("its compressed data end too early or are damaged ({stream})"));
+        }
+        if let Some(cut) = &self.cut {
+            why.push(format!("the tar ends at byte {}, {}", cut.at, cut.how));
+        }
+        if !consequence.is_empty() {
+            why.push(consequence.to_owned());
+        }
+        self.corrupt(why.join("; "))
+    }
+
+    fn damaged(&self, name: &str, why: String) -> Error {
+        Error::Corrupt { path: self.path.join(name), why }
+    }
+
+    fn corrupt(&self, why: String) -> Error {
+        Error::Corrupt { path: self.path.clone(), why }
+    }
+}

@@ -1,0 +1,176 @@
+//! The files of an image layout or archive: those of a directory, or the entries of a tar, read where they are.
+//!
+//! ```text
+//! x.tar          an index of its entries, made in one pass over the headers; nothing is unpacked
+//! x.tar.gz       (or zst, xz, bz2) decompressed once into a temporary file without a name, then the same
+//! x/             a directory, read through [`Root`]
+//! ```
+//!
+//! No name leads out: not one with `..` or a leading `/`, and no link.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use layerlift_archive::{Content, FileRange};
+
+use crate::open::OpenOptions;
+use crate::{Error, Root};
+
+mod entries;
+mod header;
+mod name;
+mod whole;
+
+pub(crate) use entries::Entries;
+pub(crate) use name::clean;
+
+/// Where the files of a layout are.
+#[derive(Debug)]
+pub(crate) enum Files {
+    /// In a directory.
+    Dir(Root),
+    /// In a tar.
+    Tar(Entries),
+}
+
+/// A file that was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Its own name, behind all links.
+    pub(crate) name: String,
+    /// Where its bytes are.
+    pub(crate) range: FileRange,
+}
+
+/// Opens a file: a tar, whole or compressed.
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
+    let file =
+        File::open(path).map_err(|source| Error::Io { action: "open", path: path.to_owned(), source })?;
+    let metadata =
+        file.metadata().map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    let kind = metadata.file_type();
+    if !kind.is_file() && !kind.is_fifo() && !kind.is_char_device() && !kind.is_socket() {
+        let hint = "name a tar, or the directory of an image layout".to_owned();
+        return Err(Error::NoStore { path: path.to_owned(), hint });
+    }
+    let whole = whole::open(file, metadata.len(), kind.is_file(), path, options)?;
+    Entries::read(whole, path).map(Files::Tar)
+}
+
+impl Files {
+    /// The file of this name; `None` if there is none. A name that leads out, a link that leads nowhere, and what is no
+    /// file are errors.
+    pub(crate) fn try_find(&self, name: &str) -> Result<Option<Place>, Error> {
+        let Some(name) = clean(name) else {
+            let why = format!("it names a file {name:?}, which leads out of it");
+            return Err(Error::Corrupt { path: self.path().to_owned(), why });
+        };
+        match self {
+            Files::Tar(entries) => entries.try_find(&name),
+            Files::Dir(root) => {
+                let Some(file) = root.try_open_file(&name)? else { return Ok(None) };
+                let metadata = file.metadata();
+                let len = metadata
+                    .map_err(|source| Error::Io { action: "read", path: root.join(&name), source })?
+                    .len();
+                let range = FileRange { file: Arc::new(file), offset: 0, len, digest: None };
+                Ok(Some(Place { name, range }))
+            }
+        }
+    }
+
+    /// The bytes of a document, at most `limit`; `None` if it is not there.
+    pub(crate) fn try_read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+        let Some(place) = self.try_find(name)? else { return Ok(None) };
+        self.bytes(&place, limit).map(Some)
+    }
+
+    /// The bytes of a document that was found.
+    pub(crate) fn bytes(&self, place: &Place, limit: u64) -> Result<Vec<u8>, Error> {
+        let path = || self.join(&place.name);
+        if place.range.len > limit {
+            let why =
+                format!("it is larger than {} MiB, which no engine's file of this kind is", limit >> 20);
+            return Err(Error::Corrupt { path: path(), why });
+        }
+        let mut bytes = Vec::new();
+        let read = place.range.reader().and_then(|mut reader| reader.read_to_end(&mut bytes));
+        read.map_err(|source| Error::Io { action: "read", path: path(), source })?;
+        if bytes.len() as u64 != place.range.len {
+            let why = format!("it has {} bytes, {} were there before", bytes.len(), place.range.len);
+            return Err(Error::Corrupt { path: path(), why });
+        }
+        Ok(bytes)
+    }
+
+    /// The first bytes of a file, at most `N`.
+    pub(crate) fn first<const N: usize>(&self, place: &Place) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let read = place.range.reader().and_then(|reader| reader.take(N as u64).read_to_end(&mut bytes));
+        read.map_err(|source| Error::Io { action: "read", path: self.join(&place.name), source })?;
+        Ok(bytes)
+    }
+
+    /// Names of files and directories at the top, sorted.
+    pub(crate) fn top(&self) -> Result<Vec<String>, Error> {
+        match self {
+            Files::Dir(root) => {
+                Ok(root.list(".")?.into_iter().filter_map(|name| name.into_string().ok()).collect())
+            }
+            Files::Tar(entries) => Ok(entries.top()),
+        }
+    }
+
+    /// Names of the files in a directory that is two levels down at most, sorted; empty if it is not there.
+    pub(crate) fn list(&self, dir: &str) -> Result<Vec<String>, Error> {
+        match self {
+            Files::Dir(root) => {
+                Ok(root.try_list(dir)?.into_iter().filter_map(|name| name.into_string().ok()).collect())
+            }
+            Files::Tar(entries) => Ok(entries.list(dir)),
+        }
+    }
+
+    /// The directory or the tar.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Files::Dir(root) => root.path(),
+            Files::Tar(entries) => entries.path(),
+        }
+    }
+
+    /// What messages call a file in it.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// What is wrong with the tar as a whole, though its entries can be used: it is cut off, or some lead out of it.
+    pub(crate) fn damage(&self) -> Vec<Error> {
+        match self {
+            Files::Dir(_) => Vec::new(),
+            Files::Tar(entries) => entries.damage(),
+        }
+    }
+
+    /// Whether the end of the tar is missing.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self, Files::Tar(entries) if entries.is_cut())
+    }
+
+    /// The error for what follows from the missing end of the tar; `None` if nothing is missing.
+    pub(crate) fn cut_off(&self, consequence: &str) -> Option<Error> {
+        match self {
+            Files::Tar(entries) if entries.is_cut() => Some(entries.cut_off(consequence)),
+            _ => None,
+        }
+    }
+
+    /// The error for a file that is not there. Where the end of the tar is missing, it says so.
+    pub(crate) fn missing(&self, of: &str, what: &'static str, id: &str, name: &str) -> Error {
+        let missing = Error::Missing { of: of.to_owned(), what, id: id.to_owned(), path: self.join(name) };
+        self.cut_off(&missing.to_string()).unwrap_or(missing)
+    }
+}

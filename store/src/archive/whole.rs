@@ -1,0 +1,112 @@
+//! The whole file: a tar as it is, or decompressed first.
+//!
+//! A compressed tar cannot be entered in its middle, and layers are read in parallel and more than once; so it is decompressed
+//! once, into a temporary file that has no name and is gone with the process. A pipe is copied in the same way. Memory is
+//! bounded by the decoders' own limits, the disk by what is free, of which a rest is left to others.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::open::OpenOptions;
+use crate::{Compression, Error};
+
+/// Bytes that are left free where the temporary file is.
+const REST: u64 = 64 << 20;
+/// How many bytes are written between two looks at what is free.
+const LOOK: u64 = 64 << 20;
+
+/// A file that can be read anywhere.
+pub(super) struct Whole {
+    pub(super) file: File,
+    pub(super) len: u64,
+    /// What was wrong with the compressed stream; what came before that is here.
+    pub(super) damage: Option<String>,
+}
+
+pub(super) fn open(
+    file: File,
+    len: u64,
+    seekable: bool,
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<Whole, Error> {
+    let read = |source| Error::Io { action: "read", path: path.to_owned(), source };
+    let mut first = Vec::new();
+    (&file).take(6).read_to_end(&mut first).map_err(read)?;
+    check(&first, path)?;
+    let compression = Compression::detect(&first);
+    if seekable && compression == Compression::None {
+        return Ok(Whole { file, len, damage: None });
+    }
+    let reader = compression.decompress(io::Cursor::new(first).chain(file)).map_err(read)?;
+    let default = std::env::temp_dir();
+    let folder = options.temp_dir.as_deref().unwrap_or(&default);
+    spool(reader, folder, path)
+}
+
+/// What is no tar, where one can say what it is instead.
+fn check(first: &[u8], path: &Path) -> Result<(), Error> {
+    let hint = match first {
+        [] => "the file is empty",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0xef, 0xbb, 0xbf, ..] => {
+            "it was damaged by being treated as text: `>` in PowerShell (before 7.4) writes UTF-16 or UTF-8; write it \
+             again with `docker save -o FILE`"
+        }
+        [b'P', b'K', 3 | 5, ..] => "it is a zip; unpack it first",
+        _ => return Ok(()),
+    };
+    Err(Error::NoStore { path: path.to_owned(), hint: hint.to_owned() })
+}
+
+fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Error> {
+    let write = |source| Error::Io { action: "write a temporary file in", path: folder.to_owned(), source };
+    let mut file = tempfile::tempfile_in(folder).map_err(|error| write(without_name(error)))?;
+    let mut buffer = vec![0; 256 << 10];
+    let mut len = 0u64;
+    let mut looked = 0;
+    let damage = loop {
+        let n = match reader.read(&mut buffer) {
+            Ok(0) => break None,
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if len > 0 && is_of_the_data(&error) => break Some(error.to_string()),
+            Err(source) => return Err(Error::Io { action: "decompress", path: path.to_owned(), source }),
+        };
+        if looked <= len {
+            let stat = rustix::fs::fstatvfs(&file).map_err(|errno| write(errno.into()))?;
+            if stat.f_bavail.saturating_mul(stat.f_frsize) < REST.saturating_add(LOOK) {
+                return Err(full(folder, path, len));
+            }
+            looked = len + LOOK;
+        }
+        match file.write_all(&buffer[..n]) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(full(folder, path, len)),
+            written => written.map_err(write)?,
+        }
+        len += n as u64;
+    };
+    Ok(Whole { file, len, damage })
+}
+
+fn full(folder: &Path, path: &Path, len: u64) -> Error {
+    let what = format!(
+        "{} is compressed, and {} has no room to decompress it (it needs more than {} MiB)",
+        path.display(),
+        folder.display(),
+        len >> 20
+    );
+    let hint = "choose another directory for temporary files, or decompress the file yourself".to_owned();
+    Error::Unsupported { what, hint }
+}
+
+/// Whether the data are wrong, rather than the disk.
+fn is_of_the_data(error: &io::Error) -> bool {
+    error.raw_os_error().is_none()
+}
+
+/// `tempfile` puts a path that nobody knows into the message.
+fn without_name(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>()?.raw_os_error());
+    inner.or(error.raw_os_error()).map_or(error, io::Error::from_raw_os_error)
+}

@@ -1,0 +1,163 @@
+//! The JSON documents of image layouts and archives: what is needed of them. All else stays in their bytes.
+//!
+//! ```text
+//! index.json     {"schemaVersion":2,"manifests":[{"mediaType":…,"digest":"sha256:…","size":9488,
+//!                 "platform":{"architecture":"amd64","os":"linux"},"annotations":{…}}]}
+//! a manifest     {"schemaVersion":2,"config":{…},"layers":[{…},…]}
+//! manifest.json  [{"Config":"8014….json","RepoTags":["bench/many:1.0"],"Layers":["7c23….tar",…]}]
+//! ```
+//!
+//! (OCI image specification 1.1; Docker registry manifest schema 2; Docker image specification 1.1 and later.)
+
+use std::collections::BTreeMap;
+
+use layerlift_archive::Digest;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::platform::Platform;
+use crate::json;
+
+/// A reference to a blob.
+#[derive(Debug, Clone)]
+pub(super) struct Descriptor {
+    pub(super) media_type: String,
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    pub(super) platform: Option<Platform>,
+    /// `io.containerd.image.name`
+    pub(super) image_name: Option<String>,
+    /// `org.opencontainers.image.ref.name`
+    pub(super) ref_name: Option<String>,
+    pub(super) urls: Vec<String>,
+}
+
+/// What a blob that an index names is.
+#[derive(Debug)]
+pub(super) enum Document {
+    /// An index, or a Docker manifest list; a descriptor that is damaged is told by what is wrong with it.
+    Index(Vec<Result<Descriptor, String>>),
+    Manifest(Box<Manifest>),
+    /// Something else that a registry keeps: a signature, a chart. Its type.
+    Artifact(String),
+}
+
+/// The manifest of an image.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    pub(super) config: Descriptor,
+    pub(super) layers: Vec<Descriptor>,
+}
+
+/// An entry of `manifest.json`. Names are of files in the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) config: String,
+    pub(super) tags: Vec<String>,
+    pub(super) layers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RawDocument<'a> {
+    #[serde(rename = "mediaType")]
+    media_type: Option<String>,
+    #[serde(rename = "artifactType")]
+    artifact_type: Option<String>,
+    #[serde(borrow)]
+    manifests: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    config: Option<&'a RawValue>,
+    #[serde(borrow)]
+    layers: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct RawDescriptor<'a> {
+    #[serde(rename = "mediaType")]
+    media_type: Option<String>,
+    digest: String,
+    size: u64,
+    #[serde(borrow)]
+    platform: Option<&'a RawValue>,
+    annotations: Option<BTreeMap<String, String>>,
+    urls: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct RawEntry {
+    #[serde(rename = "Config")]
+    config: String,
+    #[serde(rename = "RepoTags")]
+    tags: Option<Vec<String>>,
+    #[serde(rename = "Layers")]
+    layers: Option<Vec<String>>,
+}
+
+/// Types of a config that make an image of a manifest.
+const CONFIGS: &[&str] = &[
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+    // Written where the type was left out (containers/image before 2017).
+    "application/octet-stream",
+    "",
+];
+/// Types of the layers of an attestation, which has an image's config all the same (BuildKit).
+const STATEMENT: &str = "application/vnd.in-toto+json";
+
+/// Reads `index.json`, an index below it, or a manifest.
+pub(super) fn parse(bytes: &[u8]) -> Result<Document, String> {
+    let document: RawDocument<'_> = json::object(bytes)?;
+    if let Some(manifests) = document.manifests {
+        return Ok(Document::Index(manifests.into_iter().map(descriptor).collect()));
+    }
+    let Some(config) = document.config else {
+        let kind = document.artifact_type.or(document.media_type);
+        return Ok(Document::Artifact(kind.unwrap_or_else(|| "of no type".to_owned())));
+    };
+    let config = descriptor(config).map_err(|why| format!("in config, {why}"))?;
+    if !CONFIGS.contains(&config.media_type.as_str()) {
+        return Ok(Document::Artifact(document.artifact_type.unwrap_or(config.media_type)));
+    }
+    let layers = document.layers.unwrap_or_default().into_iter().map(descriptor);
+    let layers = layers.collect::<Result<Vec<_>, _>>().map_err(|why| format!("in layers, {why}"))?;
+    if !layers.is_empty() && layers.iter().all(|layer| layer.media_type == STATEMENT) {
+        return Ok(Document::Artifact(STATEMENT.to_owned()));
+    }
+    Ok(Document::Manifest(Box::new(Manifest { config, layers })))
+}
+
+fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
+    let raw: RawDescriptor<'_> = json::object(raw.get().as_bytes())?;
+    let platform = raw.platform.filter(|platform| platform.get() != "null");
+    let mut annotations = raw.annotations.unwrap_or_default();
+    Ok(Descriptor {
+        media_type: raw.media_type.unwrap_or_default(),
+        digest: raw.digest.parse().map_err(|error| format!("{error}"))?,
+        size: raw.size,
+        platform: platform.map(|platform| json::object(platform.get().as_bytes())).transpose()?,
+        image_name: annotations.remove("io.containerd.image.name"),
+        ref_name: annotations.remove("org.opencontainers.image.ref.name"),
+        urls: raw.urls.unwrap_or_default(),
+    })
+}
+
+/// Reads `manifest.json`. An entry that is damaged is told by what is wrong with it.
+pub(super) fn parse_entries(bytes: &[u8]) -> Result<Vec<Result<Entry, String>>, String> {
+    let entries: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let entry = |raw: &RawValue| {
+        let raw: RawEntry = json::object(raw.get().as_bytes())?;
+        let (tags, layers) = (raw.tags.unwrap_or_default(), raw.layers.unwrap_or_default());
+        Ok(Entry { config: raw.config, tags, layers })
+    };
+    Ok(entries.into_iter().map(entry).collect())
+}
+
+/// The version in `oci-layout`; there has been only one.
+pub(super) fn layout_version(bytes: &[u8]) -> Result<String, String> {
+    #[derive(Deserialize)]
+    struct Layout {
+        #[serde(rename = "imageLayoutVersion")]
+        version: String,
+    }
+    json::object(bytes).map(|layout: Layout| layout.version)
+}

@@ -1,0 +1,177 @@
+//! Image layouts and archives as stores: files that engines write to be carried elsewhere, and read again.
+//!
+//! ```text
+//! OCI image layout (directory or tar)   docker-archive (tar)         docker-v1 (tar)
+//!   oci-layout                            manifest.json                repositories
+//!   index.json                            <config id>.json             <id>/VERSION
+//!   blobs/sha256/<digest>                 <layer>.tar                  <id>/json
+//!                                         <id>/layer.tar (links)       <id>/layer.tar
+//! ```
+//!
+//! Docker since 25 and `ctr images export` write the first two into one tar; each image is then there once, with the manifests of
+//! the index. Checked with what Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6 and umoci 0.4 write.
+
+mod documents;
+mod image;
+mod images;
+mod names;
+mod platform;
+mod salvage;
+mod store;
+mod v1;
+
+use std::path::Path;
+
+use crate::archive::{self, Files};
+use crate::open::{Detected, OpenOptions, StoreKind};
+use crate::{Error, Root, Store, json};
+
+pub use store::LayoutStore;
+pub use v1::V1ArchiveStore;
+
+const INDEX: &str = "index.json";
+const MANIFEST: &str = "manifest.json";
+const LAYOUT: &str = "oci-layout";
+const NOTHING: &str = "it has no index.json, manifest.json or repositories";
+
+/// What a directory or a tar has of these.
+struct Here {
+    index: bool,
+    layout: bool,
+    manifest: bool,
+    v1: bool,
+}
+
+impl Here {
+    fn look(files: &Files) -> Result<Self, Error> {
+        let has = |name| match files {
+            Files::Dir(root) => root.exists(name),
+            // Cut off or a link: it is there.
+            Files::Tar(_) => Ok(!matches!(files.try_find(name), Ok(None))),
+        };
+        let layout = has(LAYOUT)? || has("blobs")?;
+        let index = has(INDEX)? && (layout || matches!(files, Files::Tar(_)));
+        Ok(Here { index, layout: has(LAYOUT)?, manifest: has(MANIFEST)?, v1: v1::is_here(files)? })
+    }
+
+    /// The kind that counts if none is asked for.
+    fn kind(&self, files: &Files) -> Option<StoreKind> {
+        match files {
+            Files::Dir(_) if self.index => Some(StoreKind::OciLayout),
+            _ if self.manifest => Some(StoreKind::DockerArchive),
+            _ if self.index => Some(StoreKind::OciLayout),
+            _ if self.v1 => Some(StoreKind::DockerV1Archive),
+            _ => None,
+        }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        let names =
+            [(self.layout, LAYOUT), (self.index, INDEX), (self.manifest, MANIFEST), (self.v1, v1::EVIDENCE)];
+        names.into_iter().filter(|(here, _)| *here).map(|(_, name)| name.to_owned()).collect()
+    }
+}
+
+/// What there is of these in a directory.
+pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
+    detect_in(&Files::Dir(root.clone()))
+}
+
+/// What a file is. One that is compressed is decompressed for that.
+pub(crate) fn detect_file(path: &Path) -> Result<Option<Detected>, Error> {
+    detect_in(&archive::open(path, &OpenOptions::default())?)
+}
+
+fn detect_in(files: &Files) -> Result<Option<Detected>, Error> {
+    let here = Here::look(files)?;
+    let detected = |kind| Detected {
+        kind,
+        root: files.path().to_owned(),
+        drivers: Vec::new(),
+        evidence: here.evidence(),
+    };
+    Ok(here.kind(files).map(detected))
+}
+
+/// Opens a directory.
+pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+    open_in(Files::Dir(root), options)
+}
+
+/// Opens a tar, whole or compressed.
+pub(crate) fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+    open_in(archive::open(path, options)?, options)
+}
+
+fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+    let here = Here::look(&files)?;
+    let wanted = options.platform.as_deref().map(platform::Platform::parse).transpose()?;
+    let kind = match options.kind {
+        Some(kind) => kind,
+        None => match here.kind(&files) {
+            Some(kind) => kind,
+            None if files.is_cut() => return salvage(files),
+            None => return Err(no_store(&files, NOTHING)),
+        },
+    };
+    if kind == StoreKind::DockerV1Archive {
+        if !here.v1 {
+            return Err(no_store(&files, "it has no directory <id>/ with json and layer.tar"));
+        }
+        return Ok(Box::new(V1ArchiveStore::open(files)?));
+    }
+    let mut images = images::Images::new(&files, wanted.as_ref());
+    let document = |name: &'static str, here: bool| match here {
+        true => files.try_read(name, json::LIMIT),
+        false => Ok(None),
+    };
+    let index = document(INDEX, here.index && (kind == StoreKind::OciLayout || options.kind.is_none()))?;
+    let manifest = document(MANIFEST, here.manifest && kind == StoreKind::DockerArchive)?;
+    if index.is_none() && manifest.is_none() {
+        let name =
+            if kind == StoreKind::OciLayout { "it has no index.json" } else { "it has no manifest.json" };
+        return Err(no_store(&files, name));
+    }
+    if let Some(index) = index {
+        check_version(&files)?;
+        images.add_index(&index)?;
+    }
+    if let Some(manifest) = manifest {
+        images.add_entries(&manifest)?;
+    }
+    let images = images.finish();
+    Ok(Box::new(LayoutStore::new(kind, files, images)))
+}
+
+/// An archive whose end is missing, and with it what names its images: those that are whole are found by what they consist of.
+fn salvage(files: Files) -> Result<Box<dyn Store>, Error> {
+    let mut images = images::Images::new(&files, None);
+    salvage::add(&files, &mut images)?;
+    let images = images.finish();
+    if !images.is_empty() {
+        let kind = match files.list("blobs/sha256")?.is_empty() {
+            true => StoreKind::DockerArchive,
+            false => StoreKind::OciLayout,
+        };
+        return Ok(Box::new(LayoutStore::new(kind, files, images)));
+    }
+    Err(files
+        .cut_off("what names its images is missing, and no image is whole")
+        .unwrap_or_else(|| no_store(&files, NOTHING)))
+}
+
+/// There has been no other version of the layout than 1.0.0; a file without it is read all the same, as Docker does.
+fn check_version(files: &Files) -> Result<(), Error> {
+    let Some(bytes) = files.try_read(LAYOUT, json::LIMIT)? else { return Ok(()) };
+    let damaged = |why| Error::Corrupt { path: files.join(LAYOUT), why };
+    let version = documents::layout_version(&bytes).map_err(damaged)?;
+    if version.starts_with("1.") {
+        return Ok(());
+    }
+    let what = format!("{} is an image layout of version {version:?}", files.path().display());
+    Err(Error::Unsupported { what, hint: "known is version 1.0.0".to_owned() })
+}
+
+fn no_store(files: &Files, hint: &str) -> Error {
+    Error::NoStore { path: files.path().to_owned(), hint: hint.to_owned() }
+}

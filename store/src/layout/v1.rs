@@ -1,0 +1,248 @@
+//! What Docker wrote until 1.9, and besides `manifest.json` until 24: a directory for each layer, which is an image of its own.
+//!
+//! ```text
+//! repositories      {"bench/many":{"1.0":"1ca3…"}}; not there if only ids were saved
+//! <id>/VERSION      "1.0"
+//! <id>/json         the document of the image, with "id" and "parent"
+//! <id>/layer.tar    its layer; a symbolic link where the same layer is there already
+//! ```
+
+use std::collections::{BTreeMap, HashSet};
+
+use layerlift_archive::FileRange;
+use serde::Deserialize;
+
+use crate::archive::Files;
+use crate::json::{self, Unique};
+use crate::lookup::{self, Catalog, Spelling};
+use crate::open::StoreKind;
+use crate::{
+    BlobLayer, Broken, Compression, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing,
+    Reference, Selected, Store, Summary, V1Document, V1Id,
+};
+
+const REPOSITORIES: &str = "repositories";
+/// How the kind is known to whoever asks for evidence.
+pub(super) const EVIDENCE: &str = "<id>/json";
+/// Layers that an image may have here: Docker refused more than 127, older graph drivers more than 42.
+const LAYERS: usize = 4096;
+
+/// A docker-v1 archive.
+#[derive(Debug)]
+pub struct V1ArchiveStore {
+    files: Files,
+    ids: Vec<V1Id>,
+    /// Repository, tag, id as it is written there.
+    names: BTreeMap<String, BTreeMap<String, String>>,
+    /// What is wrong with `repositories`.
+    damaged: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Json {
+    id: Option<String>,
+    parent: Option<String>,
+    created: Option<String>,
+}
+
+/// Whether a directory `<id>/` with a layer is there.
+pub(super) fn is_here(files: &Files) -> Result<bool, Error> {
+    Ok(!ids(files)?.is_empty())
+}
+
+fn ids(files: &Files) -> Result<Vec<V1Id>, Error> {
+    let mut ids = Vec::new();
+    for id in files.top()?.iter().filter_map(|name| V1Id::parse(name)) {
+        let inside = files.list(id.as_str())?;
+        if inside.iter().any(|name| name == "json") && inside.iter().any(|name| name == "layer.tar") {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+impl V1ArchiveStore {
+    pub(super) fn open(files: Files) -> Result<Self, Error> {
+        let ids = ids(&files)?;
+        let mut this = V1ArchiveStore { files, ids, names: BTreeMap::new(), damaged: None };
+        if let Some(bytes) = this.files.try_read(REPOSITORIES, json::LIMIT)? {
+            match json::object::<Unique<Unique<String>>>(&bytes) {
+                Ok(names) => this.names = names.0.into_iter().map(|(name, tags)| (name, tags.0)).collect(),
+                Err(why) => this.damaged = Some(why),
+            }
+        }
+        Ok(this)
+    }
+
+    /// The document of an image.
+    fn document(&self, id: &V1Id) -> Result<(V1Document, Option<String>), Error> {
+        let name = format!("{id}/json");
+        let damaged = |why| Error::Corrupt { path: self.files.join(&name), why };
+        let Some(raw) = self.files.try_read(&name, json::LIMIT)? else {
+            return Err(self.files.missing(&format!("image {id}"), "document", id.as_str(), &name));
+        };
+        let json: Json = json::object(&raw).map_err(damaged)?;
+        if json.id.as_deref().is_some_and(|written| written != id.as_str()) {
+            return Err(damaged(format!(
+                "its id is {:?}, not its directory's name",
+                json.id.unwrap_or_default()
+            )));
+        }
+        let parent = match json.parent.filter(|parent| !parent.is_empty()) {
+            Some(parent) => match V1Id::parse(&parent) {
+                Some(parent) => Some(parent),
+                None => return Err(damaged(format!("its parent {parent:?} is no id"))),
+            },
+            None => None,
+        };
+        Ok((V1Document { id: id.clone(), parent, raw }, json.created))
+    }
+
+    /// Documents of an image and its parents, base first, and when it was created.
+    fn chain(&self, top: &V1Id) -> Result<(Vec<V1Document>, Option<String>), Error> {
+        let mut seen = HashSet::new();
+        let mut chain = Vec::new();
+        let mut created = None;
+        let mut next = Some(top.clone());
+        while let Some(id) = next {
+            if !seen.insert(id.clone()) || chain.len() >= LAYERS {
+                let why = format!("image {top} is among its own parents, or has too many ({id})");
+                return Err(Error::Corrupt { path: self.files.join(&format!("{id}/json")), why });
+            }
+            let (document, time) = self.document(&id)?;
+            if chain.is_empty() {
+                created = time;
+            }
+            let name = format!("{id}/layer.tar");
+            if self.files.try_find(&name)?.is_none() {
+                return Err(self.files.missing(&format!("image {top}"), "layer", id.as_str(), &name));
+            }
+            next = document.parent.clone();
+            chain.push(document);
+        }
+        chain.reverse();
+        Ok((chain, created))
+    }
+
+    fn references(&self) -> BTreeMap<&str, Vec<Reference>> {
+        let mut by_id: BTreeMap<&str, Vec<Reference>> = BTreeMap::new();
+        for (repository, tags) in &self.names {
+            for (tag, id) in tags {
+                let reference = Reference { repository: repository.clone(), tag: tag.clone() };
+                by_id.entry(id).or_default().push(reference);
+            }
+        }
+        by_id
+    }
+}
+
+fn key(id: &str) -> ImageKey {
+    ImageKey { driver: String::new(), id: id.to_owned() }
+}
+
+impl Store for V1ArchiveStore {
+    fn kind(&self) -> StoreKind {
+        StoreKind::DockerV1Archive
+    }
+
+    /// Images that have a name, and those that are no other's parent.
+    fn images(&self) -> Result<Listing, Error> {
+        let mut listing = Listing::default();
+        let mut broken = |what: &str, references, error| {
+            listing.broken.push(Broken { what: what.to_owned(), references, error });
+        };
+        for error in self.files.damage() {
+            let name = self.files.path().file_name().unwrap_or_default();
+            broken(&name.to_string_lossy(), Vec::new(), error);
+        }
+        if let Some(why) = &self.damaged {
+            let error = Error::Corrupt { path: self.files.join(REPOSITORIES), why: why.clone() };
+            broken(REPOSITORIES, Vec::new(), error);
+        }
+        let mut parents = HashSet::new();
+        for id in &self.ids {
+            // One that cannot be read has no parent to hide, and is told of below.
+            parents.extend(self.document(id).ok().and_then(|(document, _)| document.parent));
+        }
+        let mut references = self.references();
+        let mut images = Vec::new();
+        for id in &self.ids {
+            let named = references.remove(id.as_str());
+            if named.is_none() && parents.contains(id) {
+                continue;
+            }
+            let references = named.unwrap_or_default();
+            match self.chain(id) {
+                Ok((chain, created)) => images.push(Summary {
+                    key: key(id.as_str()),
+                    references,
+                    created,
+                    size: None,
+                    layers: chain.len(),
+                }),
+                Err(error) => broken(id.as_str(), references, error),
+            }
+        }
+        for (id, references) in references {
+            let error = self.files.missing(REPOSITORIES, "image", id, REPOSITORIES);
+            broken(id, references, error);
+        }
+        listing.images = images;
+        listing.sort();
+        Ok(listing)
+    }
+
+    fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
+        match (lookup::resolve(self, Spelling::Graph, name), &self.damaged) {
+            (Err(Error::NotFound { .. }), Some(why)) => {
+                Err(Error::Corrupt { path: self.files.join(REPOSITORIES), why: why.clone() })
+            }
+            // Podman and skopeo write whole names here, which Docker's rules do not know by their short forms.
+            (Err(not_found @ Error::NotFound { .. }), None) => {
+                lookup::resolve(self, Spelling::Qualified, name).map_err(|error| match error {
+                    Error::NotFound { .. } => not_found,
+                    error => error,
+                })
+            }
+            (result, _) => result,
+        }
+    }
+
+    fn image(&self, key: &ImageKey) -> Result<Image, Error> {
+        let no_id = || {
+            let why = format!("it names an image {:?}, which is no id", key.id);
+            Error::Corrupt { path: self.files.join(REPOSITORIES), why }
+        };
+        let (chain, _) = self.chain(&V1Id::parse(&key.id).ok_or_else(no_id)?)?;
+        let layer = |document: &V1Document| Layer {
+            key: LayerKey { driver: String::new(), id: document.id.to_string() },
+            diff_id: None,
+        };
+        let layers = chain.iter().map(layer).collect();
+        Ok(Image { key: key.clone(), document: Document::V1(chain), layers })
+    }
+
+    fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
+        let not_found = || Error::NotFound { name: key.id.clone(), suggestions: Vec::new() };
+        let id = V1Id::parse(&key.id).ok_or_else(not_found)?;
+        let place = self.files.try_find(&format!("{id}/layer.tar"))?.ok_or_else(not_found)?;
+        let compression = Compression::detect(&self.files.first::<6>(&place)?);
+        let stored = FileRange { digest: None, ..place.range };
+        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: None }))
+    }
+}
+
+impl Catalog for V1ArchiveStore {
+    fn tags(&self, repository: &str) -> Result<Option<BTreeMap<String, Vec<ImageKey>>>, Error> {
+        let tags = self.names.get(repository);
+        Ok(tags.map(|tags| tags.iter().map(|(tag, id)| (tag.clone(), vec![key(id)])).collect()))
+    }
+
+    fn repositories(&self) -> Result<Vec<String>, Error> {
+        Ok(self.names.keys().cloned().collect())
+    }
+
+    fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
+        Ok(self.ids.iter().filter(|id| id.as_str().starts_with(prefix)).map(|id| key(id.as_str())).collect())
+    }
+}

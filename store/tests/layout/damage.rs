@@ -1,0 +1,327 @@
+//! Damage and malice: an error that says what is wrong, and every other image as before.
+
+use layerlift_archive::Digest;
+use tar::EntryType;
+
+use crate::made::{
+    INDEX, LAYER, MANIFEST, Tar, bytes, config, descriptor, header, index, layer, manifest, named, refused,
+    store, text,
+};
+
+#[test]
+fn what_is_no_archive() {
+    for (bytes, part) in [
+        (&b""[..], "the file is empty"),
+        (b"\xff\xfeb\0l\0o\0b\0s\0", "PowerShell"),
+        (b"PK\x03\x04xxxx", "it is a zip"),
+        (b"hello", "neither a tar nor"),
+        (&[b'x'; 2048], "neither a tar nor"),
+        (&[0; 10240], "it has no index.json, manifest.json or repositories"),
+        (b"\x1f\x8b\x08\0\0", "cannot decompress"),
+    ] {
+        refused(store(bytes), &[part]);
+    }
+    refused(store(&Tar::new().file("etc/passwd", "x").finish()), &["it has no index.json"]);
+}
+
+/// Images whose files are all there remain, wherever the archive ends.
+#[test]
+fn cut_off_anywhere() {
+    let whole = bytes("ctr-1.6-export-gzip");
+    let images = |len: usize| store(&whole[..len]).and_then(|store| store.images());
+    assert_eq!(images(whole.len()).unwrap().images.len(), 1);
+    let mut salvaged = 0;
+    for len in (1..whole.len()).step_by(509) {
+        match images(len) {
+            Ok(listing) if !listing.images.is_empty() => salvaged += 1,
+            Ok(listing) => assert!(!listing.broken.is_empty(), "{len}"),
+            Err(error) => assert!(error.to_string().contains("byte") || len <= 512, "{len}: {error}"),
+        }
+    }
+    assert!(salvaged > 0);
+}
+
+/// The bytes of a compressed archive that are there count as those of a plain one.
+#[test]
+fn cut_off_while_compressed() {
+    let whole = zstd::stream::encode_all(&bytes("skopeo-1.9-docker-archive")[..], 1).unwrap();
+    refused(
+        store(&whole[..whole.len() - 100])
+            .and_then(|store| store.images())
+            .map(|listing| {
+                assert!(listing.images.len() <= 1);
+                listing.broken.into_iter().next().map_or(Ok(()), |broken| Err(broken.error))
+            })
+            .and_then(|result| result),
+        &["compressed data end too early"],
+    );
+}
+
+/// A docker-archive of one layer; each case replaces one of its parts.
+fn archive(manifest_json: &str, more: impl FnOnce(Tar) -> Tar) -> Vec<u8> {
+    let layer = layer("x");
+    let good = config(&[&layer], "");
+    let tar = Tar::new().file("layer.tar", &layer).file("good.json", &good);
+    let entry = r#"{"Config":"good.json","RepoTags":["good:1"],"Layers":["layer.tar"]}"#;
+    more(tar).file("manifest.json", manifest_json.replace("GOOD", entry)).finish()
+}
+
+#[test]
+fn one_damaged_image_hides_no_other() {
+    let unchanged = |tar: Tar| tar;
+    let two = |tar: Tar| tar.file("two.json", config(&[b"a", b"b"], ""));
+    let entry = |config: &str, layer: &str| {
+        format!(r#"[{{"Config":"{config}","RepoTags":["bad:1"],"Layers":["{layer}"]}},GOOD]"#)
+    };
+    let wrong_name = format!("{}.json", Digest::of(b"").hex());
+    type Change = Box<dyn FnOnce(Tar) -> Tar>;
+    let cases: Vec<(String, Change, &str)> = vec![
+        (entry("no.json", "layer.tar"), Box::new(unchanged), "needs config no.json, which is missing"),
+        (entry("good.json ", "layer.tar"), Box::new(unchanged), "is missing"),
+        (entry("../good.json", "layer.tar"), Box::new(unchanged), "leads out of it"),
+        (entry("/good.json", "layer.tar"), Box::new(unchanged), "leads out of it"),
+        (entry("two.json", "layer.tar"), Box::new(two), "1 layers, but 2 diff ids"),
+        (entry("array.json", "layer.tar"), Box::new(|tar| tar.file("array.json", "[]")), "no JSON object"),
+        (
+            entry("types.json", "layer.tar"),
+            Box::new(|tar| tar.file("types.json", r#"{"rootfs":{"type":"layers","diff_ids":[1]}}"#)),
+            "invalid type",
+        ),
+        (
+            entry("digest.json", "layer.tar"),
+            Box::new(|tar| {
+                tar.file("digest.json", r#"{"rootfs":{"type":"layers","diff_ids":["sha256:../x"]}}"#)
+            }),
+            "is not a digest",
+        ),
+        (
+            entry("deep.json", "layer.tar"),
+            Box::new(|tar| tar.file("deep.json", format!(r#"{{"rootfs":{}"#, "[".repeat(100_000)))),
+            "deep.json is damaged",
+        ),
+        (
+            entry(&wrong_name, "layer.tar"),
+            Box::new({
+                let name = wrong_name.clone();
+                move |tar| tar.file(&name, config(&[b"x"], ""))
+            }),
+            "not its name",
+        ),
+        (
+            entry("one.json", "gone.tar"),
+            Box::new(|tar| tar.file("one.json", config(&[b"x"], ""))),
+            "needs layer sha256:",
+        ),
+        (
+            entry("one.json", "link"),
+            Box::new(|tar| {
+                tar.file("one.json", config(&[b"x"], "")).link("link", "nowhere", EntryType::Symlink)
+            }),
+            "which is not there",
+        ),
+        (
+            entry("one.json", "link"),
+            Box::new(|tar| {
+                tar.file("one.json", config(&[b"x"], "")).link("link", "link", EntryType::Symlink)
+            }),
+            "leads to itself",
+        ),
+        (
+            entry("one.json", "link"),
+            Box::new(|tar| tar.file("one.json", config(&[b"x"], "")).link("link", "link", EntryType::Link)),
+            "leads to itself",
+        ),
+        (
+            entry("one.json", "a/link"),
+            Box::new(|tar| {
+                tar.file("one.json", config(&[b"x"], "")).link(
+                    "a/link",
+                    "../../etc/passwd",
+                    EntryType::Symlink,
+                )
+            }),
+            "out of the archive",
+        ),
+        (
+            entry("one.json", "a/link"),
+            Box::new(|tar| {
+                tar.file("one.json", config(&[b"x"], "")).link("a/link", "/etc/passwd", EntryType::Link)
+            }),
+            "out of the archive",
+        ),
+        (
+            entry("one.json", "pipe"),
+            Box::new(|tar| tar.file("one.json", config(&[b"x"], "")).link("pipe", "", EntryType::Fifo)),
+            "not a regular file",
+        ),
+        (r#"[{"Config":5},GOOD]"#.to_owned(), Box::new(unchanged), "invalid type"),
+        (r#"[["good.json",["bad:1"],["layer.tar"]],GOOD]"#.to_owned(), Box::new(unchanged), "no JSON object"),
+    ];
+    for (manifest_json, more, expected) in cases {
+        let store = store(&archive(&manifest_json, more)).unwrap();
+        let listing = store.images().unwrap();
+        assert_eq!((listing.images.len(), listing.broken.len()), (1, 1), "{manifest_json}");
+        let error = text(&listing.broken[0].error);
+        assert!(error.contains(expected), "{manifest_json}: {error}");
+        let good = store.resolve("good").unwrap();
+        assert_eq!(store.image(&good[0].image).unwrap().layers.len(), 1);
+        if manifest_json.contains("bad:1") && !manifest_json.contains("[[") {
+            let bad = store.resolve("bad").unwrap();
+            refused(store.image(&bad[0].image), &[expected]);
+        }
+    }
+}
+
+#[test]
+fn documents_of_the_whole_archive() {
+    for (manifest_json, expected) in [
+        ("{}", "manifest.json is damaged"),
+        ("", "manifest.json is damaged"),
+        ("[", "manifest.json is damaged"),
+        ("5", "manifest.json is damaged"),
+        (&"[".repeat(200_000), "manifest.json is damaged"),
+        (&" ".repeat(17 << 20), "larger than 16 MiB"),
+    ] {
+        refused(store(&archive(manifest_json, |tar| tar)), &[expected]);
+    }
+    for index in ["{}", "[]", r#"{"manifests":5}"#] {
+        refused(store(&Tar::new().file("index.json", index).finish()), &["index.json is damaged"]);
+    }
+    let newer =
+        Tar::new().file("oci-layout", r#"{"imageLayoutVersion":"2.0.0"}"#).file("index.json", index(&[]));
+    refused(store(&newer.finish()), &["2.0.0"]);
+}
+
+/// Entries that lead out are told of and never used; of several with one name the last counts.
+#[test]
+fn names_of_entries() {
+    let bytes =
+        archive("[GOOD]", |tar| tar.file("../x", "x").file("/etc/passwd", "x").file("a/../../b", "x"));
+    let listing = store(&bytes).unwrap().images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
+    refused::<()>(
+        Err(listing.broken.into_iter().next().unwrap().error),
+        &["\"../x\"", "\"/etc/passwd\"", "b"],
+    );
+
+    let twice = archive("[GOOD]", |tar| tar.file("manifest.json", "[]"));
+    assert_eq!(store(&twice).unwrap().images().unwrap().images.len(), 1);
+    let dotted = archive("[GOOD]", |tar| tar.link("./", "", EntryType::Directory));
+    assert!(store(&dotted).unwrap().images().unwrap().broken.is_empty());
+}
+
+#[test]
+fn sizes_that_lie() {
+    let mut tar = archive("[GOOD]", |tar| tar);
+    tar.truncate(tar.len() - 1024);
+    let huge = header("last.tar", EntryType::Regular, u64::MAX >> 2);
+    tar.extend_from_slice(huge.as_bytes());
+    let listing = store(&tar).unwrap().images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
+    refused::<()>(Err(listing.broken.into_iter().next().unwrap().error), &["in the middle of last.tar"]);
+
+    let (layer, gone) = (layer("x"), layer("y"));
+    let config = config(&[&layer], "");
+    let right = manifest(&config, &[&layer]);
+    let size = format!(r#""size":{}"#, layer.len());
+    for (what, change) in [
+        ("10 are recorded", right.replace(&size, r#""size":10"#)),
+        ("invalid value", right.replace(&size, r#""size":-1"#)),
+        ("invalid type", right.replace(&size, r#""size":"10""#)),
+        ("is not a digest", right.replace(&Digest::of(&layer).to_string(), "sha256:../../etc/passwd")),
+        ("is missing", right.replace(&Digest::of(&layer).to_string(), &Digest::of(&gone).to_string())),
+        (
+            "may not be distributed",
+            right
+                .replace(&Digest::of(&layer).to_string(), &Digest::of(&gone).to_string())
+                .replace(LAYER, "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
+        ),
+        ("is encrypted", right.replace(LAYER, "application/vnd.oci.image.layer.v1.tar+gzip+encrypted")),
+    ] {
+        let top = index(&[
+            descriptor(MANIFEST, &right, &named("good:1")),
+            descriptor(MANIFEST, &change, &named("bad:1")),
+        ]);
+        let bytes = Tar::new().blob(&layer).blob(&config).blob(&right).blob(&change).file("index.json", top);
+        let store = store(&bytes.finish()).unwrap();
+        assert_eq!(
+            store.images().unwrap().images.iter().filter(|i| i.references[0].repository == "good").count(),
+            1
+        );
+        let alone = index(&[descriptor(MANIFEST, &change, &named("bad:1"))]);
+        let bytes = Tar::new().blob(&layer).blob(&config).blob(&change).file("index.json", alone);
+        let store = crate::made::store(&bytes.finish()).unwrap();
+        refused(store.image(&store.resolve("bad:1").unwrap()[0].image), &[what]);
+    }
+    // A blob with other bytes than its name says.
+    let other = Tar::new()
+        .blob(&layer)
+        .blob(&config)
+        .file(&format!("blobs/sha256/{}", Digest::of(right.as_bytes()).hex()), right.replace('2', "3"));
+    let top = index(&[descriptor(MANIFEST, &right, &named("bad:1"))]);
+    let store = store(&other.file("index.json", top).finish()).unwrap();
+    assert!(store.images().unwrap().images.is_empty());
+    refused(store.image(&store.resolve("bad:1").unwrap()[0].image), &["not its name"]);
+}
+
+/// An index that names itself a thousand times over is read once.
+#[test]
+fn indexes_below_indexes() {
+    let mut inner = index(&[]);
+    let mut tar = Tar::new();
+    for _ in 0..20 {
+        tar = tar.blob(&inner);
+        inner = index(&vec![descriptor(INDEX, &inner, ""); 100]);
+    }
+    let top = index(&[descriptor(INDEX, &inner, &named("deep:1"))]);
+    let store = store(&tar.blob(&inner).file("index.json", top).finish()).unwrap();
+    let listing = store.images().unwrap();
+    assert!(listing.images.is_empty());
+    let image = &store.resolve("deep:1").unwrap()[0].image;
+    assert!(store.image(image).is_err());
+}
+
+#[test]
+fn sparse_entries() {
+    let mut tar = Tar::new().finish();
+    tar.truncate(0);
+    tar.extend_from_slice(header("layer.tar", EntryType::GNUSparse, 0).as_bytes());
+    tar.resize(tar.len() + 1024, 0);
+    refused(store(&tar), &["sparse", "--sparse"]);
+}
+
+/// The directories of docker-v1: cycles, parents that are missing or none, ids that differ.
+#[test]
+fn docker_v1() {
+    let id = |digit: &str| digit.repeat(64);
+    let json = |own: &str, parent: &str| format!(r#"{{"id":"{own}","parent":"{parent}"}}"#);
+    let add = |tar: Tar, id: &str, json: &str| {
+        tar.file(&format!("{id}/VERSION"), "1.0")
+            .file(&format!("{id}/json"), json)
+            .file(&format!("{id}/layer.tar"), layer("x"))
+    };
+    let (a, b, c) = (id("a"), id("b"), id("c"));
+    let good = format!(r#"{{"good":{{"1":"{a}"}},"bad":{{"1":"{c}"}}}}"#);
+    for (json_of_c, expected) in [
+        (json(&c, &b), "missing"),
+        (json(&c, &c), "its own parents"),
+        (json(&c, "../x"), "is no id"),
+        (json(&b, &a), "not its directory's name"),
+        ("[]".to_owned(), "no JSON object"),
+        (r#"{"id":5}"#.to_owned(), "invalid type"),
+    ] {
+        let tar = add(Tar::new(), &a, &format!(r#"{{"id":"{a}"}}"#));
+        let store = store(&add(tar, &c, &json_of_c).file("repositories", &good).finish()).unwrap();
+        let listing = store.images().unwrap();
+        assert_eq!((listing.images.len(), listing.broken.len()), (1, 1), "{json_of_c}");
+        refused(store.image(&store.resolve("bad").unwrap()[0].image), &[expected]);
+        assert_eq!(store.image(&store.resolve("good").unwrap()[0].image).unwrap().layers.len(), 1);
+    }
+    for repositories in ["[]", r#"{"a":{"1":5}}"#, r#"{"a":{},"a":{}}"#] {
+        let tar = add(Tar::new(), &a, &format!(r#"{{"id":"{a}"}}"#));
+        let store = store(&tar.file("repositories", repositories).finish()).unwrap();
+        let listing = store.images().unwrap();
+        assert_eq!((listing.images.len(), listing.broken.len()), (1, 1), "{repositories}");
+        refused(store.resolve("good"), &["repositories is damaged"]);
+    }
+}

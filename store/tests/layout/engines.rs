@@ -1,0 +1,229 @@
+//! What Docker, Podman, skopeo and containerd wrote.
+
+use std::fs;
+
+use layerlift_store::{Compression, Document, LayerTar, OpenOptions, StoreKind, detect, open};
+
+use crate::contract;
+use crate::made::{bytes, compressed, file, refused, verify};
+
+const MANY: &str = "801433d13fa6fae5aa5baadc88eb1eb6d0b1ff6fec624d97ed4518b506d90574";
+const TORTURE: &str = "dd67daf7d3910c26d9039541b9cedbc978c9a91ccf11c993aefbf6167e4a408e";
+
+/// Archive, kind, images with their names, number of layers.
+type Expected = (&'static str, StoreKind, &'static [(&'static str, &'static [&'static str])], usize);
+
+const ENGINES: &[Expected] = &[
+    (
+        "docker-20.10-save",
+        StoreKind::DockerArchive,
+        &[(TORTURE, &["bench/torture:1.0"]), (MANY, &["bench/many:1.0"])],
+        71,
+    ),
+    ("docker-20.10-save-by-id", StoreKind::DockerArchive, &[(MANY, &[])], 60),
+    (
+        "podman-4.3-docker-archive",
+        StoreKind::DockerArchive,
+        &[(TORTURE, &["localhost/bench/torture:1.0"]), (MANY, &["localhost/bench/many:1.0"])],
+        71,
+    ),
+    ("podman-4.3-oci-archive", StoreKind::OciLayout, &[("", &["localhost/bench/torture:1.0"])], 11),
+    (
+        "skopeo-1.9-docker-archive",
+        StoreKind::DockerArchive,
+        &[(TORTURE, &["docker.io/bench/torture:1.0"])],
+        11,
+    ),
+    ("skopeo-1.9-oci-archive", StoreKind::OciLayout, &[("", &["bench/many:1.0"])], 60),
+    (
+        "ctr-1.6-export",
+        StoreKind::DockerArchive,
+        &[
+            (TORTURE, &["docker.io/bench/torture:1.0"]),
+            (MANY, &["docker.io/bench/many:1.0", "docker.io/bench/many:latest"]),
+        ],
+        71,
+    ),
+    ("ctr-1.6-export-gzip", StoreKind::DockerArchive, &[("", &["127.0.0.1:5555/bench/torture:1.0"])], 11),
+];
+
+#[test]
+fn images_and_layers() {
+    for &(name, kind, images, layers) in ENGINES {
+        let (dir, path) = file(&bytes(name));
+        let store = open(&path, &OpenOptions::default()).unwrap();
+        assert_eq!(store.kind(), kind, "{name}");
+        assert_eq!(detect(&path).unwrap()[0].kind, kind, "{name}");
+        let listing = store.images().unwrap();
+        assert!(listing.broken.is_empty(), "{name}: {:?}", listing.broken);
+        let mut found: Vec<_> = listing
+            .images
+            .iter()
+            .map(|image| {
+                (image.key.id.as_str(), image.references.iter().map(|r| r.to_string()).collect::<Vec<_>>())
+            })
+            .collect();
+        found.sort_by_key(|(_, names)| std::cmp::Reverse(names.first().cloned()));
+        assert_eq!(found.len(), images.len(), "{name}: {found:?}");
+        for ((found_id, found_names), (id, names)) in found.iter().zip(images) {
+            assert!(found_id.ends_with(id), "{name}: {found_id}");
+            assert_eq!(found_names, names, "{name}");
+        }
+        assert_eq!(verify(&*store), layers, "{name}");
+        contract::check(dir.path(), &|| open(&path, &OpenOptions::default()).unwrap(), &[]);
+    }
+}
+
+/// The same bytes behind every compression of the file as a whole.
+#[test]
+fn compressed_as_a_whole() {
+    let plain = bytes("skopeo-1.9-oci-archive");
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    std::io::Write::write_all(&mut bzip2, &plain).unwrap();
+    let (first, second) = plain.split_at(plain.len() / 2);
+    let all = [
+        ("gzip", gzip(&plain)),
+        ("two members", [gzip(first), gzip(second)].concat()),
+        ("zstd", zstd::stream::encode_all(&plain[..], 1).unwrap()),
+        ("bzip2", bzip2.finish().unwrap()),
+        ("xz", fs::read(compressed("skopeo-1.9-oci-archive")).unwrap()),
+    ];
+    let temporary = tempfile::tempdir().unwrap();
+    for (name, bytes) in all {
+        let (_dir, path) = file(&bytes);
+        let options = OpenOptions { temp_dir: Some(temporary.path().to_owned()), ..OpenOptions::default() };
+        let store = open(&path, &options).unwrap();
+        assert_eq!(verify(&*store), 60, "{name}");
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "{name}: no file has a name");
+        let nowhere = OpenOptions { temp_dir: Some("/nonexistent".into()), ..OpenOptions::default() };
+        refused(open(&path, &nowhere), &["write a temporary file in /nonexistent", "No such file"]);
+    }
+}
+
+#[test]
+fn found_by_every_name() {
+    type Names = &'static [(&'static str, Option<&'static str>)];
+    let tests: &[(&str, Names)] = &[
+        (
+            "docker-20.10-save",
+            &[
+                ("bench/torture", Some("bench/torture:1.0")),
+                ("bench/torture:1.0", Some("bench/torture:1.0")),
+                ("docker.io/bench/torture:1.0", Some("bench/torture:1.0")),
+                (TORTURE, None),
+                ("dd67daf7", None),
+                ("sha256:dd67daf7d3910c26d9039541b9cedbc978c9a91ccf11c993aefbf6167e4a408e", None),
+            ],
+        ),
+        (
+            "podman-4.3-docker-archive",
+            &[
+                ("bench/torture", Some("localhost/bench/torture:1.0")),
+                ("torture:1.0", Some("localhost/bench/torture:1.0")),
+                ("localhost/bench/torture", Some("localhost/bench/torture:1.0")),
+            ],
+        ),
+        (
+            "ctr-1.6-export",
+            &[
+                ("bench/torture:1.0", Some("docker.io/bench/torture:1.0")),
+                ("docker.io/bench/torture", Some("docker.io/bench/torture:1.0")),
+                (
+                    "bench/torture@sha256:0ede7a05b76a3a6979128666f2a98585c1a1198362b2ba406d92ce3e0fa90d6f",
+                    None,
+                ),
+                ("sha256:0ede7a05b76a3a6979128666f2a98585c1a1198362b2ba406d92ce3e0fa90d6f", None),
+            ],
+        ),
+    ];
+    for (archive, names) in tests {
+        let store = open(&compressed(archive), &OpenOptions::default()).unwrap();
+        for (name, reference) in *names {
+            let selected = store.resolve(name).unwrap_or_else(|error| panic!("{archive}: {name}: {error}"));
+            let found: Vec<_> = selected
+                .iter()
+                .map(|s| (s.image.id.as_str(), s.reference.as_ref().map(|r| r.to_string())))
+                .collect();
+            assert_eq!(found, [(TORTURE, reference.map(str::to_owned))], "{archive}: {name}");
+        }
+        let all_tags = if *archive == "ctr-1.6-export" { 2 } else { 1 };
+        assert_eq!(store.resolve("bench/many").unwrap().len(), all_tags, "{archive}");
+    }
+}
+
+/// Manifests and compressed blobs are those that were written, and what is compressed is told by the bytes.
+#[test]
+fn manifests_and_blobs() {
+    for (name, compression, manifests) in [
+        ("docker-20.10-save", Compression::None, 0),
+        ("ctr-1.6-export", Compression::None, 1),
+        ("ctr-1.6-export-gzip", Compression::Gzip, 1),
+        ("skopeo-1.9-oci-archive", Compression::Gzip, 1),
+    ] {
+        let store = open(&compressed(name), &OpenOptions::default()).unwrap();
+        for image in store.images().unwrap().images {
+            let image = store.image(&image.key).unwrap();
+            let Document::Config { manifests: found, .. } = &image.document else { panic!("{name}") };
+            assert_eq!(found.len(), manifests, "{name}");
+            for layer in &image.layers {
+                let LayerTar::Blob(blob) = store.layer(&layer.key).unwrap() else { panic!("{name}") };
+                assert_eq!(blob.compression, compression, "{name}");
+                let digest =
+                    layerlift_archive::digest(&layerlift_archive::Check { name, content: &blob.stored });
+                assert_eq!(Some(digest.unwrap()), blob.digest(), "{name}: the blob's digest");
+            }
+        }
+    }
+}
+
+/// A layer that is there once and linked to has one key.
+#[test]
+fn links_are_the_same_layer() {
+    let store = open(&compressed("docker-20.10-save"), &OpenOptions::default()).unwrap();
+    let key = &store.resolve("bench/torture").unwrap()[0].image;
+    let image = store.image(key).unwrap();
+    let keys: std::collections::BTreeSet<_> = image.layers.iter().map(|layer| &layer.key).collect();
+    let diff_ids: std::collections::BTreeSet<_> = image.layers.iter().map(|layer| layer.diff_id).collect();
+    assert_eq!((image.layers.len(), keys.len()), (11, diff_ids.len()));
+}
+
+/// The directories of Docker until 1.9 are in the archives of Docker until 24, and of Podman and skopeo.
+#[test]
+fn as_docker_v1() {
+    for name in ["docker-20.10-save", "podman-4.3-docker-archive"] {
+        let (dir, path) = file(&bytes(name));
+        let options = OpenOptions { kind: Some(StoreKind::DockerV1Archive), ..OpenOptions::default() };
+        let store = open(&path, &options).unwrap();
+        let listing = store.images().unwrap();
+        assert_eq!((listing.images.len(), listing.broken.len()), (2, 0), "{name}");
+        assert_eq!(verify(&*store), 71, "{name}");
+        assert_eq!(store.resolve("bench/many").unwrap().len(), 1, "{name}");
+        contract::check(dir.path(), &|| open(&path, &options).unwrap(), &[]);
+    }
+}
+
+/// An export that failed left a tar that was cut off.
+#[test]
+fn cut_off_by_its_engine() {
+    refused(
+        open(&compressed("ctr-1.6-export-failed"), &OpenOptions::default()),
+        &["1536", "what names its images is missing"],
+    );
+}
+
+/// The same layout as a directory.
+#[test]
+fn directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("layout");
+    tar::Archive::new(&bytes("ctr-1.6-export")[..]).unpack(&root).unwrap();
+    let store = open(&root, &OpenOptions::default()).unwrap();
+    assert_eq!(store.kind(), StoreKind::OciLayout);
+    assert_eq!(verify(&*store), 71);
+    contract::check(&root, &|| open(&root, &OpenOptions::default()).unwrap(), &[]);
+}

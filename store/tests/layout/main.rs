@@ -1,0 +1,10 @@
+//! Image layouts and archives: what the engines wrote, then damage.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its own files has failed")]
+
+#[path = "../contract/mod.rs"]
+mod contract;
+mod damage;
+mod engines;
+mod made;
+mod platforms;

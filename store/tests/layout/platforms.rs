@@ -1,0 +1,151 @@
+//! Indexes: several platforms, attestations, nesting, names, and what is no image.
+
+use layerlift_store::{Error, OpenOptions, open};
+
+use crate::made::{
+    CONFIG, INDEX, MANIFEST, Tar, config, descriptor, file, index, layer, manifest, named, refused, store,
+    text,
+};
+
+const PLATFORMS: &[(&str, &str)] =
+    &[("linux", "s390x"), ("linux", "amd64"), ("linux", "arm64"), ("plan9", "mips")];
+
+/// A layout with one image for each platform below a nested index, and the ids in the order of the platforms.
+fn multi(platforms: &[(&str, &str)], attest: bool) -> (Vec<u8>, Vec<String>) {
+    let mut tar = Tar::new();
+    let mut descriptors = Vec::new();
+    let mut ids = Vec::new();
+    for (os, architecture) in platforms {
+        let layer = layer(architecture);
+        let config = config(&[&layer], &format!(r#""os":"{os}","architecture":"{architecture}","#));
+        let manifest = manifest(&config, &[&layer]);
+        let platform = format!(r#","platform":{{"os":"{os}","architecture":"{architecture}"}}"#);
+        descriptors.push(descriptor(MANIFEST, &manifest, &platform));
+        ids.push(layerlift_archive::Digest::of(config.as_bytes()).hex());
+        tar = tar.blob(&layer).blob(&config).blob(&manifest);
+    }
+    if attest {
+        let unknown = r#","platform":{"os":"unknown","architecture":"unknown"}"#;
+        descriptors.push(descriptor(MANIFEST, "{}", unknown));
+    }
+    let inner = index(&descriptors);
+    let outer = index(&[descriptor(INDEX, &inner, "")]);
+    let top = index(&[descriptor(INDEX, &outer, &named("multi:1"))]);
+    (tar.blob(&inner).blob(&outer).file("index.json", top).finish(), ids)
+}
+
+fn chosen(bytes: &[u8], platform: Option<&str>) -> Result<String, String> {
+    let (_dir, path) = file(bytes);
+    let options = OpenOptions { platform: platform.map(str::to_owned), ..OpenOptions::default() };
+    let told = |error: Error| text(&error);
+    let store = open(&path, &options).map_err(told)?;
+    let selected = store.resolve("multi").map_err(told)?;
+    store.image(&selected[0].image).map_err(told)?;
+    let listing = store.images().map_err(told)?;
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 0));
+    assert_eq!(listing.images[0].key, selected[0].image);
+    Ok(selected[0].image.id.clone())
+}
+
+#[test]
+fn choice() {
+    let (all, ids) = multi(PLATFORMS, true);
+    for (i, (os, architecture)) in PLATFORMS.iter().enumerate() {
+        assert_eq!(chosen(&all, Some(&format!("{os}/{architecture}"))).as_ref(), Ok(&ids[i]));
+    }
+    let error = chosen(&all, Some("linux/386")).unwrap_err();
+    assert!(error.contains("linux/s390x, linux/amd64, linux/arm64, plan9/mips"), "{error}");
+    assert!(error.contains("--platform"), "{error}");
+    let (only, ids) = multi(&PLATFORMS[3..], true);
+    assert_eq!(chosen(&only, None).as_ref(), Ok(&ids[0]), "an attestation is no choice");
+    let (foreign, _) = multi(&[("plan9", "mips"), ("plan9", "arm")], false);
+    let error = chosen(&foreign, None).unwrap_err();
+    assert!(error.contains("plan9/mips, plan9/arm"), "{error}");
+    assert!(chosen(&all, Some("arm64")).unwrap_err().contains("is no platform"));
+}
+
+/// One for another platform is found by its id, though it is not listed.
+#[test]
+fn others_by_id() {
+    let (all, ids) = multi(PLATFORMS, false);
+    let store = store(&all).unwrap();
+    for id in &ids {
+        let selected = store.resolve(id).unwrap();
+        assert_eq!((&selected[0].image.id, selected.len()), (id, 1));
+        assert_eq!(store.image(&selected[0].image).unwrap().layers.len(), 1);
+    }
+}
+
+/// An index may name platforms that were left out of the archive.
+#[test]
+fn platforms_left_out() {
+    let layer = layer("x");
+    let config = config(&[&layer], "");
+    let here = manifest(&config, &[&layer]);
+    let platform = |arch: &str| format!(r#","platform":{{"os":"linux","architecture":"{arch}"}}"#);
+    let inner = index(&[
+        descriptor(MANIFEST, "elsewhere", &platform("amd64")),
+        descriptor(MANIFEST, "elsewhere too", &platform("arm64")),
+        descriptor(MANIFEST, &here, &platform("mips")),
+    ]);
+    let top = index(&[descriptor(INDEX, &inner, &named("multi:1"))]);
+    let bytes =
+        Tar::new().blob(&layer).blob(&config).blob(&here).blob(&inner).file("index.json", top).finish();
+    assert!(chosen(&bytes, None).is_ok());
+    assert!(chosen(&bytes, Some("linux/arm64")).unwrap_err().contains("is missing"));
+}
+
+#[test]
+fn artifacts_are_no_images() {
+    let config = config(&[], "");
+    let image = manifest(&config, &[]);
+    let chart = image.replace(CONFIG, "application/vnd.cncf.helm.config.v1+json");
+    let top = index(&[
+        descriptor(MANIFEST, &image, &named("image")),
+        descriptor(MANIFEST, &chart, &named("chart:1")),
+    ]);
+    let bytes = Tar::new().blob(&config).blob(&image).blob(&chart).file("index.json", top).finish();
+    let store = store(&bytes).unwrap();
+    let listing = store.images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 0));
+    let selected = store.resolve("chart:1").unwrap();
+    refused(store.image(&selected[0].image), &["is no image but an artifact", "helm"]);
+}
+
+/// Names as skopeo and umoci write them.
+#[test]
+fn names() {
+    let config = config(&[], "");
+    let image = manifest(&config, &[]);
+    for (name, reference, also) in [
+        ("1.0", Some("1.0:latest"), "1.0"),
+        ("1.0-RC1", None, "1.0-RC1"),
+        ("localhost/a/b:c", Some("localhost/a/b:c"), "b"),
+        ("docker.io/library/a:c", Some("docker.io/library/a:c"), "library/a:c"),
+        ("a:c", Some("a:c"), "docker.io/library/a:c"),
+    ] {
+        let top = index(&[descriptor(MANIFEST, &image, &named(name))]);
+        let bytes = Tar::new().blob(&config).blob(&image).file("index.json", top).finish();
+        let store = store(&bytes).unwrap();
+        for request in [name, also] {
+            let selected = store.resolve(request).unwrap_or_else(|error| panic!("{request}: {error}"));
+            let found = selected[0].reference.as_ref().map(|reference| reference.to_string());
+            assert_eq!((selected.len(), found.as_deref()), (1, reference), "{request}");
+        }
+    }
+}
+
+/// The same name twice without a platform that tells them apart.
+#[test]
+fn ambiguous() {
+    let configs = ["1", "2"].map(|x| config(&[], &format!(r#""author":"{x}","#)));
+    let manifests = configs.clone().map(|config| manifest(&config, &[]));
+    let top = index(&manifests.clone().map(|manifest| descriptor(MANIFEST, manifest, &named("a:1"))));
+    let mut tar = Tar::new();
+    for document in configs.iter().chain(&manifests) {
+        tar = tar.blob(document);
+    }
+    let store = store(&tar.file("index.json", top).finish()).unwrap();
+    assert_eq!(store.images().unwrap().images.len(), 2);
+    refused(store.resolve("a:1"), &["ambiguous"]);
+}
