@@ -1,4 +1,8 @@
-//! Extended attributes of something in an open directory.
+//! Extended attributes of something in an open directory, and which of them are part of a layer.
+//!
+//! Docker compared trees and wrote their tars with `security.capability` alone. In directories that hold a layer on its own,
+//! attributes that users set are kept as well, since the engines of these unpack and keep them; but not those in which they,
+//! or overlayfs, keep their own affairs.
 //!
 //! There is no call for a name relative to a descriptor (before Linux 6.13), and what is no file or directory must not be
 //! opened; `/proc/self/fd/N/NAME` leads to it. The name is a single component and is not followed.
@@ -7,11 +11,27 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 
-/// The one attribute that is part of a layer.
+/// What a file may do beyond what its user may.
 pub(super) const CAPABILITY: &[u8] = b"security.capability";
+
+const USER: &[u8] = b"user.";
+const ENGINES: &[&[u8]] =
+    &[b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.", b"user.rootlesscontainers"];
+
+/// Which attributes a tar has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// [`CAPABILITY`].
+    Capability,
+    /// And those of users.
+    CapabilityAndUsers,
+}
 
 /// The kernel's limits for a value and for a list of names.
 const LIMIT: usize = 64 << 10;
+
+/// Name and value.
+pub(super) type Attribute = (Vec<u8>, Vec<u8>);
 
 /// Reads attributes; keeps its buffers.
 #[derive(Default)]
@@ -21,6 +41,29 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
+    /// Names and values of what is wanted of `name` in `dir`.
+    pub(super) fn wanted(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        wanted: Wanted,
+    ) -> rustix::io::Result<Vec<Attribute>> {
+        let names: Vec<Vec<u8>> = match wanted {
+            Wanted::Capability => vec![CAPABILITY.to_vec()],
+            Wanted::CapabilityAndUsers => {
+                self.names(dir, name)?.filter(|name| belongs(name)).map(<[u8]>::to_vec).collect()
+            }
+        };
+        let mut found = Vec::new();
+        for attribute in names {
+            if let Some(value) = self.value(dir, name, &attribute)? {
+                let value = value.to_vec();
+                found.push((attribute, value));
+            }
+        }
+        Ok(found)
+    }
+
     /// The value of an attribute of `name` in `dir`, `None` if it has none.
     pub(super) fn value(
         &mut self,
@@ -59,4 +102,9 @@ impl Attributes {
         self.path.push(b'/');
         self.path.extend_from_slice(name);
     }
+}
+
+fn belongs(attribute: &[u8]) -> bool {
+    attribute == CAPABILITY
+        || attribute.starts_with(USER) && !ENGINES.iter().any(|prefix| attribute.starts_with(prefix))
 }

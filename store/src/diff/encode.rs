@@ -6,11 +6,12 @@ use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use layerlift_archive::header::{Encoder, Header, TRAILER, padding};
 use rustix::fs::{FileType, OFlags};
 
-use super::attributes::{Attributes, CAPABILITY};
+use super::attributes::{Attribute, Attributes, Wanted};
 use super::entries::{Entries, Id, Kind, Metadata};
 use super::order::Order;
 use super::walk::{self, Cursor};
@@ -23,11 +24,13 @@ pub(super) fn write(
     root: &Root,
     entries: &Entries,
     order: Order,
+    wanted: Wanted,
     created: i64,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut writer = Writer {
         entries,
+        wanted,
         created,
         cursor: Cursor::new(root),
         attributes: Attributes::default(),
@@ -44,6 +47,7 @@ pub(super) fn write(
 
 struct Writer<'a> {
     entries: &'a Entries,
+    wanted: Wanted,
     created: i64,
     cursor: Cursor<'a>,
     attributes: Attributes,
@@ -105,8 +109,7 @@ impl Writer<'_> {
                 }
             },
         };
-        let xattrs: Vec<_> =
-            self.capability(id)?.map(|value| (CAPABILITY.to_vec(), value)).into_iter().collect();
+        let xattrs = self.attributes(id)?;
         self.header(&Header {
             name: &name,
             link: &link,
@@ -142,11 +145,18 @@ impl Writer<'_> {
         target.map(|target| target.into_bytes()).map_err(|errno| self.error("read link", id, errno.into()))
     }
 
-    fn capability(&mut self, id: Id) -> Result<Option<Vec<u8>>, Error> {
+    fn attributes(&mut self, id: Id) -> Result<Vec<Attribute>, Error> {
         let dir = self.cursor.dir(self.entries, self.entries.get(id).parent)?;
-        let value = self.attributes.value(dir, self.entries.name(id), CAPABILITY);
-        let value = value.map(|value| value.map(<[u8]>::to_vec));
-        value.map_err(|errno| self.error("read attributes of", id, errno.into()))
+        let found = self.attributes.wanted(dir, self.entries.name(id), self.wanted);
+        let found = found.map_err(|errno| self.error("read attributes of", id, errno.into()))?;
+        match found.iter().find(|(attribute, _)| attribute.contains(&b'=')) {
+            None => Ok(found),
+            Some((attribute, _)) => {
+                let why =
+                    format!("a tar cannot hold its attribute {:?}", attribute.escape_ascii().to_string());
+                Err(Error::Corrupt { path: self.path(id), why })
+            }
+        }
     }
 
     fn contents(&mut self, id: Id, size: u64) -> Result<(), Error> {
@@ -185,15 +195,17 @@ impl Writer<'_> {
         self.out.write_all(&ZEROS[..len as usize]).map_err(|source| output(root, source))
     }
 
+    fn path(&self, id: Id) -> PathBuf {
+        self.cursor.root().join(OsStr::from_bytes(&self.entries.path(id)))
+    }
+
     fn error(&self, action: &'static str, id: Id, source: io::Error) -> Error {
-        let path = self.cursor.root().join(OsStr::from_bytes(&self.entries.path(id)));
-        Error::Io { action, path, source }
+        Error::Io { action, path: self.path(id), source }
     }
 
     fn changed(&self, id: Id, size: u64) -> Error {
-        let path = self.cursor.root().join(OsStr::from_bytes(&self.entries.path(id)));
         let why = format!("it had {size} bytes, and another number when it was read: something writes to it");
-        Error::Corrupt { path, why }
+        Error::Corrupt { path: self.path(id), why }
     }
 }
 

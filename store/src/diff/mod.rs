@@ -59,13 +59,13 @@ impl DiffLayer {
     /// followed by what is below it. What a comparison found is sorted by whole paths, a whiteout at the place of the name that it
     /// removes. Both are Docker's.
     pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
-        let (entries, order) = match &self.tree {
-            Tree::Full { parent: None } => (changes::all(&self.dir)?, order::Order::Walk),
-            Tree::Full { parent: Some(parent) } => {
-                (changes::compare(&self.dir, parent)?, order::Order::Paths)
-            }
-            Tree::Upper => (upper::read(&self.dir)?, order::Order::Walk),
+        use attributes::Wanted::{Capability, CapabilityAndUsers};
+        use order::Order::{Paths, Walk};
+        let (entries, order, attributes) = match &self.tree {
+            Tree::Full { parent: None } => (changes::all(&self.dir)?, Walk, Capability),
+            Tree::Full { parent: Some(parent) } => (changes::compare(&self.dir, parent)?, Paths, Capability),
+            Tree::Upper => (upper::read(&self.dir)?, Walk, CapabilityAndUsers),
         };
-        encode::write(&self.dir, &entries, order, self.created, out)
+        encode::write(&self.dir, &entries, order, attributes, self.created, out)
     }
 }

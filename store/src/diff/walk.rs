@@ -10,8 +10,9 @@ use rustix::io::Errno;
 use super::entries::{Entries, Id, ROOT};
 use crate::{Error, Root};
 
-/// Directories kept open on the way to the current one. Half of them are closed when there are more.
-const OPEN: usize = 64;
+/// Directories kept open on the way to the current one. Half of them are closed when there are more. Layers are computed side
+/// by side, two trees each, and all together must stay far below the usual limit of 1024.
+const OPEN: usize = 16;
 
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 

@@ -47,8 +47,13 @@ pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {
 
 fn line(mut entry: tar::Entry<'_, &[u8]>) -> String {
     let mut attributes = Vec::new();
+    let mut time = None;
     for extension in entry.pax_extensions().unwrap().into_iter().flatten() {
-        attributes.extend(extension.unwrap().key().unwrap().strip_prefix("SCHILY.xattr.").map(str::to_owned));
+        let extension = extension.unwrap();
+        if extension.key_bytes() == b"mtime" {
+            time = extension.value().unwrap().parse::<f64>().ok();
+        }
+        attributes.extend(extension.key().unwrap().strip_prefix("SCHILY.xattr.").map(str::to_owned));
     }
     let header = entry.header().clone();
     let kind = match header.entry_type() {
@@ -67,15 +72,23 @@ fn line(mut entry: tar::Entry<'_, &[u8]>) -> String {
     let mut contents = Vec::new();
     entry.read_to_end(&mut contents).unwrap();
     let digest = if kind == "file" { Digest::of(&contents).hex()[..16].to_owned() } else { "-".to_owned() };
+    let device = match kind {
+        "char" | "block" => [header.device_major(), header.device_minor()].map(|n| n.unwrap().unwrap_or(0)),
+        _ => [0, 0],
+    };
+    let device = format!("{},{}", device[0], device[1]);
     let whiteout = name.rsplit(|&byte| byte == b'/').next().unwrap().starts_with(b".wh.");
-    let mtime = if whiteout { "-".to_owned() } else { header.mtime().unwrap().to_string() };
+    // Go's writer has 0 for what 33 bits cannot hold.
+    let time = time.map_or(header.mtime().unwrap() as i64, |time| time.floor() as i64);
+    let time = if (0..1 << 33).contains(&time) { time } else { 0 };
+    let mtime = if whiteout { "-".to_owned() } else { time.to_string() };
     [
         kind.to_owned(),
         format!("{:04o}", header.mode().unwrap()),
         format!("{}:{}", header.uid().unwrap(), header.gid().unwrap()),
         entry.size().to_string(),
         mtime,
-        format!("{},{}", header.device_major().unwrap().unwrap(), header.device_minor().unwrap().unwrap()),
+        device,
         digest,
         or_dash(attributes.join(",")),
         escape(name),

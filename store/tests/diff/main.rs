@@ -4,3 +4,5 @@
 
 mod listing;
 mod recorded;
+mod trees;
+mod upper;
