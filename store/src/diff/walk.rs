@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::entries::{Entries, Id, ROOT};
@@ -13,6 +13,9 @@ use crate::{Error, Root};
 /// Directories kept open on the way to the current one. Half of them are closed when there are more. Layers are computed side
 /// by side, two trees each, and all together must stay far below the usual limit of 1024.
 const OPEN: usize = 16;
+
+/// Less than a path can be long.
+const PATH: usize = 4000;
 
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
@@ -47,19 +50,20 @@ impl<'a> Cursor<'a> {
             at = entries.get(at).parent;
         };
         self.open.truncate(keep);
-        let near = missing.len().min(OPEN / 2);
+        // Far from the goal, directories are only passed; near it, their neighbours come next and find them open.
+        let far = missing.split_off(missing.len().min(OPEN / 2));
         let mut above = None;
-        for (left, &next) in missing.iter().enumerate().rev() {
+        if let Some(&last) = far.first() {
+            let here = self.open.last().map_or(self.root.as_dir(), |(_, dir)| dir);
+            let passed = pass(here, far.iter().rev().map(|&id| entries.name(id)));
+            above = Some(passed.map_err(|errno| error("open", self.root, entries, last, b"", errno))?);
+        }
+        for &next in missing.iter().rev() {
             let here = above.as_ref().or(self.open.last().map(|(_, dir)| dir));
             let dir = open(here.unwrap_or(self.root.as_dir()), entries.name(next), DIR)
                 .map_err(|errno| error("open", self.root, entries, next, b"", errno))?;
-            // Far from the goal a directory is only passed; near it, its neighbours come next.
-            if left < near {
-                above = None;
-                self.open.push((next, dir));
-            } else {
-                above = Some(dir);
-            }
+            above = None;
+            self.open.push((next, dir));
         }
         if self.open.len() > OPEN {
             self.open.drain(..OPEN / 2);
@@ -86,6 +90,39 @@ impl<'a> Cursor<'a> {
         rustix::fs::statat(self.dir(entries, id)?, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|errno| error("look up", root, entries, id, name, errno))
     }
+}
+
+/// Opens the last of a chain of directories, no link among them; as many at a time as a path can hold.
+fn pass<'n>(dir: &OwnedFd, names: impl Iterator<Item = &'n [u8]>) -> rustix::io::Result<OwnedFd> {
+    const HOW: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
+    const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+    let mut names = names.peekable();
+    let mut here: Option<OwnedFd> = None;
+    let mut path = Vec::new();
+    while let Some(name) = names.next() {
+        path.extend_from_slice(name);
+        path.push(b'/');
+        if names.peek().is_some_and(|next| path.len() + next.len() < PATH) {
+            continue;
+        }
+        let from = here.as_ref().unwrap_or(dir).as_fd();
+        here = Some(match rustix::fs::openat2(from, path.as_slice(), FLAGS, Mode::empty(), HOW) {
+            // Before Linux 5.6, or in a sandbox that does not know it.
+            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => step(from, &path, FLAGS)?,
+            other => other?,
+        });
+        path.clear();
+    }
+    here.map_or_else(|| rustix::io::fcntl_dupfd_cloexec(dir, 0), Ok)
+}
+
+/// The same, one component at a time.
+fn step(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let mut here = rustix::io::fcntl_dupfd_cloexec(dir, 0)?;
+    for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+        here = rustix::fs::openat(&here, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+    }
+    Ok(here)
 }
 
 /// Opens `name`, a single component, without following a link and, where that is allowed, without a trace in its access time.
@@ -184,5 +221,24 @@ impl Listing {
             ino: item.ino,
             file_type: item.file_type,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_down_agree() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(temp.path().join("a/b/c")).unwrap();
+        std::os::unix::fs::symlink("a", temp.path().join("link")).unwrap();
+        let dir = rustix::fs::open(temp.path(), DIR, Mode::empty()).unwrap();
+        let inode = |opened: rustix::io::Result<OwnedFd>| rustix::fs::fstat(opened?).map(|stat| stat.st_ino);
+        for (path, found) in [("a/b/c", true), ("link/b", false), ("a/none", false)] {
+            let passed = inode(pass(&dir, path.split('/').map(str::as_bytes)));
+            assert_eq!(passed.is_ok(), found, "{path}: {passed:?}");
+            assert_eq!(passed.ok(), inode(step(dir.as_fd(), path.as_bytes(), DIR)).ok(), "{path}");
+        }
     }
 }
