@@ -20,6 +20,7 @@ use crate::Error;
 pub(crate) struct LegacyImage {
     pub(crate) id: V1Id,
     pub(crate) json: Vec<u8>,
+    /// When the image was made: Docker dates the folders of all its layers so, whatever their documents say.
     pub(crate) created: Time,
 }
 
@@ -31,6 +32,7 @@ pub(crate) fn legacy_images(
 ) -> Result<Vec<LegacyImage>, Error> {
     let error = |why| Error::Document { what: what.to_owned(), why };
     let config = Record::decode(V1_IMAGE, Value::first(config).map_err(error)?).map_err(error)?;
+    let created = config.time("created");
     let mut images: Vec<LegacyImage> = Vec::with_capacity(diff_ids.len());
     let mut chain = None;
     for (index, diff_id) in diff_ids.iter().enumerate() {
@@ -52,7 +54,7 @@ pub(crate) fn legacy_images(
         image.set_text("id", id.as_str());
         image.set_text("parent", parent.unwrap_or_default());
         image.set_text("os", config.text("os"));
-        images.push(LegacyImage { id, json: image.encode(), created: image.time("created") });
+        images.push(LegacyImage { id, json: image.encode(), created: created.clone() });
     }
     Ok(images)
 }
