@@ -1,7 +1,8 @@
 //! Times in image documents: RFC 3339, as Go's `time.Time` reads and writes them.
 
-use jiff::civil::{Date, DateTime};
-use jiff::tz::Offset;
+use jiff::civil::{self, Date};
+
+const EPOCH: Date = civil::date(1970, 1, 1);
 
 /// A point in time with its offset. The default is Go's zero time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +35,12 @@ impl Time {
         let small = |range| i8::try_from(number(range)?).ok();
         let date = Date::new(i16::try_from(number(0..4)?).ok()?, small(5..7)?, small(8..10)?).ok()?;
         let (hour, minute, second) = (small(11..13)?, small(14..16)?, small(17..19)?);
-        let time = jiff::civil::Time::new(hour, minute, second, 0).ok()?;
+        let time = civil::Time::new(hour, minute, second, 0).ok()?;
         let offset = offset_secs(zone)?;
-        let at = Offset::from_seconds(offset).ok()?.to_timestamp(DateTime::from_parts(date, time)).ok()?;
+        let time = time.duration_since(civil::Time::midnight()).as_secs();
+        let secs = date.duration_since(EPOCH).as_secs() + time - i64::from(offset);
         let zone = if offset == 0 { "Z" } else { zone };
-        Some(Time { text: format!("{date_time}{fraction}{zone}"), secs: at.as_second() })
+        Some(Time { text: format!("{date_time}{fraction}{zone}"), secs })
     }
 
     /// As Go writes it: nanoseconds without trailing zeros, the offset kept, `Z` for none.
@@ -102,6 +104,7 @@ mod tests {
             ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.5Z", -1),
             ("2015-11-20T01:02:03.1234567899Z", "2015-11-20T01:02:03.123456789Z", 1447981323),
             ("2000-02-29T00:00:00.000Z", "2000-02-29T00:00:00Z", 951782400),
+            ("9999-12-31T23:59:59.9+14:00", "9999-12-31T23:59:59.9+14:00", 253402250399),
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", Time::default().secs()),
         ] {
             let time = Time::parse(text).unwrap_or_else(|| panic!("{text}"));
