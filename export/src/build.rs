@@ -42,7 +42,22 @@ impl Plan {
         if self.tree.is_none() {
             self.try_tree()?;
         }
+        self.tell_new_ids();
         Ok(self.tree.clone().expect("every layer is measured and hashed"))
+    }
+
+    /// Which ids came of layers whose digests could not be kept.
+    fn tell_new_ids(&mut self) {
+        for (image, source) in self.images.iter().zip(&self.sources) {
+            let old = source.image.image_id();
+            if let (Some(old), Some(new)) = (old, image.image_id.filter(|&new| old != Some(new))) {
+                let warning =
+                    format!("{}: the image has the id {new} in the archive, not {old}", source.name);
+                if !self.warnings.contains(&warning) {
+                    self.warnings.push(warning);
+                }
+            }
+        }
     }
 
     fn failed(

@@ -74,7 +74,8 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         tree: None,
     };
     for broken in selection.broken {
-        plan.leave_out(Error::from(broken.error).of_image(&broken.what))?;
+        let name = broken.references.first().map_or(broken.what, ToString::to_string);
+        plan.leave_out(Error::from(broken.error).of_image(&name))?;
     }
     let wanted = select::wanted(store, selection.images, options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();

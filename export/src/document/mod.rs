@@ -12,3 +12,7 @@ mod record;
 pub(crate) mod time;
 pub(crate) mod up;
 mod v1image;
+
+/// What genuine engines made of documents; see `tests/fixtures/README.md`.
+#[cfg(test)]
+mod genuine;

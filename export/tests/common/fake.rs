@@ -1,0 +1,144 @@
+//! A store of blobs, for what no fixture has: compressed layers, images without layers, names of all kinds, damage.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+
+use flate2::Compression as Level;
+use flate2::write::GzEncoder;
+use layerlift_archive::{Digest, FileRange};
+use layerlift_store::{
+    BlobLayer, Broken, Compression, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar,
+    Listing, Reference, Selected, Store, StoreKind, Summary,
+};
+
+/// How a layer is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Plain,
+    Gzip,
+    /// Its bytes are not those of its digest.
+    Damaged,
+    /// It cannot be opened.
+    Missing,
+}
+
+#[derive(Default)]
+pub(crate) struct Fake {
+    layers: Vec<(LayerKey, Vec<u8>, Kept)>,
+    images: Vec<(Image, Vec<Reference>)>,
+    pub(crate) broken: Vec<String>,
+}
+
+impl Fake {
+    /// Adds a layer with this content; returns its index.
+    pub(crate) fn add_layer(&mut self, content: &str, kept: Kept) -> usize {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        tar.append_data(&mut header, "file", content.as_bytes()).unwrap();
+        let id = format!("layer{}", self.layers.len());
+        self.layers.push((LayerKey { driver: String::new(), id }, tar.into_inner().unwrap(), kept));
+        self.layers.len() - 1
+    }
+
+    pub(crate) fn diff_id(&self, layer: usize) -> DiffId {
+        DiffId(Digest::of(&self.layers[layer].1))
+    }
+
+    /// Adds an image with a config that names its layers; returns its id.
+    pub(crate) fn add_image(&mut self, layers: &[usize], names: &[&str], extra: &str) -> String {
+        let diff_ids: Vec<String> = layers.iter().map(|&l| format!("\"{}\"", self.diff_id(l))).collect();
+        let raw = format!(
+            "{{ \"rootfs\": {{ \"type\": \"layers\", \"diff_ids\": [{}] }}{extra} }}",
+            diff_ids.join(", ")
+        );
+        let raw = raw.into_bytes();
+        let key = ImageKey { driver: String::new(), id: Digest::of(&raw).hex() };
+        let layer = |&l: &usize| Layer { key: self.layers[l].0.clone(), diff_id: Some(self.diff_id(l)) };
+        let layers = layers.iter().map(layer).collect();
+        let id = key.id.clone();
+        let document = Document::Config { raw, manifests: Vec::new() };
+        let names = names.iter().map(|name| reference(name)).collect();
+        self.images.push((Image { key, document, layers }, names));
+        id
+    }
+}
+
+/// `name:tag`, or `name@digest`.
+pub(crate) fn reference(name: &str) -> Reference {
+    let (repository, tag) = name.split_once('@').unwrap_or_else(|| name.rsplit_once(':').unwrap());
+    Reference { repository: repository.to_owned(), tag: tag.to_owned() }
+}
+
+impl Store for Fake {
+    fn kind(&self) -> StoreKind {
+        StoreKind::OciLayout
+    }
+
+    fn images(&self) -> Result<Listing, Error> {
+        let images = self.images.iter().map(|(image, references)| Summary {
+            key: image.key.clone(),
+            references: references.clone(),
+            created: None,
+            size: None,
+            layers: image.layers.len(),
+        });
+        let broken = self.broken.iter().map(|what| Broken {
+            what: what.clone(),
+            references: Vec::new(),
+            error: Error::Corrupt { path: what.into(), why: "it is empty".to_owned() },
+        });
+        Ok(Listing { images: images.collect(), broken: broken.collect() })
+    }
+
+    fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
+        let mut found = Vec::new();
+        for (image, references) in &self.images {
+            let key = &image.key;
+            if key.id.starts_with(name) {
+                found.push(Selected { image: key.clone(), reference: None });
+            }
+            let named = references.iter().filter(|r| r.to_string() == name || r.repository == name);
+            found.extend(named.map(|r| Selected { image: key.clone(), reference: Some(r.clone()) }));
+        }
+        if found.is_empty() {
+            return Err(Error::NotFound { name: name.to_owned(), suggestions: Vec::new() });
+        }
+        Ok(found)
+    }
+
+    fn image(&self, key: &ImageKey) -> Result<Image, Error> {
+        let found = self.images.iter().find(|(image, _)| image.key == *key);
+        Ok(found.expect("the test asks for its own images").0.clone())
+    }
+
+    fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
+        let (index, (_, tar, kept)) =
+            self.layers.iter().enumerate().find(|(_, (k, ..))| k == key).expect("a layer of the test");
+        let mut stored = tar.clone();
+        match kept {
+            Kept::Plain => {}
+            Kept::Gzip => {
+                let mut gzip = GzEncoder::new(Vec::new(), Level::fast());
+                gzip.write_all(tar).unwrap();
+                stored = gzip.finish().unwrap();
+            }
+            Kept::Damaged => stored[512] ^= 1,
+            Kept::Missing => {
+                return Err(Error::Corrupt {
+                    path: key.id.clone().into(),
+                    why: "it is not there".to_owned(),
+                });
+            }
+        }
+        let mut file: File = tempfile::tempfile().unwrap();
+        file.write_all(&stored).unwrap();
+        let diff_id = Some(self.diff_id(index));
+        let compression = Compression::detect(&stored);
+        let digest = if *kept == Kept::Gzip { Some(Digest::of(&stored)) } else { diff_id.map(|id| id.0) };
+        let stored = FileRange { file: Arc::new(file), offset: 0, len: stored.len() as u64, digest };
+        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id }))
+    }
+}

@@ -1,0 +1,184 @@
+//! Damage, layers that have to be made first, and what is told about them.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
+
+mod common;
+
+use std::fs;
+use std::io;
+
+use common::fake::{Fake, Kept};
+use common::{chain, check_blobs, data_root, document, entries, exported, planned, store, threaded, written};
+use layerlift_archive::Observer;
+use layerlift_export::{Format, Options, plan, select_all, verify};
+use layerlift_store::{ImageKey, Reference, Store};
+
+fn keep_going() -> Options {
+    Options { keep_going: true, ..Options::default() }
+}
+
+fn all(store: &dyn Store) -> Vec<(ImageKey, Vec<Reference>)> {
+    let images = store.images().unwrap().images;
+    images.into_iter().map(|summary| (summary.key, summary.references)).collect()
+}
+
+/// Images that share layers, two of which are damaged in different ways.
+fn damaged() -> Fake {
+    let mut store = Fake::default();
+    let good = store.add_layer("good", Kept::Plain);
+    let gzip = store.add_layer("gzip", Kept::Gzip);
+    let bad = store.add_layer("bad", Kept::Damaged);
+    let gone = store.add_layer("gone", Kept::Missing);
+    store.add_image(&[good, bad], &["changed:1"], "");
+    store.add_image(&[good], &["sound:1"], "");
+    store.add_image(&[good, bad, gzip], &["changed:2"], "");
+    store.add_image(&[gone], &["missing:1"], "");
+    store.add_image(&[good, gzip], &["sound:2"], "");
+    store.broken.push("unreadable".to_owned());
+    store
+}
+
+#[test]
+fn the_sound_ones_are_exported() {
+    let store = damaged();
+    let mut plan = plan(&store, select_all(&store).unwrap(), &keep_going()).unwrap();
+    let names = |plan: &layerlift_export::Plan| -> Vec<String> {
+        plan.images.iter().map(|image| image.references[0].to_string()).collect()
+    };
+    assert_eq!(names(&plan), ["changed:1", "sound:1", "changed:2", "sound:2"]);
+    let tree = plan.build(&threaded(2)).unwrap();
+    assert_eq!(names(&plan), ["sound:1", "sound:2"]);
+    let told: Vec<String> = plan.left_out.iter().map(|error| chain(error)).collect();
+    let starts = [
+        "cannot export unreadable: unreadable is damaged: it is empty",
+        "cannot export missing:1: cannot read layer layer3: layer3 is damaged: it is not there",
+        "cannot export changed:1: layer layer2 is damaged: expected sha256:",
+        "cannot export changed:2: it has layer layer2 in common with changed:1",
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:?}");
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told}");
+    }
+    let entries = entries(&written(&tree, 2));
+    check_blobs(&entries);
+    assert_eq!(document(&entries, "manifest.json").as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn without_keep_going_the_first_is_the_error() {
+    let store = damaged();
+    let error = plan(&store, select_all(&store).unwrap(), &Options::default()).err().unwrap();
+    assert!(chain(&error).starts_with("cannot export unreadable"), "{error}");
+    let error = exported(&store, &["sound:1", "missing:1"], &Options::default()).unwrap_err();
+    assert!(error.starts_with("cannot export missing:1: cannot read layer layer3"), "{error}");
+    // What a first pass need not read shows when it is written.
+    let mut plan = planned(&store, &["changed:1"], &Options::default()).unwrap();
+    let tree = plan.build(&threaded(1)).unwrap();
+    let error = layerlift_archive::write_stream(&tree, io::sink(), &threaded(1)).unwrap_err();
+    assert!(error.to_string().contains("is damaged: expected sha256:"), "{error}");
+}
+
+#[test]
+fn verify_hides_nothing() {
+    let store = damaged();
+    for threads in [1, 4] {
+        let report = verify(&store, &all(&store), &threaded(threads));
+        let sound: Vec<bool> = report.images.iter().map(|image| report.is_sound(image)).collect();
+        assert_eq!(sound, [false, true, false, false, true]);
+        let errors: Vec<bool> = report.layers.iter().map(|layer| layer.error.is_some()).collect();
+        assert_eq!(errors, [false, true, false, true], "good, bad, gzip, gone");
+        assert_eq!(report.layers[2].len, 2048, "the tar of a compressed layer");
+        assert_eq!(report.images[2].layers, [0, 1, 2]);
+    }
+}
+
+/// A graph store has no digests; the checksums of its tar-split data tell.
+#[test]
+fn verify_a_graph_store() {
+    let Some(root) = data_root("docker-graph/1.8.3-vfs-broken/store.tar.xz") else { return };
+    let store = store(root.path());
+    let report = verify(&*store, &all(&*store), &threaded(2));
+    let by_name = |name: &str| {
+        let named =
+            |image: &&layerlift_export::ImageReport| image.references.iter().any(|r| r.to_string() == name);
+        let image = report.images.iter().find(named).unwrap_or_else(|| panic!("{name} is not listed"));
+        let errors = image.layers.iter().filter_map(|&layer| report.layers[layer].error.as_ref());
+        errors.map(|error| chain(error)).collect::<Vec<_>>().join("\n")
+    };
+    for (name, expected) in [
+        ("onlyfiles:latest", ""),
+        ("modified:latest", "has changed since its layer was stored: checksum"),
+        ("missingfile:latest", "No such file"),
+        ("truncgz:latest", "tar-data.json.gz is damaged"),
+        ("notarsplit:base", ""),
+    ] {
+        let found = by_name(name);
+        assert_eq!(found.is_empty(), expected.is_empty(), "{name}: {found}");
+        assert!(found.contains(expected), "{name}: {found}");
+    }
+}
+
+/// Without tar-split data the digest is lost. The archive says so in its config, and nothing else changes.
+#[test]
+fn a_layer_that_has_to_be_computed() {
+    let Some(root) = data_root("docker-20.10-overlay2.tar.xz") else { return };
+    let id = "dd67daf7d3910c26d9039541b9cedbc978c9a91ccf11c993aefbf6167e4a408e";
+    let base = "ca9f79cbcc6c1e7cf461cebc2917a292c4f4a38fca151af87e828f668959c5fe";
+    let layer = root.path().join("image/overlay2/layerdb/sha256").join(base);
+    fs::remove_file(layer.join("tar-split.json.gz")).unwrap();
+    let store = store(root.path());
+    let mut plan = planned(&*store, &["bench/torture:1.0"], &Options::default()).unwrap();
+    assert_eq!(plan.tar_len(), None);
+    assert_eq!(plan.images[0].image_id, None);
+    assert!(plan.warnings[0].contains(base) && plan.warnings[0].contains(id), "{:?}", plan.warnings);
+    let tree = plan.build(&threaded(2)).unwrap();
+    let new = plan.images[0].image_id.unwrap().0.hex();
+    assert_ne!(new, id);
+    assert!(plan.warnings.last().unwrap().contains(&new), "{:?}", plan.warnings);
+    let entries = entries(&written(&tree, 2));
+    check_blobs(&entries);
+    let stored = root.path().join("image/overlay2/imagedb/content/sha256").join(id);
+    let stored = fs::read_to_string(stored).unwrap();
+    let config = common::entry(&entries, &format!("blobs/sha256/{new}"));
+    let manifest = document(&entries, "manifest.json");
+    let computed = manifest[0]["Layers"][0].as_str().unwrap().rsplit('/').next().unwrap();
+    assert_eq!(stored.replace(base, computed).into_bytes(), config);
+    // The same in the older format: other ids, and all of them there.
+    let options = Options { format: Format::DockerV1, ..Options::default() };
+    let entries = common::entries(&exported(&*store, &["bench/torture:1.0"], &options).unwrap());
+    assert_eq!(entries.len(), 11 * 4 + 1);
+}
+
+#[test]
+fn an_image_without_layers() {
+    let mut store = Fake::default();
+    store.add_image(&[], &["empty:1"], "");
+    let entries = entries(&exported(&store, &["empty:1"], &Options::default()).unwrap());
+    assert_eq!(document(&entries, "manifest.json")[0]["Layers"], serde_json::json!([]));
+    let options = Options { format: Format::DockerV1, ..Options::default() };
+    let error = planned(&store, &["empty:1"], &options).err().unwrap();
+    assert!(error.contains("has no layers") && error.contains("hint:"), "{error}");
+    let plan = planned(&store, &["empty:1"], &Options { keep_going: true, ..options }).unwrap();
+    assert_eq!((plan.images.len(), plan.left_out.len()), (0, 1));
+}
+
+struct Impatient;
+
+impl Observer for Impatient {
+    fn cancelled(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_ends_everything() {
+    let mut store = Fake::default();
+    let gzip = store.add_layer("gzip", Kept::Gzip);
+    store.add_image(&[gzip], &["a:1"], "");
+    let nowhere = Options { temp_dir: "/nowhere/at/all".into(), ..keep_going() };
+    let error = planned(&store, &["a:1"], &nowhere).unwrap().build(&threaded(2)).err().unwrap();
+    assert!(chain(&error).contains("/nowhere/at/all"), "{error}");
+    let options = layerlift_archive::Options { observer: &Impatient, ..threaded(2) };
+    let error = planned(&store, &["a:1"], &keep_going()).unwrap().build(&options).err().unwrap();
+    assert_eq!(error.to_string(), "interrupted");
+}
