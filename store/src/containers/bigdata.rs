@@ -33,10 +33,14 @@ pub(super) fn file_name(key: &str) -> String {
     }
 }
 
-/// Whether the image can have a config at all. Without one it is a list of other images, or came with a manifest of
-/// Docker's first schema.
+/// Whether the image can have a config at all. One that came with a manifest of Docker's first schema has none.
 pub(super) fn has_config(image: &ImageRecord) -> bool {
     image.big_data_names.iter().any(|key| key.starts_with("sha256:"))
+}
+
+/// Whether it is no image but a list of some that `podman manifest create` made.
+pub(super) fn is_list(image: &ImageRecord) -> bool {
+    !has_config(image) && image.big_data_names.iter().any(|key| key == "instances.json")
 }
 
 /// All digests that an image can be called by.
@@ -159,13 +163,15 @@ fn path(dir: &Root, image: &ImageRecord, key: &str) -> std::path::PathBuf {
 
 /// Why an image without a config cannot be exported.
 pub(super) fn without_config(image: &ImageRecord) -> Error {
-    Error::Unsupported {
-        what: format!(
-            "image {} has no config: it is a list of images, or has a manifest of Docker's schema 1",
-            image.id
-        ),
-        hint: "save the images of a list by their own names; `podman save` converts schema 1".to_owned(),
-    }
+    let (why, hint) = if is_list(image) {
+        ("is a list of images", "save its images by their own names")
+    } else {
+        (
+            "has no config: its manifest is of Docker's schema 1",
+            "`podman save` makes one while it converts the image",
+        )
+    };
+    Error::Unsupported { what: format!("image {} {why}", image.id), hint: hint.to_owned() }
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ impl Store for ContainersStore {
     fn images(&self) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         for images in &self.drivers {
-            for (image, references) in images.all() {
+            for (image, references) in images.all().filter(|(image, _)| !bigdata::is_list(image)) {
                 match summary(images, image, references) {
                     Ok(summary) => listing.images.push(summary),
                     Err(error) => {
