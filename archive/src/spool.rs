@@ -20,7 +20,10 @@ pub struct Spool {
 
 /// What a [`Spool`] took: a content with length and digest.
 #[derive(Debug, Clone)]
-pub struct Spooled(FileRange);
+pub struct Spooled {
+    range: FileRange,
+    digest: Digest,
+}
 
 impl Spool {
     /// A spool in `folder`, which must have room for all that will be written.
@@ -36,8 +39,8 @@ impl Spool {
 
     /// Ends the spool.
     pub fn finish(self) -> Spooled {
-        let digest = Some(self.hasher.finish());
-        Spooled(FileRange { file: Arc::new(self.file), offset: 0, len: self.len, digest })
+        let range = FileRange { file: Arc::new(self.file), offset: 0, len: self.len, digest: None };
+        Spooled { range, digest: self.hasher.finish() }
     }
 }
 
@@ -56,14 +59,14 @@ impl Write for Spool {
 
 impl Spooled {
     /// The digest of the bytes.
-    pub fn sha256(&self) -> Option<Digest> {
-        self.0.digest
+    pub fn sha256(&self) -> Digest {
+        self.digest
     }
 }
 
 impl Content for Spooled {
     fn len(&self) -> u64 {
-        self.0.len
+        self.range.len
     }
 
     /// The bytes were hashed when they were written; reading them back is checked against that only by their length.
@@ -72,6 +75,6 @@ impl Content for Spooled {
     }
 
     fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        self.0.reader()
+        self.range.reader()
     }
 }

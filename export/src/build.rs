@@ -26,10 +26,11 @@ impl Plan {
         }
         for (index, found) in self.check(options) {
             match (found, &mut self.layers[index].state) {
-                (Ok(digest), State::Measured(blob)) if blob.diff_id.is_none() => {
+                (Ok(digest), State::Measured(blob)) => {
                     // Whoever writes the layer checks that these are still its bytes.
-                    blob.diff_id = Some(DiffId(digest));
-                    blob.content = layers::expecting(blob.content.clone(), blob.diff_id);
+                    blob.digest = Some(digest);
+                    blob.diff_id = blob.diff_id.or(Some(DiffId(digest)));
+                    blob.content = layers::expecting(blob.content.clone(), blob.digest);
                 }
                 (Ok(_), _) => {}
                 (Err(error), _) => self.failed(&mut damaged, index, error)?,
@@ -89,9 +90,14 @@ impl Plan {
                 State::Measured(_) | State::Damaged => None,
             })
             .collect();
+        let compression = self.options.layers.target();
         let spool = |(index, name, tar): (usize, String, &LayerTar)| {
-            (index, stream::spool(&name, tar, &folder, options.observer))
+            (index, stream::spool(&name, tar, &folder, compression, options))
         };
+        if compression.is_some() {
+            // One after another: each is compressed on all threads.
+            return unmeasured.into_iter().map(spool).collect();
+        }
         in_parallel(options, || unmeasured.into_par_iter().map(spool).collect())
     }
 

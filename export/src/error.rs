@@ -1,5 +1,7 @@
 //! What can go wrong on the way from names to a tree.
 
+use layerlift_store::DiffId;
+
 /// Why an export could not be planned or prepared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -43,6 +45,24 @@ pub enum Error {
         image: String,
         /// The format.
         format: crate::Format,
+    },
+    /// Layers cannot be compressed so in this format.
+    #[error(
+        "{format} has no place for layers that are compressed with {compression}\nhint: choose another format, or --archive-compress for the archive as a whole"
+    )]
+    Compression {
+        /// The format.
+        format: crate::Format,
+        /// The compression.
+        compression: layerlift_archive::Compression,
+    },
+    /// A compressed layer has another tar in it than its image says.
+    #[error("the tar in it is {found}, its image says {expected}")]
+    DiffId {
+        /// What the image's config says.
+        expected: DiffId,
+        /// What the blob decompresses to.
+        found: DiffId,
     },
     /// A layer cannot be read, as was told with another image.
     #[error("it has layer {layer} in common with {image}")]

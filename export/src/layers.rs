@@ -5,11 +5,12 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use layerlift_archive::{Content, Digest};
-use layerlift_store::{Compression, DiffId, Image, Layer, LayerKey, LayerTar, Store};
+use layerlift_store::{BlobLayer, Compression, DiffId, Image, Layer, LayerKey, LayerTar, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::Error;
 use crate::format::Blob;
+use crate::passing::Passing;
+use crate::{Error, Format, LayerCompression};
 
 /// A distinct layer.
 pub(crate) struct Planned {
@@ -43,7 +44,11 @@ impl Planned {
     /// What can go into a tree; `None` while something has to be done first.
     pub(crate) fn ready(&self) -> Option<&Blob> {
         match &self.state {
-            State::Measured(blob) if blob.diff_id.is_some() || !self.needs_digest => Some(blob),
+            State::Measured(blob)
+                if blob.digest.is_some() && blob.diff_id.is_some() || !self.needs_digest =>
+            {
+                Some(blob)
+            }
             State::Measured(_) | State::Unmeasured(_) | State::Damaged => None,
         }
     }
@@ -83,21 +88,53 @@ pub(crate) fn open(store: &dyn Store, keys: &[LayerKey]) -> Vec<Result<LayerTar,
     keys.par_iter().map(open).collect()
 }
 
-/// The state of a layer that has just been opened.
-pub(crate) fn state(tar: LayerTar, recorded: Option<DiffId>) -> State {
+/// The state of a layer that has just been opened. What is compressed stays as it is where the format and the options
+/// allow that.
+pub(crate) fn state(
+    tar: LayerTar,
+    recorded: Option<DiffId>,
+    format: Format,
+    layers: LayerCompression,
+) -> State {
     let diff_id = tar.diff_id().or(recorded);
-    let content: Arc<dyn Content> = match tar {
-        LayerTar::Split(layer) => Arc::new(layer),
-        LayerTar::Blob(layer) if layer.compression == Compression::None => Arc::new(layer.stored),
-        other => return State::Unmeasured(other),
-    };
-    State::Measured(Blob { content: expecting(content, diff_id), diff_id })
+    match tar {
+        LayerTar::Blob(layer) if layer.compression != Compression::None => match diff_id {
+            Some(id) if format.takes(layer.compression) && layers.keeps(layer.compression) => {
+                State::Measured(compressed(layer, id))
+            }
+            _ => State::Unmeasured(LayerTar::Blob(layer)),
+        },
+        tar if !layers.keeps(Compression::None) => State::Unmeasured(tar),
+        LayerTar::Split(layer) => plain(Arc::new(layer), diff_id),
+        LayerTar::Blob(layer) => plain(Arc::new(layer.stored), diff_id),
+        tar @ LayerTar::Diff(_) => State::Unmeasured(tar),
+    }
+}
+
+/// The same compression in the words of a store, which knows no levels.
+pub(crate) fn in_store(compression: layerlift_archive::Compression) -> Compression {
+    match compression {
+        layerlift_archive::Compression::Gzip(_) => Compression::Gzip,
+        layerlift_archive::Compression::Zstd(_) => Compression::Zstd,
+    }
+}
+
+fn plain(content: Arc<dyn Content>, diff_id: Option<DiffId>) -> State {
+    State::Measured(Blob::plain(expecting(content, diff_id.map(|id| id.0)), diff_id))
+}
+
+/// A compressed layer that goes into the archive as it is: its own digest is checked by whoever writes it, that of the
+/// tar in it while it passes.
+fn compressed(layer: BlobLayer, diff_id: DiffId) -> Blob {
+    let BlobLayer { stored, compression, .. } = &layer;
+    let (digest, compression) = (stored.digest, *compression);
+    Blob { content: Arc::new(Passing { layer, diff_id }), compression, digest, diff_id: Some(diff_id) }
 }
 
 /// A content that is checked against a digest that it does not name itself.
-pub(crate) fn expecting(content: Arc<dyn Content>, diff_id: Option<DiffId>) -> Arc<dyn Content> {
-    match diff_id {
-        Some(id) if content.digest() != Some(id.0) => Arc::new(Expecting { content, digest: id.0 }),
+pub(crate) fn expecting(content: Arc<dyn Content>, digest: Option<Digest>) -> Arc<dyn Content> {
+    match digest {
+        Some(digest) if content.digest() != Some(digest) => Arc::new(Expecting { content, digest }),
         _ => content,
     }
 }

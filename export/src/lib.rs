@@ -21,6 +21,7 @@ mod document;
 mod error;
 mod format;
 mod layers;
+mod passing;
 mod plan;
 mod select;
 mod stream;
@@ -29,6 +30,6 @@ mod verify;
 
 pub use error::Error;
 pub use format::Format;
-pub use plan::{Options, Plan, PlannedImage, plan};
+pub use plan::{LayerCompression, Options, Plan, PlannedImage, plan};
 pub use select::{Selection, TagPolicy, select, select_all};
 pub use verify::{ImageReport, LayerReport, Report, verify};

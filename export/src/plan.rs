@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use layerlift_archive::Tree;
-use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
+use layerlift_store::{Compression, Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::format::{Blob, Built, Failed, Source};
+use crate::format::{Blob, Built, Failed, Layout, Source};
 use crate::layers::{self, Distinct, Planned, State};
 use crate::select::{self, Selection, TagPolicy, Wanted};
 use crate::{Error, Format};
@@ -21,8 +21,44 @@ pub struct Options {
     pub tags: TagPolicy,
     /// Leave out what is damaged instead of failing; [`Plan::left_out`] tells.
     pub keep_going: bool,
+    /// How layers are compressed.
+    pub layers: LayerCompression,
+    /// A directory of this format that may be there already, and gets the images besides its own
+    /// ([`Format::extends`]).
+    pub extend: Option<PathBuf>,
     /// Where layers that have no length beforehand are spooled. Empty: where the system keeps temporary files.
     pub temp_dir: PathBuf,
+}
+
+/// How layers are compressed in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LayerCompression {
+    /// As the store has them, where the format allows that; so the digests of blobs and manifests survive.
+    #[default]
+    AsStored,
+    /// Not at all.
+    Plain,
+    /// Like this. What is compressed in this way already, at whatever level, stays as it is.
+    With(layerlift_archive::Compression),
+}
+
+impl LayerCompression {
+    /// Whether a layer that is compressed like this can stay so.
+    pub(crate) fn keeps(self, compression: Compression) -> bool {
+        match self {
+            LayerCompression::AsStored => true,
+            LayerCompression::Plain => compression == Compression::None,
+            LayerCompression::With(to) => compression == layers::in_store(to),
+        }
+    }
+
+    /// What a layer that is produced anew is compressed with.
+    pub(crate) fn target(self) -> Option<layerlift_archive::Compression> {
+        match self {
+            LayerCompression::AsStored | LayerCompression::Plain => None,
+            LayerCompression::With(compression) => Some(compression),
+        }
+    }
 }
 
 /// An image that will be in the archive.
@@ -51,6 +87,8 @@ pub struct Plan {
     /// Of each of `images`.
     pub(crate) sources: Vec<Sourced>,
     pub(crate) layers: Vec<Planned>,
+    /// What the output has already.
+    pub(crate) existing: Layout,
     /// Made as soon as nothing has to come first.
     pub(crate) tree: Option<Tree>,
 }
@@ -64,6 +102,15 @@ pub(crate) struct Sourced {
 
 /// Plans an export from metadata alone. Nothing is written, no layer read.
 pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Result<Plan, Error> {
+    if let Some(compression) =
+        options.layers.target().filter(|&to| !options.format.takes(layers::in_store(to)))
+    {
+        return Err(Error::Compression { format: options.format, compression });
+    }
+    let existing = match &options.extend {
+        Some(dir) if options.format.extends() => Layout::read(dir)?,
+        _ => Layout::default(),
+    };
     let mut plan = Plan {
         images: Vec::new(),
         warnings: Vec::new(),
@@ -71,6 +118,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         options: options.clone(),
         sources: Vec::new(),
         layers: Vec::new(),
+        existing,
         tree: None,
     };
     for broken in selection.broken {
@@ -136,10 +184,11 @@ impl Plan {
             self.sources.push(Sourced { name, image, layers });
         }
         let mut damaged = BTreeMap::new();
+        let options = &self.options;
         let opened = layers::open(store, &distinct.keys);
         for (index, (key, tar)) in distinct.keys.into_iter().zip(opened).enumerate() {
             let state = match tar {
-                Ok(tar) => layers::state(tar, distinct.recorded[index]),
+                Ok(tar) => layers::state(tar, distinct.recorded[index], options.format, options.layers),
                 Err(error) => {
                     damaged.insert(index, error);
                     State::Damaged
@@ -261,7 +310,7 @@ impl Plan {
                 Source { image, references, layers }
             };
             let sources: Vec<_> = self.images.iter().zip(&self.sources).map(source).collect();
-            match self.options.format.build(&sources, &layers) {
+            match self.options.format.build(&sources, &layers, &self.existing) {
                 Ok(Built { tree, ids }) => {
                     self.images.iter_mut().zip(ids).for_each(|(image, id)| image.image_id = id);
                     self.tree = Some(tree);

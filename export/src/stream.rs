@@ -4,37 +4,55 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use layerlift_archive::{Content, Digest, Error as ArchiveError, Hasher, Observer, Spool};
-use layerlift_store::{BlobLayer, DiffId, LayerTar};
+use layerlift_archive::{
+    Compressor, Content, Digest, Error as ArchiveError, Hasher, Observer, Options, Spool,
+};
+use layerlift_store::{BlobLayer, Compression, DiffId, LayerTar};
 
 use crate::format::Blob;
+use crate::layers;
 
-/// Produces a layer into a temporary file in `folder`. `name` is for messages.
+/// Produces a layer into a temporary file in `folder`, compressed if so wished. `name` is for messages.
 pub(crate) fn spool(
     name: &str,
     tar: &LayerTar,
     folder: &Path,
-    observer: &dyn Observer,
+    compression: Option<layerlift_archive::Compression>,
+    options: &Options<'_>,
 ) -> Result<Blob, ArchiveError> {
-    let watched = Watched { to: Spool::new(folder)?, observer, failed: None };
-    let mut out = io::BufWriter::with_capacity(256 << 10, watched);
-    let written = tar.write_to(&mut out).and_then(|()| out.flush());
-    let (watched, _) = out.into_parts();
-    match (written, watched.failed) {
-        (Ok(()), _) => {}
-        (Err(_), _) if observer.cancelled() => return Err(ArchiveError::Cancelled),
+    let mut watched = Watched { to: Spool::new(folder)?, observer: options.observer, failed: None };
+    let written = match compression {
+        None => {
+            let mut out = io::BufWriter::with_capacity(256 << 10, &mut watched);
+            produce(tar, &mut out).and_then(|found| out.flush().map(|()| found)).map(|found| (found, None))
+        }
+        Some(compression) => {
+            let compressor = Compressor::new(&mut watched, compression, options.threads);
+            let mut out = Hashed { inner: compressor, hasher: Hasher::default() };
+            produce(tar, &mut out).and_then(|found| {
+                out.inner.finish()?;
+                Ok((found, Some(DiffId(out.hasher.finish()))))
+            })
+        }
+    };
+    let (blob, diff_id) = match (written, watched.failed) {
+        (Ok(found), _) => found,
+        (Err(_), _) if options.observer.cancelled() => return Err(ArchiveError::Cancelled),
         (Err(_), Some(source)) => {
             let path = watched.to.folder().to_owned();
             return Err(ArchiveError::Output { action: "write a temporary file in", path, source });
         }
         (Err(source), None) => return Err(ArchiveError::Content { entry: name.to_owned(), source }),
-    }
+    };
+    compare_blob(name, tar, blob)?;
     let spooled = watched.to.finish();
-    let found = spooled.sha256();
-    if let (Some(expected), Some(found)) = (tar.diff_id(), found) {
-        compare(name, expected.0, found)?;
+    let digest = spooled.sha256();
+    let diff_id = diff_id.unwrap_or(DiffId(digest));
+    if let Some(expected) = tar.diff_id() {
+        compare(name, expected.0, diff_id.0)?;
     }
-    Ok(Blob { content: Arc::new(spooled), diff_id: found.map(DiffId) })
+    let compression = compression.map_or(Compression::None, layers::in_store);
+    Ok(Blob { content: Arc::new(spooled), compression, digest: Some(digest), diff_id: Some(diff_id) })
 }
 
 /// Length and digest of a layer's tar. A blob's own digest is checked on the way.
@@ -44,21 +62,30 @@ pub(crate) fn digest(
     observer: &dyn Observer,
 ) -> Result<(u64, DiffId), ArchiveError> {
     let mut out = Watched { to: Counted::default(), observer, failed: None };
-    let written = match tar {
-        LayerTar::Blob(blob) => decompress(blob, &mut out),
-        other => other.write_to(&mut out).map(|()| None),
-    };
-    match written {
+    match produce(tar, &mut out) {
         Ok(found) => {
-            if let (LayerTar::Blob(BlobLayer { stored, .. }), Some(found)) = (tar, found)
-                && let Some(expected) = stored.digest
-            {
-                compare(name, expected, found)?;
-            }
+            compare_blob(name, tar, found)?;
             Ok((out.to.len, DiffId(out.to.hasher.finish())))
         }
         Err(_) if observer.cancelled() => Err(ArchiveError::Cancelled),
         Err(source) => Err(ArchiveError::Content { entry: name.to_owned(), source }),
+    }
+}
+
+/// Writes the plain tar of a layer; returns the digest of a blob's compressed bytes.
+fn produce(tar: &LayerTar, out: &mut dyn Write) -> io::Result<Option<Digest>> {
+    match tar {
+        LayerTar::Blob(blob) => decompress(blob, out).map(Some),
+        other => other.write_to(out).map(|()| None),
+    }
+}
+
+fn compare_blob(name: &str, tar: &LayerTar, found: Option<Digest>) -> Result<(), ArchiveError> {
+    match (tar, found) {
+        (LayerTar::Blob(BlobLayer { stored, .. }), Some(found)) => {
+            stored.digest.map_or(Ok(()), |expected| compare(name, expected, found))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -70,22 +97,35 @@ fn compare(name: &str, expected: Digest, found: Digest) -> Result<(), ArchiveErr
 }
 
 /// Decompresses a blob; returns the digest of its compressed bytes.
-fn decompress(blob: &BlobLayer, out: &mut dyn Write) -> io::Result<Option<Digest>> {
-    let mut stored = Hashed { from: blob.stored.reader()?, hasher: Hasher::default() };
+fn decompress(blob: &BlobLayer, out: &mut dyn Write) -> io::Result<Digest> {
+    let mut stored = Hashed { inner: blob.stored.reader()?, hasher: Hasher::default() };
     io::copy(&mut blob.compression.decompress(&mut stored)?, out)?;
     // What a decompressor leaves unread belongs to the blob all the same.
     io::copy(&mut stored, &mut io::sink())?;
-    Ok(Some(stored.hasher.finish()))
+    Ok(stored.hasher.finish())
 }
 
-struct Hashed<R> {
-    from: R,
+/// Hashes what passes, in either direction.
+struct Hashed<T> {
+    inner: T,
     hasher: Hasher,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 impl<R: Read> Read for Hashed<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.from.read(buf)?;
+        let n = self.inner.read(buf)?;
         self.hasher.update(&buf[..n]);
         Ok(n)
     }

@@ -13,16 +13,14 @@
 
 use std::collections::BTreeMap;
 
-use layerlift_archive::{Digest, Entry};
-use layerlift_store::{Document, ImageId};
-use oci_spec::image::{Descriptor, MediaType};
+use layerlift_archive::Entry;
+use layerlift_store::ImageId;
+use oci_spec::image::MediaType;
 use serde::Serialize;
 
-use super::oci::{self, Blobs, Named};
+use super::oci::{self, Blobs, Layer, Listed, Stored};
 use super::repositories::Repositories;
 use super::{Blob, Built, Failed, Source, reference};
-use crate::Error;
-use crate::document::up;
 
 /// An entry of `manifest.json`: `manifestItem` of Docker's `image/tarexport/tarexport.go`.
 #[derive(Serialize)]
@@ -45,54 +43,39 @@ struct LayerSource {
     digest: String,
 }
 
-/// An image's documents.
-struct Converted {
-    config: Vec<u8>,
-    layers: Vec<(Digest, Descriptor)>,
-}
-
 pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Failed> {
     let mut blobs = Blobs::new();
     let mut converted = Vec::new();
     for (index, image) in images.iter().enumerate() {
-        let one = convert(image, layers).map_err(|error| Failed { image: index, error })?;
-        for ((digest, _), &layer) in one.layers.iter().zip(image.layers) {
-            blobs.add(*digest, layers[layer].content.clone());
-        }
+        let one = oci::convert(image, layers).map_err(|error| Failed { image: index, error })?;
+        blobs.add_layers(&one);
         converted.push(one);
     }
     let mut index = Vec::new();
     let mut items = Vec::new();
     let mut ids = Vec::new();
     let mut repositories = Repositories::default();
-    for (at, (image, Converted { config, layers })) in images.iter().zip(converted).enumerate() {
-        let failed = |error| Failed { image: at, error };
-        let config_len = config.len() as u64;
-        let id = blobs.add_bytes(config);
-        let config = oci::descriptor(MediaType::ImageConfig, id, config_len).map_err(failed)?;
-        let (digests, descriptors): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
-        let manifest = oci::manifest(config, descriptors.clone()).map_err(failed)?;
-        let manifest_len = manifest.len() as u64;
-        let manifest = blobs.add_bytes(manifest);
-        let manifest = oci::descriptor(MediaType::ImageManifest, manifest, manifest_len).map_err(failed)?;
+    for (at, (image, converted)) in images.iter().zip(converted).enumerate() {
+        let stored = oci::store(converted, &mut blobs).map_err(|error| Failed { image: at, error })?;
+        let (Stored { config, manifest }, layers) = stored;
         let mut tags = Vec::new();
         for reference in image.references {
-            if let Some(top) = digests.last() {
-                repositories.insert(reference, &top.hex());
+            if let Some(top) = layers.last() {
+                repositories.insert(reference, &top.diff_id.0.hex());
             }
             tags.push(reference.to_string());
-            index.push(Named::new(manifest.clone(), reference::full(reference), reference.tag.clone()));
+            index.push(Listed::named(manifest.clone(), reference::full(reference), reference.tag.clone()));
         }
         if tags.is_empty() {
-            index.push(Named::without_name(manifest));
+            index.push(Listed::nameless(manifest));
         }
         items.push(Item {
-            config: oci::path(id),
+            config: oci::path(config),
             repo_tags: (!tags.is_empty()).then_some(tags),
-            layers: digests.iter().map(|&digest| oci::path(digest)).collect(),
-            layer_sources: descriptors.into_iter().map(layer_source).collect(),
+            layers: layers.iter().map(Layer::path).collect(),
+            layer_sources: layers.iter().filter_map(layer_source).collect(),
         });
-        ids.push(Some(ImageId(id)));
+        ids.push(Some(ImageId(config)));
     }
     let mut tree = blobs.into_tree();
     tree.extend(oci::documents(index));
@@ -103,20 +86,10 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Fai
     Ok(Built { tree, ids })
 }
 
-fn convert(image: &Source<'_>, layers: &[Blob]) -> Result<Converted, Error> {
-    let diff_ids = image.diff_ids(layers)?;
-    let config = match &image.image.document {
-        Document::Config { raw, .. } => image.config(raw, &diff_ids)?,
-        Document::V1(documents) => up::config(documents, &diff_ids)?,
-    };
-    let describe =
-        |(id, &layer): (&layerlift_store::DiffId, &usize)| Ok((id.0, oci::layer(id.0, &layers[layer])?));
-    let layers = diff_ids.iter().zip(image.layers).map(describe).collect::<Result<_, Error>>()?;
-    Ok(Converted { config, layers })
-}
-
-fn layer_source(descriptor: Descriptor) -> (String, LayerSource) {
-    let digest = descriptor.digest().to_string();
-    let media_type = descriptor.media_type().clone();
-    (digest.clone(), LayerSource { media_type, size: descriptor.size(), digest })
+/// Docker writes it for its plain layers; it is by diff id that it looks for it.
+fn layer_source(layer: &Layer) -> Option<(String, LayerSource)> {
+    let media_type = layer.descriptor.media_type().clone();
+    let digest = layer.descriptor.digest().to_string();
+    let source = LayerSource { size: layer.descriptor.size(), digest: digest.clone(), media_type };
+    (source.media_type == MediaType::ImageLayer).then_some((digest, source))
 }

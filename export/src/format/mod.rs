@@ -6,17 +6,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use layerlift_archive::{Content, Tree};
-use layerlift_store::{DiffId, Document, Image, ImageId, Layer, Reference};
+use layerlift_archive::{Content, Digest, Tree};
+use layerlift_store::{Compression, DiffId, Document, Image, ImageId, Layer, Reference};
 
 use crate::Error;
 use crate::document::edit;
 
 mod docker_archive;
 mod docker_v1;
+mod layout;
 mod oci;
+mod oci_archive;
 mod reference;
 mod repositories;
+
+pub(crate) use layout::Layout;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,17 +31,20 @@ pub enum Format {
     DockerArchive,
     /// `<id>/{VERSION,json,layer.tar}` and `repositories`: what Docker 1.8 wrote.
     DockerV1,
+    /// `blobs/`, `index.json`, `oci-layout`: what OCI tools read.
+    OciArchive,
 }
 
 impl Format {
     /// All formats, for whoever lets a user choose.
-    pub const ALL: &[Format] = &[Format::DockerArchive, Format::DockerV1];
+    pub const ALL: &[Format] = &[Format::DockerArchive, Format::DockerV1, Format::OciArchive];
 
     /// As it is written on a command line.
     pub fn name(self) -> &'static str {
         match self {
             Format::DockerArchive => "docker-archive",
             Format::DockerV1 => "docker-v1",
+            Format::OciArchive => "oci-archive",
         }
     }
 }
@@ -56,12 +63,22 @@ pub(crate) struct Source<'a> {
     pub(crate) layers: &'a [usize],
 }
 
-/// A layer on its way into an archive: its plain tar.
+/// A layer on its way into an archive: its tar, plain or as [`Format::takes`] allows it.
 #[derive(Clone)]
 pub(crate) struct Blob {
     pub(crate) content: Arc<dyn Content>,
-    /// Known wherever [`Format::needs_digests`] asked for it.
+    pub(crate) compression: Compression,
+    /// The digest of `content`. Known, like the diff id, wherever [`Format::needs_digests`] asked for it.
+    pub(crate) digest: Option<Digest>,
+    /// The digest of the plain tar.
     pub(crate) diff_id: Option<DiffId>,
+}
+
+impl Blob {
+    /// A layer as a plain tar: its digest is its diff id.
+    pub(crate) fn plain(content: Arc<dyn Content>, diff_id: Option<DiffId>) -> Self {
+        Blob { content, compression: Compression::None, digest: diff_id.map(|id| id.0), diff_id }
+    }
 }
 
 /// What a format made of the images.
@@ -82,8 +99,22 @@ impl Format {
     /// Whether the digests of an image's layers must be known before its documents can be written.
     pub(crate) fn needs_digests(self, document: &Document) -> bool {
         match (self, document) {
-            (Format::DockerArchive, _) | (Format::DockerV1, Document::Config { .. }) => true,
+            (Format::DockerArchive | Format::OciArchive, _) | (Format::DockerV1, Document::Config { .. }) => {
+                true
+            }
             (Format::DockerV1, Document::V1(_)) => false,
+        }
+    }
+
+    /// Whether a layer that is compressed like this can be in an archive as it is. Every engine reads gzip in a
+    /// docker-archive, Docker zstd only since 23; docker-v1 says `layer.tar` and means it.
+    pub(crate) fn takes(self, compression: Compression) -> bool {
+        match self {
+            Format::DockerV1 => compression == Compression::None,
+            Format::DockerArchive => matches!(compression, Compression::None | Compression::Gzip),
+            Format::OciArchive => {
+                matches!(compression, Compression::None | Compression::Gzip | Compression::Zstd)
+            }
         }
     }
 
@@ -97,15 +128,30 @@ impl Format {
         match (self, document) {
             (Format::DockerV1, Document::V1(_)) => Ok(Some(reference.clone())),
             _ if reference.is_digest() => Ok(None),
+            (Format::OciArchive, _) => Ok(Some(reference.clone())),
             (Format::DockerV1 | Format::DockerArchive, _) => reference::familiar(reference).map(Some),
         }
     }
 
-    /// The tree of an archive of these images.
-    pub(crate) fn build(self, images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Failed> {
+    /// Whether a directory of this format can get more images.
+    pub fn extends(self) -> bool {
+        match self {
+            Format::OciArchive => true,
+            Format::DockerArchive | Format::DockerV1 => false,
+        }
+    }
+
+    /// The tree of an archive of these images, beside those that are in `existing`.
+    pub(crate) fn build(
+        self,
+        images: &[Source<'_>],
+        layers: &[Blob],
+        existing: &Layout,
+    ) -> Result<Built, Failed> {
         match self {
             Format::DockerArchive => docker_archive::build(images, layers),
             Format::DockerV1 => docker_v1::build(images, layers),
+            Format::OciArchive => oci_archive::build(images, layers, existing),
         }
     }
 }

@@ -1,0 +1,153 @@
+//! A compressed blob that goes into an archive unchanged, while what is in it is hashed.
+
+use std::io::{self, Read, Write};
+
+use flate2::write::MultiGzDecoder;
+use layerlift_archive::{Content, Digest, Hasher};
+use layerlift_store::{BlobLayer, Compression, DiffId};
+
+use crate::Error;
+
+/// The blob's bytes as they are. Its own digest is checked by whoever writes it; the diff id here, when it ends.
+pub(crate) struct Passing {
+    pub(crate) layer: BlobLayer,
+    pub(crate) diff_id: DiffId,
+}
+
+impl Content for Passing {
+    fn len(&self) -> u64 {
+        self.layer.stored.len
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        self.layer.stored.digest
+    }
+
+    fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        let plain = Plain::new(self.layer.compression)?;
+        Ok(Box::new(Reader {
+            stored: self.layer.stored.reader()?,
+            plain: Some(plain),
+            expected: self.diff_id,
+        }))
+    }
+}
+
+struct Reader<'a> {
+    stored: Box<dyn Read + Send + 'a>,
+    /// `None` after the end.
+    plain: Option<Plain>,
+    expected: DiffId,
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.stored.read(buf)?;
+        if n > 0 {
+            if let Some(plain) = &mut self.plain {
+                plain.writer().write_all(&buf[..n])?;
+            }
+        } else if !buf.is_empty()
+            && let Some(plain) = self.plain.take()
+        {
+            let found = DiffId(plain.finish()?);
+            if found != self.expected {
+                let error = Error::DiffId { expected: self.expected, found };
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+        Ok(n)
+    }
+}
+
+/// Hashes the plain bytes of compressed ones that are written to it.
+enum Plain {
+    Gzip(Box<MultiGzDecoder<Sink>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
+}
+
+#[derive(Default)]
+struct Sink(Hasher);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Plain {
+    fn new(compression: Compression) -> io::Result<Self> {
+        match compression {
+            Compression::Gzip => Ok(Plain::Gzip(Box::new(MultiGzDecoder::new(Sink::default())))),
+            Compression::Zstd => {
+                Ok(Plain::Zstd(Box::new(zstd::stream::write::Decoder::new(Sink::default())?)))
+            }
+            other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{other:?} is not passed on"))),
+        }
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Plain::Gzip(decoder) => decoder,
+            Plain::Zstd(decoder) => decoder,
+        }
+    }
+
+    fn finish(self) -> io::Result<Digest> {
+        let sink = match self {
+            Plain::Gzip(decoder) => decoder.finish()?,
+            Plain::Zstd(mut decoder) => {
+                decoder.flush()?;
+                decoder.into_inner()
+            }
+        };
+        Ok(sink.0.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use layerlift_archive::{Check, Compressor, FileRange, Options, check};
+
+    use super::*;
+
+    fn blob(compressed: &[u8], compression: Compression) -> BlobLayer {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(compressed).unwrap();
+        let file: Arc<File> = Arc::new(file);
+        let digest = Some(Digest::of(compressed));
+        let stored = FileRange { file, offset: 0, len: compressed.len() as u64, digest };
+        BlobLayer { stored, compression, diff_id: None }
+    }
+
+    #[test]
+    fn both_digests_are_checked() {
+        let tar = vec![7; 3_000_000];
+        for (with, compression) in [
+            (layerlift_archive::Compression::GZIP, Compression::Gzip),
+            (layerlift_archive::Compression::ZSTD, Compression::Zstd),
+        ] {
+            let mut compressor = Compressor::new(Vec::new(), with, NonZeroUsize::MIN);
+            compressor.write_all(&tar).unwrap();
+            let compressed = compressor.finish().unwrap();
+            let layer = blob(&compressed, compression);
+            let right = Passing { layer: layer.clone(), diff_id: DiffId(Digest::of(&tar)) };
+            let wrong = Passing { layer, diff_id: DiffId(Digest::of(b"other")) };
+            let cut = &compressed[..compressed.len() - 3];
+            let cut = Passing { layer: blob(cut, compression), diff_id: DiffId(Digest::of(&tar)) };
+            let checks = [("right", &right), ("wrong", &wrong), ("cut", &cut)];
+            let found = check(&checks.map(|(name, content)| Check { name, content }), &Options::default());
+            assert_eq!(found[0].as_ref().ok(), Some(&Digest::of(&compressed)), "{compression:?}");
+            assert!(found[1].is_err() && found[2].is_err(), "{compression:?}: {:?}", found[2]);
+        }
+    }
+}
