@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use layerlift_export::{Format, TagPolicy};
+use layerlift_archive::{Compression, ParseCompressionError};
+use layerlift_export::{Format, LayerCompression, TagPolicy};
 use layerlift_store::StoreKind;
 
 const STATUS: &str = "\
@@ -94,12 +95,21 @@ pub(crate) struct Save {
     pub(crate) output: Option<PathBuf>,
     /// Format of the archive.
     ///
-    /// docker-archive loads on every engine of today; docker-v1 is what Docker wrote until 1.9 and reads up to 28.
+    /// docker-archive loads on every engine of today; docker-v1 is what Docker wrote until 1.9 and reads up to 28;
+    /// oci-archive is an OCI image layout, and as a directory can be extended by further images.
     #[arg(long, value_parser = formats(), default_value = Format::DockerArchive.name())]
     pub(crate) format: Format,
     /// Tags of an image that is named by its id: none, as engines do (named), or all it has (keep).
     #[arg(long, value_name = "WHICH", value_parser = tags(), default_value = "named")]
     pub(crate) tags: TagPolicy,
+    /// Compress layers: none, gzip or zstd, with a level as in zstd:19 [default: as the store has them].
+    ///
+    /// What is compressed in the wished way already stays as it is, and so do its digests.
+    #[arg(long, value_name = "HOW", value_parser = layer_compression)]
+    pub(crate) compress: Option<LayerCompression>,
+    /// Compress the archive as a whole: gzip or zstd, with a level as in gzip:9.
+    #[arg(long, value_name = "HOW", value_parser = str::parse::<Compression>)]
+    pub(crate) archive_compress: Option<Compression>,
     /// Leave out what is damaged, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
@@ -214,6 +224,10 @@ fn kinds() -> impl TypedValueParser<Value = StoreKind> {
 
 fn formats() -> impl TypedValueParser<Value = Format> {
     named(Format::ALL, Format::name)
+}
+
+fn layer_compression(text: &str) -> Result<LayerCompression, ParseCompressionError> {
+    if text == "none" { Ok(LayerCompression::Plain) } else { text.parse().map(LayerCompression::With) }
 }
 
 fn tags() -> impl TypedValueParser<Value = TagPolicy> {

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::{Existing, Options, Tree, write_dir, write_file, write_stream};
+use layerlift_export::Format;
 
 use crate::error::Error;
 use crate::signals::Guard;
@@ -35,10 +36,12 @@ impl Destination {
     }
 
     /// Refuses at once what would fail after all the work.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self, format: Format) -> Result<(), Error> {
         match self {
             Destination::Stream if io::stdout().is_terminal() => return Err(Error::Terminal),
             Destination::File(path) if path.is_dir() => return Err(Error::OutputIsDirectory(path.clone())),
+            // What is in it is for the format to look at.
+            Destination::Dir(_) if format.extends() => {}
             Destination::Dir(path) if path.read_dir().is_ok_and(|mut dir| dir.next().is_some()) => {
                 return Err(Error::OutputNotEmpty(path.clone()));
             }
@@ -94,8 +97,16 @@ impl Destination {
         if matches!(self, Destination::Dir(_)) { tree.content_len() } else { tree.tar_len() }
     }
 
+    /// The directory that may be there already and gets the images besides its own.
+    pub(crate) fn extended(&self, format: Format) -> Option<&Path> {
+        match self {
+            Destination::Dir(path) if format.extends() => Some(path),
+            _ => None,
+        }
+    }
+
     /// Writes the tree.
-    pub(crate) fn write(&self, tree: &Tree, options: &Options<'_>) -> Result<(), Error> {
+    pub(crate) fn write(&self, tree: &Tree, existing: Existing, options: &Options<'_>) -> Result<(), Error> {
         match self {
             Destination::Stream => {
                 // The handle itself: that of the standard library looks for line ends in all that it is given.
@@ -108,7 +119,7 @@ impl Destination {
             }
             Destination::Dir(path) => {
                 let _guard = Guard::new();
-                write_dir(tree, path, Existing::Refuse, options)?;
+                write_dir(tree, path, existing, options)?;
             }
         }
         Ok(())

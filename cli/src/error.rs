@@ -55,6 +55,8 @@ pub(crate) enum Error {
     Terminal,
     #[error("{} is a directory\nhint: end the name with / to write the archive as a directory", .0.display())]
     OutputIsDirectory(PathBuf),
+    #[error("a directory cannot be compressed as a whole\nhint: --compress compresses its layers")]
+    CompressedDirectory,
     #[error("{} is not empty\nhint: name a directory that is new or empty", .0.display())]
     OutputNotEmpty(PathBuf),
     #[error("cannot write to the folder {}", path.display())]

@@ -55,7 +55,8 @@ impl Sources {
     }
 
     fn open_at(&mut self, root: &Path, args: &StoreArgs) {
-        let mut options = OpenOptions { kind: args.store, driver: args.driver.clone(), ..OpenOptions::default() };
+        let mut options =
+            OpenOptions { kind: args.store, driver: args.driver.clone(), ..OpenOptions::default() };
         let mut detected = match detect(root) {
             Ok(detected) => detected,
             Err(error) => return self.failed.push(error),

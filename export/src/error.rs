@@ -1,5 +1,7 @@
 //! What can go wrong on the way from names to a tree.
 
+use std::path::PathBuf;
+
 use layerlift_store::DiffId;
 
 /// Why an export could not be planned or prepared.
@@ -55,6 +57,12 @@ pub enum Error {
         format: crate::Format,
         /// The compression.
         compression: layerlift_archive::Compression,
+    },
+    /// A directory that should be extended has other things in it.
+    #[error("{} is not empty, and no OCI layout that images could be added to", path.display())]
+    NoLayout {
+        /// The directory.
+        path: PathBuf,
     },
     /// A compressed layer has another tar in it than its image says.
     #[error("the tar in it is {found}, its image says {expected}")]

@@ -1,6 +1,8 @@
 //! `layerlift save`: names to images, images to a plan, the plan to a tree, the tree to an output.
 
-use layerlift_archive::Options as WriteOptions;
+use std::path::Path;
+
+use layerlift_archive::{Existing, Options as WriteOptions};
 use layerlift_export::{Options, Plan, Selection, plan, select_all};
 
 use crate::args::Save;
@@ -13,8 +15,11 @@ use crate::sources::{Source, Sources};
 
 pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
+    if args.archive_compress.is_some() && matches!(destination, Destination::Dir(_)) {
+        return Err(Error::CompressedDirectory);
+    }
     if !args.dry_run {
-        destination.check()?;
+        destination.check(args.format)?;
     }
     let threads = args.work.threads();
     super::limit_threads(threads);
@@ -26,7 +31,14 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
         by_name(&sources, &args.names, args.keep_going, reporter)?
     };
     let temp_dir = args.temp_dir.clone().or_else(|| destination.folder()).unwrap_or_else(std::env::temp_dir);
-    let options = Options { format: args.format, tags: args.tags, keep_going: args.keep_going, temp_dir };
+    let options = Options {
+        format: args.format,
+        tags: args.tags,
+        keep_going: args.keep_going,
+        layers: args.compress.unwrap_or_default(),
+        extend: destination.extended(args.format).map(Path::to_owned),
+        temp_dir,
+    };
     let mut plan = plan(&*source.store, selection, &options)?;
     let mut told = tell_left_out(&plan, 0, reporter);
 
@@ -38,11 +50,11 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
         if plan.images.is_empty() {
             return Err(Error::NothingLeft);
         }
-        if let Some(len) = plan.tar_len() {
+        if let Some(len) = plan.tar_len().filter(|_| args.archive_compress.is_none()) {
             destination.check_space(len)?;
         }
         let progress = Progress::new(&args.work, reporter);
-        let write_options = WriteOptions { threads, observer: &progress, ..WriteOptions::default() };
+        let write_options = WriteOptions { threads, compression: args.archive_compress, observer: &progress };
         if plan.first_pass_len() > 0 {
             progress.begin("prepare", Some(plan.first_pass_len()));
         }
@@ -53,9 +65,15 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
             return Err(Error::NothingLeft);
         }
         let bytes = destination.len_of(&tree);
-        destination.check_space(bytes)?;
+        if args.archive_compress.is_none() {
+            destination.check_space(bytes)?;
+        }
         progress.begin("write", Some(bytes));
-        destination.write(&tree, &write_options)?;
+        let existing = match destination.extended(args.format) {
+            Some(_) => Existing::Extend,
+            None => Existing::Refuse,
+        };
+        destination.write(&tree, existing, &write_options)?;
         let (images, layers) = (plan.images.len(), plan.layer_count());
         progress.finish(&Summary { output: destination.name(), bytes, images, layers });
     }

@@ -1,6 +1,6 @@
 //! An OCI layout that is there already and gets more images: what its index says.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -35,8 +35,12 @@ struct Index {
 }
 
 impl Layout {
-    /// Reads the index of a directory; one that is not there, or empty, has none.
+    /// Reads the index of a directory; one that is not there, or empty, has none. Anything else is not touched.
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
+        let occupied = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+        if occupied && !dir.join("oci-layout").is_file() {
+            return Err(Error::NoLayout { path: dir.to_owned() });
+        }
         let path = dir.join("index.json");
         let file = match File::open(&path) {
             Ok(file) => file,
