@@ -148,19 +148,19 @@ impl Images {
 
     /// An image, and the directory that has its documents.
     pub(super) fn image(&self, id: &str) -> Result<(&ImageRecord, Root), Error> {
-        let not_found =
-            || Error::NotFound { name: format!("{id} of driver {}", self.driver), suggestions: Vec::new() };
+        let name = || format!("{id} of driver {}", self.driver);
+        let not_found = || Error::NotFound { name: name(), suggestions: Vec::new() };
         let found = self.images.get(id).ok_or_else(not_found)?;
-        let documents = self.places[found.place].dir(format!("{}-images", self.driver))?;
-        if found.record.is_incomplete() {
-            let why = format!("image {id} was never stored to its end (it is marked incomplete)");
-            return Err(Error::Corrupt { path: self.path(found.place, File::Images), why });
-        }
-        Ok((&found.record, documents))
+        Ok((&found.record, self.places[found.place].dir(format!("{}-images", self.driver))?))
     }
 
     /// The layers of an image, base first.
     pub(super) fn chain(&self, image: &ImageRecord) -> Result<Vec<&LayerRecord>, Error> {
+        if image.is_incomplete() {
+            let place = self.images.get(&image.id).map_or(0, |found| found.place);
+            let why = format!("image {} was never stored to its end (it is marked incomplete)", image.id);
+            return Err(Error::Corrupt { path: self.path(place, File::Images), why });
+        }
         let mut chain: Vec<&LayerRecord> = Vec::new();
         let mut next = image.layer;
         while let Some(id) = next {

@@ -118,8 +118,8 @@ impl Store for ContainersStore {
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
         let images = self.driver(&key.driver)?;
         let (record, dir) = images.image(&key.id)?;
-        let documents = bigdata::documents(&dir, record)?;
         let chain = images.chain(record)?;
+        let documents = bigdata::documents(&dir, record)?;
         let diff_ids = &documents.config.diff_ids;
         if diff_ids.len() != chain.len() {
             let why = format!("image {} has {} layers, its config {}", key.id, chain.len(), diff_ids.len());
@@ -138,7 +138,6 @@ impl Store for ContainersStore {
 
 /// What Podman shows; the size is that of the layers' tars and of the documents.
 fn summary(images: &Images, image: &ImageRecord, references: &[Reference]) -> Result<Summary, Error> {
-    images.image(&image.id)?;
     if !bigdata::has_config(image) {
         return Err(bigdata::without_config(image));
     }

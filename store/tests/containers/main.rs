@@ -131,7 +131,8 @@ fn image_has_its_config_and_all_its_manifests() {
 
 #[test]
 fn what_has_no_config_hides_nothing() {
-    let store = Disk::small("manifests").store("manifests");
+    let disk = Disk::small("manifests");
+    let store = disk.store("manifests");
     let listing = store.images().unwrap();
     assert_eq!(listing.images.len(), 1);
     assert_eq!(listing.broken.len(), 1, "a list is no image: {:?}", listing.broken);
