@@ -13,6 +13,10 @@ use crate::{Error, Root};
 /// Directories kept open on the way to the current one. Half of them are closed when there are more. Layers are computed side
 /// by side, two trees each, and all together must stay far below the usual limit of 1024.
 const OPEN: usize = 16;
+/// Of a way that has to be gone anew, so many of the last directories stay open one by one,
+const NEAR: usize = 8;
+/// and so many before them are a part of their own.
+const FAR: usize = 128;
 
 /// Less than a path can be long.
 const PATH: usize = 4000;
@@ -50,25 +54,30 @@ impl<'a> Cursor<'a> {
             at = entries.get(at).parent;
         };
         self.open.truncate(keep);
-        // Far from the goal, directories are only passed; near it, their neighbours come next and find them open.
-        let far = missing.split_off(missing.len().min(OPEN / 2));
-        let mut above = None;
-        if let Some(&last) = far.first() {
-            let here = self.open.last().map_or(self.root.as_dir(), |(_, dir)| dir);
-            let passed = pass(here, far.iter().rev().map(|&id| entries.name(id)));
-            above = Some(passed.map_err(|errno| error("open", self.root, entries, last, b"", errno))?);
+        // Far from the goal, directories are only passed; near it, their neighbours come next and find them open. A stop
+        // on the way spares most of it the next time.
+        let far = missing.split_off(missing.len().min(NEAR));
+        let (far, farther) = far.split_at(far.len().min(FAR));
+        for passed in [farther, far] {
+            let Some(&last) = passed.first() else { continue };
+            let dir = pass(self.top(), passed.iter().rev().map(|&id| entries.name(id)))
+                .map_err(|errno| error("open", self.root, entries, last, b"", errno))?;
+            self.open.push((last, dir));
         }
         for &next in missing.iter().rev() {
-            let here = above.as_ref().or(self.open.last().map(|(_, dir)| dir));
-            let dir = open(here.unwrap_or(self.root.as_dir()), entries.name(next), DIR)
+            let dir = open(self.top(), entries.name(next), DIR)
                 .map_err(|errno| error("open", self.root, entries, next, b"", errno))?;
-            above = None;
             self.open.push((next, dir));
         }
         if self.open.len() > OPEN {
             self.open.drain(..OPEN / 2);
         }
-        Ok(self.open.last().map_or(self.root.as_dir(), |(_, dir)| dir).as_fd())
+        Ok(self.top().as_fd())
+    }
+
+    /// The last directory on the way.
+    fn top(&self) -> &OwnedFd {
+        self.open.last().map_or(self.root.as_dir(), |(_, dir)| dir)
     }
 
     /// What is in the directory `id`, which this opens.
