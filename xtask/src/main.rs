@@ -9,6 +9,7 @@
 
 mod ci;
 mod dist;
+mod interop;
 mod tidy;
 mod workspace;
 
@@ -32,6 +33,8 @@ enum Task {
     Tidy,
     /// Run what CI runs: fmt, clippy, tests, documentation, tidy
     Ci(ci::Options),
+    /// Check layerlift against real engines (needs root and the engines)
+    Interop(interop::Options),
     /// Write the man pages to target/dist/man
     Man,
     /// Write the shell completions to target/dist/completions
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().task {
         Task::Tidy => tidy::run(),
         Task::Ci(options) => ci::run(&options),
+        Task::Interop(options) => interop::run(&options),
         Task::Man => dist::man().map(drop),
         Task::Completions => dist::completions().map(drop),
         Task::Dist => dist::run(),

@@ -1,0 +1,282 @@
+//! An archive taken apart with nothing but tar and sha256sum: what it says is compared with what it holds.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::images::{Image, familiar, hex, sha256};
+use super::process::{program, run, text};
+use crate::Outcome;
+
+/// What layerlift can write.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Format {
+    DockerArchive,
+    DockerV1,
+    OciArchive,
+}
+
+impl Format {
+    pub(crate) const ALL: [Format; 3] = [Format::DockerArchive, Format::DockerV1, Format::OciArchive];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Format::DockerArchive => "docker-archive",
+            Format::DockerV1 => "docker-v1",
+            Format::OciArchive => "oci-archive",
+        }
+    }
+}
+
+/// Unpacks an archive into a new folder.
+pub(crate) fn unpack(archive: &Path, folder: &Path) -> Outcome {
+    fs::create_dir_all(folder)?;
+    run(program("tar", ["-xf"]).arg(archive).arg("-C").arg(folder))
+}
+
+/// The images in an unpacked archive, every digest checked.
+pub(crate) fn images(folder: &Path, format: Format) -> Outcome<Vec<Image>> {
+    match format {
+        Format::DockerArchive => {
+            blobs(folder)?;
+            let images = by_manifest_json(folder)?;
+            let also = by_index(folder)?;
+            same(&images, &also, Alike::default())
+                .map_err(|error| format!("index.json and manifest.json differ: {error}"))?;
+            Ok(images)
+        }
+        Format::DockerV1 => by_repositories(folder),
+        Format::OciArchive => {
+            blobs(folder)?;
+            by_index(folder)
+        }
+    }
+}
+
+/// Images of `manifest.json`, as docker, podman and skopeo read it.
+pub(crate) fn by_manifest_json(folder: &Path) -> Outcome<Vec<Image>> {
+    let manifest = json(&folder.join("manifest.json"))?;
+    let mut images = Vec::new();
+    for image in array(&manifest) {
+        let layers = strings(&image["Layers"]).map(|layer| sha256(&inside(folder, layer)?));
+        let config = inside(folder, string(&image["Config"])?)?;
+        let found = Image {
+            id: sha256(&config)?,
+            tags: strings(&image["RepoTags"]).map(familiar).collect(),
+            diff_ids: layers.collect::<Outcome<_>>()?,
+        };
+        let said: Vec<String> = strings(&json(&config)?["rootfs"]["diff_ids"]).map(hex).collect();
+        if said != found.diff_ids {
+            return Err(format!("the layers of {} are not those that its config names", found.id).into());
+        }
+        images.push(found);
+    }
+    Ok(images)
+}
+
+/// Images of an OCI layout.
+pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
+    if json(&folder.join("oci-layout"))?["imageLayoutVersion"] != "1.0.0" {
+        return Err("oci-layout does not say version 1.0.0".into());
+    }
+    let mut images: Vec<Image> = Vec::new();
+    for descriptor in array(&json(&folder.join("index.json"))?["manifests"]) {
+        let manifest = json(&blob(folder, descriptor)?)?;
+        let id = hex(string(&manifest["config"]["digest"])?);
+        let config = json(&blob(folder, &manifest["config"])?)?;
+        let mut diff_ids = Vec::new();
+        for layer in array(&manifest["layers"]) {
+            diff_ids.push(uncompressed(&blob(folder, layer)?, string(&layer["mediaType"])?)?);
+        }
+        if strings(&config["rootfs"]["diff_ids"]).map(hex).collect::<Vec<_>>() != diff_ids {
+            return Err(format!("the layers of {id} are not those that its config names").into());
+        }
+        let notes = &descriptor["annotations"];
+        let name = [&notes["io.containerd.image.name"], &notes["org.opencontainers.image.ref.name"]];
+        let tag = name.into_iter().find_map(Value::as_str).map(familiar);
+        match images.iter_mut().find(|image| image.id == id) {
+            Some(image) => image.tags.extend(tag),
+            None => images.push(Image { id, tags: tag.into_iter().collect(), diff_ids }),
+        }
+    }
+    Ok(images)
+}
+
+/// The ids of an OCI layout's images, and `org.opencontainers.image.ref.name` of each where it is the only one of that name.
+pub(crate) fn ref_names(folder: &Path) -> Outcome<Vec<(String, String)>> {
+    let index = json(&folder.join("index.json"))?;
+    let name = |descriptor: &Value| {
+        descriptor["annotations"]["org.opencontainers.image.ref.name"].as_str().map(str::to_owned)
+    };
+    let descriptors = array(&index["manifests"]);
+    let mut names = Vec::new();
+    for descriptor in descriptors {
+        let Some(own) = name(descriptor) else { continue };
+        if descriptors.iter().filter(|other| name(other).as_ref() == Some(&own)).count() == 1 {
+            let manifest = json(&blob(folder, descriptor)?)?;
+            names.push((hex(string(&manifest["config"]["digest"])?), own));
+        }
+    }
+    if names.is_empty() { Err("no image has a name of its own".into()) } else { Ok(names) }
+}
+
+/// Images of Docker until 1.9: a folder for each layer, named by an id; `repositories` leads to the topmost ones. Their ids
+/// are not those of configs.
+fn by_repositories(folder: &Path) -> Outcome<Vec<Image>> {
+    let mut tops: Vec<(String, BTreeSet<String>)> = Vec::new();
+    let mut parents = BTreeSet::new();
+    let repositories = folder.join("repositories");
+    if repositories.exists() {
+        for (repository, tags) in json(&repositories)?.as_object().into_iter().flatten() {
+            for (tag, id) in tags.as_object().into_iter().flatten() {
+                let (id, name) = (string(id)?.to_owned(), format!("{}:{tag}", familiar(repository)));
+                match tops.iter_mut().find(|(top, _)| *top == id) {
+                    Some((_, names)) => drop(names.insert(name)),
+                    None => tops.push((id, BTreeSet::from([name]))),
+                }
+            }
+        }
+    }
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            parents.extend(json(&path.join("json"))?["parent"].as_str().map(str::to_owned));
+            ids.push(id);
+        }
+    }
+    // What nobody builds upon is an image, with or without a name.
+    ids.retain(|id| !parents.contains(id) && tops.iter().all(|(top, _)| top != id));
+    tops.extend(ids.into_iter().map(|id| (id, BTreeSet::new())));
+    let mut images = Vec::new();
+    for (id, tags) in tops {
+        let mut diff_ids = Vec::new();
+        let mut next = Some(id.clone());
+        while let Some(layer) = next {
+            if fs::read_to_string(folder.join(&layer).join("VERSION"))? != "1.0" {
+                return Err(format!("{layer}/VERSION is not 1.0").into());
+            }
+            diff_ids.insert(0, sha256(&folder.join(&layer).join("layer.tar"))?);
+            let document = json(&folder.join(&layer).join("json"))?;
+            if document["id"] != layer {
+                return Err(format!("{layer}/json says another id").into());
+            }
+            next = document["parent"].as_str().map(str::to_owned);
+        }
+        images.push(Image { id, tags, diff_ids });
+    }
+    Ok(images)
+}
+
+/// What may differ between two lists of images.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Alike {
+    /// The ids: an older format has others, and some tools write configs anew.
+    pub(crate) other_ids: bool,
+    /// The tags: the reader was given one image at a time.
+    pub(crate) other_tags: bool,
+}
+
+/// The same images, in any order.
+pub(crate) fn same(expected: &[Image], found: &[Image], alike: Alike) -> Outcome {
+    let plain = |images: &[Image]| {
+        let mut images = images.to_vec();
+        for image in &mut images {
+            if alike.other_ids {
+                image.id.clear();
+            }
+            if alike.other_tags {
+                image.tags.clear();
+            }
+        }
+        images.sort_by(|a, b| (&a.id, &a.diff_ids, &a.tags).cmp(&(&b.id, &b.diff_ids, &b.tags)));
+        images.dedup_by(|other, kept| {
+            // Where ids say nothing, images of the same layers are one: some formats cannot tell them apart.
+            let one = (&other.id, &other.diff_ids) == (&kept.id, &kept.diff_ids)
+                && (alike.other_ids || other.tags == kept.tags);
+            if one {
+                kept.tags.append(&mut other.tags);
+            }
+            one
+        });
+        images
+    };
+    let (expected, found) = (plain(expected), plain(found));
+    let missing = expected.iter().find(|image| !found.contains(image));
+    let extra = found.iter().find(|image| !expected.contains(image));
+    match (missing, extra) {
+        (None, None) => Ok(()),
+        (missing, extra) => Err(format!("expected {}, found {}", shown(missing), shown(extra)).into()),
+    }
+}
+
+fn shown(image: Option<&Image>) -> String {
+    let Some(image) = image else { return "nothing else".to_owned() };
+    let layers = image.diff_ids.iter().map(|id| id.chars().take(8).collect::<String>()).collect::<Vec<_>>();
+    let tags = image.tags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    format!("{:.12} [{tags}] of {} layers {}", image.id, layers.len(), layers.join(" "))
+}
+
+/// Every blob hashes to its name.
+fn blobs(folder: &Path) -> Outcome {
+    let blobs = folder.join("blobs/sha256");
+    for line in text(program("sh", ["-c", "cd \"$0\" && sha256sum -b -- *"]).arg(&blobs))?.lines() {
+        match line.split_once(" *") {
+            Some((digest, name)) if digest == name => {}
+            _ => return Err(format!("a blob that is not what its name says: {line}").into()),
+        }
+    }
+    Ok(())
+}
+
+/// The file of a descriptor, its size checked.
+fn blob(folder: &Path, descriptor: &Value) -> Outcome<PathBuf> {
+    let path = inside(folder, &format!("blobs/sha256/{}", hex(string(&descriptor["digest"])?)))?;
+    let len = fs::metadata(&path)?.len();
+    if descriptor["size"].as_u64() == Some(len) {
+        Ok(path)
+    } else {
+        Err(format!("{} has {len} bytes, not {}", path.display(), descriptor["size"]).into())
+    }
+}
+
+/// The digest of a layer's tar, which must be compressed as its media type says.
+fn uncompressed(path: &Path, media_type: &str) -> Outcome<String> {
+    let decompress = match media_type.rsplit(['+', '.']).next() {
+        Some("gzip") => "gzip -dc",
+        Some("zstd") => "zstd -dc",
+        _ => return sha256(path),
+    };
+    let script = format!("set -e; {decompress} < \"$0\" | sha256sum -b");
+    Ok(text(program("bash", ["-o", "pipefail", "-c", &script]).arg(path))?.chars().take(64).collect())
+}
+
+/// A path of an archive; one that leads out of it is an error.
+fn inside(folder: &Path, path: &str) -> Outcome<PathBuf> {
+    let found = folder.join(path).canonicalize().map_err(|error| format!("{path}: {error}"))?;
+    if found.starts_with(folder.canonicalize()?) {
+        Ok(found)
+    } else {
+        Err(format!("{path} leads out of the archive").into())
+    }
+}
+
+fn json(path: &Path) -> Outcome<Value> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn string(value: &Value) -> Outcome<&str> {
+    value.as_str().ok_or_else(|| format!("expected a string, found {value}").into())
+}
+
+fn strings(value: &Value) -> impl Iterator<Item = &str> {
+    array(value).iter().filter_map(Value::as_str)
+}

@@ -1,0 +1,117 @@
+//! A containers-storage of our own: podman, buildah and skopeo on a graph root in the scratch folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::images::{Image, familiar, hex};
+use super::process::{program, run, text};
+use super::user::User;
+use crate::Outcome;
+
+/// A graph root and who works with it.
+pub(crate) struct Storage {
+    home: PathBuf,
+    driver: String,
+    user: Option<User>,
+}
+
+impl Storage {
+    /// Below `home`; `user` is `None` for root.
+    pub(crate) fn new(home: &Path, driver: &str, user: Option<User>) -> Outcome<Self> {
+        for folder in ["root", "run", "tmp"] {
+            fs::create_dir_all(home.join(folder))?;
+        }
+        if let Some(user) = &user {
+            user.own(home)?;
+        }
+        Ok(Storage { home: home.to_owned(), driver: driver.to_owned(), user })
+    }
+
+    /// The graph root.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.home.join("root")
+    }
+
+    /// The folder around it, the owner's.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Whether an ordinary user owns it.
+    pub(crate) fn is_rootless(&self) -> bool {
+        self.user.is_some()
+    }
+
+    /// A command of podman.
+    pub(crate) fn podman<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = self.command("podman");
+        // No container runs: neither systemd nor a log of events is asked for.
+        command.args(["--cgroup-manager=cgroupfs", "--events-backend=none"]).args(arguments);
+        command
+    }
+
+    /// A command of buildah.
+    pub(crate) fn buildah<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = self.command("buildah");
+        command.args(arguments);
+        command
+    }
+
+    /// An image of this storage as skopeo names it.
+    pub(crate) fn transport(&self, name: &str) -> String {
+        format!(
+            "containers-storage:[{}@{}+{}]{name}",
+            self.driver,
+            self.root().display(),
+            self.home.join("run").display()
+        )
+    }
+
+    /// A program as the owner of this storage runs it.
+    pub(crate) fn owners_program(&self, name: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = match &self.user {
+            None => program(name, [""; 0]),
+            Some(user) => user.program(name),
+        };
+        command.env("TMPDIR", self.home.join("tmp")).current_dir(&self.home);
+        command
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = self.owners_program(name);
+        command.arg("--root").arg(self.root()).arg("--runroot").arg(self.home.join("run"));
+        command.args(["--storage-driver", &self.driver]);
+        command
+    }
+
+    /// What podman lists.
+    pub(crate) fn images(&self) -> Outcome<Vec<Image>> {
+        // All: an untagged image that others build upon counts as a step of a build.
+        let listed = text(self.podman(["images", "--all", "--quiet", "--no-trunc"]))?;
+        let mut ids: Vec<&str> = listed.lines().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inspected = text(self.podman(["image", "inspect"].into_iter().chain(ids)))?;
+        let strings = |value: &Value, change: fn(&str) -> String| -> Vec<String> {
+            value.as_array().into_iter().flatten().filter_map(Value::as_str).map(change).collect()
+        };
+        let inspected: Vec<Value> = serde_json::from_str(&inspected)?;
+        let image = |image: &Value| Image {
+            id: hex(image["Id"].as_str().unwrap_or_default()),
+            tags: strings(&image["RepoTags"], familiar).into_iter().collect(),
+            diff_ids: strings(&image["RootFS"]["Layers"], hex),
+        };
+        Ok(inspected.iter().map(image).collect())
+    }
+
+    /// Removes all images.
+    pub(crate) fn clear(&self) -> Outcome {
+        run(self.podman(["rmi", "--all", "--force"]))
+    }
+}

@@ -1,0 +1,116 @@
+//! Stores of podman, buildah and skopeo: containers-storage, of root and of an ordinary user.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::archive::{Alike, Format, same};
+use super::containers::Storage;
+use super::images::{self, Archive, Set};
+use super::process::{installed, program, run, text};
+use super::registry::Registry;
+use super::report::Report;
+use super::scratch::unmount_below;
+use super::source::{Checks, Source};
+use super::user::User;
+use super::{Engine, Options, builds};
+use crate::Outcome;
+
+/// Drivers, and whether the store is an ordinary user's.
+const STORES: [(&str, bool); 4] = [("overlay", false), ("vfs", false), ("overlay", true), ("vfs", true)];
+
+/// Runs the checks of each store that is asked for.
+pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Report) -> Outcome {
+    let wanted =
+        STORES.iter().filter(|(driver, _)| options.wants(Engine::Podman, driver)).collect::<Vec<_>>();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    if let Some(missing) = ["podman", "buildah", "skopeo"].iter().find(|program| !installed(program)) {
+        report.not_run("podman, buildah, skopeo", &format!("{missing} is not installed"));
+        return Ok(());
+    }
+    let folder = checks.scratch.folder("podman")?;
+    let context = builds::context(&folder)?;
+    let registry =
+        if installed("docker-registry") { Some(Registry::start(&folder.join("registry"))?) } else { None };
+    for (index, &(driver, ordinary)) in wanted.into_iter().enumerate() {
+        let name = format!("podman {driver}{}", if ordinary { " of an ordinary user" } else { "" });
+        // podman wants a run root of at most 50 characters.
+        let home = checks.scratch.folder(&format!("p{index}"))?;
+        let user = if ordinary {
+            match User::make(checks.scratch) {
+                Ok(user) => Some(user),
+                Err(error) => {
+                    report.not_run(&name, &error.to_string());
+                    continue;
+                }
+            }
+        } else {
+            None
+        };
+        let (user, _mounts) = user.unzip();
+        let archive = images::make(&folder, if ordinary { Set::Ordinary } else { Set::All })?;
+        let storage = Storage::new(&home, driver, user)?;
+        if let Err(error) = run(storage.podman(["info"])) {
+            report.not_run(&name, &error.to_string());
+            continue;
+        }
+        one(&name, &storage, &archive, &context, registry.as_ref(), checks, report)?;
+        unmount_below(&home);
+        run(program("rm", ["-rf", "--"]).arg(&home))?;
+    }
+    Ok(())
+}
+
+fn one(
+    name: &str,
+    storage: &Storage,
+    archive: &Archive,
+    context: &Path,
+    registry: Option<&Registry>,
+    checks: &Checks<'_>,
+    report: &mut Report,
+) -> Outcome {
+    let loaded = report.check(&format!("{name}: podman load of the images made here"), || {
+        run(storage.podman(["load", "--quiet", "--input"]).arg(&archive.path))?;
+        same(&archive.images, &storage.images()?, Alike::default())
+    });
+    if !loaded {
+        return Ok(());
+    }
+    report.check(&format!("{name}: podman build, buildah commit"), || builds::buildah(storage, context));
+    report.check(&format!("{name}: skopeo copy"), || {
+        let source = format!("docker-archive:{}:@0", archive.path.display());
+        let to = storage.transport("localhost/interop/copied:s1");
+        let mut skopeo = storage.owners_program("skopeo");
+        run(skopeo.args(["copy", "--quiet", "--insecure-policy", "--format", "oci", &source, &to]))
+    });
+    match registry {
+        Some(registry) => {
+            report.check(&format!("{name}: podman push and pull"), || {
+                builds::podman_registry(storage, registry)
+            });
+        }
+        None => report.not_run(&format!("{name}: podman pull"), "docker-registry is not installed"),
+    }
+    let images = storage.images()?;
+    let source = Source {
+        name: name.to_owned(),
+        root: storage.root(),
+        images,
+        hidden: BTreeSet::new(),
+        alike: Alike::default(),
+    };
+    checks.check(&source, None, report)?;
+    if storage.is_rootless() {
+        report.check(&format!("{name}: as that user, in its namespace"), || {
+            let [by_user, by_root] = ["by-user.tar", "by-root.tar"].map(|file| storage.home().join(file));
+            let mut unshare = storage.podman(["unshare"]);
+            unshare.arg(checks.layerlift).args(["save", "--quiet", "--all", "--root"]).arg(storage.root());
+            super::process::into_file(unshare, &by_user)?;
+            run(checks.save(&storage.root(), Format::DockerArchive).arg("--output").arg(&by_root))?;
+            text(program("cmp", ["--"]).arg(by_user).arg(by_root)).map(drop)
+        });
+    }
+    Ok(())
+}

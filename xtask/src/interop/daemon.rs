@@ -1,0 +1,71 @@
+//! A daemon that we started, and that does not outlive us.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process::{interrupted, signal};
+use crate::Outcome;
+
+/// How long a daemon may take to answer, and to end.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running process, stopped by its id at the latest when it is dropped.
+pub(crate) struct Daemon(Child);
+
+impl Daemon {
+    /// Starts it and waits until `answers` says that it does. What it prints goes to `log`.
+    pub(crate) fn start(mut command: Command, log: &Path, answers: impl Fn() -> bool) -> Outcome<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let file = File::create(log)?;
+        command.stdout(file.try_clone()?).stderr(file);
+        let mut daemon = Daemon(command.spawn().map_err(|error| format!("{name}: {error}"))?);
+        let deadline = Instant::now() + LIMIT;
+        while !answers() {
+            if interrupted() {
+                return Err("interrupted".into());
+            }
+            if daemon.0.try_wait()?.is_some() || Instant::now() > deadline {
+                let said = fs::read_to_string(log)?;
+                return Err(format!(
+                    "{name} does not start: {}",
+                    said.lines().last().unwrap_or("it says nothing")
+                )
+                .into());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(daemon)
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(crate) fn stop(mut self) -> Outcome {
+        self.end(LIMIT)
+    }
+
+    fn end(&mut self, limit: Duration) -> Outcome {
+        signal("TERM", &self.0.id().to_string());
+        let deadline = Instant::now() + limit;
+        while self.0.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                // With what it has started.
+                signal("KILL", &format!("-{}", self.0.id()));
+                self.0.wait()?;
+                return Err(format!("a daemon had to be killed after {} s", limit.as_secs()).into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            // Somebody waits for us to be gone.
+            let _ = self.end(Duration::from_secs(15));
+        }
+    }
+}

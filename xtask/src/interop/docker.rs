@@ -1,0 +1,103 @@
+//! A dockerd of our own: socket, data root, exec root and pid file in the scratch folder, no bridge, no iptables.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::daemon::Daemon;
+use super::images::{Image, familiar, hex};
+use super::process::{program, run, text};
+use crate::Outcome;
+
+/// A running daemon and its client.
+pub(crate) struct Docker {
+    daemon: Daemon,
+    client: Client,
+}
+
+struct Client {
+    home: PathBuf,
+}
+
+impl Docker {
+    /// Starts one. `home` gets all its files except the data root.
+    pub(crate) fn start(home: &Path, root: &Path, driver: &str) -> Outcome<Self> {
+        fs::create_dir_all(home)?;
+        let client = Client { home: home.to_owned() };
+        let mut command = program("dockerd", ["--bridge=none", "--iptables=false", "--ip6tables=false"]);
+        command.args(["--storage-driver", driver, "--host", &client.address()]);
+        for (option, place) in
+            [("--data-root", root), ("--exec-root", &home.join("exec")), ("--pidfile", &home.join("pid"))]
+        {
+            command.arg(option).arg(place);
+        }
+        let daemon = Daemon::start(command, &home.join("log"), || run(client.command(["version"])).is_ok())?;
+        Ok(Docker { daemon, client })
+    }
+
+    /// A command of the client.
+    pub(crate) fn docker<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        self.client.command(arguments)
+    }
+
+    /// What the daemon lists: images with a tag, and those nobody else builds upon.
+    pub(crate) fn images(&self) -> Outcome<Vec<Image>> {
+        let listed = text(self.docker(["images", "--quiet", "--no-trunc"]))?;
+        let ids: BTreeSet<&str> = listed.lines().collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inspected = text(self.docker(["image", "inspect"].into_iter().chain(ids)))?;
+        let strings = |value: &Value| -> Vec<String> {
+            let strings = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+            strings.map(str::to_owned).collect()
+        };
+        let inspected: Vec<Value> = serde_json::from_str(&inspected)?;
+        Ok(inspected
+            .iter()
+            .map(|image| Image {
+                id: hex(image["Id"].as_str().unwrap_or_default()),
+                tags: strings(&image["RepoTags"]).iter().map(|tag| familiar(tag)).collect(),
+                diff_ids: strings(&image["RootFS"]["Layers"]).iter().map(|digest| hex(digest)).collect(),
+            })
+            .collect())
+    }
+
+    /// A name for each image and tag, as the daemon takes it.
+    pub(crate) fn names(&self) -> Outcome<Vec<String>> {
+        let listed =
+            text(self.docker(["images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]))?;
+        let names = listed.lines().filter_map(|line| line.split_once(' '));
+        Ok(names.map(|(name, id)| if name.contains("<none>") { id } else { name }.to_owned()).collect())
+    }
+
+    /// Removes all images.
+    pub(crate) fn clear(&self) -> Outcome {
+        run(self.docker(["image", "prune", "--all", "--force"]))
+    }
+
+    /// Stops it and waits until it is gone.
+    pub(crate) fn stop(self) -> Outcome {
+        self.daemon.stop()
+    }
+}
+
+impl Client {
+    fn address(&self) -> String {
+        format!("unix://{}", self.home.join("socket").display())
+    }
+
+    fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = program("docker", ["--host", &self.address()]);
+        // The classic builder: it needs nothing but the daemon.
+        command
+            .args(arguments)
+            .env("DOCKER_CONFIG", &self.home)
+            .env("DOCKER_BUILDKIT", "0")
+            .env_remove("DOCKER_CONTEXT");
+        command
+    }
+}

@@ -1,0 +1,74 @@
+//! layerlift against real engines: each fills a store of its own with images made from nothing, layerlift saves them, and
+//! every program that loads archives loads what it wrote.
+//!
+//! Everything happens in a temporary folder and in namespaces of its own; daemons are started on sockets there and stopped
+//! by their ids. What is not installed, or cannot run on this machine, is reported as not run, never as passed.
+
+mod archive;
+mod builds;
+mod containerd;
+mod containers;
+mod containers_stores;
+mod daemon;
+mod docker;
+mod docker_stores;
+mod images;
+mod listing;
+mod process;
+mod readers;
+mod registry;
+mod report;
+mod scratch;
+mod source;
+mod tarball;
+mod user;
+
+use clap::{Args, ValueEnum};
+
+use crate::{Outcome, dist};
+use readers::Readers;
+use report::Report;
+use scratch::Scratch;
+use source::Checks;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Only stores of these engines
+    #[arg(long, value_enum, value_delimiter = ',')]
+    engine: Vec<Engine>,
+    /// Only stores of these drivers
+    #[arg(long, value_delimiter = ',')]
+    driver: Vec<String>,
+    /// Leave the temporary folder for a look
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Whose stores.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    Docker,
+    Podman,
+}
+
+impl Options {
+    fn wants(&self, engine: Engine, driver: &str) -> bool {
+        (self.engine.is_empty() || self.engine.contains(&engine))
+            && (self.driver.is_empty() || self.driver.iter().any(|wanted| wanted == driver))
+    }
+}
+
+/// Runs everything that was asked for.
+pub(crate) fn run(options: &Options) -> Outcome {
+    scratch::enter_namespaces()?;
+    process::handle_signals()?;
+    let mut report = Report::default();
+    let layerlift = dist::program()?;
+    let scratch = Scratch::new(options.keep)?;
+    let readers = Readers::start(&scratch, &mut report)?;
+    let checks = Checks { layerlift: &layerlift, scratch: &scratch, readers: &readers };
+    docker_stores::run_all(options, &checks, &mut report)?;
+    containers_stores::run_all(options, &checks, &mut report)?;
+    drop(readers);
+    report.finish()
+}

@@ -1,0 +1,285 @@
+//! The programs that read what layerlift writes: one line in each table below for each of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::archive::{self, Alike, Format, by_index, by_manifest_json, same};
+use super::containerd::Containerd;
+use super::containers::Storage;
+use super::docker::Docker;
+use super::images::Image;
+use super::process::{bytes, installed, program, run};
+use super::report::Report;
+use super::scratch::{Mount, Scratch};
+use crate::Outcome;
+
+/// An archive that layerlift wrote.
+pub(crate) struct Written {
+    pub(crate) format: Format,
+    /// As a tar.
+    pub(crate) tar: PathBuf,
+    /// The same, unpacked.
+    pub(crate) folder: PathBuf,
+    /// What has to be in it.
+    pub(crate) images: Vec<Image>,
+}
+
+/// A program that reads archives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reader {
+    Docker,
+    Podman,
+    Containerd,
+    Skopeo,
+    Umoci,
+    Buildah,
+}
+
+/// The readers that are there, with daemons and stores of their own.
+pub(crate) struct Readers {
+    readers: Vec<Reader>,
+    docker: Option<Docker>,
+    containerd: Option<Containerd>,
+    storage: Storage,
+    folder: PathBuf,
+    /// Dropped last.
+    _memory: Option<Mount>,
+}
+
+impl Reader {
+    const ALL: [Reader; 6] =
+        [Reader::Docker, Reader::Podman, Reader::Containerd, Reader::Skopeo, Reader::Umoci, Reader::Buildah];
+
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Reader::Docker => &["dockerd", "docker"],
+            Reader::Podman => &["podman"],
+            Reader::Containerd => &["containerd", "ctr"],
+            Reader::Skopeo => &["skopeo"],
+            Reader::Umoci => &["umoci"],
+            Reader::Buildah => &["buildah"],
+        }
+    }
+
+    /// What it does with an archive; nothing if it does not know the format.
+    fn action(self, format: Format) -> Option<&'static str> {
+        Some(match (self, format) {
+            (Reader::Docker, Format::DockerArchive | Format::DockerV1) => "docker load, docker save",
+            (Reader::Podman, Format::DockerArchive | Format::OciArchive) => "podman load",
+            (Reader::Containerd, Format::DockerArchive | Format::OciArchive) => "ctr images import",
+            (Reader::Skopeo, Format::DockerArchive | Format::OciArchive) => "skopeo inspect, skopeo copy",
+            (Reader::Umoci, Format::DockerArchive | Format::OciArchive) => "umoci unpack",
+            (Reader::Buildah, Format::DockerArchive | Format::OciArchive) => "buildah pull",
+            _ => return None,
+        })
+    }
+}
+
+impl Readers {
+    /// Starts what has to run. What is missing is reported once.
+    pub(crate) fn start(scratch: &Scratch, report: &mut Report) -> Outcome<Self> {
+        let folder = scratch.folder("readers")?;
+        // What readers write is thrown away, and a disk would be asked to flush it.
+        let memory =
+            Mount::new(&["-t", "tmpfs", "-o", "mode=755,size=75%"], Path::new("layerlift"), &folder).ok();
+        let (mut docker, mut containerd, mut readers) = (None, None, Vec::new());
+        for reader in Reader::ALL {
+            let name = format!("{reader:?} as a reader").to_lowercase();
+            if let Some(missing) = reader.programs().iter().find(|program| !installed(program)) {
+                report.not_run(&name, &format!("{missing} is not installed"));
+                continue;
+            }
+            let started = match reader {
+                Reader::Docker => {
+                    // vfs runs wherever overlay2 does not.
+                    let start = |driver: &str| {
+                        Docker::start(
+                            &folder.join(format!("d-{driver}")),
+                            &scratch.folder(&format!("readers/r-{driver}"))?,
+                            driver,
+                        )
+                    };
+                    start("overlay2").or_else(|_| start("vfs")).map(|daemon| docker = Some(daemon))
+                }
+                Reader::Containerd => {
+                    Containerd::start(&folder.join("c")).map(|daemon| containerd = Some(daemon))
+                }
+                _ => Ok(()),
+            };
+            match started {
+                Ok(()) => readers.push(reader),
+                Err(error) => report.not_run(&name, &error.to_string()),
+            }
+        }
+        let storage = Storage::new(&folder.join("s"), "overlay", None)?;
+        Ok(Readers { readers, docker, containerd, storage, folder, _memory: memory })
+    }
+
+    /// Has every reader read the archive, and compares what it then has with what there should be.
+    pub(crate) fn check(&self, what: &str, written: &Written, report: &mut Report) {
+        for &reader in &self.readers {
+            if let Some(action) = reader.action(written.format) {
+                report.check(&format!("{what}: {action}"), || self.read(reader, written));
+            }
+        }
+    }
+
+    fn read(&self, reader: Reader, written: &Written) -> Outcome {
+        let folder = self.folder.join("work");
+        if folder.exists() {
+            run(program("rm", ["-rf", "--"]).arg(&folder))?;
+        }
+        fs::create_dir(&folder)?;
+        let outcome = match reader {
+            Reader::Docker => self.docker(written, &folder),
+            Reader::Podman => self.podman(written),
+            Reader::Containerd => self.containerd(written),
+            Reader::Skopeo => skopeo(written, &folder),
+            Reader::Umoci => umoci(written, &folder),
+            Reader::Buildah => self.buildah(written),
+        };
+        run(program("rm", ["-rf", "--"]).arg(&folder))?;
+        outcome
+    }
+
+    fn docker(&self, written: &Written, folder: &Path) -> Outcome {
+        let docker = self.docker.as_ref().ok_or("no daemon")?;
+        docker.clear()?;
+        run(docker.docker(["load", "--input"]).arg(&written.tar))?;
+        let loaded = docker.images()?;
+        same(
+            &written.images,
+            &loaded,
+            Alike { other_ids: written.format == Format::DockerV1, other_tags: false },
+        )?;
+        let saved = folder.join("saved.tar");
+        run(docker.docker(["save", "--output"]).arg(&saved).args(docker.names()?))?;
+        archive::unpack(&saved, &folder.join("saved"))?;
+        same(&loaded, &by_manifest_json(&folder.join("saved"))?, Alike::default())
+            .map_err(|error| format!("docker save: {error}"))?;
+        docker.clear()
+    }
+
+    fn podman(&self, written: &Written) -> Outcome {
+        self.storage.clear()?;
+        let references = references(written)?;
+        match written.format {
+            Format::OciArchive => {
+                // podman load takes the only image of an OCI archive, and no archive of several.
+                for (reference, _) in &references {
+                    run(self.storage.podman(["pull", "--quiet", &source(written, reference)]))?;
+                }
+                self.holds(&references)
+            }
+            _ => {
+                run(self.storage.podman(["load", "--quiet", "--input"]).arg(&written.tar))?;
+                same(&written.images, &self.storage.images()?, Alike::default())
+            }
+        }
+    }
+
+    fn buildah(&self, written: &Written) -> Outcome {
+        self.storage.clear()?;
+        let references = references(written)?;
+        for (reference, _) in &references {
+            run(self.storage.buildah(["pull", "--quiet", &source(written, reference)]))?;
+        }
+        self.holds(&references)
+    }
+
+    /// These images and no others are in our containers-storage, by id and with all layers.
+    fn holds(&self, references: &[(String, &Image)]) -> Outcome {
+        let expected: Vec<Image> = references.iter().map(|(_, image)| (*image).clone()).collect();
+        same(&expected, &self.storage.images()?, Alike { other_tags: true, ..Alike::default() })
+    }
+
+    fn containerd(&self, written: &Written) -> Outcome {
+        let containerd = self.containerd.as_ref().ok_or("no daemon")?;
+        containerd.clear()?;
+        // Names by digest too, so that an image without a tag is kept.
+        run(containerd.ctr(["images", "import", "--digests"]).arg(&written.tar))?;
+        same(&written.images, &containerd.images()?, Alike::default())?;
+        containerd.clear()
+    }
+}
+
+fn skopeo(written: &Written, folder: &Path) -> Outcome {
+    let mut copied = Vec::new();
+    let references = references(written)?;
+    for (reference, image) in &references {
+        let source = source(written, reference);
+        let config = bytes(program("skopeo", ["inspect", "--config", "--raw", &source]))?;
+        let file = folder.join("config");
+        fs::write(&file, config)?;
+        if super::images::sha256(&file)? != image.id {
+            return Err(format!("skopeo inspect {source}: not the config of {}", image.id).into());
+        }
+        if copied.is_empty() {
+            run(program("skopeo", ["inspect", &source]))?;
+        }
+        let to = format!("oci:{}:{}", folder.join("layout").display(), copied.len());
+        run(program("skopeo", ["copy", "--quiet", "--insecure-policy", &source, &to]))?;
+        copied.push((*image).clone());
+    }
+    // On the way from Docker's format to OCI's skopeo writes configs anew.
+    let other_ids = written.format != Format::OciArchive;
+    same(&copied, &by_index(&folder.join("layout"))?, Alike { other_ids, other_tags: true })?;
+    if written.format == Format::OciArchive {
+        for (reference, image) in &references {
+            let to = folder.join("dir");
+            run(program(
+                "skopeo",
+                [
+                    "copy",
+                    "--quiet",
+                    "--insecure-policy",
+                    &source(written, reference),
+                    &format!("dir:{}", to.display()),
+                ],
+            ))?;
+            if !to.join(&image.id).exists() {
+                return Err(format!("skopeo copy to dir: no config {}", image.id).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn umoci(written: &Written, folder: &Path) -> Outcome {
+    for (index, (_, reference)) in archive::ref_names(&written.folder)?.iter().enumerate() {
+        let bundle = folder.join(index.to_string());
+        let image = format!("{}:{reference}", written.folder.display());
+        run(program("umoci", ["unpack", "--image", &image]).arg(&bundle))?;
+        if fs::read_dir(bundle.join("rootfs"))?.next().is_none() {
+            return Err(format!("umoci unpack {reference}: the file system is empty").into());
+        }
+    }
+    Ok(())
+}
+
+/// How skopeo, podman and buildah name an image of an archive.
+fn source(written: &Written, reference: &str) -> String {
+    let transport = if written.format == Format::OciArchive { "oci-archive" } else { "docker-archive" };
+    let separator = if reference.is_empty() { "" } else { ":" };
+    format!("{transport}:{}{separator}{reference}", written.tar.display())
+}
+
+/// The images that can be named in an archive of several, and a name of each.
+fn references(written: &Written) -> Outcome<Vec<(String, &Image)>> {
+    let mut references = Vec::new();
+    if written.format == Format::DockerArchive {
+        // By position, which suits names of any shape, and none.
+        for (position, found) in by_manifest_json(&written.folder)?.iter().enumerate() {
+            let image = written.images.iter().find(|image| image.id == found.id);
+            references.extend(image.map(|image| (format!("@{position}"), image)));
+        }
+    } else if let [image] = &*written.images {
+        references.push((String::new(), image));
+    } else {
+        for (id, name) in archive::ref_names(&written.folder)? {
+            let image = written.images.iter().find(|image| image.id == id);
+            references.extend(image.map(|image| (name, image)));
+        }
+    }
+    Ok(references)
+}

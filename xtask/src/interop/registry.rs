@@ -1,0 +1,40 @@
+//! A registry of our own, on a free port of the loopback address.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use super::daemon::Daemon;
+use super::process::program;
+use crate::Outcome;
+
+/// A running registry, ended when it is dropped.
+pub(crate) struct Registry {
+    _daemon: Daemon,
+    address: String,
+}
+
+impl Registry {
+    /// Starts one with its files in `home`.
+    pub(crate) fn start(home: &Path) -> Outcome<Self> {
+        fs::create_dir_all(home.join("files"))?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let config = home.join("config.yml");
+        fs::write(
+            &config,
+            format!(
+                "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
+                home.join("files").display()
+            ),
+        )?;
+        let mut command = program("docker-registry", ["serve"]);
+        command.arg(&config);
+        let daemon = Daemon::start(command, &home.join("log"), || TcpStream::connect(&address).is_ok())?;
+        Ok(Registry { _daemon: daemon, address })
+    }
+
+    /// `127.0.0.1:PORT`; engines need no TLS there.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}

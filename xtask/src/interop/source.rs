@@ -1,0 +1,181 @@
+//! A store that an engine filled, and all that layerlift has to do with it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::archive::{self, Alike, Format, same};
+use super::images::{Image, hex};
+use super::listing::Listing;
+use super::process::{into_file, program, run, text};
+use super::readers::{Readers, Written};
+use super::report::Report;
+use super::scratch::{Mount, Scratch};
+use crate::Outcome;
+
+/// A store.
+pub(crate) struct Source {
+    /// For the report.
+    pub(crate) name: String,
+    /// What `--root` gets.
+    pub(crate) root: PathBuf,
+    /// What its engine says is there.
+    pub(crate) images: Vec<Image>,
+    /// What the archives may differ in from that list.
+    pub(crate) alike: Alike,
+    /// Ids that may be listed besides: what the engine hides, such as the steps of a build.
+    pub(crate) hidden: BTreeSet<String>,
+}
+
+/// What all checks share.
+pub(crate) struct Checks<'a> {
+    pub(crate) layerlift: &'a Path,
+    pub(crate) scratch: &'a Scratch,
+    pub(crate) readers: &'a Readers,
+}
+
+impl Checks<'_> {
+    /// The command that saves everything below a root.
+    pub(crate) fn save(&self, root: &Path, format: Format) -> Command {
+        let mut command =
+            program(self.layerlift, ["save", "--quiet", "--all", "--format", format.name(), "--root"]);
+        command.arg(root);
+        command
+    }
+
+    /// Everything that is checked of a store at rest. `live` is what was saved while its engine was running.
+    pub(crate) fn check(&self, source: &Source, live: Option<&Path>, report: &mut Report) -> Outcome {
+        let name = &source.name;
+        let before = Listing::of(&source.root)?;
+        report.check(&format!("{name}: layerlift images"), || self.listed(source));
+        report.check(&format!("{name}: layerlift verify"), || {
+            run(program(self.layerlift, ["verify", "--quiet", "--root"]).arg(&source.root))
+        });
+        let help = text(program(self.layerlift, ["save", "--help"]))?;
+        for format in Format::ALL {
+            if !help.contains(format.name()) {
+                report.not_run(&format!("{name}, {}", format.name()), "this program does not write it");
+                continue;
+            }
+            let what = format!("{name}, {}", format.name());
+            let folder = self.scratch.folder("saved")?;
+            let written = report.step(&format!("{what}: layerlift save, each digest"), || {
+                self.saved(source, format, &folder)
+            });
+            if let Some(written) = written {
+                report.check(&format!("{what}: the same bytes again"), || {
+                    self.again(source, &written, live, &folder)
+                });
+                self.readers.check(&what, &written, report);
+            }
+            run(program("rm", ["-rf", "--"]).arg(&folder))?;
+        }
+        report.check(&format!("{name}: each image by itself"), || self.each(source));
+        report.check(&format!("{name}: the store is as it was"), || before.same(&Listing::of(&source.root)?));
+        Ok(())
+    }
+
+    fn listed(&self, source: &Source) -> Outcome {
+        let listed = text(program(self.layerlift, ["images", "--json", "--root"]).arg(&source.root))?;
+        let listed: Vec<Value> = serde_json::from_str(&listed)?;
+        let id = |image: &Value| hex(image["id"].as_str().unwrap_or_default());
+        for image in &source.images {
+            let found = listed.iter().find(|found| id(found) == image.id);
+            let found = found.ok_or_else(|| format!("{} {:?} is not listed", image.id, image.tags))?;
+            let names = found["references"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let tags: BTreeSet<String> =
+                names.filter(|name| !name.contains('@')).map(super::images::familiar).collect();
+            if tags != image.tags && !source.alike.other_tags {
+                return Err(format!("{} is listed with {tags:?}, not {:?}", image.id, image.tags).into());
+            }
+        }
+        let known =
+            |id: &String| source.hidden.contains(id) || source.images.iter().any(|image| image.id == *id);
+        match listed.iter().map(id).find(|id| !known(id)) {
+            None => Ok(()),
+            Some(id) => Err(format!("{id} is listed, and the engine does not know it").into()),
+        }
+    }
+
+    /// Saves everything, and holds the archive against what the engine says.
+    fn saved(&self, source: &Source, format: Format, folder: &Path) -> Outcome<Written> {
+        let (tar, unpacked) = (folder.join("all.tar"), folder.join("all"));
+        run(self.save(&source.root, format).arg("--output").arg(&tar))?;
+        archive::unpack(&tar, &unpacked)?;
+        let mut images = archive::images(&unpacked, format)?;
+        if format != Format::DockerV1 {
+            images.retain(|image| !source.hidden.contains(&image.id) || source.images.contains(image));
+        }
+        same(&source.images, &images, Alike { other_ids: format == Format::DockerV1, ..source.alike })?;
+        Ok(Written { format, tar, folder: unpacked, images: source.images.clone() })
+    }
+
+    /// One thread and eight, a pipe, another place, a mount that cannot be written to, a running engine.
+    fn again(&self, source: &Source, written: &Written, live: Option<&Path>, folder: &Path) -> Outcome {
+        let other = folder.join("other.tar");
+        let same_bytes = |how: &str| -> Outcome {
+            let equal = run(program("cmp", ["--"]).arg(&written.tar).arg(&other));
+            fs::remove_file(&other)?;
+            equal.map_err(|error| format!("{how}: {error}").into())
+        };
+        for threads in ["1", "8"] {
+            run(self.save(&source.root, written.format).args(["--jobs", threads, "--output"]).arg(&other))?;
+            same_bytes(&format!("--jobs {threads}"))?;
+        }
+        into_file(self.save(&source.root, written.format).stdin(Stdio::null()), &other)?;
+        same_bytes("into a pipe")?;
+
+        let place = folder.join("read-only");
+        if source.root.is_dir() {
+            fs::create_dir(&place)?
+        } else {
+            fs::write(&place, "")?
+        }
+        let mount = Mount::new(&["-o", "bind,ro"], &source.root, &place)?;
+        run(self.save(&place, written.format).arg("--output").arg(&other))?;
+        drop(mount);
+        same_bytes("from a read-only mount")?;
+
+        let copy = folder.join("copy");
+        run(program("cp", ["-a", "--"]).arg(&source.root).arg(&copy))?;
+        run(self.save(&copy, written.format).arg("--output").arg(&other))?;
+        run(program("rm", ["-rf", "--"]).arg(&copy))?;
+        same_bytes("from a copy elsewhere")?;
+
+        match live {
+            Some(live) if written.format == Format::DockerArchive => {
+                run(program("cmp", ["--"]).arg(&written.tar).arg(live))
+                    .map_err(|error| format!("while the engine ran: {error}").into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Each image by its first tag, or else by its id.
+    fn each(&self, source: &Source) -> Outcome {
+        let folder = self.scratch.folder("each")?;
+        for image in &source.images {
+            let name = image.tags.first().unwrap_or(&image.id);
+            let tar = folder.join("one.tar");
+            run(program(self.layerlift, ["save", "--quiet", "--root"])
+                .arg(&source.root)
+                .arg("--output")
+                .arg(&tar)
+                .arg("--")
+                .arg(name))?;
+            let unpacked = folder.join("one");
+            archive::unpack(&tar, &unpacked)?;
+            let tags = image.tags.first().cloned().into_iter().collect();
+            same(
+                &[Image { tags, ..image.clone() }],
+                &archive::images(&unpacked, Format::DockerArchive)?,
+                Alike::default(),
+            )?;
+            run(program("rm", ["-rf", "--"]).arg(&unpacked))?;
+        }
+        run(program("rm", ["-rf", "--"]).arg(&folder))
+    }
+}
