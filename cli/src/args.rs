@@ -56,8 +56,8 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
-    /// Data root of an engine, such as /var/lib/docker or the same folder of another host's disk [default: the usual
-    /// places on this machine].
+    /// Data root of an engine, such as /var/lib/docker or the same folder of another host's disk, or an image layout or
+    /// archive [default: the usual places on this machine].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) root: Option<PathBuf>,
     /// Only this kind of store, where a root holds several.
@@ -66,6 +66,10 @@ pub(crate) struct StoreArgs {
     /// Only images of this graph driver (overlay2, vfs, aufs, ...).
     #[arg(long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
+    /// Of images that are there for several platforms, the one for OS/ARCH[/VARIANT] [default: this machine's, or the
+    /// only one].
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
 }
 
 /// Write images as an archive.

@@ -55,8 +55,20 @@ impl Sources {
     }
 
     fn open_at(&mut self, root: &Path, args: &StoreArgs) {
-        let mut options =
-            OpenOptions { kind: args.store, driver: args.driver.clone(), ..OpenOptions::default() };
+        let mut options = OpenOptions {
+            kind: args.store,
+            driver: args.driver.clone(),
+            platform: args.platform.clone(),
+            ..OpenOptions::default()
+        };
+        // An archive is one store, and finding out which may mean to decompress it: once is enough.
+        if root.is_file() {
+            match open(root, &options) {
+                Ok(store) => self.opened.push(Source { root: root.to_owned(), kind: store.kind(), store }),
+                Err(error) => self.failed.push(error),
+            }
+            return;
+        }
         let mut detected = match detect(root) {
             Ok(detected) => detected,
             Err(error) => return self.failed.push(error),

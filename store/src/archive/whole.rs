@@ -96,7 +96,7 @@ fn full(folder: &Path, path: &Path, len: u64) -> Error {
         folder.display(),
         len >> 20
     );
-    let hint = "choose another directory for temporary files, or decompress the file yourself".to_owned();
+    let hint = "set TMPDIR to a directory with more room, or decompress the file yourself".to_owned();
     Error::Unsupported { what, hint }
 }
 

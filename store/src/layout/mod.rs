@@ -84,13 +84,17 @@ pub(crate) fn detect_file(path: &Path) -> Result<Option<Detected>, Error> {
 
 fn detect_in(files: &Files) -> Result<Option<Detected>, Error> {
     let here = Here::look(files)?;
+    let mut kind = here.kind(files);
+    if kind.is_none() && files.is_cut() {
+        kind = salvage(files)?.map(|(kind, _)| kind);
+    }
     let detected = |kind| Detected {
         kind,
         root: files.path().to_owned(),
         drivers: Vec::new(),
         evidence: here.evidence(),
     };
-    Ok(here.kind(files).map(detected))
+    Ok(kind.map(detected))
 }
 
 /// Opens a directory.
@@ -106,14 +110,7 @@ pub(crate) fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn St
 fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
     let here = Here::look(&files)?;
     let wanted = options.platform.as_deref().map(platform::Platform::parse).transpose()?;
-    let kind = match options.kind {
-        Some(kind) => kind,
-        None => match here.kind(&files) {
-            Some(kind) => kind,
-            None if files.is_cut() => return salvage(files),
-            None => return Err(no_store(&files, NOTHING)),
-        },
-    };
+    let Some(kind) = options.kind.or(here.kind(&files)) else { return open_salvaged(files) };
     if kind == StoreKind::DockerV1Archive {
         if !here.v1 {
             return Err(no_store(&files, "it has no directory <id>/ with json and layer.tar"));
@@ -125,12 +122,19 @@ fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
         true => files.try_read(name, json::LIMIT),
         false => Ok(None),
     };
-    let index = document(INDEX, here.index && (kind == StoreKind::OciLayout || options.kind.is_none()))?;
+    let index = document(INDEX, here.index)?;
     let manifest = document(MANIFEST, here.manifest && kind == StoreKind::DockerArchive)?;
-    if index.is_none() && manifest.is_none() {
-        let name =
-            if kind == StoreKind::OciLayout { "it has no index.json" } else { "it has no manifest.json" };
-        return Err(no_store(&files, name));
+    let (found, name) = match kind {
+        StoreKind::DockerArchive => (manifest.is_some(), MANIFEST),
+        StoreKind::OciLayout => (index.is_some(), INDEX),
+        other => return Err(no_store(&files, &format!("it is no {other}"))),
+    };
+    if !found {
+        return if files.is_cut() {
+            open_salvaged(files)
+        } else {
+            Err(no_store(&files, &format!("it has no {name}")))
+        };
     }
     if let Some(index) = index {
         check_version(&files)?;
@@ -143,21 +147,25 @@ fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     Ok(Box::new(LayoutStore::new(kind, files, images)))
 }
 
-/// An archive whose end is missing, and with it what names its images: those that are whole are found by what they consist of.
-fn salvage(files: Files) -> Result<Box<dyn Store>, Error> {
-    let mut images = images::Images::new(&files, None);
-    salvage::add(&files, &mut images)?;
-    let images = images.finish();
-    if !images.is_empty() {
-        let kind = match files.list("blobs/sha256")?.is_empty() {
-            true => StoreKind::DockerArchive,
-            false => StoreKind::OciLayout,
-        };
-        return Ok(Box::new(LayoutStore::new(kind, files, images)));
+/// An archive whose end is missing, and with it what names its images.
+fn open_salvaged(files: Files) -> Result<Box<dyn Store>, Error> {
+    match salvage(&files)? {
+        Some((kind, images)) => Ok(Box::new(LayoutStore::new(kind, files, images))),
+        None => Err(files
+            .cut_off("what names its images is missing, and no image is whole")
+            .unwrap_or_else(|| no_store(&files, NOTHING))),
     }
-    Err(files
-        .cut_off("what names its images is missing, and no image is whole")
-        .unwrap_or_else(|| no_store(&files, NOTHING)))
+}
+
+/// The images of such an archive that are whole.
+fn salvage(files: &Files) -> Result<Option<(StoreKind, Vec<images::Found>)>, Error> {
+    let mut images = images::Images::new(files, None);
+    salvage::add(files, &mut images)?;
+    let kind = match files.list("blobs/sha256")?.is_empty() {
+        true => StoreKind::DockerArchive,
+        false => StoreKind::OciLayout,
+    };
+    Ok(Some((kind, images.finish())).filter(|(_, images)| !images.is_empty()))
 }
 
 /// There has been no other version of the layout than 1.0.0; a file without it is read all the same, as Docker does.

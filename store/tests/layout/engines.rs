@@ -165,7 +165,9 @@ fn manifests_and_blobs() {
         ("ctr-1.6-export-gzip", Compression::Gzip, 1),
         ("skopeo-1.9-oci-archive", Compression::Gzip, 1),
     ] {
-        let store = open(&compressed(name), &OpenOptions::default()).unwrap();
+        let kind = detect(&compressed(name)).unwrap()[0].kind;
+        let options = OpenOptions { kind: Some(kind), ..OpenOptions::default() };
+        let store = open(&compressed(name), &options).unwrap();
         for image in store.images().unwrap().images {
             let image = store.image(&image.key).unwrap();
             let Document::Config { manifests: found, .. } = &image.document else { panic!("{name}") };
