@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod destination;
 mod error;
+mod limits;
 mod output;
 mod progress;
 mod report;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let reporter = report::Reporter::new(&args);
     signals::install();
+    limits::raise();
     match commands::run(args.command, &reporter) {
         Ok(status) => status.into(),
         Err(error) => reporter.fatal(&error).into(),

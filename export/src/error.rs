@@ -98,7 +98,16 @@ impl Error {
                 true
             }
             Error::Image { source, .. } | Error::Layer { source, .. } => source.ends_all(),
+            Error::Store(error) => out_of_files(error),
             _ => false,
         }
     }
+}
+
+/// Whether the system's limit on open files is what failed: that says nothing of an image.
+fn out_of_files(error: &(dyn std::error::Error + 'static)) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let here = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    matches!(here, Some(ENFILE | EMFILE)) || error.source().is_some_and(out_of_files)
 }

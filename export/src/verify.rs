@@ -9,7 +9,7 @@ use crate::layers::{self, Distinct};
 use crate::{Error, stream};
 
 /// Layers that are open at the same time: each takes file descriptors.
-const OPEN: usize = 256;
+const OPEN: usize = 128;
 
 /// What [`verify`] found.
 #[derive(Debug, Default)]
