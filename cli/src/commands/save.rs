@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
         // With its warnings.
         print(&crate::output::visible(&plan.to_string()))?;
     } else {
-        plan.warnings.iter().for_each(|warning| reporter.warn(warning));
+        let warned = tell_warnings(&plan, 0, reporter);
         if plan.images.is_empty() {
             return Err(Error::NothingLeft);
         }
@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
         }
         let tree = plan.build(&write_options)?;
         progress.end();
+        tell_warnings(&plan, warned, reporter);
         told = tell_left_out(&plan, told, reporter);
         if plan.images.is_empty() {
             return Err(Error::NothingLeft);
@@ -130,6 +131,12 @@ fn by_name<'s>(
         return Err(Error::DifferentStores { stores: places.iter().map(line).collect() });
     }
     Ok((&sources.opened[first], selection, status))
+}
+
+/// Says what there is to know beyond what was said before; returns how much that is by now.
+fn tell_warnings(plan: &Plan, told: usize, reporter: &Reporter) -> usize {
+    plan.warnings.iter().skip(told).for_each(|warning| reporter.warn(warning));
+    plan.warnings.len()
 }
 
 /// Says what is left out beyond what was said before; returns how many that are by now.
