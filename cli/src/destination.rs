@@ -125,6 +125,12 @@ impl Destination {
         Ok(())
     }
 
+    /// Length of the file that was written, which compression decides.
+    pub(crate) fn written(&self) -> Option<u64> {
+        let Destination::File(path) = self else { return None };
+        path.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
+    }
+
     /// As messages name it.
     pub(crate) fn name(&self) -> String {
         match self {

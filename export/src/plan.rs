@@ -143,10 +143,10 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
 }
 
 impl Plan {
-    /// Bytes that [`Plan::build`] reads in a first pass, for progress; 0 if there is none. Layers without a length are not
-    /// counted.
-    pub fn first_pass_len(&self) -> u64 {
-        self.first_pass().filter_map(Planned::len).sum()
+    /// Bytes that [`Plan::build`] reads in a first pass, for progress: 0 if there is none, `None` if it has to produce layers
+    /// whose length nobody knows.
+    pub fn first_pass_len(&self) -> Option<u64> {
+        self.first_pass().map(Planned::len).sum()
     }
 
     /// Length in bytes of the tar, if it is known before a first pass. With [`Options::keep_going`] that is the length if

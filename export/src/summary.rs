@@ -55,7 +55,8 @@ impl Plan {
             } else {
                 "hashed, as the store has no digest of them"
             };
-            writeln!(f, "first: {layers} ({}) to be {why}", bytes(self.first_pass_len()))?;
+            let len = self.first_pass().filter_map(Planned::len).sum();
+            writeln!(f, "first: {layers} ({}) to be {why}", bytes(len))?;
         }
         Ok(())
     }

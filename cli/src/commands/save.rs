@@ -55,8 +55,9 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
         }
         let progress = Progress::new(&args.work, reporter);
         let write_options = WriteOptions { threads, compression: args.archive_compress, observer: &progress };
-        if plan.first_pass_len() > 0 {
-            progress.begin("prepare", Some(plan.first_pass_len()));
+        let first_pass_len = plan.first_pass_len();
+        if first_pass_len != Some(0) {
+            progress.begin("prepare", first_pass_len);
         }
         let tree = plan.build(&write_options)?;
         progress.end();
@@ -75,6 +76,7 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
             None => Existing::Refuse,
         };
         destination.write(&tree, existing, &write_options)?;
+        let bytes = destination.written().unwrap_or(bytes);
         let (images, layers) = (plan.images.len(), plan.layer_count());
         progress.finish(&Summary { output: destination.name(), bytes, images, layers });
     }
