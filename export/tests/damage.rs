@@ -175,7 +175,9 @@ fn what_ends_everything() {
     let mut store = Fake::default();
     let gzip = store.add_layer("gzip", Kept::Gzip);
     store.add_image(&[gzip], &["a:1"], "");
-    let nowhere = Options { temp_dir: "/nowhere/at/all".into(), ..keep_going() };
+    // The one format whose layers cannot be compressed has to spool it.
+    let spooling = Options { format: Format::DockerV1, ..keep_going() };
+    let nowhere = Options { temp_dir: "/nowhere/at/all".into(), ..spooling };
     let error = planned(&store, &["a:1"], &nowhere).unwrap().build(&threaded(2)).err().unwrap();
     assert!(chain(&error).contains("/nowhere/at/all"), "{error}");
     let options = layerlift_archive::Options { observer: &Impatient, ..threaded(2) };
