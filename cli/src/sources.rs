@@ -61,8 +61,8 @@ impl Sources {
             platform: args.platform.clone(),
             ..OpenOptions::default()
         };
-        // An archive is one store, and finding out which may mean to decompress it: once is enough.
-        if root.is_file() {
+        // An archive is one store, and finding out which may mean to decompress it, or to empty a pipe.
+        if root.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
             match open(root, &options) {
                 Ok(store) => self.opened.push(Source { root: root.to_owned(), kind: store.kind(), store }),
                 Err(error) => self.failed.push(error),

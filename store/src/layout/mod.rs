@@ -65,6 +65,11 @@ impl Here {
         }
     }
 
+    /// Whether the end is missing, and with it what names the images.
+    fn lacks_names(&self, files: &Files) -> bool {
+        !self.index && !self.manifest && files.is_cut()
+    }
+
     fn evidence(&self) -> Vec<String> {
         let names =
             [(self.layout, LAYOUT), (self.index, INDEX), (self.manifest, MANIFEST), (self.v1, v1::EVIDENCE)];
@@ -85,8 +90,8 @@ pub(crate) fn detect_file(path: &Path) -> Result<Option<Detected>, Error> {
 fn detect_in(files: &Files) -> Result<Option<Detected>, Error> {
     let here = Here::look(files)?;
     let mut kind = here.kind(files);
-    if kind.is_none() && files.is_cut() {
-        kind = salvage(files)?.map(|(kind, _)| kind);
+    if here.lacks_names(files) {
+        kind = salvage(files)?.map(|(kind, _)| kind).or(kind);
     }
     let detected = |kind| Detected {
         kind,
@@ -110,7 +115,13 @@ pub(crate) fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn St
 fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
     let here = Here::look(&files)?;
     let wanted = options.platform.as_deref().map(platform::Platform::parse).transpose()?;
-    let Some(kind) = options.kind.or(here.kind(&files)) else { return open_salvaged(files) };
+    if options.kind.is_none()
+        && here.lacks_names(&files)
+        && let Some((kind, images)) = salvage(&files)?
+    {
+        return Ok(Box::new(LayoutStore::new(kind, files, images)));
+    }
+    let Some(kind) = options.kind.or(here.kind(&files)) else { return Err(nothing(&files)) };
     if kind == StoreKind::DockerV1Archive {
         if !here.v1 {
             return Err(no_store(&files, "it has no directory <id>/ with json and layer.tar"));
@@ -130,10 +141,10 @@ fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
         other => return Err(no_store(&files, &format!("it is no {other}"))),
     };
     if !found {
-        return if files.is_cut() {
-            open_salvaged(files)
-        } else {
-            Err(no_store(&files, &format!("it has no {name}")))
+        return match salvage(&files)? {
+            Some((kind, images)) if files.is_cut() => Ok(Box::new(LayoutStore::new(kind, files, images))),
+            _ if files.is_cut() => Err(nothing(&files)),
+            _ => Err(no_store(&files, &format!("it has no {name}"))),
         };
     }
     if let Some(index) = index {
@@ -147,17 +158,14 @@ fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     Ok(Box::new(LayoutStore::new(kind, files, images)))
 }
 
-/// An archive whose end is missing, and with it what names its images.
-fn open_salvaged(files: Files) -> Result<Box<dyn Store>, Error> {
-    match salvage(&files)? {
-        Some((kind, images)) => Ok(Box::new(LayoutStore::new(kind, files, images))),
-        None => Err(files
-            .cut_off("what names its images is missing, and no image is whole")
-            .unwrap_or_else(|| no_store(&files, NOTHING))),
-    }
+/// The error for an archive in which no image is found.
+fn nothing(files: &Files) -> Error {
+    files
+        .cut_off("what names its images is missing, and no image is whole")
+        .unwrap_or_else(|| no_store(files, NOTHING))
 }
 
-/// The images of such an archive that are whole.
+/// The whole images of an archive whose end is missing, and with it what names them.
 fn salvage(files: &Files) -> Result<Option<(StoreKind, Vec<images::Found>)>, Error> {
     let mut images = images::Images::new(files, None);
     salvage::add(files, &mut images)?;

@@ -41,6 +41,17 @@ fn cut_off_anywhere() {
     assert!(salvaged > 0);
 }
 
+/// Podman and skopeo write the directories of docker-v1 behind the layers and the config: the image is found by these.
+#[test]
+fn cut_off_before_its_names() {
+    let whole = bytes("skopeo-1.9-docker-archive");
+    let store = store(&whole[..whole.len() - 4096]).unwrap();
+    let listing = store.images().unwrap();
+    assert_eq!(store.kind(), layerlift_store::StoreKind::DockerArchive);
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
+    assert!(listing.images[0].key.id.starts_with("dd67daf7d391"));
+}
+
 /// The bytes of a compressed archive that are there count as those of a plain one.
 #[test]
 fn cut_off_while_compressed() {
