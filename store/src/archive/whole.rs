@@ -91,10 +91,11 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
 
 fn full(folder: &Path, path: &Path, len: u64) -> Error {
     let what = format!(
-        "{} is compressed, and {} has no room to decompress it (it needs more than {} MiB)",
+        "{} is compressed, and {} has no room to decompress it: {} MiB are done, and less than {} MiB are free",
         path.display(),
         folder.display(),
-        len >> 20
+        len >> 20,
+        (REST + LOOK) >> 20
     );
     let hint = "set TMPDIR to a directory with more room, or decompress the file yourself".to_owned();
     Error::Unsupported { what, hint }

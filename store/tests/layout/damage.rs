@@ -336,3 +336,32 @@ fn docker_v1() {
         refused(store.resolve("good"), &["repositories is damaged"]);
     }
 }
+
+/// Bytes changed anywhere in what the engines wrote: errors are fine, panics and endless loops are not.
+#[test]
+fn changed_bytes() {
+    let mut random = 1u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap() % below
+    };
+    for name in ["skopeo-1.9-oci-archive", "ctr-1.6-export-gzip", "docker-20.10-save-by-id"] {
+        let whole = bytes(name);
+        for _ in 0..100 {
+            let mut changed = whole.clone();
+            for _ in 0..1 + next(8) {
+                changed[next(whole.len())] = b"\0\xff7/.\"{["[next(8)];
+            }
+            let Ok(store) = store(&changed) else { continue };
+            let Ok(listing) = store.images() else { continue };
+            for image in listing.images {
+                let Ok(image) = store.image(&image.key) else { continue };
+                for layer in image.layers {
+                    if let Ok(tar) = store.layer(&layer.key) {
+                        drop(tar.write_to(&mut std::io::sink()));
+                    }
+                }
+            }
+        }
+    }
+}
