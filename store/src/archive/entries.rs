@@ -10,18 +10,16 @@ use std::sync::Arc;
 
 use layerlift_archive::FileRange;
 
-use super::Place;
 use super::header::{self, End, Kind};
 use super::name::{beside, clean};
 use super::whole::Whole;
+use super::{LINKS, Place};
 use crate::Error;
 
 /// Entries that a tar may have: many times what the largest archive of images needs.
 const ENTRIES: usize = 1 << 18;
 /// Bytes that all names together may have.
 const NAMES: usize = 64 << 20;
-/// Links that a name may lead through.
-const LINKS: usize = 40;
 
 /// An index of a tar.
 #[derive(Debug)]

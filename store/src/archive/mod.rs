@@ -27,6 +27,9 @@ mod whole;
 pub(crate) use entries::Entries;
 pub(crate) use name::clean;
 
+/// Links that a name may lead through.
+const LINKS: usize = 40;
+
 /// Where the files of a layout are.
 #[derive(Debug)]
 pub(crate) enum Files {
@@ -70,15 +73,7 @@ impl Files {
         };
         match self {
             Files::Tar(entries) => entries.try_find(&name),
-            Files::Dir(root) => {
-                let Some(file) = root.try_open_file(&name)? else { return Ok(None) };
-                let metadata = file.metadata();
-                let len = metadata
-                    .map_err(|source| Error::Io { action: "read", path: root.join(&name), source })?
-                    .len();
-                let range = FileRange { file: Arc::new(file), offset: 0, len, digest: None };
-                Ok(Some(Place { name, range }))
-            }
+            Files::Dir(root) => find_in(root, name),
         }
     }
 
@@ -173,4 +168,26 @@ impl Files {
         let missing = Error::Missing { of: of.to_owned(), what, id: id.to_owned(), path: self.join(name) };
         self.cut_off(&missing.to_string()).unwrap_or(missing)
     }
+}
+
+/// The file in a directory. An archive that was unpacked has the links that it had; they are followed as in the archive.
+fn find_in(root: &Root, name: String) -> Result<Option<Place>, Error> {
+    let mut at = name.clone();
+    for _ in 0..LINKS {
+        let (parent, last) = at.rsplit_once('/').unwrap_or((".", &at));
+        let Some(dir) = root.try_dir(parent)? else { return Ok(None) };
+        let Ok(target) = rustix::fs::readlinkat(dir.as_dir(), last, Vec::new()) else {
+            let Some(file) = root.try_open_file(&at)? else { return Ok(None) };
+            let io = |source| Error::Io { action: "read", path: root.join(&at), source };
+            let len = file.metadata().map_err(io)?.len();
+            let range = FileRange { file: Arc::new(file), offset: 0, len, digest: None };
+            return Ok(Some(Place { name: at, range }));
+        };
+        let target = target.to_string_lossy().into_owned();
+        let why = || format!("it is a link to {target:?}, out of the directory");
+        at = name::beside(&at, &target)
+            .ok_or_else(|| Error::Corrupt { path: root.join(&name), why: why() })?;
+    }
+    let why = "it is a link that leads to itself, or through too many others".to_owned();
+    Err(Error::Corrupt { path: root.join(&name), why })
 }

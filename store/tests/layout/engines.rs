@@ -218,6 +218,24 @@ fn cut_off_by_its_engine() {
     );
 }
 
+/// An archive that was unpacked, with its links; none of them leads out.
+#[test]
+fn directory_with_links() {
+    let dir = tempfile::tempdir().unwrap();
+    tar::Archive::new(&bytes("docker-20.10-save")[..]).unpack(dir.path()).unwrap();
+    let open = || open(dir.path(), &OpenOptions::default());
+    assert_eq!(verify(&*open().unwrap()), 71);
+    let links =
+        walkdir::WalkDir::new(dir.path()).into_iter().map(Result::unwrap).filter(|e| e.path_is_symlink());
+    for link in links.collect::<Vec<_>>() {
+        fs::remove_file(link.path()).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", link.path()).unwrap();
+    }
+    let listing = open().unwrap().images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
+    refused::<()>(Err(listing.broken.into_iter().next().unwrap().error), &["out of the directory"]);
+}
+
 /// The same layout as a directory.
 #[test]
 fn directory() {
