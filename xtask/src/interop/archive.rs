@@ -1,7 +1,8 @@
 //! An archive taken apart with nothing but tar and sha256sum: what it says is compared with what it holds.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -60,7 +61,7 @@ pub(crate) fn by_manifest_json(folder: &Path) -> Outcome<Vec<Image>> {
     let manifest = json(&folder.join("manifest.json"))?;
     let mut images = Vec::new();
     for image in array(&manifest) {
-        let layers = strings(&image["Layers"]).map(|layer| sha256(&inside(folder, layer)?));
+        let layers = strings(&image["Layers"]).map(|layer| uncompressed(&inside(folder, layer)?));
         let config = inside(folder, string(&image["Config"])?)?;
         let found = Image {
             id: sha256(&config)?,
@@ -88,7 +89,12 @@ pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
         let config = json(&blob(folder, &manifest["config"])?)?;
         let mut diff_ids = Vec::new();
         for layer in array(&manifest["layers"]) {
-            diff_ids.push(uncompressed(&blob(folder, layer)?, string(&layer["mediaType"])?)?);
+            let path = blob(folder, layer)?;
+            let (said, is) = (string(&layer["mediaType"])?, compression(&path)?);
+            if said.rsplit(['+', '.']).next() != Some(is) {
+                return Err(format!("{} is a {is} and is called {said}", path.display()).into());
+            }
+            diff_ids.push(uncompressed(&path)?);
         }
         if strings(&config["rootfs"]["diff_ids"]).map(hex).collect::<Vec<_>>() != diff_ids {
             return Err(format!("the layers of {id} are not those that its config names").into());
@@ -102,6 +108,30 @@ pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
         }
     }
     Ok(images)
+}
+
+/// The digests of the OCI manifests that `index.json` names. One in Docker's words cannot stay in an OCI layout.
+pub(crate) fn manifest_digests(folder: &Path) -> Outcome<Vec<String>> {
+    let index = json(&folder.join("index.json"))?;
+    let manifests = array(&index["manifests"])
+        .iter()
+        .filter(|one| one["mediaType"] == "application/vnd.oci.image.manifest.v1+json");
+    manifests.map(|descriptor| string(&descriptor["digest"]).map(str::to_owned)).collect()
+}
+
+/// The media types of all layers of an OCI layout.
+pub(crate) fn media_types(folder: &Path) -> Outcome<BTreeSet<String>> {
+    let mut types = BTreeSet::new();
+    for descriptor in array(&json(&folder.join("index.json"))?["manifests"]) {
+        let manifest = json(&blob(folder, descriptor)?)?;
+        types.extend(
+            array(&manifest["layers"])
+                .iter()
+                .filter_map(|layer| layer["mediaType"].as_str())
+                .map(str::to_owned),
+        );
+    }
+    Ok(types)
 }
 
 /// The ids of an OCI layout's images, and `org.opencontainers.image.ref.name` of each where it is the only one of that name.
@@ -119,7 +149,7 @@ pub(crate) fn ref_names(folder: &Path) -> Outcome<Vec<(String, String)>> {
             names.push((hex(string(&manifest["config"]["digest"])?), own));
         }
     }
-    if names.is_empty() { Err("no image has a name of its own".into()) } else { Ok(names) }
+    Ok(names)
 }
 
 /// Images of Docker until 1.9: a folder for each layer, named by an id; `repositories` leads to the topmost ones. Their ids
@@ -243,15 +273,25 @@ fn blob(folder: &Path, descriptor: &Value) -> Outcome<PathBuf> {
     }
 }
 
-/// The digest of a layer's tar, which must be compressed as its media type says.
-fn uncompressed(path: &Path, media_type: &str) -> Outcome<String> {
-    let decompress = match media_type.rsplit(['+', '.']).next() {
-        Some("gzip") => "gzip -dc",
-        Some("zstd") => "zstd -dc",
-        _ => return sha256(path),
-    };
-    let script = format!("set -e; {decompress} < \"$0\" | sha256sum -b");
-    Ok(text(program("bash", ["-o", "pipefail", "-c", &script]).arg(path))?.chars().take(64).collect())
+/// How a layer is compressed, as media types end.
+fn compression(path: &Path) -> Outcome<&'static str> {
+    let mut first = Vec::new();
+    File::open(path)?.take(4).read_to_end(&mut first)?;
+    Ok(match &*first {
+        [0x1f, 0x8b, ..] => "gzip",
+        [0x28, 0xb5, 0x2f, 0xfd] => "zstd",
+        _ => "tar",
+    })
+}
+
+/// The digest of a layer's tar.
+fn uncompressed(path: &Path) -> Outcome<String> {
+    let decompress = compression(path)?;
+    if decompress == "tar" {
+        return sha256(path);
+    }
+    let script = "set -eo pipefail; $1 -dc < \"$0\" | sha256sum -b";
+    Ok(text(program("bash", ["-c", script]).arg(path).arg(decompress))?.chars().take(64).collect())
 }
 
 /// A path of an archive; one that leads out of it is an error.

@@ -71,6 +71,11 @@ impl Containerd {
         Ok(images)
     }
 
+    /// Names of all images, one for each image.
+    pub(crate) fn names(&self) -> Outcome<Vec<String>> {
+        Ok(text(self.ctr(["images", "ls", "-q"]))?.lines().map(str::to_owned).collect())
+    }
+
     /// Removes all images and their content.
     pub(crate) fn clear(&self) -> Outcome {
         let names = text(self.ctr(["images", "ls", "-q"]))?;

@@ -1,6 +1,5 @@
 //! Stores of podman, buildah and skopeo: containers-storage, of root and of an ordinary user.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::archive::{Alike, Format, same};
@@ -94,13 +93,7 @@ fn one(
         None => report.not_run(&format!("{name}: podman pull"), "docker-registry is not installed"),
     }
     let images = storage.images()?;
-    let source = Source {
-        name: name.to_owned(),
-        root: storage.root(),
-        images,
-        hidden: BTreeSet::new(),
-        alike: Alike::default(),
-    };
+    let source = Source { name: name.to_owned(), root: storage.root(), images, ..Source::default() };
     checks.check(&source, None, report)?;
     if storage.is_rootless() {
         report.check(&format!("{name}: as that user, in its namespace"), || {

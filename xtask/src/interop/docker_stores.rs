@@ -113,7 +113,7 @@ fn one(
         like_docker_save(&docker, &root, home, checks, &images)
     });
     docker.stop()?;
-    let source = Source { name: name.to_owned(), root, images, hidden, alike: Alike::default() };
+    let source = Source { name: name.to_owned(), root, images, hidden, ..Source::default() };
     checks.check(&source, live.exists().then_some(&live), report)
 }
 

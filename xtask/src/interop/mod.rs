@@ -5,6 +5,7 @@
 //! by their ids. What is not installed, or cannot run on this machine, is reported as not run, never as passed.
 
 mod archive;
+mod archive_sources;
 mod builds;
 mod containerd;
 mod containers;
@@ -49,6 +50,7 @@ pub(crate) struct Options {
 enum Engine {
     Docker,
     Podman,
+    Archive,
 }
 
 impl Options {
@@ -61,7 +63,6 @@ impl Options {
 /// Runs everything that was asked for.
 pub(crate) fn run(options: &Options) -> Outcome {
     scratch::enter_namespaces()?;
-    process::handle_signals()?;
     let mut report = Report::default();
     let layerlift = dist::program()?;
     let scratch = Scratch::new(options.keep)?;
@@ -69,6 +70,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let checks = Checks { layerlift: &layerlift, scratch: &scratch, readers: &readers };
     docker_stores::run_all(options, &checks, &mut report)?;
     containers_stores::run_all(options, &checks, &mut report)?;
+    archive_sources::run_all(options, &checks, &mut report)?;
     drop(readers);
     report.finish()
 }

@@ -6,8 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use super::process::{program, run, text};
+use super::process::{handle_signals, interrupted, program, run, signal, text};
 use crate::Outcome;
 
 /// Set for the inner one of the two processes.
@@ -24,23 +26,37 @@ pub(crate) struct Mount {
     at: PathBuf,
 }
 
-/// Starts this program again in mount and process namespaces of its own, and does not return there. Inside, nothing.
+/// Starts this program again in mount and process namespaces of its own, and ends as that does. Inside, only sees to signals.
 pub(crate) fn enter_namespaces() -> Outcome {
     if std::env::var_os(INSIDE).is_some() {
-        return Ok(());
+        return handle_signals();
     }
     let namespaces =
         ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"];
     run(program("unshare", namespaces).arg("true")).map_err(|error| {
         format!("needs root and the right to mount (a container has it only if privileged): {error}")
     })?;
-    let error = Command::new("unshare")
+    let mut inner = Command::new("unshare")
         .args(namespaces)
         .arg(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
-        .exec();
-    Err(format!("unshare: {error}").into())
+        // unshare turns a deaf ear to signals while it waits; its group has the one who listens.
+        .process_group(0)
+        .spawn()?;
+    handle_signals()?;
+    let mut told = false;
+    let status = loop {
+        if let Some(status) = inner.try_wait()? {
+            break status;
+        }
+        if interrupted() && !told {
+            signal("TERM", &format!("-{}", inner.id()));
+            told = true;
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    std::process::exit(status.code().unwrap_or(1))
 }
 
 impl Scratch {

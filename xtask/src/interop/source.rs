@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::archive::{self, Alike, Format, same};
+use super::archive::{self, Alike, Format, manifest_digests, same};
 use super::images::{Image, hex};
 use super::listing::Listing;
 use super::process::{into_file, program, run, text};
@@ -17,6 +17,7 @@ use super::scratch::{Mount, Scratch};
 use crate::Outcome;
 
 /// A store.
+#[derive(Default)]
 pub(crate) struct Source {
     /// For the report.
     pub(crate) name: String,
@@ -26,6 +27,8 @@ pub(crate) struct Source {
     pub(crate) images: Vec<Image>,
     /// What the archives may differ in from that list.
     pub(crate) alike: Alike,
+    /// Digests of manifests that a layout made of it has to keep.
+    pub(crate) manifests: Vec<String>,
     /// Ids that may be listed besides: what the engine hides, such as the steps of a build.
     pub(crate) hidden: BTreeSet<String>,
 }
@@ -110,7 +113,17 @@ impl Checks<'_> {
             images.retain(|image| !source.hidden.contains(&image.id) || source.images.contains(image));
         }
         same(&source.images, &images, Alike { other_ids: format == Format::DockerV1, ..source.alike })?;
-        Ok(Written { format, tar, folder: unpacked, images: source.images.clone() })
+        let kept = if format == Format::OciArchive {
+            manifest_digests(&unpacked)?
+        } else {
+            source.manifests.clone()
+        };
+        if let Some(lost) = source.manifests.iter().find(|digest| !kept.contains(digest)) {
+            return Err(format!("manifest {lost} was not kept").into());
+        }
+        // Where engines and layouts differ in names, the archive's are what its readers have to find.
+        let images = if source.alike.other_tags { images } else { source.images.clone() };
+        Ok(Written { format, tar, folder: unpacked, images })
     }
 
     /// One thread and eight, a pipe, another place, a mount that cannot be written to, a running engine.
@@ -145,6 +158,13 @@ impl Checks<'_> {
         run(program("rm", ["-rf", "--"]).arg(&copy))?;
         same_bytes("from a copy elsewhere")?;
 
+        let mut as_folder = other.clone().into_os_string();
+        as_folder.push("/");
+        run(self.save(&source.root, written.format).arg("--output").arg(as_folder))?;
+        run(program("diff", ["-r", "--"]).arg(&written.folder).arg(&other))
+            .map_err(|error| format!("as a folder: {error}"))?;
+        run(program("rm", ["-rf", "--"]).arg(&other))?;
+
         match live {
             Some(live) if written.format == Format::DockerArchive => {
                 run(program("cmp", ["--"]).arg(&written.tar).arg(live))
@@ -172,7 +192,7 @@ impl Checks<'_> {
             same(
                 &[Image { tags, ..image.clone() }],
                 &archive::images(&unpacked, Format::DockerArchive)?,
-                Alike::default(),
+                source.alike,
             )?;
             run(program("rm", ["-rf", "--"]).arg(&unpacked))?;
         }
