@@ -7,6 +7,7 @@
     reason = "a development tool talks to the person who runs it"
 )]
 
+mod bench;
 mod ci;
 mod dist;
 mod interop;
@@ -35,6 +36,8 @@ enum Task {
     Ci(ci::Options),
     /// Check layerlift against real engines (needs root and the engines)
     Interop(interop::Options),
+    /// Measure layerlift beside its peers, on an image that it makes (needs root and the engines)
+    Bench(bench::Options),
     /// Write the man pages to target/dist/man
     Man,
     /// Write the shell completions to target/dist/completions
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(),
         Task::Ci(options) => ci::run(&options),
         Task::Interop(options) => interop::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Man => dist::man().map(drop),
         Task::Completions => dist::completions().map(drop),
         Task::Dist => dist::run(),

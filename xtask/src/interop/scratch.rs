@@ -60,9 +60,19 @@ pub(crate) fn enter_namespaces() -> Outcome {
 }
 
 impl Scratch {
-    /// A new folder. Short, because the path of a unix socket holds 107 bytes.
+    /// A new folder where temporary files go.
     pub(crate) fn new(keep: bool) -> Outcome<Self> {
-        let made = text(&mut program("mktemp", ["-d", "--tmpdir", "layerlift-XXXXXXXX"]))?;
+        Scratch::made(&std::env::temp_dir(), keep)
+    }
+
+    /// A new folder in another one.
+    pub(crate) fn below(folder: &Path) -> Outcome<Self> {
+        Scratch::made(folder, false)
+    }
+
+    /// Its name is short, because the path of a unix socket holds 107 bytes.
+    fn made(folder: &Path, keep: bool) -> Outcome<Self> {
+        let made = text(program("mktemp", ["-d", "-p"]).arg(folder).arg("layerlift-XXXXXXXX"))?;
         let path = PathBuf::from(made.trim_end());
         // An ordinary user works in there too.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
