@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::Outcome;
-use crate::interop::process::{handle_signals, installed};
+use crate::interop::process::installed;
 use crate::interop::scratch::{Scratch, enter_namespaces};
 
 /// What can be chosen.
@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// How often each program runs
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    /// Only rows whose title has this in it
+    #[arg(long, default_value = "")]
+    only: String,
     /// A data root of Docker with overlay2 that has an image already; it is read, and served by a daemon of our own
     #[arg(long, requires = "image")]
     root: Option<PathBuf>,
@@ -54,6 +57,7 @@ pub(crate) struct Bench {
     memory: PathBuf,
     disk: PathBuf,
     runs: usize,
+    only: String,
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
@@ -64,14 +68,19 @@ pub(crate) fn run(options: &Options) -> Outcome {
         return Ok(());
     }
     enter_namespaces()?;
-    handle_signals()?;
     let layerlift = crate::dist::program()?;
     let scratch = Scratch::below(&options.disk)?;
     let memory = Scratch::below(&options.memory)?;
     let stores = image::prepare(options, scratch.path())?;
     let runs = if options.small { 1 } else { options.runs };
-    let bench =
-        Bench { layerlift, stores, memory: memory.path().to_owned(), disk: scratch.folder("out")?, runs };
+    let bench = Bench {
+        layerlift,
+        stores,
+        memory: memory.path().to_owned(),
+        disk: scratch.folder("out")?,
+        runs,
+        only: options.only.clone(),
+    };
     let rows = rows::measure(&bench)?;
     bench.stores.docker.stop()?;
     let report = report::Report::new(&rows, runs);

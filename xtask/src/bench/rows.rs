@@ -71,7 +71,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Rows> {
             ("docker save -o", docker(&["save", "-o", &name, image]), Some(0.1)),
         ];
         let place = Place { out: &out, drain: false, sync };
-        rows.push(row(bench, what, save(&stores.docker_root, &["-o", &name, image]), peers, &place)?);
+        rows.extend(row(bench, what, save(&stores.docker_root, &["-o", &name, image]), peers, &place)?);
     }
     let nowhere = bench.memory.join("none");
     let place = Place { out: &nowhere, drain: true, sync: false };
@@ -79,7 +79,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Rows> {
         ("tar -cf - of the layers' directories", tar("-"), Some(0.7)),
         ("docker save", docker(&["save", image]), Some(1.0 / 9.0)),
     ];
-    rows.push(row(bench, "overlay2 to a pipe", save(&stores.docker_root, &[image]), peers, &place)?);
+    rows.extend(row(bench, "overlay2 to a pipe", save(&stores.docker_root, &[image]), peers, &place)?);
 
     let out = bench.memory.join("out");
     let name = out.display().to_string();
@@ -88,7 +88,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Rows> {
     verify.extend(["verify", "-q", "--root"].map(str::to_owned));
     verify.extend([stores.docker_root.display().to_string(), image.to_owned()]);
     let peers = vec![("tar -cf to memory", tar(&name), Some(0.4))];
-    rows.push(row(bench, "verify", verify, peers, &place)?);
+    rows.extend(row(bench, "verify", verify, peers, &place)?);
 
     let containers = format!(
         "containers-storage:[overlay@{}+{}]{image}",
@@ -98,7 +98,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Rows> {
     let peers =
         vec![("skopeo copy", skopeo(&containers, &format!("docker-archive:{name}")), Some(1.0 / 6.0))];
     let own = save(&stores.containers_root, &["-o", &name, image]);
-    rows.push(row(bench, "containers-storage to a docker-archive", own, peers, &place)?);
+    rows.extend(row(bench, "containers-storage to a docker-archive", own, peers, &place)?);
 
     let layout = format!("oci:{}:{image}", stores.layout.display());
     let blobs = stores.layout.join("blobs").display().to_string();
@@ -108,7 +108,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Rows> {
         ("skopeo copy oci: oci-archive:", skopeo(&layout, &format!("oci-archive:{name}")), None),
     ];
     let own = save(&stores.layout, &["--format", "oci-archive", "-o", &name, image]);
-    rows.push(row(bench, "OCI layout (gzip) to an oci-archive, layers as stored", own, peers, &place)?);
+    rows.extend(row(bench, "OCI layout (gzip) to an oci-archive, layers as stored", own, peers, &place)?);
 
     for (what, how, goal) in [
         ("containers-storage to an oci-archive, gzip", "gzip", 0.6),
@@ -119,7 +119,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Rows> {
             &stores.containers_root,
             &["--format", "oci-archive", "--compress", how, "-o", &name, image],
         );
-        rows.push(row(bench, what, own, peers, &place)?);
+        rows.extend(row(bench, what, own, peers, &place)?);
     }
 
     let own = save(&stores.docker_root, &["-o", "/dev/null", "-j", "2", image]);
@@ -134,7 +134,10 @@ fn row(
     own: Vec<String>,
     peers: Vec<Contender<'_>>,
     place: &Place<'_>,
-) -> Outcome<Row> {
+) -> Outcome<Option<Row>> {
+    if !what.contains(&bench.only) {
+        return Ok(None);
+    }
     println!("measuring: {what}");
     let mut commands = vec![own];
     commands.extend(peers.iter().map(|(_, command, _)| command.clone()));
@@ -159,7 +162,7 @@ fn row(
     let own = medians.next().unwrap_or_default();
     let peers =
         peers.into_iter().zip(medians).map(|((what, _, goal), run)| Peer { what, run, goal }).collect();
-    Ok(Row { what, own, peers, bytes })
+    Ok(Some(Row { what, own, peers, bytes }))
 }
 
 fn clear(out: &Path) -> Outcome {
