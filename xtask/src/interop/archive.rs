@@ -20,8 +20,6 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    pub(crate) const ALL: [Format; 3] = [Format::DockerArchive, Format::DockerV1, Format::OciArchive];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Format::DockerArchive => "docker-archive",

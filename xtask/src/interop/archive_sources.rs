@@ -135,6 +135,7 @@ fn taken(name: &str, kind: Kind, out: &Path, unpacked: &Path) -> Outcome<Source>
         // A layout's names are tags at best, and each reader makes something else of them.
         alike: Alike { other_tags: kind == Kind::Oci, ..Alike::default() },
         manifests,
+        compress: name == "skopeo copy, oci:",
         ..Source::default()
     })
 }

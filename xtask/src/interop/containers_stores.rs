@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::archive::{Alike, Format, same};
+use super::archive::{Alike, same};
 use super::containers::Storage;
 use super::images::{self, Archive, Set};
 use super::process::{installed, program, run, text};
 use super::registry::Registry;
 use super::report::Report;
 use super::scratch::unmount_below;
-use super::source::{Checks, Source};
+use super::source::{Checks, Shape, Source};
 use super::user::User;
 use super::{Engine, Options, builds};
 use crate::Outcome;
@@ -101,7 +101,7 @@ fn one(
             let mut unshare = storage.podman(["unshare"]);
             unshare.arg(checks.layerlift).args(["save", "--quiet", "--all", "--root"]).arg(storage.root());
             super::process::into_file(unshare, &by_user)?;
-            run(checks.save(&storage.root(), Format::DockerArchive).arg("--output").arg(&by_root))?;
+            run(checks.save(&storage.root(), Shape::PLAIN[0]).arg("--output").arg(&by_root))?;
             text(program("cmp", ["--"]).arg(by_user).arg(by_root)).map(drop)
         });
     }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::archive::{self, Alike, Format, same};
+use super::archive::{self, Alike, same};
 use super::docker::Docker;
 use super::images::{self, Archive, Set, hex};
 use super::process::{installed, program, run, text};
 use super::registry::Registry;
 use super::report::Report;
 use super::scratch::Mount;
-use super::source::{Checks, Source};
+use super::source::{Checks, Shape, Source};
 use super::{Engine, Options, builds};
 use crate::Outcome;
 
@@ -107,13 +107,20 @@ fn one(
         all.lines().map(hex).filter(|id| images.iter().all(|image| image.id != *id)).collect();
     let live = home.join("live.tar");
     report.check(&format!("{name}: layerlift save while dockerd runs"), || {
-        run(checks.save(&root, Format::DockerArchive).arg("--output").arg(&live))
+        run(checks.save(&root, Shape::PLAIN[0]).arg("--output").arg(&live))
     });
     report.check(&format!("{name}: the documents of docker save in docker-v1"), || {
         like_docker_save(&docker, &root, home, checks, &images)
     });
     docker.stop()?;
-    let source = Source { name: name.to_owned(), root, images, hidden, ..Source::default() };
+    let source = Source {
+        name: name.to_owned(),
+        root,
+        images,
+        hidden,
+        compress: driver == "overlay2",
+        ..Source::default()
+    };
     checks.check(&source, live.exists().then_some(&live), report)
 }
 

@@ -1,5 +1,7 @@
 //! The programs that read what layerlift writes: one line in each table below for each of them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,15 +9,16 @@ use super::archive::{self, Alike, Format, by_index, by_manifest_json, same};
 use super::containerd::Containerd;
 use super::containers::Storage;
 use super::docker::Docker;
-use super::images::Image;
+use super::images::{Image, sha256};
 use super::process::{bytes, installed, program, run};
 use super::report::Report;
 use super::scratch::{Mount, Scratch};
+use super::source::Shape;
 use crate::Outcome;
 
 /// An archive that layerlift wrote.
 pub(crate) struct Written {
-    pub(crate) format: Format,
+    pub(crate) shape: Shape,
     /// As a tar.
     pub(crate) tar: PathBuf,
     /// The same, unpacked.
@@ -42,6 +45,8 @@ pub(crate) struct Readers {
     containerd: Option<Containerd>,
     storage: Storage,
     folder: PathBuf,
+    /// Archives by their digest, and what each was.
+    read: RefCell<BTreeMap<String, String>>,
     /// Dropped last.
     _memory: Option<Mount>,
 }
@@ -125,13 +130,29 @@ impl Readers {
             }
         }
         let storage = Storage::new(&folder.join("s"), "overlay", None)?;
-        Ok(Readers { readers, docker, containerd, storage, folder, _memory: memory })
+        Ok(Readers {
+            readers,
+            docker,
+            containerd,
+            storage,
+            folder,
+            read: RefCell::default(),
+            _memory: memory,
+        })
     }
 
     /// Has every reader read the archive, and compares what it then has with what there should be.
     pub(crate) fn check(&self, what: &str, written: &Written, report: &mut Report) {
+        let Ok(digest) = sha256(&written.tar) else { return };
+        if let Some(first) = self.read.borrow().get(&digest) {
+            report.check(&format!("{what}: the same bytes as {first}, which every reader has taken"), || {
+                Ok(())
+            });
+            return;
+        }
+        self.read.borrow_mut().insert(digest, what.to_owned());
         for &reader in &self.readers {
-            if let Some(action) = reader.action(written.format) {
+            if let Some(action) = reader.action(written.shape.format) {
                 let name = format!("{what}: {action}");
                 match reader.obstacle(written) {
                     Some(why) => report.not_run(&name, why),
@@ -167,7 +188,7 @@ impl Readers {
         same(
             &written.images,
             &loaded,
-            Alike { other_ids: written.format == Format::DockerV1, other_tags: false },
+            Alike { other_ids: written.shape.format == Format::DockerV1, other_tags: false },
         )?;
         let saved = folder.join("saved.tar");
         run(docker.docker(["save", "--output"]).arg(&saved).args(docker.names()?))?;
@@ -180,7 +201,7 @@ impl Readers {
     fn podman(&self, written: &Written) -> Outcome {
         self.storage.clear()?;
         let references = references(written)?;
-        match written.format {
+        match written.shape.format {
             Format::OciArchive => {
                 // podman load takes the only image of an OCI archive, and no archive of several.
                 for (reference, _) in &references {
@@ -228,7 +249,7 @@ fn skopeo(written: &Written, folder: &Path) -> Outcome {
         let config = bytes(program("skopeo", ["inspect", "--config", "--raw", &source]))?;
         let file = folder.join("config");
         fs::write(&file, config)?;
-        if super::images::sha256(&file)? != image.id {
+        if sha256(&file)? != image.id {
             return Err(format!("skopeo inspect {source}: not the config of {}", image.id).into());
         }
         if copied.is_empty() {
@@ -239,9 +260,9 @@ fn skopeo(written: &Written, folder: &Path) -> Outcome {
         copied.push((*image).clone());
     }
     // On the way from Docker's format to OCI's skopeo writes configs anew.
-    let other_ids = written.format != Format::OciArchive;
+    let other_ids = written.shape.format != Format::OciArchive;
     same(&copied, &by_index(&folder.join("layout"))?, Alike { other_ids, other_tags: true })?;
-    if written.format == Format::OciArchive {
+    if written.shape.format == Format::OciArchive {
         for (reference, image) in &references {
             let to = folder.join("dir");
             run(program(
@@ -276,7 +297,7 @@ fn umoci(written: &Written, folder: &Path) -> Outcome {
 
 /// How skopeo, podman and buildah name an image of an archive.
 fn source(written: &Written, reference: &str) -> String {
-    let transport = if written.format == Format::OciArchive { "oci-archive" } else { "docker-archive" };
+    let transport = if written.shape.format == Format::OciArchive { "oci-archive" } else { "docker-archive" };
     let separator = if reference.is_empty() { "" } else { ":" };
     format!("{transport}:{}{separator}{reference}", written.tar.display())
 }
@@ -284,7 +305,7 @@ fn source(written: &Written, reference: &str) -> String {
 /// The images that can be named in an archive of several, and a name of each.
 fn references(written: &Written) -> Outcome<Vec<(String, &Image)>> {
     let mut references = Vec::new();
-    if written.format == Format::DockerArchive {
+    if written.shape.format == Format::DockerArchive {
         // By position, which suits names of any shape, and none.
         for (position, found) in by_manifest_json(&written.folder)?.iter().enumerate() {
             let image = written.images.iter().find(|image| image.id == found.id);

@@ -1,6 +1,7 @@
 //! A store that an engine filled, and all that layerlift has to do with it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -29,8 +30,40 @@ pub(crate) struct Source {
     pub(crate) alike: Alike,
     /// Digests of manifests that a layout made of it has to keep.
     pub(crate) manifests: Vec<String>,
+    /// Whether compressed outputs are tried too.
+    pub(crate) compress: bool,
     /// Ids that may be listed besides: what the engine hides, such as the steps of a build.
     pub(crate) hidden: BTreeSet<String>,
+}
+
+/// An output that is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) format: Format,
+    /// What `--compress` gets.
+    pub(crate) compress: Option<&'static str>,
+}
+
+impl Shape {
+    /// Layers as the store has them.
+    pub(crate) const PLAIN: [Shape; 3] = [
+        Shape { format: Format::DockerArchive, compress: None },
+        Shape { format: Format::DockerV1, compress: None },
+        Shape { format: Format::OciArchive, compress: None },
+    ];
+
+    const COMPRESSED: [Shape; 3] = [
+        Shape { format: Format::DockerArchive, compress: Some("gzip") },
+        Shape { format: Format::OciArchive, compress: Some("gzip:9") },
+        Shape { format: Format::OciArchive, compress: Some("zstd") },
+    ];
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.format.name())?;
+        self.compress.map_or(Ok(()), |how| write!(f, " with {how}"))
+    }
 }
 
 /// What all checks share.
@@ -42,10 +75,10 @@ pub(crate) struct Checks<'a> {
 
 impl Checks<'_> {
     /// The command that saves everything below a root.
-    pub(crate) fn save(&self, root: &Path, format: Format) -> Command {
+    pub(crate) fn save(&self, root: &Path, shape: Shape) -> Command {
         let mut command =
-            program(self.layerlift, ["save", "--quiet", "--all", "--format", format.name(), "--root"]);
-        command.arg(root);
+            program(self.layerlift, ["save", "--quiet", "--all", "--format", shape.format.name()]);
+        command.args(shape.compress.map(|how| format!("--compress={how}"))).arg("--root").arg(root);
         command
     }
 
@@ -57,17 +90,12 @@ impl Checks<'_> {
         report.check(&format!("{name}: layerlift verify"), || {
             run(program(self.layerlift, ["verify", "--quiet", "--root"]).arg(&source.root))
         });
-        let help = text(program(self.layerlift, ["save", "--help"]))?;
-        for format in Format::ALL {
-            if !help.contains(format.name()) {
-                report.not_run(&format!("{name}, {}", format.name()), "this program does not write it");
-                continue;
-            }
-            let what = format!("{name}, {}", format.name());
+        let compressed = if source.compress { &Shape::COMPRESSED[..] } else { &[] };
+        for &shape in Shape::PLAIN.iter().chain(compressed) {
+            let what = format!("{name}, {shape}");
             let folder = self.scratch.folder("saved")?;
-            let written = report.step(&format!("{what}: layerlift save, each digest"), || {
-                self.saved(source, format, &folder)
-            });
+            let written = report
+                .step(&format!("{what}: layerlift save, each digest"), || self.saved(source, shape, &folder));
             if let Some(written) = written {
                 report.check(&format!("{what}: the same bytes again"), || {
                     self.again(source, &written, live, &folder)
@@ -104,16 +132,17 @@ impl Checks<'_> {
     }
 
     /// Saves everything, and holds the archive against what the engine says.
-    fn saved(&self, source: &Source, format: Format, folder: &Path) -> Outcome<Written> {
+    fn saved(&self, source: &Source, shape: Shape, folder: &Path) -> Outcome<Written> {
+        let format = shape.format;
         let (tar, unpacked) = (folder.join("all.tar"), folder.join("all"));
-        run(self.save(&source.root, format).arg("--output").arg(&tar))?;
+        run(self.save(&source.root, shape).arg("--output").arg(&tar))?;
         archive::unpack(&tar, &unpacked)?;
         let mut images = archive::images(&unpacked, format)?;
         if format != Format::DockerV1 {
             images.retain(|image| !source.hidden.contains(&image.id) || source.images.contains(image));
         }
         same(&source.images, &images, Alike { other_ids: format == Format::DockerV1, ..source.alike })?;
-        let kept = if format == Format::OciArchive {
+        let kept = if format == Format::OciArchive && shape.compress.is_none() {
             manifest_digests(&unpacked)?
         } else {
             source.manifests.clone()
@@ -123,7 +152,7 @@ impl Checks<'_> {
         }
         // Where engines and layouts differ in names, the archive's are what its readers have to find.
         let images = if source.alike.other_tags { images } else { source.images.clone() };
-        Ok(Written { format, tar, folder: unpacked, images })
+        Ok(Written { shape, tar, folder: unpacked, images })
     }
 
     /// One thread and eight, a pipe, another place, a mount that cannot be written to, a running engine.
@@ -135,10 +164,10 @@ impl Checks<'_> {
             equal.map_err(|error| format!("{how}: {error}").into())
         };
         for threads in ["1", "8"] {
-            run(self.save(&source.root, written.format).args(["--jobs", threads, "--output"]).arg(&other))?;
+            run(self.save(&source.root, written.shape).args(["--jobs", threads, "--output"]).arg(&other))?;
             same_bytes(&format!("--jobs {threads}"))?;
         }
-        into_file(self.save(&source.root, written.format).stdin(Stdio::null()), &other)?;
+        into_file(self.save(&source.root, written.shape).stdin(Stdio::null()), &other)?;
         same_bytes("into a pipe")?;
 
         let place = folder.join("read-only");
@@ -148,25 +177,27 @@ impl Checks<'_> {
             fs::write(&place, "")?
         }
         let mount = Mount::new(&["-o", "bind,ro"], &source.root, &place)?;
-        run(self.save(&place, written.format).arg("--output").arg(&other))?;
+        run(self.save(&place, written.shape).arg("--output").arg(&other))?;
         drop(mount);
         same_bytes("from a read-only mount")?;
 
         let copy = folder.join("copy");
         run(program("cp", ["-a", "--"]).arg(&source.root).arg(&copy))?;
-        run(self.save(&copy, written.format).arg("--output").arg(&other))?;
+        run(self.save(&copy, written.shape).arg("--output").arg(&other))?;
         run(program("rm", ["-rf", "--"]).arg(&copy))?;
         same_bytes("from a copy elsewhere")?;
 
         let mut as_folder = other.clone().into_os_string();
         as_folder.push("/");
-        run(self.save(&source.root, written.format).arg("--output").arg(as_folder))?;
+        run(self.save(&source.root, written.shape).arg("--output").arg(as_folder))?;
         run(program("diff", ["-r", "--"]).arg(&written.folder).arg(&other))
             .map_err(|error| format!("as a folder: {error}"))?;
         run(program("rm", ["-rf", "--"]).arg(&other))?;
 
         match live {
-            Some(live) if written.format == Format::DockerArchive => {
+            Some(live)
+                if written.shape.format == Format::DockerArchive && written.shape.compress.is_none() =>
+            {
                 run(program("cmp", ["--"]).arg(&written.tar).arg(live))
                     .map_err(|error| format!("while the engine ran: {error}").into())
             }
