@@ -10,6 +10,7 @@
 mod bench;
 mod ci;
 mod dist;
+mod engines;
 mod interop;
 mod tidy;
 mod workspace;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::Options;
 use crate::Outcome;
-use crate::interop::docker::Docker;
-use crate::interop::process::{program, run, text};
+use crate::engines::docker::Docker;
+use crate::engines::process::{program, run, text};
 
 /// Packages of Debian that fill a layer each, beside the base system.
 const PACKAGES: &[&[&str]] = &[

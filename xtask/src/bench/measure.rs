@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::interop::process::program;
+use crate::engines::process::program;
 
 /// What a run took.
 #[derive(Clone, Copy, Default)]

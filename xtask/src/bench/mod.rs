@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::Outcome;
-use crate::interop::process::installed;
-use crate::interop::scratch::{Scratch, enter_namespaces};
+use crate::engines::process::installed;
+use crate::engines::scratch::{Scratch, enter_namespaces};
 
 /// What can be chosen.
 #[derive(Args)]

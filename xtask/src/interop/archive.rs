@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::images::{Image, familiar, hex, sha256};
-use super::process::{program, run, text};
 use crate::Outcome;
+use crate::engines::image::{Image, familiar, hex, sha256};
+use crate::engines::process::{program, run, text};
 
 /// What layerlift can write.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

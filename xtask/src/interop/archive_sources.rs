@@ -4,16 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, Alike, by_index, by_manifest_json, manifest_digests};
-use super::containerd::Containerd;
-use super::containers::Storage;
-use super::docker::Docker;
-use super::images::{self, Archive, Image, Set};
-use super::process::{into_file, program, run};
+use super::images::{self, Archive, Set};
 use super::report::Report;
-use super::scratch::unmount_below;
 use super::source::{Checks, Source};
 use super::{Engine, Options};
 use crate::Outcome;
+use crate::engines::containerd::Containerd;
+use crate::engines::containers::Storage;
+use crate::engines::docker::Docker;
+use crate::engines::image::Image;
+use crate::engines::process::{into_file, program, run};
+use crate::engines::scratch::unmount_below;
 
 /// How an archive says what is in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,7 @@ pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Repor
     let material = Material { archive: &archive, folder: &folder, docker, storage };
     let _ = run(material.storage.podman(["load", "--quiet", "--input"]).arg(&archive.path));
     for (name, kind, needs, write) in WRITERS {
-        if let Some(missing) = needs.iter().find(|program| !super::process::installed(program)) {
+        if let Some(missing) = needs.iter().find(|program| !crate::engines::process::installed(program)) {
             report.not_run(name, &format!("{missing} is not installed"));
             continue;
         }

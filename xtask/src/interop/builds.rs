@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::containers::Storage;
-use super::docker::Docker;
-use super::process::{program, run, text};
-use super::registry::Registry;
 use crate::Outcome;
+use crate::engines::containers::Storage;
+use crate::engines::docker::Docker;
+use crate::engines::process::{program, run, text};
+use crate::engines::registry::Registry;
 
 /// A program without libraries, so that an image made from nothing can run it.
 const TOOL: &str = r#"

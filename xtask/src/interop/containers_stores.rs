@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use super::archive::{Alike, same};
-use super::containers::Storage;
 use super::images::{self, Archive, Set};
-use super::process::{installed, program, run, text};
-use super::registry::Registry;
 use super::report::Report;
-use super::scratch::unmount_below;
 use super::source::{Checks, Shape, Source};
-use super::user::User;
 use super::{Engine, Options, builds};
 use crate::Outcome;
+use crate::engines::containers::Storage;
+use crate::engines::process::{installed, program, run, text};
+use crate::engines::registry::Registry;
+use crate::engines::scratch::unmount_below;
+use crate::engines::user::User;
 
 /// Drivers, and whether the store is an ordinary user's.
 const STORES: [(&str, bool); 4] = [("overlay", false), ("vfs", false), ("overlay", true), ("vfs", true)];
@@ -100,7 +100,7 @@ fn one(
             let [by_user, by_root] = ["by-user.tar", "by-root.tar"].map(|file| storage.home().join(file));
             let mut unshare = storage.podman(["unshare"]);
             unshare.arg(checks.layerlift).args(["save", "--quiet", "--all", "--root"]).arg(storage.root());
-            super::process::into_file(unshare, &by_user)?;
+            crate::engines::process::into_file(unshare, &by_user)?;
             run(checks.save(&storage.root(), Shape::PLAIN[0]).arg("--output").arg(&by_root))?;
             text(program("cmp", ["--"]).arg(by_user).arg(by_root)).map(drop)
         });

@@ -5,15 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, Alike, same};
-use super::docker::Docker;
-use super::images::{self, Archive, Set, hex};
-use super::process::{installed, program, run, text};
-use super::registry::Registry;
+use super::images::{self, Archive, Set};
 use super::report::Report;
-use super::scratch::Mount;
 use super::source::{Checks, Shape, Source};
 use super::{Engine, Options, builds};
 use crate::Outcome;
+use crate::engines::docker::Docker;
+use crate::engines::image::{Image, hex};
+use crate::engines::process::{installed, program, run, text};
+use crate::engines::registry::Registry;
+use crate::engines::scratch::Mount;
 
 /// Drivers, and the program that each needs.
 const DRIVERS: [(&str, &str); 5] = [
@@ -141,7 +142,7 @@ fn like_docker_save(
     root: &Path,
     home: &Path,
     checks: &Checks<'_>,
-    images: &[images::Image],
+    images: &[Image],
 ) -> Outcome {
     for image in images {
         let name = image.tags.first().unwrap_or(&image.id);

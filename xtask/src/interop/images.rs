@@ -1,25 +1,16 @@
 //! The images of the checks, made from nothing: what engines do to directories, owners and names, in as few bytes as will do.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::process::{program, run, text};
-use super::tarball::{BLOCK, CHARACTER, DIRECTORY, Dialect, Entry, FIFO, FILE, HARD_LINK, SYMLINK, Tarball};
 use crate::Outcome;
-
-/// What is known of an image, from whoever made it or from the engine that has it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Image {
-    /// The config's digest, 64 hex digits.
-    pub(crate) id: String,
-    /// `interop/shapes:1.0`: as Docker writes them for a person.
-    pub(crate) tags: BTreeSet<String>,
-    /// Digests of the uncompressed layers, base first, 64 hex digits each.
-    pub(crate) diff_ids: Vec<String>,
-}
+use crate::engines::image::{Image, sha256};
+use crate::engines::process::{program, run};
+use crate::engines::tarball::{
+    BLOCK, CHARACTER, DIRECTORY, Dialect, Entry, FIFO, FILE, HARD_LINK, SYMLINK, Tarball,
+};
 
 /// A tar that `docker load` and `podman load` take, and what is in it.
 pub(crate) struct Archive {
@@ -200,22 +191,4 @@ fn one_file(index: usize) -> Vec<u8> {
     tar.file(&format!("file-{index}"), index.to_string().as_bytes())
         .file("same", index.to_string().as_bytes());
     tar.finish(1024)
-}
-
-/// The digest of a file, 64 hex digits.
-pub(crate) fn sha256(file: &Path) -> Outcome<String> {
-    let line = text(program("sha256sum", ["-b", "--"]).arg(file))?;
-    // A name with odd bytes puts a backslash in front.
-    Ok(line.trim_start_matches('\\').chars().take(64).collect())
-}
-
-/// A name without what engines put in front of it, so that their answers can be compared.
-pub(crate) fn familiar(name: &str) -> String {
-    let name = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("localhost/")).unwrap_or(name);
-    name.strip_prefix("library/").unwrap_or(name).to_owned()
-}
-
-/// `sha256:` is for people.
-pub(crate) fn hex(digest: &str) -> String {
-    digest.strip_prefix("sha256:").unwrap_or(digest).to_owned()
 }

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::process::{bytes, program};
 use crate::Outcome;
+use crate::engines::process::{bytes, program};
 
 /// Every entry below a folder: type, mode, owner, links, size, times (not that of access) and the digest of its content.
 /// The time of a change of status is among them, so that xattrs and what was changed back are covered.

@@ -7,29 +7,22 @@
 mod archive;
 mod archive_sources;
 mod builds;
-mod containerd;
-mod containers;
 mod containers_stores;
-mod daemon;
-pub(crate) mod docker;
-mod docker_stores;
+pub(crate) mod docker_stores;
 mod images;
 mod listing;
-pub(crate) mod process;
-mod readers;
-mod registry;
+pub(crate) mod readers;
 mod report;
-pub(crate) mod scratch;
-mod source;
-mod tarball;
-mod user;
+pub(crate) mod source;
+
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::engines::scratch::{self, Scratch};
 use crate::{Outcome, dist};
 use readers::Readers;
 use report::Report;
-use scratch::Scratch;
 use source::Checks;
 
 #[derive(Args)]
@@ -40,6 +33,9 @@ pub(crate) struct Options {
     /// Only stores of these drivers
     #[arg(long, value_delimiter = ',')]
     driver: Vec<String>,
+    /// Check this program instead of building one
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Leave the temporary folder for a look
     #[arg(long)]
     keep: bool,
@@ -64,7 +60,10 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Outcome {
     scratch::enter_namespaces()?;
     let mut report = Report::default();
-    let layerlift = dist::program()?;
+    let layerlift = match &options.program {
+        Some(program) => program.canonicalize()?,
+        None => dist::program()?,
+    };
     let scratch = Scratch::new(options.keep)?;
     let readers = Readers::start(&scratch, &mut report)?;
     let checks = Checks { layerlift: &layerlift, scratch: &scratch, readers: &readers };

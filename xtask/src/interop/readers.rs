@@ -6,15 +6,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, Alike, Format, by_index, by_manifest_json, same};
-use super::containerd::Containerd;
-use super::containers::Storage;
-use super::docker::Docker;
-use super::images::{Image, sha256};
-use super::process::{bytes, installed, program, run};
 use super::report::Report;
-use super::scratch::{Mount, Scratch};
 use super::source::Shape;
 use crate::Outcome;
+use crate::engines::containerd::Containerd;
+use crate::engines::containers::Storage;
+use crate::engines::docker::Docker;
+use crate::engines::image::{Image, sha256};
+use crate::engines::process::{bytes, installed, program, run};
+use crate::engines::scratch::{Mount, Scratch};
 
 /// An archive that layerlift wrote.
 pub(crate) struct Written {

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::process;
 use crate::Outcome;
+use crate::engines::process;
 
 /// Counts, and prints a line for each check as soon as it is known.
 #[derive(Default)]

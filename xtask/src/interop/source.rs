@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::archive::{self, Alike, Format, manifest_digests, same};
-use super::images::{Image, hex};
 use super::listing::Listing;
-use super::process::{into_file, program, run, text};
 use super::readers::{Readers, Written};
 use super::report::Report;
-use super::scratch::{Mount, Scratch};
 use crate::Outcome;
+use crate::engines::image::{Image, hex};
+use crate::engines::process::{into_file, program, run, text};
+use crate::engines::scratch::{Mount, Scratch};
 
 /// A store.
 #[derive(Default)]
@@ -118,7 +118,7 @@ impl Checks<'_> {
             let found = found.ok_or_else(|| format!("{} {:?} is not listed", image.id, image.tags))?;
             let names = found["references"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let tags: BTreeSet<String> =
-                names.filter(|name| !name.contains('@')).map(super::images::familiar).collect();
+                names.filter(|name| !name.contains('@')).map(crate::engines::image::familiar).collect();
             if tags != image.tags && !source.alike.other_tags {
                 return Err(format!("{} is listed with {tags:?}, not {:?}", image.id, image.tags).into());
             }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::images::{Image, familiar, hex};
+use super::image::{Image, familiar, hex};
 use super::process::{program, run, text};
 use super::user::User;
 use crate::Outcome;

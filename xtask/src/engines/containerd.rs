@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::daemon::Daemon;
-use super::images::{Image, familiar, hex};
+use super::image::{Image, familiar, hex};
 use super::process::{bytes, program, run, text};
 use crate::Outcome;
 
