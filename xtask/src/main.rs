@@ -39,6 +39,8 @@ enum Task {
     Interop(interop::Options),
     /// Measure layerlift beside its peers, on an image that it makes (needs root and the engines)
     Bench(bench::Options),
+    /// Make fixtures with the engines of this machine (needs root)
+    Fixtures(interop::fixtures::Options),
     /// Write the man pages to target/dist/man
     Man,
     /// Write the shell completions to target/dist/completions
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Task::Ci(options) => ci::run(&options),
         Task::Interop(options) => interop::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Fixtures(options) => interop::fixtures::run_all(&options),
         Task::Man => dist::man().map(drop),
         Task::Completions => dist::completions().map(drop),
         Task::Dist => dist::run(),

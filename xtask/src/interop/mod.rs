@@ -9,6 +9,8 @@ mod archive_sources;
 mod builds;
 mod containers_stores;
 pub(crate) mod docker_stores;
+pub(crate) mod fixtures;
+mod graph_store;
 mod images;
 mod listing;
 pub(crate) mod readers;
@@ -45,6 +47,7 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Engine {
     Docker,
+    Graph,
     Podman,
     Archive,
 }
@@ -68,6 +71,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let readers = Readers::start(&scratch, &mut report)?;
     let checks = Checks { layerlift: &layerlift, scratch: &scratch, readers: &readers };
     docker_stores::run_all(options, &checks, &mut report)?;
+    graph_store::run_all(options, &checks, &mut report)?;
     containers_stores::run_all(options, &checks, &mut report)?;
     archive_sources::run_all(options, &checks, &mut report)?;
     drop(readers);
