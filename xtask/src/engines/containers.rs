@@ -15,6 +15,8 @@ use crate::Outcome;
 pub(crate) struct Storage {
     home: PathBuf,
     driver: String,
+    /// `--storage-opt`.
+    option: Option<&'static str>,
     user: Option<User>,
 }
 
@@ -27,7 +29,12 @@ impl Storage {
         if let Some(user) = &user {
             user.own(home)?;
         }
-        Ok(Storage { home: home.to_owned(), driver: driver.to_owned(), user })
+        Ok(Storage { home: home.to_owned(), driver: driver.to_owned(), option: None, user })
+    }
+
+    /// With an option for the driver.
+    pub(crate) fn with_option(self, option: Option<&'static str>) -> Self {
+        Storage { option, ..self }
     }
 
     /// The graph root.
@@ -62,8 +69,9 @@ impl Storage {
 
     /// An image of this storage as skopeo names it.
     pub(crate) fn transport(&self, name: &str) -> String {
+        let option = self.option.map_or(String::new(), |option| format!(":{option}"));
         format!(
-            "containers-storage:[{}@{}+{}]{name}",
+            "containers-storage:[{}@{}+{}{option}]{name}",
             self.driver,
             self.root().display(),
             self.home.join("run").display()
@@ -84,6 +92,7 @@ impl Storage {
         let mut command = self.owners_program(name);
         command.arg("--root").arg(self.root()).arg("--runroot").arg(self.home.join("run"));
         command.args(["--storage-driver", &self.driver]);
+        command.args(self.option.map(|option| format!("--storage-opt={option}")));
         command
     }
 

@@ -5,11 +5,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::process::{handle_signals, interrupted, program, run, signal, text};
+use super::process::{handle_signals, installed, interrupted, program, run, signal, text};
 use crate::Outcome;
 
 /// Set for the inner one of the two processes.
@@ -122,13 +122,26 @@ impl Mount {
         run(program("mount", arguments).arg(what).arg(at))?;
         Ok(Mount { at: at.to_owned() })
     }
+
+    /// A new file system in a file, as large as the checks need.
+    pub(crate) fn btrfs(file: &Path, at: &Path) -> Outcome<Self> {
+        if !installed("mkfs.btrfs") {
+            return Err("mkfs.btrfs is not installed".into());
+        }
+        fs::File::create(file)?.set_len(1 << 30)?;
+        run(program("mkfs.btrfs", ["--quiet"]).arg(file))?;
+        Mount::new(&["-o", "loop"], file, at)
+    }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(&self.at).status().is_ok_and(|status| status.success());
+        // Whoever cleared the folder may have unmounted it already.
+        let mut umount = Command::new("umount");
+        let unmounted =
+            umount.arg(&self.at).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
         if !unmounted {
-            let _ = Command::new("umount").arg("-l").arg(&self.at).status();
+            let _ = Command::new("umount").arg("-l").arg(&self.at).stderr(Stdio::null()).status();
         }
     }
 }

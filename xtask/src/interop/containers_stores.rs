@@ -11,11 +11,15 @@ use crate::Outcome;
 use crate::engines::containers::Storage;
 use crate::engines::process::{installed, program, run, text};
 use crate::engines::registry::Registry;
-use crate::engines::scratch::unmount_below;
+use crate::engines::scratch::{Mount, unmount_below};
 use crate::engines::user::User;
 
 /// Drivers, and whether the store is an ordinary user's.
-const STORES: [(&str, bool); 4] = [("overlay", false), ("vfs", false), ("overlay", true), ("vfs", true)];
+const STORES: [(&str, bool); 6] =
+    [("overlay", false), ("vfs", false), ("btrfs", false), (FUSE, false), ("overlay", true), ("vfs", true)];
+
+/// The driver overlay with fuse-overlayfs doing the kernel's part.
+const FUSE: &str = "fuse-overlayfs";
 
 /// Runs the checks of each store that is asked for.
 pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Report) -> Outcome {
@@ -49,7 +53,18 @@ pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Repor
         };
         let (user, _mounts) = user.unzip();
         let archive = images::make(&folder, if ordinary { Set::Ordinary } else { Set::All })?;
-        let storage = Storage::new(&home, driver, user)?;
+        let (driver, option) = match driver {
+            FUSE => ("overlay", Some("overlay.mount_program=/usr/bin/fuse-overlayfs")),
+            other => (other, None),
+        };
+        let storage = Storage::new(&home, driver, user)?.with_option(option);
+        let _btrfs = match needs(driver, option, &home, &storage.root()) {
+            Ok(mount) => mount,
+            Err(error) => {
+                report.not_run(&name, &error.to_string());
+                continue;
+            }
+        };
         if let Err(error) = run(storage.podman(["info"])) {
             report.not_run(&name, &error.to_string());
             continue;
@@ -59,6 +74,14 @@ pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Repor
         run(program("rm", ["-rf", "--"]).arg(&home))?;
     }
     Ok(())
+}
+
+/// What a driver needs below its graph root.
+fn needs(driver: &str, option: Option<&str>, home: &Path, root: &Path) -> Outcome<Option<Mount>> {
+    if option.is_some() && !(installed(FUSE) && Path::new("/dev/fuse").exists()) {
+        return Err("fuse-overlayfs or /dev/fuse is missing".into());
+    }
+    if driver == "btrfs" { Mount::btrfs(&home.join("btrfs.img"), root).map(Some) } else { Ok(None) }
 }
 
 fn one(

@@ -130,10 +130,7 @@ fn prepare(driver: &str, home: &Path, root: &Path) -> Outcome<Option<Mount>> {
     if driver != "btrfs" {
         return Ok(None);
     }
-    let image = home.join("btrfs.img");
-    fs::File::create(&image)?.set_len(1 << 30)?;
-    run(program("mkfs.btrfs", ["--quiet"]).arg(&image))?;
-    Mount::new(&["-o", "loop"], &image, root).map(Some)
+    Mount::btrfs(&home.join("btrfs.img"), root).map(Some)
 }
 
 /// Our docker-v1 holds the folders that `docker save` writes, with the same documents byte for byte.
