@@ -16,8 +16,8 @@ use crate::{Entry, Error, Options, Tree};
 pub enum Existing {
     /// It is an error.
     Refuse,
-    /// Files that are not there are added, those whose name is their digest are left as they are, all others are
-    /// replaced, each at once. For layouts whose files are named by content.
+    /// Files that are not there are added, those whose name is their digest are left as they are if their length is right, all
+    /// others are replaced, each at once. For layouts whose files are named by content.
     Extend,
 }
 
@@ -63,11 +63,20 @@ pub fn write_dir(tree: &Tree, path: &Path, existing: Existing, options: &Options
 /// Adds to a directory: contents first, then the documents that follow them in the tree.
 fn extend(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), Error> {
     make_dirs(tree, path)?;
-    let is_new = |entry: &&Entry| !(named_by_digest(entry) && path.join(&entry.path).exists());
+    let is_new = |entry: &&Entry| !(named_by_digest(entry) && is_there(entry, &path.join(&entry.path)));
     let new: Vec<&Entry> = tree.entries().iter().filter(is_new).collect();
     let (blobs, documents): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| named_by_digest(entry));
     write_entries(&blobs, path, options)?;
     documents.iter().try_for_each(|entry| write_entries(&[*entry], path, options))
+}
+
+/// Whether there is such an entry already. A file of another length is what is left of one that was never complete.
+fn is_there(entry: &Entry, path: &Path) -> bool {
+    let len = match &entry.node {
+        Node::Dir | Node::Symlink(_) => return path.exists(),
+        Node::File(content) => content.len(),
+    };
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == len)
 }
 
 fn named_by_digest(entry: &Entry) -> bool {

@@ -362,10 +362,14 @@ fn extending_a_layout_writes_only_what_is_new() {
     ]);
     write_dir(&first, &layout, Existing::Extend, &threads(2)).unwrap();
     let kept = layout.join(format!("blobs/sha256/{}", Digest::of(b"a").hex()));
-    fs::write(&kept, "left alone").unwrap();
+    fs::write(&kept, "=").unwrap();
+    // What is left of a copy that was never complete.
+    let torn = layout.join(format!("blobs/sha256/{}", Digest::of(b"b").hex()));
+    fs::write(&torn, "").unwrap();
     let second = Tree::from_iter([blob(b"a"), blob(b"b"), Entry::bytes("index.json", 0, b"2".to_vec())]);
     write_dir(&second, &layout, Existing::Extend, &threads(2)).unwrap();
-    assert_eq!(fs::read(&kept).unwrap(), b"left alone");
+    assert_eq!(fs::read(&kept).unwrap(), b"=", "left alone");
+    assert_eq!(fs::read(&torn).unwrap(), b"b");
     assert_eq!(fs::read(layout.join("index.json")).unwrap(), b"2");
     assert_eq!(files_in(&layout.join("blobs/sha256")).len(), 2);
 }
