@@ -145,6 +145,11 @@ fn status_of(error: Link<'_>) -> Option<Status> {
             _ => None,
         };
     }
+    if let Some(error) = as_type::<layerlift_export::Error>(error) {
+        use layerlift_export::Error as E;
+        // The output or the request, whatever the images are.
+        return matches!(error, E::NoLayout { .. } | E::Compression { .. }).then_some(Status::Nothing);
+    }
     use layerlift_store::Error as E;
     match as_type::<E>(error)? {
         E::NoStore { .. }
@@ -185,6 +190,7 @@ mod tests {
             (Error::Export(in_image(Export::Store(not_found().within("x")))), Status::Nothing),
             (Error::Store(corrupt()), Status::Incomplete),
             (Error::Open(corrupt()), Status::Nothing),
+            (Error::Export(Export::NoLayout { path: "/x".into() }), Status::Nothing),
             (Error::Archive(Archive::Cancelled), Status::Interrupted),
             (Error::Export(in_image(Export::Archive(Archive::Cancelled))), Status::Interrupted),
             (Error::Archive(Archive::Stream(broken_pipe())), Status::Cut),

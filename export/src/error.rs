@@ -59,7 +59,7 @@ pub enum Error {
         compression: layerlift_archive::Compression,
     },
     /// A directory that should be extended has other things in it.
-    #[error("{} is not empty, and no OCI layout that images could be added to", path.display())]
+    #[error("{} is not empty, and no OCI layout that images could be added to\nhint: name a directory that is new, empty or a layout", path.display())]
     NoLayout {
         /// The directory.
         path: PathBuf,
