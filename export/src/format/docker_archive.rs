@@ -18,6 +18,7 @@ use layerlift_store::ImageId;
 use oci_spec::image::MediaType;
 use serde::Serialize;
 
+use super::layout::Members;
 use super::oci::{self, Blobs, Layer, Listed, Stored};
 use super::repositories::Repositories;
 use super::{Blob, Built, Failed, Source, reference};
@@ -78,7 +79,7 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Fai
         ids.push(Some(ImageId(config)));
     }
     let mut tree = blobs.into_tree();
-    tree.extend(oci::documents(index));
+    tree.extend(oci::documents(index, &Members::new()));
     tree.extend(repositories.entry());
     let mut manifest = oci::to_json(&items);
     manifest.push(b'\n');

@@ -1,5 +1,6 @@
 //! An OCI layout that is there already and gets more images: what its index says.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -8,17 +9,22 @@ use oci_spec::image::ANNOTATION_REF_NAME;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::oci::Listed;
+use super::oci::{CONTAINERD_NAME, Listed};
 use crate::Error;
 
 /// More than any index; containerd's limit is 20 MiB.
 const LIMIT: u64 = 32 << 20;
 
-/// The entries of an index, byte for byte.
+/// What an index has, byte for byte.
 #[derive(Default)]
 pub(crate) struct Layout {
     entries: Vec<(Head, Box<RawValue>)>,
+    /// What is said of the index as a whole: annotations, and whatever else is not `manifests`.
+    pub(super) members: Members,
 }
+
+/// Members of a JSON object, byte for byte.
+pub(super) type Members = BTreeMap<String, Box<RawValue>>;
 
 /// What has to be known of an entry.
 #[derive(Deserialize)]
@@ -28,10 +34,19 @@ struct Head {
     annotations: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-#[derive(Deserialize)]
-struct Index {
-    #[serde(default)]
-    manifests: Option<Vec<Box<RawValue>>>,
+impl Head {
+    fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(key)?.as_str()
+    }
+}
+
+/// An entry that comes into an index.
+pub(super) struct New {
+    /// As OCI tools have it and as containerd has it; `None` for an image without a name.
+    pub(super) name: Option<(String, String)>,
+    /// Of its manifest.
+    pub(super) digest: String,
+    pub(super) entry: Listed,
 }
 
 impl Layout {
@@ -61,21 +76,28 @@ impl Layout {
     }
 
     fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
-        let index: Index = serde_json::from_slice(bytes)?;
+        let mut members: Members = serde_json::from_slice(bytes)?;
+        let manifests = members.remove("manifests");
+        let manifests = manifests.map(|raw| serde_json::from_str::<Option<Vec<Box<RawValue>>>>(raw.get()));
+        let manifests = manifests.transpose()?.flatten().unwrap_or_default();
         let head = |raw: Box<RawValue>| Ok((serde_json::from_str(raw.get())?, raw));
-        let entries =
-            index.manifests.unwrap_or_default().into_iter().map(head).collect::<serde_json::Result<_>>()?;
-        Ok(Layout { entries })
+        let entries = manifests.into_iter().map(head).collect::<serde_json::Result<_>>()?;
+        // Those that every index has are written anew.
+        members.retain(|name, _| name != "schemaVersion" && name != "mediaType");
+        Ok(Layout { entries, members })
     }
 
-    /// The entries that stay when new ones come, each with its name and its manifest's digest: those of another name; without
-    /// a name, those of another manifest.
-    pub(super) fn kept_beside(&self, new: &[(Option<String>, String, Listed)]) -> Vec<Listed> {
+    /// The entries that stay when new ones come: those of another name; without a name, those of another manifest. The name
+    /// is containerd's where that has given one: the other one is only its tag then.
+    pub(super) fn kept_beside(&self, new: &[New]) -> Vec<Listed> {
         let stays = |head: &Head| {
-            let name = head.annotations.as_ref().and_then(|all| all.get(ANNOTATION_REF_NAME)?.as_str());
-            !new.iter().any(|(new_name, digest, _)| match name {
-                Some(name) => new_name.as_deref() == Some(name),
-                None => *digest == head.digest,
+            let full = head.annotation(CONTAINERD_NAME);
+            let name = head.annotation(ANNOTATION_REF_NAME);
+            !new.iter().any(|new| match (full, name, &new.name) {
+                (Some(old), _, Some((_, full))) => old == full,
+                (None, Some(old), Some((name, _))) => old == name,
+                (None, None, _) => head.digest == new.digest,
+                _ => false,
             })
         };
         self.entries
@@ -90,18 +112,38 @@ impl Layout {
 mod tests {
     use super::*;
 
+    const INDEX: &[u8] = br#"{"schemaVersion":2,"manifests":[
+        {"digest":"sha256:1","annotations":{"org.opencontainers.image.ref.name":"a:1"}, "x" : 1},
+        {"digest":"sha256:1","annotations":{"org.opencontainers.image.ref.name":"b:1"}},
+        {"digest":"sha256:1","annotations":{"org.opencontainers.image.ref.name":"1","io.containerd.image.name":"c:1"}},
+        {"digest":"sha256:1"},{"digest":"sha256:2"}],"annotations":{"kept" : 1e0}}"#;
+
+    /// The positions in [`INDEX`] of the entries that stay.
+    fn kept(layout: &Layout, name: Option<(&str, &str)>, digest: &str) -> Vec<usize> {
+        let entry = Listed::Kept(RawValue::from_string("{}".to_owned()).unwrap());
+        let name = name.map(|(name, full)| (name.to_owned(), full.to_owned()));
+        let kept = layout.kept_beside(&[New { name, digest: digest.to_owned(), entry }]);
+        let place = |listed: &Listed| {
+            let raw = serde_json::to_string(listed).unwrap();
+            layout.entries.iter().position(|(_, old)| old.get() == raw).unwrap()
+        };
+        kept.iter().map(place).collect()
+    }
+
     #[test]
     fn what_stays() {
-        let index = br#"{"schemaVersion":2,"manifests":[
-            {"digest":"sha256:1","annotations":{"org.opencontainers.image.ref.name":"a:1"}, "x" : 1},
-            {"digest":"sha256:1","annotations":{"org.opencontainers.image.ref.name":"b:1"}},
-            {"digest":"sha256:1"},{"digest":"sha256:2"}]}"#;
-        let layout = Layout::parse(index).unwrap();
-        let entry = || Listed::Kept(RawValue::from_string("{}".to_owned()).unwrap());
-        let kept = layout.kept_beside(&[(Some("a:1".to_owned()), "sha256:2".to_owned(), entry())]);
-        let kept = serde_json::to_string(&kept).unwrap();
-        assert!(!kept.contains("a:1") && kept.contains("b:1"), "{kept}");
-        assert!(kept.contains(r#"{"digest":"sha256:1"}"#) && !kept.contains("sha256:2"), "{kept}");
+        let layout = Layout::parse(INDEX).unwrap();
+        for (name, digest, expected) in [
+            (Some(("a:1", "docker.io/library/a:1")), "sha256:2", vec![1, 2, 3]),
+            (Some(("c:1", "c:1")), "sha256:3", vec![0, 1, 3, 4]),
+            (Some(("1", "docker.io/library/1:latest")), "sha256:3", vec![0, 1, 2, 3, 4]),
+            (None, "sha256:1", vec![0, 1, 2, 4]),
+        ] {
+            assert_eq!(kept(&layout, name, digest), expected, "{name:?}");
+        }
+        assert_eq!(layout.members.len(), 1);
+        assert_eq!(layout.members["annotations"].get(), r#"{"kept" : 1e0}"#);
         assert!(Layout::parse(b"{").is_err() && Layout::parse(br#"{"manifests":[{}]}"#).is_err());
+        assert!(Layout::parse(br#"{"manifests":null}"#).unwrap().entries.is_empty());
     }
 }

@@ -12,9 +12,13 @@ use oci_spec::image::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::layout::Members;
 use super::{Blob, Source};
 use crate::Error;
 use crate::document::up;
+
+/// The annotation in which containerd and Docker keep an image's whole name.
+pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// `blobs/sha256/`, each blob once, in the order in which they were added.
 pub(super) struct Blobs {
@@ -194,21 +198,24 @@ impl Listed {
 
     /// `full` is what containerd calls the image, `name` what OCI tools do.
     pub(super) fn named(manifest: Descriptor, full: String, name: String) -> Listed {
-        let annotations = BTreeMap::from([("io.containerd.image.name", full), (ANNOTATION_REF_NAME, name)]);
+        let annotations = BTreeMap::from([(CONTAINERD_NAME, full), (ANNOTATION_REF_NAME, name)]);
         Listed::New(Box::new(Named { manifest, annotations }))
     }
 }
 
-/// `oci-layout` and `index.json`.
-pub(super) fn documents(manifests: Vec<Listed>) -> [Entry; 2] {
+/// `oci-layout` and `index.json`, with what else the index has.
+pub(super) fn documents(manifests: Vec<Listed>, members: &Members) -> [Entry; 2] {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Index {
+    struct Index<'a> {
         schema_version: u32,
         media_type: MediaType,
         manifests: Vec<Listed>,
+        #[serde(flatten)]
+        members: &'a Members,
     }
-    let index = Index { schema_version: SCHEMA_VERSION, media_type: MediaType::ImageIndex, manifests };
+    let index =
+        Index { schema_version: SCHEMA_VERSION, media_type: MediaType::ImageIndex, manifests, members };
     // The blank is Docker's.
     let layout = br#"{"imageLayoutVersion": "1.0.0"}"#;
     [Entry::bytes("oci-layout", 0, layout.to_vec()), Entry::bytes("index.json", 0, to_json(&index))]

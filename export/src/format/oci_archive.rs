@@ -10,7 +10,7 @@
 
 use layerlift_store::ImageId;
 
-use super::layout::Layout;
+use super::layout::{Layout, New};
 use super::oci::{self, Blobs, Listed, Stored};
 use super::{Blob, Built, Failed, Source, reference};
 
@@ -24,22 +24,20 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob], existing: &Layout) -
         let converted = oci::convert(image, layers).map_err(failed)?;
         blobs.add_layers(&converted);
         let (Stored { config, manifest }, _) = oci::store(converted, &mut blobs).map_err(failed)?;
+        let digest = manifest.digest().to_string();
         for reference in image.references {
             let (name, full) = (reference.to_string(), reference::full(reference));
-            new.push((
-                Some(name.clone()),
-                manifest.digest().to_string(),
-                Listed::named(manifest.clone(), full, name),
-            ));
+            let entry = Listed::named(manifest.clone(), full.clone(), name.clone());
+            new.push(New { name: Some((name, full)), digest: digest.clone(), entry });
         }
         if image.references.is_empty() {
-            new.push((None, manifest.digest().to_string(), Listed::nameless(manifest)));
+            new.push(New { name: None, digest, entry: Listed::nameless(manifest) });
         }
         ids.push(Some(ImageId(config)));
     }
     let mut index = existing.kept_beside(&new);
-    index.extend(new.into_iter().map(|(_, _, entry)| entry));
+    index.extend(new.into_iter().map(|new| new.entry));
     let mut tree = blobs.into_tree();
-    tree.extend(oci::documents(index));
+    tree.extend(oci::documents(index, &existing.members));
     Ok(Built { tree, ids })
 }
