@@ -58,6 +58,9 @@ pub(super) fn document(files: &Files, descriptor: &Descriptor, of: &str) -> Resu
     Ok(bytes)
 }
 
+/// An index in the place of a manifest.
+const DEEP: &str = "it is an index, and indexes are nested too deeply or it was called a manifest";
+
 /// The id of an image: the digest of its config, which is read only where nothing else says it.
 pub(super) fn identify(files: &Files, what: &What) -> Result<Identity, Error> {
     match what {
@@ -66,10 +69,7 @@ pub(super) fn identify(files: &Files, what: &What) -> Result<Identity, Error> {
             match documents::parse(&bytes).map_err(|why| damaged(files, &blob(descriptor.digest), why))? {
                 Document::Manifest(manifest) => Ok(Identity::Image { id: manifest.config.digest }),
                 Document::Artifact(kind) => Ok(Identity::Artifact(kind)),
-                Document::Index(_) => {
-                    let why = "it is an index, and indexes are nested too deeply or it was called a manifest";
-                    Err(damaged(files, &blob(descriptor.digest), why.to_owned()))
-                }
+                Document::Index(_) => Err(damaged(files, &blob(descriptor.digest), DEEP.to_owned())),
             }
         }
         What::Files { config, .. } => {
@@ -96,7 +96,10 @@ fn of_manifest(files: &Files, descriptor: &Descriptor) -> Result<Loaded, Error> 
     let of = format!("manifest {digest}");
     let manifest = match documents::parse(&raw_manifest).map_err(|why| damaged(files, &name, why))? {
         Document::Manifest(manifest) => manifest,
-        _ => return Err(damaged(files, &name, "it is no manifest of an image".to_owned())),
+        Document::Index(_) => return Err(damaged(files, &name, DEEP.to_owned())),
+        Document::Artifact(_) => {
+            return Err(damaged(files, &name, "it is no manifest of an image".to_owned()));
+        }
     };
     let config_name = blob(manifest.config.digest);
     let Some(place) = files.try_find(&config_name)? else {
