@@ -1,58 +1,119 @@
-//! One run of one program: time on the wall and on the processor, peak memory, first byte.
+//! One run of one program: time on the wall and on the processors, peak memory, first byte, temporary files.
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::engines::process::program;
+use crate::engines::process::{interrupted, program};
 
 /// What a run took.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Run {
     pub(crate) wall: Duration,
-    /// User and system, of the program and what it started; a daemon's is not in it.
+    /// User and system, of the program, what it started, and the daemon that worked for it.
     pub(crate) cpu: Duration,
-    /// Peak resident size in bytes, of the largest process.
+    /// Peak resident size in bytes, of the largest process that was started.
     pub(crate) memory: u64,
     /// When the first byte came; only for a pipe.
     pub(crate) first_byte: Option<Duration>,
 }
 
-/// Runs a command. With `drain`, its standard output is read to the end, as `cat >/dev/null` does. With `sync`, a sync of the file
-/// system belongs to the time.
-pub(crate) fn run(command: &[String], folder: &Path, drain: bool, sync: bool) -> Outcome<Run> {
-    let figures = folder.join("figures");
-    let mut timed = program("/usr/bin/time", ["-q", "-f", "%U %S %M", "-o"]);
-    timed.arg(&figures).args(command).stderr(Stdio::piped());
-    timed.stdout(if drain { Stdio::piped() } else { Stdio::null() });
-    let began = Instant::now();
-    let mut child = timed.spawn()?;
-    let mut first_byte = None;
-    if let Some(mut pipe) = child.stdout.take() {
-        let mut buffer = vec![0; 128 << 10];
-        while pipe.read(&mut buffer)? > 0 {
-            first_byte.get_or_insert_with(|| began.elapsed());
-        }
-    }
-    let output = child.wait_with_output()?;
-    if sync {
-        Command::new("sync").arg("-f").arg(folder).status()?;
-    }
-    let wall = began.elapsed();
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{}: {}: {}", command.join(" "), output.status, said.trim()).into());
-    }
-    let text = fs::read_to_string(&figures)?;
-    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let [user, system, kib] = numbers[..] else { return Err(format!("time said {text:?}").into()) };
-    Ok(Run { wall, cpu: Duration::from_secs_f64(user + system), memory: (kib * 1024.0) as u64, first_byte })
+/// A program and how it is run.
+pub(crate) struct Contender {
+    pub(crate) what: String,
+    pub(crate) command: Vec<String>,
+    /// The process that does the work, where that is a daemon.
+    pub(crate) daemon: Option<u32>,
+    /// layerlift's time is at most this part of this one's.
+    pub(crate) goal: Option<f64>,
 }
 
-/// The median of each figure.
+/// Where the output goes, and what belongs to the time.
+#[derive(Clone)]
+pub(crate) struct Place {
+    /// Removed after each run.
+    pub(crate) out: PathBuf,
+    /// Standard output is read to its end, as `cat >/dev/null` does.
+    pub(crate) drain: bool,
+    /// A sync of the file system belongs to the time.
+    pub(crate) sync: bool,
+    /// The page cache is emptied before each run.
+    pub(crate) cold: bool,
+}
+
+impl Contender {
+    pub(crate) fn new(what: &str, command: Vec<String>, goal: Option<f64>) -> Self {
+        Contender { what: what.to_owned(), command, daemon: None, goal }
+    }
+
+    /// Runs it once.
+    pub(crate) fn run(&self, place: &Place) -> Outcome<Run> {
+        if interrupted() {
+            return Err("interrupted".into());
+        }
+        let folder = place.out.parent().ok_or("an output without a folder")?;
+        if place.cold {
+            Command::new("sync").status()?;
+            fs::write("/proc/sys/vm/drop_caches", "3")?;
+        }
+        let figures = folder.join("figures");
+        let mut timed = program("/usr/bin/time", ["-q", "-f", "%U %S %M", "-o"]);
+        timed.arg(&figures).args(&self.command).stderr(Stdio::piped());
+        timed.stdout(if place.drain { Stdio::piped() } else { Stdio::null() });
+        let before = self.daemon.map(cpu_of).unwrap_or_default();
+        let began = Instant::now();
+        let mut child = timed.spawn()?;
+        let mut first_byte = None;
+        if let Some(mut pipe) = child.stdout.take() {
+            let mut buffer = vec![0; 128 << 10];
+            while pipe.read(&mut buffer)? > 0 {
+                first_byte.get_or_insert_with(|| began.elapsed());
+            }
+        }
+        let output = child.wait_with_output()?;
+        if place.sync {
+            Command::new("sync").arg("-f").arg(folder).status()?;
+        }
+        let wall = began.elapsed();
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{}: {}: {}", self.command.join(" "), output.status, said.trim()).into());
+        }
+        let by_daemon = self.daemon.map(cpu_of).unwrap_or_default().saturating_sub(before);
+        let text = fs::read_to_string(&figures)?;
+        let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [user, system, kib] = numbers[..] else { return Err(format!("time said {text:?}").into()) };
+        let cpu = Duration::from_secs_f64(user + system) + by_daemon;
+        Ok(Run { wall, cpu, memory: (kib * 1024.0) as u64, first_byte })
+    }
+
+    /// Runs it once and watches: the most bytes that lay in these folders for temporary files while it ran.
+    pub(crate) fn temporary(&self, place: &Place, folders: &[PathBuf]) -> Outcome<u64> {
+        let done = AtomicBool::new(false);
+        let before = size_of(folders);
+        thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let mut most = before;
+                while !done.load(Ordering::Relaxed) {
+                    most = most.max(size_of(folders));
+                    thread::sleep(Duration::from_millis(20));
+                }
+                most
+            });
+            let run = self.run(place);
+            done.store(true, Ordering::Relaxed);
+            let most = watcher.join().map_err(|_| "the watcher panicked")?;
+            run.map(|_| most - before)
+        })
+    }
+}
+
+/// The median of each figure; of memory, the largest.
 pub(crate) fn medians(runs: &[Run]) -> Run {
     fn median<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> T {
         let mut values: Vec<T> = values.collect();
@@ -68,17 +129,37 @@ pub(crate) fn medians(runs: &[Run]) -> Run {
     }
 }
 
-/// Number of calls to the system that open, read or close something, and number of regular temporary files made, of a whole run.
-pub(crate) fn count_calls(command: &[String], folder: &Path) -> Outcome<(u64, u64)> {
-    let log = folder.join("calls");
-    let mut traced =
-        program("strace", ["-f", "-q", "-e", "trace=openat2,openat,read,pread64,close,statx", "-o"]);
-    traced.arg(&log).args(command).stdout(Stdio::null()).stderr(Stdio::null());
-    if !traced.status()?.success() {
-        return Err(format!("{} failed under strace", command.join(" ")).into());
+/// Removes an output, whatever it is.
+pub(crate) fn clear(out: &Path) -> Outcome {
+    match fs::symlink_metadata(out) {
+        Ok(metadata) if metadata.is_dir() => Ok(fs::remove_dir_all(out)?),
+        Ok(_) => Ok(fs::remove_file(out)?),
+        Err(_) => Ok(()),
     }
-    let text = fs::read_to_string(&log)?;
-    let temporary = text.lines().filter(|line| line.contains("O_TMPFILE") || line.contains("/.tmp")).count();
-    fs::remove_file(&log)?;
-    Ok((text.lines().count() as u64, temporary as u64))
+}
+
+/// What a process has used so far, and its children that have ended; in hundredths of a second, as the kernel counts.
+fn cpu_of(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, in parentheses, may have blanks in it.
+    let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = numbers.skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// Bytes on the disk below some folders.
+fn size_of(folders: &[PathBuf]) -> u64 {
+    let mut sum = 0;
+    let mut open: Vec<PathBuf> = folders.to_vec();
+    while let Some(folder) = open.pop() {
+        // Files come and go while one looks.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => open.push(entry.path()),
+                Ok(metadata) => sum += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    sum
 }

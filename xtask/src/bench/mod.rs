@@ -4,19 +4,28 @@
 //! containers-storage and to an OCI layout with gzip layers. Then each row's programs run in turn (A B A B), as often as
 //! `--runs` says; what is printed are medians, and each goal is a ratio of two medians of the same row.
 
+mod chart;
+mod counts;
+mod graph;
+mod growth;
 mod image;
+mod lookup;
 mod measure;
 mod report;
+mod row;
 mod rows;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::Args;
 
 use crate::Outcome;
 use crate::engines::process::installed;
 use crate::engines::scratch::{Scratch, enter_namespaces};
+use image::words;
+use measure::{Contender, Place};
 
 /// What can be chosen.
 #[derive(Args)]
@@ -27,6 +36,12 @@ pub(crate) struct Options {
     /// How often each program runs
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    /// Also with an empty page cache
+    #[arg(long)]
+    cold: bool,
+    /// Also layers of up to a million files
+    #[arg(long)]
+    million: bool,
     /// Only rows whose title has this in it
     #[arg(long, default_value = "")]
     only: String,
@@ -36,10 +51,13 @@ pub(crate) struct Options {
     /// The name of that image
     #[arg(long, requires = "root")]
     image: Option<String>,
-    /// Where outputs on a disk go, and the stores; needs five times the image's size
+    /// Measure this program instead of building one
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Where outputs on a disk go, and the stores; needs eight times the image's size
     #[arg(long, default_value = "/var/tmp")]
     disk: PathBuf,
-    /// A file system in memory for the other outputs
+    /// A file system in memory for the other outputs; needs twice the image's size
     #[arg(long, default_value = "/dev/shm")]
     memory: PathBuf,
     /// Write the figures as JSON to this file
@@ -56,41 +74,152 @@ pub(crate) struct Bench {
     stores: image::Stores,
     memory: PathBuf,
     disk: PathBuf,
+    /// What layerlift makes of the image, for programs that only copy or hash.
+    finished: PathBuf,
+    /// `TMPDIR` of the peers.
+    peers_temporary: PathBuf,
+    /// Folders in which they keep temporary files.
+    temporary: Vec<PathBuf>,
     runs: usize,
     only: String,
 }
 
+/// All that was found.
+pub(crate) struct Found {
+    pub(crate) rows: Vec<row::Row>,
+    pub(crate) growth: Vec<growth::Point>,
+    pub(crate) counts: counts::Counts,
+    pub(crate) runs: usize,
+    pub(crate) image: String,
+    pub(crate) machine: String,
+}
+
 pub(crate) fn run(options: &Options) -> Outcome {
-    let missing: Vec<&str> =
-        ["dockerd", "podman", "skopeo", "tar"].into_iter().filter(|p| !installed(p)).collect();
+    let needed = ["dockerd", "docker", "podman", "skopeo", "tar", "strace"];
+    let missing: Vec<&str> = needed.into_iter().filter(|program| !installed(program)).collect();
     if !missing.is_empty() || !Path::new("/usr/bin/time").exists() {
         println!("not run: {} or time is not installed", missing.join(", "));
         return Ok(());
     }
     enter_namespaces()?;
-    let layerlift = crate::dist::program()?;
+    let layerlift = match &options.program {
+        Some(program) => program.canonicalize()?,
+        None => crate::dist::program()?,
+    };
     let scratch = Scratch::below(&options.disk)?;
     let memory = Scratch::below(&options.memory)?;
     let stores = image::prepare(options, scratch.path())?;
-    let runs = if options.small { 1 } else { options.runs };
+    let peers_temporary = scratch.folder("tmp")?;
     let bench = Bench {
         layerlift,
-        stores,
+        temporary: vec![peers_temporary.clone(), stores.docker_root.join("tmp")],
         memory: memory.path().to_owned(),
         disk: scratch.folder("out")?,
-        runs,
+        finished: memory.path().join("finished.tar"),
+        peers_temporary,
+        runs: if options.small { 1 } else { options.runs },
         only: options.only.clone(),
+        stores,
     };
-    let rows = rows::measure(&bench)?;
+    let found = measure_all(options, &bench, scratch.path())?;
     bench.stores.docker.stop()?;
-    let report = report::Report::new(&rows, runs);
-    println!("{}", report.text());
+    println!("{}", report::text(&found));
     if let Some(path) = &options.json {
-        fs::write(path, report.json())?;
+        fs::write(path, report::json(&found))?;
     }
     if let Some(path) = &options.chart {
-        fs::write(path, report.chart())?;
+        fs::write(path, chart::draw(&found.rows))?;
     }
-    // Counts, not times: these must hold on any machine.
-    report.assert_counts()
+    found.counts.check()
+}
+
+fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found> {
+    let stores = &bench.stores;
+    let finished = bench.finished.display().to_string();
+    let own = bench.save(&stores.docker_root, &["-o", &finished, &stores.image]);
+    own.run(&bench.memory())?;
+    let counted = bench.disk.join("counted");
+    let traced = bench.save(&stores.docker_root, &["-o", &counted.display().to_string(), &stores.image]);
+    let counts = counts::Counts::of(&traced.command, &counted, stores.files)?;
+    fs::remove_file(&counted)?;
+
+    let images = if options.small { 50 } else { 1_000 };
+    let many = folder.join("many");
+    lookup::make(&many, images)?;
+    lookup::check(bench, &many, images)?;
+    let graph = graph::Graph::make(stores, folder)?;
+    let mut specs = rows::specs(bench);
+    specs.extend(rows::graph(bench, &graph));
+    specs.extend(lookup::specs(bench, &many));
+    let mut rows = Vec::new();
+    for cold in if options.cold { vec![false, true] } else { vec![false] } {
+        for spec in &specs {
+            rows.extend(spec.measure(bench, cold)?);
+        }
+    }
+    let growth = if options.only.is_empty() {
+        growth::measure(bench, folder, options.small, options.million)?
+    } else {
+        Vec::new()
+    };
+    Ok(Found {
+        rows,
+        growth,
+        counts,
+        runs: bench.runs,
+        image: format!(
+            "{} layers, {} files, a tar of {:.2} GB",
+            stores.layers.len(),
+            stores.files,
+            fs::metadata(&bench.finished)?.len() as f64 / 1e9
+        ),
+        machine: report::machine()?,
+    })
+}
+
+impl Bench {
+    /// An output in memory.
+    fn memory(&self) -> Place {
+        Place { out: self.memory.join("out"), drain: false, sync: false, cold: false }
+    }
+
+    /// An output on the disk, with a sync at the end, since only some programs flush what they write.
+    fn disk(&self) -> Place {
+        Place { out: self.disk.join("out"), drain: false, sync: true, cold: false }
+    }
+
+    /// layerlift with these arguments, a root and more arguments.
+    fn layerlift(&self, arguments: &[&str], root: &Path, more: &[&str]) -> Contender {
+        let (program, root) = (self.layerlift.display().to_string(), root.display().to_string());
+        let all = [&*program]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .chain([&*root])
+            .chain(more.iter().copied());
+        Contender::new("layerlift", words(all), None)
+    }
+
+    fn save(&self, root: &Path, more: &[&str]) -> Contender {
+        self.layerlift(&["save", "--quiet", "--root"], root, more)
+    }
+
+    /// A peer, with a folder of its own for what is temporary.
+    fn peer_words<'a>(&self, peer: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let temporary = format!("TMPDIR={}", self.peers_temporary.display());
+        let mut all = vec!["env".to_owned(), temporary];
+        all.extend(words(peer));
+        all
+    }
+
+    fn peer_command(&self, command: &Command) -> Vec<String> {
+        let all: Vec<String> = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        self.peer_words(all.iter().map(String::as_str))
+    }
+
+    fn docker_words(&self, more: &[&str]) -> Vec<String> {
+        self.peer_command(&self.stores.docker.docker(more.iter().copied()))
+    }
 }

@@ -1,136 +1,137 @@
-//! The figures as a table, as JSON and as a chart.
+//! The figures as a table and as JSON.
 
 use std::fmt::Write;
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Found;
+use super::growth::Point;
 use super::measure::Run;
-use super::rows::Rows;
+use super::row::{Goal, Row};
 use crate::Outcome;
+use crate::engines::process::{program, text as said_by};
 
-pub(crate) struct Report<'a> {
-    rows: &'a Rows,
-    runs: usize,
+/// Tables in Markdown: a line for each program, ratios and goals beside the peers.
+pub(crate) fn text(found: &Found) -> String {
+    let mut text =
+        format!("{}.\nMedians of {} runs in turn. Image: {}.\n\n", found.machine, found.runs, found.image);
+    text += "| what | wall s | CPU s | peak MiB | temporary MB | first byte ms | ratio | goal | |\n|---|---|---|---|---|---|---|---|---|\n";
+    for row in &found.rows {
+        let _ = writeln!(text, "| **{}** | {} | | | |", row.what, figures(&row.own, row.temporary.first()));
+        for (number, peer) in row.peers.iter().enumerate() {
+            let ratio = ratio(&row.own, &peer.run);
+            let goal = peer.goal.map_or(String::new(), |goal| format!("{goal:.2}"));
+            let met = peer.goal.map_or("", |goal| met(ratio <= goal));
+            let figures = figures(&peer.run, row.temporary.get(number + 1));
+            let _ = writeln!(text, "| {} | {figures} | {ratio:.2} | {goal} | {met} |", peer.what);
+        }
+        for Goal { what, value, limit } in &row.goals {
+            let _ =
+                writeln!(text, "| {what} | | | | | | {value:.2} | {limit:.2} | {} |", met(value <= limit));
+        }
+    }
+    text += "\n| growth with | number | wall ms | ms each | MB/s | peak MiB |\n|---|---|---|---|---|---|\n";
+    for Point { what, number, bytes, millis, peak_mib } in &found.growth {
+        let each = millis / *number as f64;
+        let rate = *bytes as f64 / 1e3 / millis;
+        let _ = writeln!(text, "| {what} | {number} | {millis:.1} | {each:.3} | {rate:.0} | {peak_mib:.1} |");
+    }
+    let counts = &found.counts;
+    let _ = writeln!(
+        text,
+        "\nOne save of {} files into a file: {:.2} calls to the system per file, {} bytes read, {} written, {} of them the output, \
+         {} file created.",
+        counts.files,
+        counts.calls_per_file(),
+        counts.read,
+        counts.written,
+        counts.output,
+        counts.created
+    );
+    text
 }
 
-impl<'a> Report<'a> {
-    pub(crate) fn new(rows: &'a Rows, runs: usize) -> Self {
-        Report { rows, runs }
-    }
-
-    /// A table in Markdown: a line for each program, ratios and goals beside the peers.
-    pub(crate) fn text(&self) -> String {
-        let mut text = format!("Medians of {} runs in turn, warm cache.\n\n", self.runs);
-        text += "| what | wall s | CPU s | peak MiB | first byte ms | ratio | goal | |\n|---|---|---|---|---|---|---|---|\n";
-        for row in &self.rows.rows {
-            let _ = writeln!(text, "| **{}** | {} | | | |", row.what, figures(&row.own));
-            for peer in &row.peers {
-                let ratio = ratio(&row.own, &peer.run);
-                let goal = peer.goal.map_or(String::new(), |goal| format!("{goal:.2}"));
-                let met = peer.goal.map_or("", |goal| if ratio <= goal { "met" } else { "not met" });
-                let _ = writeln!(
-                    text,
-                    "| {} | {} | {ratio:.2} | {goal} | {met} |",
-                    peer.what,
-                    figures(&peer.run)
-                );
-            }
-        }
-        let _ = writeln!(
-            text,
-            "\nCalls to the system per file (open, read, close, stat): {:.2}. Temporary files: {}.",
-            self.rows.calls_per_file, self.rows.temporary_files
-        );
-        text
-    }
-
-    pub(crate) fn json(&self) -> String {
-        let rows: Vec<Value> = self.rows.rows.iter().map(|row| {
-            let peers: Vec<Value> = row.peers.iter().map(|peer| {
-                json!({"what": peer.what, "goal": peer.goal, "ratio": ratio(&row.own, &peer.run), "run": figures_json(&peer.run)})
-            }).collect();
-            json!({"what": row.what, "bytes": row.bytes, "layerlift": figures_json(&row.own), "peers": peers})
-        }).collect();
-        let all = json!({
-            "runs": self.runs,
-            "rows": rows,
-            "calls_per_file": self.rows.calls_per_file,
-            "temporary_files": self.rows.temporary_files,
-        });
-        format!("{all:#}\n")
-    }
-
-    /// Bars of wall time, layerlift's dark.
-    pub(crate) fn chart(&self) -> String {
-        const LINE: usize = 20;
-        let bars: Vec<(&str, &Run, bool)> = self
-            .rows
-            .rows
+/// The same for machines.
+pub(crate) fn json(found: &Found) -> String {
+    let row = |row: &Row| {
+        let peers: Vec<Value> = row
+            .peers
             .iter()
-            .flat_map(|row| {
-                std::iter::once((row.what, &row.own, true))
-                    .chain(row.peers.iter().map(|peer| (peer.what, &peer.run, false)))
+            .enumerate()
+            .map(|(number, peer)| {
+                let run = run(&peer.run, row.temporary.get(number + 1));
+                json!({"what": peer.what, "goal": peer.goal, "ratio": ratio(&row.own, &peer.run), "run": run})
             })
             .collect();
-        let longest = bars.iter().map(|(_, run, _)| run.wall.as_secs_f64()).fold(0.001, f64::max);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"900\" height=\"{}\" font-family=\"sans-serif\" font-size=\"12\">\n",
-            (bars.len() + 1) * LINE
-        );
-        for (index, (what, run, own)) in bars.iter().enumerate() {
-            let y = index * LINE;
-            let seconds = run.wall.as_secs_f64();
-            let width = (seconds / longest * 400.0).max(1.0);
-            let fill = if *own { "#1b4f72" } else { "#aeb6bf" };
-            let _ = writeln!(
-                svg,
-                "<text x=\"380\" y=\"{}\" text-anchor=\"end\">{}</text><rect x=\"390\" y=\"{}\" width=\"{width:.1}\" height=\"14\" fill=\"{fill}\"/><text x=\"{:.1}\" y=\"{}\">{seconds:.2} s</text>",
-                y + 15,
-                what.replace('&', "&amp;"),
-                y + 4,
-                396.0 + width,
-                y + 15
-            );
-        }
-        svg + "</svg>\n"
-    }
+        let goals: Vec<Value> = row
+            .goals
+            .iter()
+            .map(|goal| json!({"what": goal.what, "value": goal.value, "limit": goal.limit}))
+            .collect();
+        let own = run(&row.own, row.temporary.first());
+        json!({"what": row.what, "bytes": row.bytes, "layerlift": own, "peers": peers, "goals": goals})
+    };
+    let point = |point: &Point| json!({"what": point.what, "number": point.number, "bytes": point.bytes, "wall_ms": point.millis, "peak_mib": point.peak_mib});
+    let counts = &found.counts;
+    let all = json!({
+        "machine": found.machine,
+        "image": found.image,
+        "runs": found.runs,
+        "rows": found.rows.iter().map(row).collect::<Vec<_>>(),
+        "growth": found.growth.iter().map(point).collect::<Vec<_>>(),
+        "counts": {
+            "files": counts.files, "calls": counts.calls, "read": counts.read, "written": counts.written,
+            "output": counts.output, "created": counts.created,
+        },
+    });
+    format!("{all:#}\n")
+}
 
-    /// An open, a read and a close for each file, and no temporary file where lengths are known.
-    pub(crate) fn assert_counts(&self) -> Outcome {
-        let Rows { calls_per_file, temporary_files, .. } = *self.rows;
-        if calls_per_file > 4.0 {
-            return Err(
-                format!("{calls_per_file:.2} calls to the system per file, where 4 are enough").into()
-            );
-        }
-        if temporary_files > 0 {
-            return Err(format!("{temporary_files} temporary files, where every length is known").into());
-        }
-        Ok(())
-    }
+/// Processor, kernel and memory.
+pub(crate) fn machine() -> Outcome<String> {
+    let field = |file: &str, name: &str| -> String {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split(':').nth(1)).unwrap_or_default().trim().to_owned()
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory: f64 = field("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or_default();
+    Ok(format!(
+        "{processors} processors ({}), {:.0} GiB of memory, Linux {}",
+        field("/proc/cpuinfo", "model name"),
+        memory / f64::from(1 << 20),
+        said_by(program("uname", ["-r"]))?.trim()
+    ))
+}
+
+fn met(yes: bool) -> &'static str {
+    if yes { "met" } else { "not met" }
 }
 
 fn ratio(own: &Run, peer: &Run) -> f64 {
     own.wall.as_secs_f64() / peer.wall.as_secs_f64().max(0.001)
 }
 
-fn figures(run: &Run) -> String {
+fn figures(run: &Run, temporary: Option<&u64>) -> String {
     let first = run.first_byte.map_or(String::new(), |first| format!("{:.0}", first.as_secs_f64() * 1e3));
-    let seconds = |time: Duration| format!("{:.2}", time.as_secs_f64());
+    let seconds = |time: Duration| format!("{:.3}", time.as_secs_f64());
     format!(
-        "{} | {} | {:.1} | {first}",
+        "{} | {} | {:.1} | {:.0} | {first}",
         seconds(run.wall),
         seconds(run.cpu),
-        run.memory as f64 / f64::from(1 << 20)
+        run.memory as f64 / f64::from(1 << 20),
+        temporary.map_or(0.0, |bytes| *bytes as f64 / 1e6),
     )
 }
 
-fn figures_json(run: &Run) -> Value {
+fn run(run: &Run, temporary: Option<&u64>) -> Value {
     json!({
         "wall_secs": run.wall.as_secs_f64(),
         "cpu_secs": run.cpu.as_secs_f64(),
         "peak_bytes": run.memory,
+        "temporary_bytes": temporary,
         "first_byte_secs": run.first_byte.map(|first| first.as_secs_f64()),
     })
 }

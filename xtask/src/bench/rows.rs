@@ -1,179 +1,213 @@
-//! What is compared with what, and the goals.
+//! What is compared with what on the one image, and the goals.
 
-use std::fs;
 use std::path::Path;
 
-use super::Bench;
-use super::measure::{self, Run};
-use crate::Outcome;
+use super::measure::{Contender, Place};
+use super::row::{Goal, Row, Spec};
+use super::{Bench, image::words};
 
-/// A comparison: layerlift first, then each peer with the goal for the ratio of their times.
-pub(crate) struct Row {
-    pub(crate) what: &'static str,
-    pub(crate) own: Run,
-    pub(crate) peers: Vec<Peer>,
-    /// Bytes that layerlift wrote.
-    pub(crate) bytes: u64,
+/// Peak resident size without recompression.
+const MEMORY: f64 = 32.0;
+
+/// All comparisons of the one image.
+pub(crate) fn specs(bench: &Bench) -> Vec<Spec> {
+    let mut specs = docker(bench);
+    specs.extend(containers(bench));
+    specs.extend(layout(bench));
+    specs
 }
 
-/// Another program in a row.
-pub(crate) struct Peer {
-    pub(crate) what: &'static str,
-    pub(crate) run: Run,
-    /// layerlift's time is at most this part of the peer's.
-    pub(crate) goal: Option<f64>,
-}
-
-/// All rows, and what does not depend on the machine.
-pub(crate) struct Rows {
-    pub(crate) rows: Vec<Row>,
-    /// Calls to the system per file of the image, and temporary files, of one `save`.
-    pub(crate) calls_per_file: f64,
-    pub(crate) temporary_files: u64,
-}
-
-type Contender<'a> = (&'static str, Vec<String>, Option<f64>);
-
-struct Place<'a> {
-    out: &'a Path,
-    drain: bool,
-    sync: bool,
-}
-
-pub(crate) fn measure(bench: &Bench) -> Outcome<Rows> {
+fn docker(bench: &Bench) -> Vec<Spec> {
     let stores = &bench.stores;
-    let image = stores.image.as_str();
-    let save = |root: &Path, more: &[&str]| {
-        let mut words = vec![bench.layerlift.display().to_string()];
-        words.extend(["save", "-q", "--root"].map(str::to_owned));
-        words.push(root.display().to_string());
-        words.extend(more.iter().map(|&word| word.to_owned()));
-        words
+    let image = &*stores.image;
+    let tar =
+        |out: &str| words(["tar", "-cf", out].into_iter().chain(stores.layers.iter().map(String::as_str)));
+    let client = |more: &[&str], goal| Contender {
+        what: "docker save".to_owned(),
+        command: bench.docker_words(more),
+        daemon: Some(stores.docker.process()),
+        goal: Some(goal),
     };
-    let tar = |out: &str| {
-        let mut words: Vec<String> = ["tar", "-cf", out].map(str::to_owned).into();
-        words.extend(stores.layers.iter().cloned());
-        words
-    };
-    let docker = |more: &[&str]| words_of(&stores.docker.docker(more.iter().copied()));
-    let skopeo = |from: &str, to: &str| -> Vec<String> {
-        ["skopeo", "--insecure-policy", "copy", "-q", from, to].map(str::to_owned).into()
-    };
-    let mut rows = Vec::new();
-    for (what, folder, sync, goal) in [
-        ("overlay2 to a docker-archive in memory", &bench.memory, false, 0.5),
-        ("overlay2 to a docker-archive on the disk, synced", &bench.disk, true, 0.75),
+    let mut specs = Vec::new();
+    for (what, place, goal) in [
+        ("overlay2 to a docker-archive in memory", bench.memory(), 0.5),
+        ("overlay2 to a docker-archive on the disk, synced", bench.disk(), 0.75),
     ] {
-        let out = folder.join("out");
-        let name = out.display().to_string();
-        let peers = vec![
-            ("tar -cf of the layers' directories", tar(&name), Some(goal)),
-            ("docker save -o", docker(&["save", "-o", &name, image]), Some(0.1)),
+        let out = place.out.display().to_string();
+        let mut peers = vec![
+            Contender::new("tar -cf of the layers' directories", tar(&out), Some(goal)),
+            Contender { what: "docker save -o".to_owned(), ..client(&["save", "-o", &out, image], 0.1) },
         ];
-        let place = Place { out: &out, drain: false, sync };
-        rows.extend(row(bench, what, save(&stores.docker_root, &["-o", &name, image]), peers, &place)?);
-    }
-    let nowhere = bench.memory.join("none");
-    let place = Place { out: &nowhere, drain: true, sync: false };
-    let peers = vec![
-        ("tar -cf - of the layers' directories", tar("-"), Some(0.7)),
-        ("docker save", docker(&["save", image]), Some(1.0 / 9.0)),
-    ];
-    rows.extend(row(bench, "overlay2 to a pipe", save(&stores.docker_root, &[image]), peers, &place)?);
-
-    let out = bench.memory.join("out");
-    let name = out.display().to_string();
-    let place = Place { out: &out, drain: false, sync: false };
-    let mut verify = vec![bench.layerlift.display().to_string()];
-    verify.extend(["verify", "-q", "--root"].map(str::to_owned));
-    verify.extend([stores.docker_root.display().to_string(), image.to_owned()]);
-    let peers = vec![("tar -cf to memory", tar(&name), Some(0.4))];
-    rows.extend(row(bench, "verify", verify, peers, &place)?);
-
-    let containers = format!(
-        "containers-storage:[overlay@{}+{}]{image}",
-        stores.containers_root.display(),
-        stores.containers_run.display()
-    );
-    let peers =
-        vec![("skopeo copy", skopeo(&containers, &format!("docker-archive:{name}")), Some(1.0 / 6.0))];
-    let own = save(&stores.containers_root, &["-o", &name, image]);
-    rows.extend(row(bench, "containers-storage to a docker-archive", own, peers, &place)?);
-
-    let layout = format!("oci:{}:{image}", stores.layout.display());
-    let blobs = stores.layout.join("blobs").display().to_string();
-    let copy = ["cp", "-r", &blobs, &name].map(str::to_owned).to_vec();
-    let peers = vec![
-        ("cp -r of its blobs", copy, Some(1.5)),
-        ("skopeo copy oci: oci-archive:", skopeo(&layout, &format!("oci-archive:{name}")), None),
-    ];
-    let own = save(&stores.layout, &["--format", "oci-archive", "-o", &name, image]);
-    rows.extend(row(bench, "OCI layout (gzip) to an oci-archive, layers as stored", own, peers, &place)?);
-
-    for (what, how, goal) in [
-        ("containers-storage to an oci-archive, gzip", "gzip", 0.6),
-        ("containers-storage to an oci-archive, zstd (skopeo: gzip)", "zstd", 0.25),
-    ] {
-        let peers = vec![("skopeo copy", skopeo(&containers, &format!("oci-archive:{name}:x")), Some(goal))];
-        let own = save(
-            &stores.containers_root,
-            &["--format", "oci-archive", "--compress", how, "-o", &name, image],
-        );
-        rows.extend(row(bench, what, own, peers, &place)?);
-    }
-
-    let own = save(&stores.docker_root, &["-o", "/dev/null", "-j", "2", image]);
-    let (calls, temporary_files) = measure::count_calls(&own, &bench.disk)?;
-    Ok(Rows { rows, calls_per_file: calls as f64 / stores.files.max(1) as f64, temporary_files })
-}
-
-/// Runs all programs of a row in turn, after each once to warm the cache.
-fn row(
-    bench: &Bench,
-    what: &'static str,
-    own: Vec<String>,
-    peers: Vec<Contender<'_>>,
-    place: &Place<'_>,
-) -> Outcome<Option<Row>> {
-    if !what.contains(&bench.only) {
-        return Ok(None);
-    }
-    println!("measuring: {what}");
-    let mut commands = vec![own];
-    commands.extend(peers.iter().map(|(_, command, _)| command.clone()));
-    let mut runs: Vec<Vec<Run>> = vec![Vec::new(); commands.len()];
-    let mut bytes = 0;
-    for round in 0..=bench.runs {
-        for (index, command) in commands.iter().enumerate() {
-            let run = measure::run(command, &bench.disk, place.drain, place.sync)?;
-            if index == 0
-                && let Ok(metadata) = fs::metadata(place.out)
-            {
-                bytes = metadata.len();
-            }
-            clear(place.out)?;
-            // The first round only warms; with a single one it is all there is.
-            if round > 0 {
-                runs[index].push(run);
-            }
+        let mut goals: fn(&Row) -> Vec<Goal> = memory;
+        if !place.sync {
+            // What a verified export cannot do without.
+            let read = "find \"$@\" -type f -print0 | xargs -0 cat >/dev/null";
+            let read =
+                words(["sh", "-c", read, "sh"].into_iter().chain(stores.layers.iter().map(String::as_str)));
+            let finished = bench.finished.display().to_string();
+            peers.push(Contender::new("cat of all files", read, None));
+            peers.push(Contender::new(
+                "sha256sum of the finished tar",
+                words(["sha256sum", &*finished]),
+                None,
+            ));
+            peers.push(Contender::new("cp of the finished tar", words(["cp", &*finished, &*out]), None));
+            goals = floor;
         }
+        let own = bench.save(&stores.docker_root, &["-o", &out, image]);
+        specs.push(Spec { what, own, peers, place, goals });
     }
-    let mut medians = runs.iter().map(|runs| measure::medians(runs));
-    let own = medians.next().unwrap_or_default();
-    let peers =
-        peers.into_iter().zip(medians).map(|((what, _, goal), run)| Peer { what, run, goal }).collect();
-    Ok(Some(Row { what, own, peers, bytes }))
+    specs.push(Spec {
+        what: "overlay2 to a pipe",
+        own: bench.save(&stores.docker_root, &[image]),
+        peers: vec![
+            Contender::new("tar -cf - of the layers' directories", tar("-"), Some(0.7)),
+            client(&["save", image], 1.0 / 9.0),
+        ],
+        place: Place { drain: true, ..bench.memory() },
+        goals: |row| {
+            let first = row.own.first_byte.unwrap_or_default().as_secs_f64() * 1e3;
+            [memory(row), vec![Goal { what: "first byte, ms", value: first, limit: 100.0 }]].concat()
+        },
+    });
+    let place = bench.memory();
+    specs.push(Spec {
+        what: "verify, overlay2",
+        own: bench.layerlift(&["verify", "--quiet", "--root"], &stores.docker_root, &[image]),
+        peers: vec![Contender::new("tar -cf to memory", tar(&place.out.display().to_string()), Some(0.4))],
+        place,
+        goals: memory,
+    });
+    specs
 }
 
-fn clear(out: &Path) -> Outcome {
-    match fs::symlink_metadata(out) {
-        Ok(metadata) if metadata.is_dir() => Ok(fs::remove_dir_all(out)?),
-        Ok(_) => Ok(fs::remove_file(out)?),
-        Err(_) => Ok(()),
+fn containers(bench: &Bench) -> Vec<Spec> {
+    let stores = &bench.stores;
+    let image = &*stores.image;
+    let place = bench.memory();
+    let out = &*place.out.display().to_string();
+    let source = stores.containers.transport(image);
+    let skopeo = |to: &str, more: &[&str]| {
+        let copy = ["skopeo", "--insecure-policy", "copy", "-q"];
+        bench.peer_words(copy.into_iter().chain(more.iter().copied()).chain([&*source, to]))
+    };
+    let podman = stores.containers.podman(["save", "-q", "--format", "docker-archive", "-o", out, image]);
+    let mut specs = vec![Spec {
+        what: "containers-storage to a docker-archive",
+        own: bench.save(&stores.containers.root(), &["-o", out, image]),
+        peers: vec![
+            Contender::new("skopeo copy", skopeo(&format!("docker-archive:{out}"), &[]), Some(1.0 / 6.0)),
+            Contender::new("podman save", bench.peer_command(&podman), None),
+        ],
+        place: place.clone(),
+        goals: memory,
+    }];
+    let archive = format!("oci-archive:{out}:x");
+    let gzip = || skopeo(&archive, &["--dest-compress-format", "gzip", "--dest-compress-level", "6"]);
+    let zstd = || skopeo(&archive, &["--dest-compress-format", "zstd", "--dest-compress-level", "3"]);
+    for (what, how, peers) in [
+        (
+            "containers-storage to an oci-archive, gzip",
+            "gzip:6",
+            vec![Contender::new("skopeo copy, gzip", gzip(), Some(0.6))],
+        ),
+        (
+            "containers-storage to an oci-archive, zstd",
+            "zstd:3",
+            vec![
+                Contender::new("skopeo copy, gzip", gzip(), Some(0.25)),
+                Contender::new("skopeo copy, zstd", zstd(), None),
+            ],
+        ),
+    ] {
+        let own = bench.save(
+            &stores.containers.root(),
+            &["--format", "oci-archive", "--compress", how, "-o", out, image],
+        );
+        // Two threads here, 16 MiB more for each.
+        let goals = |row: &Row| vec![Goal { limit: MEMORY + 32.0, ..memory(row)[0] }];
+        specs.push(Spec { what, own, peers, place: place.clone(), goals });
     }
+    specs
 }
 
-fn words_of(command: &std::process::Command) -> Vec<String> {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect()
+fn layout(bench: &Bench) -> Vec<Spec> {
+    let layout = &bench.stores.layout;
+    let image = &*bench.stores.image;
+    let place = bench.memory();
+    let out = &*place.out.display().to_string();
+    let blobs = &*layout.join("blobs/sha256").display().to_string();
+    let skopeo = |to: &str| {
+        let from = format!("oci:{}:{image}", layout.display());
+        bench.peer_words(["skopeo", "--insecure-policy", "copy", "-q", &*from, &*format!("{to}:{out}:x:y")])
+    };
+    let spec = |what, format, peer: Option<Contender>| {
+        let mut peers = vec![
+            Contender::new("cp -r of its blobs", words(["cp", "-r", blobs, out]), None),
+            Contender::new("sha256sum of its blobs", words(["sh", "-c", "sha256sum \"$0\"/*", blobs]), None),
+        ];
+        peers.extend(peer);
+        let own = bench.save(layout, &["--format", format, "-o", out, image]);
+        // What cannot be hidden: with two processors the longer of copying and hashing, at best.
+        let goals = |row: &Row| {
+            let seconds = |peer: usize| row.peers[peer].run.wall.as_secs_f64();
+            let hidden = (seconds(1) - 1.5 * seconds(0)).max(0.0);
+            let ratio = row.own.wall.as_secs_f64() / (1.5 * seconds(0) + hidden);
+            let goal = Goal {
+                what: "of 1.5 times cp and the hashing that does not hide behind it",
+                value: ratio,
+                limit: 1.0,
+            };
+            [memory(row), vec![goal]].concat()
+        };
+        Spec { what, own, peers, place: place.clone(), goals }
+    };
+    vec![
+        spec(
+            "OCI layout (gzip) to an oci-archive, layers as stored",
+            "oci-archive",
+            Some(Contender::new("skopeo copy", skopeo("oci-archive"), None)),
+        ),
+        spec("OCI layout (gzip) to a docker-archive, layers as stored", "docker-archive", None),
+    ]
+}
+
+fn memory(row: &Row) -> Vec<Goal> {
+    let value = row.own.memory as f64 / f64::from(1 << 20);
+    vec![Goal { what: "peak resident size, MiB", value, limit: MEMORY }]
+}
+
+/// The sum of what reading, hashing and writing cost when nothing else is done.
+fn floor(row: &Row) -> Vec<Goal> {
+    let floor: f64 =
+        row.peers.iter().filter(|peer| peer.goal.is_none()).map(|peer| peer.run.cpu.as_secs_f64()).sum();
+    let value = row.own.cpu.as_secs_f64() / floor.max(0.001);
+    [
+        memory(row),
+        vec![Goal { what: "processor time, of that of cat, sha256sum and cp together", value, limit: 1.1 }],
+    ]
+    .concat()
+}
+
+/// A row of the graph store; see [`super::graph`].
+pub(crate) fn graph(bench: &Bench, graph: &super::graph::Graph) -> Vec<Spec> {
+    let place = bench.memory();
+    let out = &*place.out.display().to_string();
+    let own = |root: &Path| bench.save(root, &["--format", "docker-v1", "-o", out, super::graph::NAME]);
+    vec![
+        Spec {
+            what: "Docker 1.8 vfs to docker-v1, layers with tar-split data",
+            own: own(&graph.with_data),
+            peers: vec![Contender::new("tar -cf of the same files", graph.tar(out), Some(0.6))],
+            place: place.clone(),
+            goals: memory,
+        },
+        Spec {
+            what: "Docker 1.8 vfs to docker-v1, layers compared",
+            own: own(&graph.without_data),
+            peers: vec![Contender::new("diff -rq of each pair of trees", graph.diff(), Some(1.5))],
+            place: place.clone(),
+            goals: memory,
+        },
+    ]
 }

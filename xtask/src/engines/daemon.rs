@@ -40,6 +40,11 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Asks it to end, and waits for that.
     pub(crate) fn stop(mut self) -> Outcome {
         self.end(LIMIT)

@@ -38,6 +38,11 @@ impl Docker {
         Ok(Docker { daemon, client })
     }
 
+    /// The daemon's process.
+    pub(crate) fn process(&self) -> u32 {
+        self.daemon.process()
+    }
+
     /// A command of the client.
     pub(crate) fn docker<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         self.client.command(arguments)
