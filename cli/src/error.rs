@@ -59,9 +59,16 @@ pub(crate) enum Error {
     CompressedDirectory,
     #[error("{} is not empty\nhint: name a directory that is new or empty", .0.display())]
     OutputNotEmpty(PathBuf),
-    #[error("cannot write to the folder {}", path.display())]
+    #[error(
+        "cannot write to the folder {}\nhint: the folder that an output goes to must be there",
+        path.display()
+    )]
     Folder { path: PathBuf, source: io::Error },
-    #[error("there is no room for {}: it needs {needed} bytes, and {available} are free", path.display())]
+    #[error(
+        "there is no room for {}: it needs {needed} bytes, and {available} are free\n\
+         hint: name another place with -o, or send the archive on without a file: layerlift save … | docker load",
+        path.display()
+    )]
     Space { path: PathBuf, needed: u64, available: u64 },
     #[error(
         "no image store is in any of the usual places\nhint: name the data root of an engine with --root"
@@ -162,12 +169,36 @@ fn status_of(error: Link<'_>) -> Option<Status> {
     }
 }
 
-/// Whether a store refused to be read; a refused output is another matter.
-pub(crate) fn read_refused(error: Link<'_>) -> bool {
-    let refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
-    chain(error).any(
-        |error| matches!(as_type(error), Some(layerlift_store::Error::Io { source, .. }) if refused(source)),
-    )
+/// What can be done about an error for which nobody on the way knew more than the system's answer.
+pub(crate) fn remedy(error: Link<'_>) -> Option<&'static str> {
+    // A missing layer is damage; only what the user has named can be named differently.
+    if let Some(Error::Open(layerlift_store::Error::Io { source, .. })) = as_type(error)
+        && source.kind() == io::ErrorKind::NotFound
+    {
+        return Some("name the data root of an engine, such as /var/lib/docker");
+    }
+    chain(error).find_map(|error| {
+        use layerlift_archive::Error as Archive;
+        use layerlift_store::Error as Store;
+        let (source, of_store) = match (as_type(error), as_type(error)) {
+            (Some(Store::Io { source, .. }), _) => (source, true),
+            (_, Some(Archive::Output { source, .. } | Archive::Stream(source))) => (source, false),
+            _ => return None,
+        };
+        let code = source.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+        match source.kind() {
+            io::ErrorKind::PermissionDenied if of_store => {
+                Some("reading an engine's store usually takes root: try sudo")
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
+                "make room, or name another place with -o, and with --temp-dir for layers that have to be computed",
+            ),
+            _ if matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => Some(
+                "each layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images at a time",
+            ),
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]

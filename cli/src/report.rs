@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::args::{Args, Command, ProgressKind, Work};
-use crate::error::{Error, Status, chain, read_refused};
+use crate::error::{Error, Status, chain, remedy};
 use crate::output::visible;
 
 /// Says what has to be said.
@@ -168,8 +168,10 @@ impl Message {
             }
             message.hints.extend(part.hints);
         }
-        if message.hints.is_empty() && read_refused(error) {
-            message.hints.push("reading an engine's store usually takes root: try sudo".to_owned());
+        if message.hints.is_empty()
+            && let Some(remedy) = remedy(error)
+        {
+            message.hints.push(remedy.to_owned());
         }
         message.hints.dedup();
         message
@@ -212,7 +214,30 @@ mod tests {
             ),
             (Error::Export(near.into()), "no such image: bsae", vec!["similar names are base"]),
             (in_reader.into(), "cannot read 4f/layer.tar: /d/x is damaged: it is empty", vec![]),
-            (full.into(), "cannot write a.tar: no space left on device", vec![]),
+            (
+                full.into(),
+                "cannot write a.tar: no space left on device",
+                vec![
+                    "make room, or name another place with -o, and with --temp-dir for layers that have to be computed",
+                ],
+            ),
+            (
+                Error::Open(Store::Io { action: "open", path: "/none".into(), source: io(2) }),
+                "cannot open /none: no such file or directory",
+                vec!["name the data root of an engine, such as /var/lib/docker"],
+            ),
+            (
+                Error::Store(Store::Io { action: "open", path: "/d/json".into(), source: io(2) }),
+                "cannot open /d/json: no such file or directory",
+                vec![],
+            ),
+            (
+                Error::Store(Store::Io { action: "open", path: "/d/json".into(), source: io(24) }),
+                "cannot open /d/json: too many open files",
+                vec![
+                    "each layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images at a time",
+                ],
+            ),
         ] {
             let expected =
                 Message { text: text.to_owned(), hints: hints.into_iter().map(str::to_owned).collect() };
