@@ -1,8 +1,9 @@
 //! `layerlift stores`: which stores there are, and whether they can be read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use layerlift_store::{Detected, Listing, OpenOptions, detect, open, places};
+use layerlift_store::{Detected, Listing, OpenOptions, Store, detect, open, places};
 use serde::Serialize;
 
 use crate::args::Stores;
@@ -71,11 +72,16 @@ fn look(place: &Path) -> Vec<Found> {
 
 fn examine(detected: Detected) -> Found {
     let options = OpenOptions { kind: Some(detected.kind), ..OpenOptions::default() };
-    let listing = open(&detected.root, &options).and_then(|store| store.images());
+    let listing = open(&detected.root, &options).and_then(|store| {
+        let listing = store.images()?;
+        let unsupported = unsupported(&*store, &listing);
+        Ok((listing, unsupported))
+    });
     let (listing, error) = match listing {
-        Ok(listing) => (Some(listing), None),
-        Err(error) => (None, Some(Message::of(&error).text)),
+        Ok((listing, unsupported)) => (Some(listing), unsupported),
+        Err(error) => (None, Some(error)),
     };
+    let error = error.map(|error| Message::of(&error).text);
     Found {
         kind: Some(detected.kind.name()),
         root: detected.root.display().to_string(),
@@ -85,6 +91,18 @@ fn examine(detected: Detected) -> Found {
         size: listing.as_ref().map(size),
         error,
     }
+}
+
+/// Why layers cannot be read although images can be listed: the driver keeps them as something other than directories.
+/// A layer of the first image of each driver tells.
+fn unsupported(store: &dyn Store, listing: &Listing) -> Option<layerlift_store::Error> {
+    let mut drivers = BTreeSet::new();
+    let mut firsts = listing.images.iter().filter(|image| drivers.insert(&image.key.driver));
+    firsts.find_map(|image| {
+        let image = store.image(&image.key).ok()?;
+        let unsupported = store.layer(&image.layers.first()?.key).err();
+        unsupported.filter(|error| matches!(error, layerlift_store::Error::Unsupported { .. }))
+    })
 }
 
 fn size(listing: &Listing) -> u64 {
