@@ -5,7 +5,7 @@
 //! imagedb/metadata/sha256/<image id>/parent    "sha256:<image id>": the image that a build step began with
 //! ```
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use layerlift_archive::Digest;
 
@@ -49,7 +49,8 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
     }
 }
 
-/// Images that are a step in the build of one of `ids`.
+/// Images that are a step in the build of another of `ids`, which is none itself. Images that only name each other as
+/// parents are steps of nothing.
 pub(super) fn build_steps(root: &Root, ids: &[String]) -> HashSet<String> {
     // No image depends on this note, so that one which cannot be read is as good as none: it hides nothing.
     let noted = root.try_list(METADATA).unwrap_or_default();
@@ -57,10 +58,21 @@ pub(super) fn build_steps(root: &Root, ids: &[String]) -> HashSet<String> {
         .iter()
         .filter_map(|name| name.to_str())
         .filter(|name| ids.binary_search_by(|id| id.as_str().cmp(name)).is_ok());
-    let parents = built.filter_map(|id| {
-        let bytes = root.try_read(format!("{METADATA}/{id}/parent"), 1 << 20).ok()??;
-        let parent = std::str::from_utf8(&bytes).ok()?.trim().parse::<Digest>().ok()?;
-        Some(parent.hex())
-    });
-    parents.collect()
+    let parents: HashMap<&str, String> = built
+        .filter_map(|id| {
+            let bytes = root.try_read(format!("{METADATA}/{id}/parent"), 1 << 20).ok()??;
+            let parent = std::str::from_utf8(&bytes).ok()?.trim().parse::<Digest>().ok()?;
+            Some((id, parent.hex()))
+        })
+        .collect();
+    let named: HashSet<&str> = parents.values().map(String::as_str).collect();
+    let mut steps = HashSet::new();
+    for mut id in parents.keys().copied().filter(|id| !named.contains(id)) {
+        while let Some(parent) = parents.get(id)
+            && steps.insert(parent.clone())
+        {
+            id = parent;
+        }
+    }
+    steps
 }

@@ -49,10 +49,9 @@ fn add(images: &ImageRoot, listing: &mut Listing) -> Result<(), Error> {
 
 /// Names by image.
 fn references(root: &Root, broken: &mut Vec<Broken>) -> BTreeMap<String, Vec<Reference>> {
-    let repositories = repositories::read(root).unwrap_or_else(|error| {
-        broken.push(Broken { what: repositories::FILE.to_owned(), references: Vec::new(), error });
-        Default::default()
-    });
+    let (repositories, wrong) = repositories::read(root);
+    let file = |error| Broken { what: repositories::FILE.to_owned(), references: Vec::new(), error };
+    broken.extend(wrong.into_iter().map(file));
     let mut by_image: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
     for (repository, tags) in repositories {
         for (tag, image) in tags {

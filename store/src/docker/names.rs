@@ -12,7 +12,7 @@ pub(super) struct Names<'a> {
     store: &'a DockerStore,
     /// As many as the store has image roots; empty where the file cannot be read.
     repositories: Vec<Repositories>,
-    /// Why the first such file cannot be read.
+    /// What is wrong with the first such file.
     pub(super) damaged: Option<Error>,
 }
 
@@ -20,10 +20,8 @@ impl<'a> Names<'a> {
     pub(super) fn read(store: &'a DockerStore) -> Self {
         let mut names = Names { store, repositories: Vec::new(), damaged: None };
         for images in store.image_roots() {
-            let repositories = repositories::read(&images.root).unwrap_or_else(|error| {
-                names.damaged.get_or_insert(error);
-                Repositories::new()
-            });
+            let (repositories, wrong) = repositories::read(&images.root);
+            names.damaged = names.damaged.or(wrong.into_iter().next());
             names.repositories.push(repositories);
         }
         names

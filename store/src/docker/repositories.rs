@@ -20,11 +20,16 @@ pub(super) const FILE: &str = "repositories.json";
 /// Repository, then tag or digest, then image: its id in hex, or whatever else stands there.
 pub(super) type Repositories = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Reads the file; without it there are no names.
-pub(super) fn read(root: &Root) -> Result<Repositories, Error> {
-    match root.try_read(FILE, json::LIMIT)? {
-        None => Ok(Repositories::new()),
-        Some(bytes) => parse(&bytes).map_err(|why| Error::Corrupt { path: root.join(FILE), why }),
+/// Reads the file; without it there are no names. A name that is wrong hides no other.
+pub(super) fn read(root: &Root) -> (Repositories, Vec<Error>) {
+    let corrupt = |why| Error::Corrupt { path: root.join(FILE), why };
+    match root.try_read(FILE, json::LIMIT) {
+        Ok(None) => Default::default(),
+        Ok(Some(bytes)) => match parse(&bytes) {
+            Ok((repositories, wrong)) => (repositories, wrong.into_iter().map(corrupt).collect()),
+            Err(why) => (Repositories::new(), vec![corrupt(why)]),
+        },
+        Err(error) => (Repositories::new(), vec![error]),
     }
 }
 
@@ -34,21 +39,25 @@ struct File {
     repositories: Option<Unique<Option<Unique<String>>>>,
 }
 
-/// Reads the bytes of the file; the error says what is wrong with them.
-pub(super) fn parse(bytes: &[u8]) -> Result<Repositories, String> {
+/// The names in the bytes of the file, and what is wrong with the others; or what is wrong with the whole.
+pub(super) fn parse(bytes: &[u8]) -> Result<(Repositories, Vec<String>), String> {
     let file: File = json::object(bytes)?;
     let mut repositories = Repositories::new();
+    let mut wrong = Vec::new();
     for (repository, entries) in file.repositories.map(|map| map.0).unwrap_or_default() {
         let mut tags = BTreeMap::new();
         for (name, image) in entries.map(|map| map.0).unwrap_or_default() {
             let tag = name.strip_prefix(&repository).and_then(tag_or_digest);
-            let tag = tag.ok_or_else(|| format!("{name:?} is no name within {repository:?}"))?;
+            let Some(tag) = tag else {
+                wrong.push(format!("{name:?} is no name within {repository:?}"));
+                continue;
+            };
             let image = image.strip_prefix("sha256:").unwrap_or(&image).to_owned();
             tags.insert(tag.to_owned(), image);
         }
         repositories.insert(repository, tags);
     }
-    Ok(repositories)
+    Ok((repositories, wrong))
 }
 
 /// `:tag` or `@algorithm:digest`. Only a digest has a colon, which keeps the two apart without their first character.
@@ -70,9 +79,9 @@ mod tests {
             "localhost:5000/app":{
                 "localhost:5000/app:1.0":"sha256:aa",
                 "localhost:5000/app@sha256:bb":"sha256:aa"},
-            "odd":{"odd:x":"no digest"},
+            "odd":{"odd:x":"no digest","other:x":"sha256:aa","odd":"sha256:aa","odd:1:2":"sha256:aa","oddä":"sha256:aa"},
             "empty":{},"null":null}}"#;
-        let repositories = parse(text.as_bytes()).unwrap();
+        let (repositories, wrong) = parse(text.as_bytes()).unwrap();
         let flat = repositories
             .iter()
             .flat_map(|(name, tags)| tags.iter().map(move |(t, i)| (name.as_str(), t.as_str(), i.as_str())))
@@ -85,7 +94,11 @@ mod tests {
                 ("odd", "x", "no digest")
             ]
         );
-        assert_eq!(parse(br#"{"Repositories":null}"#).unwrap(), Repositories::new());
+        assert_eq!(
+            wrong,
+            ["odd", "odd:1:2", "oddä", "other:x"].map(|name| format!("{name:?} is no name within \"odd\""))
+        );
+        assert_eq!(parse(br#"{"Repositories":null}"#).unwrap(), Default::default());
     }
 
     #[test]
@@ -96,10 +109,6 @@ mod tests {
             ("[{}]", "no JSON object"),
             (r#"{"Repositories":[]}"#, "invalid type: sequence"),
             (r#"{"Repositories":{"a":{"a:1":5}}}"#, "invalid type: integer"),
-            (r#"{"Repositories":{"a":{"b:1":"sha256:aa"}}}"#, "is no name within"),
-            (r#"{"Repositories":{"a":{"a":"sha256:aa"}}}"#, "is no name within"),
-            (r#"{"Repositories":{"a":{"a:1:2":"sha256:aa"}}}"#, "is no name within"),
-            (r#"{"Repositories":{"a":{"aä":"sha256:aa"}}}"#, "is no name within"),
             (r#"{"Repositories":{"a":{"a:1":"x","a:1":"y"}}}"#, "\"a:1\" is there twice"),
             (r#"{"Repositories":{"a":{},"a":{}}}"#, "\"a\" is there twice"),
             (r#"{"Repositories":{}} {}"#, "trailing characters"),

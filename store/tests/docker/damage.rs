@@ -369,6 +369,19 @@ fn names_that_lead_nowhere() {
     }
 }
 
+#[test]
+fn a_name_that_is_none_hides_no_other() {
+    let data = DataRoot::metadata(DRIVER);
+    let path = data.image(DRIVER).join("repositories.json");
+    let text = fs::read_to_string(&path).unwrap().replace("bench/torture:1.0", "../../x:1.0");
+    fs::write(&path, text).unwrap();
+    let listing = data.store().images().unwrap();
+    let names: Vec<_> = listing.images.iter().map(|image| image.references.len()).collect();
+    assert_eq!((names, listing.broken.len()), (vec![4, 0], 1));
+    assert!(listing.broken[0].error.to_string().contains("is no name within"));
+    assert_eq!(data.store().resolve("bench/many:1.0").unwrap()[0].image, key(MANY));
+}
+
 /// Stands for a file of 100 MiB.
 const HUGE: &str = "huge";
 

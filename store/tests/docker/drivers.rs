@@ -110,7 +110,10 @@ fn untagged_images_are_listed_unless_they_are_build_steps() {
         [(TORTURE.to_owned(), 0)],
         "a step of an image that is there, and one of an image that is not"
     );
+    parent(MANY, &format!("sha256:{TORTURE}"));
+    assert_eq!(listed(), [(MANY.to_owned(), 0), (TORTURE.to_owned(), 0)], "a circle");
     parent(TORTURE, "sha256:nothing");
+    parent(MANY, "sha256:nothing");
     assert_eq!(listed(), [(MANY.to_owned(), 0), (TORTURE.to_owned(), 0)]);
     fs::write(&path, names).unwrap();
     assert_eq!(listed()[0], many);
