@@ -34,11 +34,21 @@ pub fn select(store: &dyn Store, names: &[String]) -> Result<Selection, Error> {
     Ok(selection)
 }
 
-/// Everything that a store lists, in its order, with all tags.
+/// Everything that a store lists, in its order, with all tags. An image that is there under several drivers is taken from
+/// the one that has all of it, as if it were named.
 pub fn select_all(store: &dyn Store) -> Result<Selection, Error> {
     let listing = store.images()?;
     let mut images = Vec::new();
-    for Summary { key, references, .. } in listing.images {
+    let mut drivers: HashMap<String, usize> = HashMap::new();
+    for image in &listing.images {
+        *drivers.entry(image.key.id.clone()).or_default() += 1;
+    }
+    for Summary { mut key, references, .. } in listing.images {
+        if drivers[&key.id] > 1
+            && let [selected] = &*store.resolve(&key.id)?
+        {
+            key = selected.image.clone();
+        }
         let none = references.is_empty().then_some(None);
         let references = references.into_iter().map(Some).chain(none);
         images.extend(references.map(|reference| Selected { image: key.clone(), reference }));
