@@ -283,16 +283,20 @@ impl Plan {
             if !matches!(source.image.document, Document::Config { .. }) {
                 continue;
             }
-            for &index in &source.layers {
-                let layer = &self.layers[index];
-                if matches!(layer.state, State::Unmeasured(LayerTar::Diff(_))) {
-                    self.warnings.push(format!(
-                        "{}: layer {} has no tar-split data; its tar is computed from its directory, and its digest cannot be kept: \
-                         the image will have another id than {}, known when the layer has been computed",
-                        source.name, layer.key.id, source.image.key.id
-                    ));
-                }
-            }
+            let layers = source.layers.iter().map(|&index| &self.layers[index]);
+            let mut computed =
+                layers.filter(|layer| matches!(layer.state, State::Unmeasured(LayerTar::Diff(_))));
+            let Some(first) = computed.next() else { continue };
+            let others = match computed.count() {
+                0 => String::new(),
+                1 => " and 1 other".to_owned(),
+                n => format!(" and {n} others"),
+            };
+            self.warnings.push(format!(
+                "{}: layer {}{others}: no tar-split data; the tar is computed from the layer's directory, and its digest cannot be \
+                 kept: the image will have another id than {}, known when the layer has been computed",
+                source.name, first.key.id, source.image.key.id
+            ));
         }
     }
 
