@@ -41,6 +41,9 @@ pub struct LayerReport {
     /// The digest that its bytes are compared with. `None` where the store has none, or has one that cannot be met, since the
     /// tar would have to be computed from directories.
     pub expected: Option<DiffId>,
+    /// Whether the store has anything to compare its bytes with: a digest, or checksums of its files. Without, a layer that has
+    /// no error can be read, which is all that is known of it.
+    pub recorded: bool,
     /// Bytes of its tar, where that was read.
     pub len: u64,
     /// What is wrong with it.
@@ -84,7 +87,13 @@ fn check_some(
     let mut reports: Vec<LayerReport> = keys
         .iter()
         .zip(recorded)
-        .map(|(key, &expected)| LayerReport { key: key.clone(), expected, len: 0, error: None })
+        .map(|(key, &expected)| LayerReport {
+            key: key.clone(),
+            expected,
+            recorded: true,
+            len: 0,
+            error: None,
+        })
         .collect();
     let mut exact = Vec::new();
     let mut streamed = Vec::new();
@@ -96,6 +105,7 @@ fn check_some(
                     LayerTar::Diff(_) => None,
                     _ => tar.diff_id().or(report.expected),
                 };
+                report.recorded = report.expected.is_some() || matches!(tar, LayerTar::Split(_));
                 match tar {
                     LayerTar::Split(layer) => exact.push((index, Box::new(layer) as Box<dyn Content>)),
                     LayerTar::Blob(layer) if layer.compression == Compression::None => {

@@ -105,6 +105,13 @@ fn verify_a_graph_store() {
         let errors = image.layers.iter().filter_map(|&layer| report.layers[layer].error.as_ref());
         errors.map(|error| chain(error)).collect::<Vec<_>>().join("\n")
     };
+    let recorded = |id: &str| report.layers.iter().find(|layer| layer.key.id == id).unwrap().recorded;
+    let layers_of = |name: &str| {
+        let key = store.resolve(name).unwrap().remove(0).image;
+        store.image(&key).unwrap().layers
+    };
+    assert!(layers_of("notarsplit:base").iter().all(|layer| !recorded(&layer.key.id)));
+    assert!(layers_of("modified:latest").iter().all(|layer| recorded(&layer.key.id)));
     for (name, expected) in [
         ("onlyfiles:latest", ""),
         ("modified:latest", "has changed since its layer was stored: checksum"),

@@ -1,5 +1,7 @@
 //! `layerlift verify`: reads every layer, compares it with what is recorded, writes nothing.
 
+use std::collections::BTreeSet;
+
 use layerlift_archive::Options;
 use layerlift_export::{ImageReport, Report, verify};
 use layerlift_store::{Broken, ImageKey, Reference};
@@ -42,6 +44,8 @@ struct ImageJson {
     /// Bytes of the tars of its layers.
     size: u64,
     sound: bool,
+    /// Number of its layers that the store has nothing to compare with.
+    unchecked: usize,
     error: Option<String>,
 }
 
@@ -53,6 +57,7 @@ struct LayerJson {
     diff_id: Option<String>,
     size: u64,
     sound: bool,
+    checked: bool,
     error: Option<String>,
 }
 
@@ -130,6 +135,7 @@ impl Outcome {
                 diff_id: layer.expected.map(|id| id.to_string()),
                 size: layer.len,
                 sound: layer.error.is_none(),
+                checked: layer.recorded,
                 error: layer.error.as_ref().map(|error| Message::of(error).text),
             });
         }
@@ -148,6 +154,7 @@ impl Outcome {
             layers: Vec::new(),
             size: 0,
             sound: false,
+            unchecked: 0,
             error: Some(Message::of(&broken.error).text),
         });
         errors.push(broken_error(broken).into());
@@ -165,20 +172,35 @@ impl ImageJson {
             layers: layers().map(|layer| layer.key.id.clone()).collect(),
             size: layers().map(|layer| layer.len).sum(),
             sound: report.is_sound(image),
+            unchecked: layers().filter(|layer| !layer.recorded).count(),
             error: image.error.as_ref().map(|error| Message::of(error).text),
         }
     }
 }
 
 fn table(outcome: &Outcome) -> String {
-    let mut table = Table::new(&["IMAGE", "IMAGE ID", "LAYERS", "SIZE", "RESULT"]);
+    // One that could not be read may have none.
+    let drivers: BTreeSet<&str> =
+        outcome.images.iter().map(|image| &*image.driver).filter(|driver| !driver.is_empty()).collect();
+    let several_drivers = drivers.len() > 1;
+    let mut headings = vec!["IMAGE", "IMAGE ID", "LAYERS", "SIZE"];
+    headings.extend(several_drivers.then_some("DRIVER"));
+    headings.push("RESULT");
+    let mut table = Table::new(&headings);
     for image in &outcome.images {
-        let result = if image.sound { "ok" } else { "DAMAGED" };
+        let result = match image.unchecked {
+            _ if !image.sound => "DAMAGED".to_owned(),
+            0 => "ok".to_owned(),
+            1 => "readable, 1 layer unchecked".to_owned(),
+            n => format!("readable, {n} layers unchecked"),
+        };
         let name = image.references.first().map_or("<none>", |name| name);
         let id = short(&image.id);
         let layers = image.layers.len().to_string();
-        let cells = [name, id, &layers, &human(image.size), result];
-        table.row(cells.map(str::to_owned).to_vec());
+        let mut cells = vec![name.to_owned(), id.to_owned(), layers, human(image.size)];
+        cells.extend(several_drivers.then(|| image.driver.clone()));
+        cells.push(result);
+        table.row(cells);
     }
     table.render()
 }
@@ -190,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damage_stands_out() {
+    fn what_stands_out() {
         let image = |name: &str, digit: char, sound| ImageJson {
             id: digit.to_string().repeat(64),
             references: vec![name.to_owned()],
@@ -199,6 +221,7 @@ mod tests {
             layers: vec!["x".to_owned(); 3],
             size: 1_234_567,
             sound,
+            unchecked: 0,
             error: None,
         };
         let images = vec![image("base:latest", 'a', true), image("app:1.0", 'b', false)];
@@ -206,6 +229,15 @@ mod tests {
         IMAGE         IMAGE ID       LAYERS   SIZE     RESULT
         base:latest   aaaaaaaaaaaa   3        1.23MB   ok
         app:1.0       bbbbbbbbbbbb   3        1.23MB   DAMAGED
+        ");
+
+        let mut images = vec![image("base:latest", 'a', true), image("base:latest", 'a', true)];
+        images[0].unchecked = 2;
+        images[1].driver = "overlay2".to_owned();
+        assert_snapshot!(table(&Outcome { images, ..Outcome::default() }), @r"
+        IMAGE         IMAGE ID       LAYERS   SIZE     DRIVER     RESULT
+        base:latest   aaaaaaaaaaaa   3        1.23MB   vfs        readable, 2 layers unchecked
+        base:latest   aaaaaaaaaaaa   3        1.23MB   overlay2   ok
         ");
     }
 }
