@@ -39,20 +39,27 @@ pub(crate) struct Stores {
     pub(crate) archive: PathBuf,
 }
 
-pub(crate) fn prepare(options: &Options, folder: &Path) -> Outcome<Stores> {
+/// The name of the image that is made.
+const NAME: &str = "bench/image:1";
+
+pub(crate) fn prepare(options: &Options, scratch: &Path) -> Outcome<Stores> {
+    let folder = options.keep.as_deref().unwrap_or(scratch);
     let docker_root = options.root.clone().unwrap_or_else(|| folder.join("docker"));
-    let docker = Docker::start(&folder.join("run"), &docker_root, "overlay2")?;
-    let image = match &options.image {
-        Some(image) => image.clone(),
-        None => build(options, folder, &docker)?,
-    };
+    let docker = Docker::start(&scratch.join("run"), &docker_root, "overlay2")?;
+    let image = options.image.clone().unwrap_or_else(|| NAME.to_owned());
+    if options.root.is_none() && run(docker.docker(["image", "inspect", &image])).is_err() {
+        build(options, scratch, &docker)?;
+    }
     let containers = Storage::new(&folder.join("s"), "overlay", None)?;
     let (layout, archive) = (folder.join("layout"), folder.join("image.tar"));
-    println!("copying {image} to containers-storage and to an OCI layout");
-    run(docker.docker(["save", "-o"]).arg(&archive).arg(&image))?;
-    let source = format!("docker-archive:{}", archive.display());
-    for to in [containers.transport(&image), format!("oci:{}:{image}", layout.display())] {
-        patient(program("skopeo", ["--insecure-policy", "copy", "-q", &source, &to]), "skopeo copy")?;
+    // The layout comes last.
+    if !layout.join("index.json").exists() {
+        println!("copying {image} to containers-storage and to an OCI layout");
+        run(docker.docker(["save", "-o"]).arg(&archive).arg(&image))?;
+        let source = format!("docker-archive:{}", archive.display());
+        for to in [containers.transport(&image), format!("oci:{}:{image}", layout.display())] {
+            patient(program("skopeo", ["--insecure-policy", "copy", "-q", &source, &to]), "skopeo copy")?;
+        }
     }
     let data = text(docker.docker(["image", "inspect", "-f", "{{json .GraphDriver.Data}}", &image]))?;
     let data: serde_json::Value = serde_json::from_str(&data)?;
@@ -75,19 +82,17 @@ pub(crate) fn patient(mut command: std::process::Command, what: &str) -> Outcome
 }
 
 /// Makes the layers as tars, and has the daemon build the image.
-fn build(options: &Options, folder: &Path, docker: &Docker) -> Outcome<String> {
+fn build(options: &Options, folder: &Path, docker: &Docker) -> Outcome {
     let context = folder.join("context");
     fs::create_dir_all(&context)?;
     let layers = if options.small { generated(&context)? } else { debian(folder, &context)? };
     let adds: String = layers.iter().map(|layer| format!("ADD {layer} /\n")).collect();
     fs::write(context.join("Dockerfile"), format!("FROM scratch\n{adds}"))?;
-    let name = "bench/image:1";
-    println!("building {name}: {} layers", layers.len());
-    let mut build = docker.docker(["build", "-q", "-t", name]);
+    println!("building {NAME}: {} layers", layers.len());
+    let mut build = docker.docker(["build", "-q", "-t", NAME]);
     build.arg(&context).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     patient(build, "docker build")?;
-    fs::remove_dir_all(&context)?;
-    Ok(name.to_owned())
+    Ok(fs::remove_dir_all(&context)?)
 }
 
 /// Ten layers of 200 files with bytes that compress a little.

@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// The name of that image
     #[arg(long, requires = "root")]
     image: Option<String>,
+    /// Keep the image and its stores in this folder, and take what an earlier run left there
+    #[arg(long, conflicts_with_all = ["root", "small"])]
+    keep: Option<PathBuf>,
     /// Measure this program instead of building one
     #[arg(long)]
     program: Option<PathBuf>,
@@ -95,7 +98,7 @@ pub(crate) struct Found {
 }
 
 pub(crate) fn run(options: &Options) -> Outcome {
-    let needed = ["dockerd", "docker", "podman", "skopeo", "tar", "strace"];
+    let needed = ["dockerd", "docker", "podman", "skopeo", "tar", "strace", "openssl"];
     let missing: Vec<&str> = needed.into_iter().filter(|program| !installed(program)).collect();
     if !missing.is_empty() || !Path::new("/usr/bin/time").exists() {
         println!("not run: {} or time is not installed", missing.join(", "));
@@ -154,7 +157,10 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
     let mut rows = Vec::new();
     for cold in if options.cold { vec![false, true] } else { vec![false] } {
         for spec in &specs {
-            rows.extend(spec.measure(bench, cold)?);
+            if let Some(row) = spec.measure(bench, cold)? {
+                print!("{}", report::row(&row));
+                rows.push(row);
+            }
         }
     }
     let growth = if options.only.is_empty() {

@@ -18,20 +18,7 @@ pub(crate) fn text(found: &Found) -> String {
     let mut text =
         format!("{}.\nMedians of {} runs in turn. Image: {}.\n\n", found.machine, found.runs, found.image);
     text += "| what | wall s | CPU s | peak MiB | temporary MB | first byte ms | ratio | goal | |\n|---|---|---|---|---|---|---|---|---|\n";
-    for row in &found.rows {
-        let _ = writeln!(text, "| **{}** | {} | | | |", row.what, figures(&row.own, row.temporary.first()));
-        for (number, peer) in row.peers.iter().enumerate() {
-            let ratio = ratio(&row.own, &peer.run);
-            let goal = peer.goal.map_or(String::new(), |goal| format!("{goal:.2}"));
-            let met = peer.goal.map_or("", |goal| met(ratio <= goal));
-            let figures = figures(&peer.run, row.temporary.get(number + 1));
-            let _ = writeln!(text, "| {} | {figures} | {ratio:.2} | {goal} | {met} |", peer.what);
-        }
-        for Goal { what, value, limit } in &row.goals {
-            let _ =
-                writeln!(text, "| {what} | | | | | | {value:.2} | {limit:.2} | {} |", met(value <= limit));
-        }
-    }
+    text.extend(found.rows.iter().map(self::row));
     text += "\n| growth with | number | wall ms | ms each | MB/s | peak MiB |\n|---|---|---|---|---|---|\n";
     for Point { what, number, bytes, millis, peak_mib } in &found.growth {
         let each = millis / *number as f64;
@@ -50,6 +37,23 @@ pub(crate) fn text(found: &Found) -> String {
         counts.output,
         counts.created
     );
+    text
+}
+
+/// The lines of one comparison.
+pub(crate) fn row(row: &Row) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "| **{}** | {} | | | |", row.what, figures(&row.own, row.temporary.first()));
+    for (number, peer) in row.peers.iter().enumerate() {
+        let ratio = ratio(&row.own, &peer.run);
+        let goal = peer.goal.map_or(String::new(), |goal| format!("{goal:.2}"));
+        let met = peer.goal.map_or("", |goal| met(ratio <= goal));
+        let figures = figures(&peer.run, row.temporary.get(number + 1));
+        let _ = writeln!(text, "| {} | {figures} | {ratio:.2} | {goal} | {met} |", peer.what);
+    }
+    for Goal { what, value, limit } in &row.goals {
+        let _ = writeln!(text, "| {what} | | | | | | {value:.2} | {limit:.2} | {} |", met(value <= limit));
+    }
     text
 }
 
