@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::Digest as _;
+use crate::Hasher;
 
 /// A SHA-256 digest. Prints and parses as `sha256:<64 hex>`; [`Digest::hex`] leaves the prefix out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +17,13 @@ pub struct ParseDigestError(pub String);
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Digest(sha2::Sha256::digest(bytes).into())
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    pub(crate) fn new(bytes: [u8; 32]) -> Self {
+        Digest(bytes)
     }
 
     /// A digest from its 64 lower-case hex digits, without prefix.
@@ -74,22 +80,6 @@ impl FromStr for Digest {
         text.strip_prefix("sha256:")
             .and_then(Digest::from_hex)
             .ok_or_else(|| ParseDigestError(text.to_owned()))
-    }
-}
-
-/// SHA-256 of bytes that come piece by piece.
-#[derive(Clone, Default)]
-pub struct Hasher(sha2::Sha256);
-
-impl Hasher {
-    /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The digest of all bytes taken.
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
     }
 }
 
