@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::file::{folder, output, sync_dir, temporary_beside};
 use crate::tree::Node;
-use crate::work::{self, Job, OnFailure, Sink};
+use crate::work::{self, Job, OnFailure, Order, Sink};
 use crate::{Entry, Error, Options, Tree};
 
 /// What to do with an output directory that is there already and not empty.
@@ -136,7 +136,7 @@ fn write_entries(entries: &[&Entry], root: &Path, options: &Options<'_>) -> Resu
                 Node::Dir => {}
                 Node::Symlink(target) => symlink(target, &path).map_err(output("create", &path))?,
                 Node::File(content) => {
-                    jobs.push(Job { entry: &entry.path, content: &**content, hash: false });
+                    jobs.push(Job::bare(&entry.path, &**content));
                     temporaries.push(temporary_beside(&path)?);
                     paths.push(path);
                 }
@@ -144,7 +144,8 @@ fn write_entries(entries: &[&Entry], root: &Path, options: &Options<'_>) -> Resu
         }
         let files = temporaries.iter().map(|temporary| temporary.reopen());
         let files = files.collect::<io::Result<_>>().map_err(output("open", root))?;
-        let outcomes = work::run(&jobs, &Files { files, paths: &paths }, options, OnFailure::Stop);
+        let sink = Files { files, paths: &paths };
+        let outcomes = work::run(&jobs, Some(&sink), Order::Any, OnFailure::Stop, options);
         work::first_failure(outcomes)?;
         for (temporary, path) in temporaries.into_iter().zip(&paths) {
             temporary.as_file().sync_all().map_err(output("write", path))?;

@@ -5,9 +5,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::header::{self, Encoder};
-use crate::work::{self, Job, OnFailure, Sink};
-use crate::{Error, Options, Tree, stream};
+use crate::work::{self, Job, OnFailure, Order, Sink};
+use crate::{Error, Options, Tree, header, stream};
 
 /// Writes the tree as a tar to `path`.
 ///
@@ -83,34 +82,20 @@ pub(crate) fn output<'p>(action: &'static str, path: &'p Path) -> impl Fn(io::Er
 struct AtOffsets<'a> {
     file: &'a File,
     path: &'a Path,
-    /// Where each job's content begins.
-    starts: Vec<u64>,
+    jobs: &'a [Job<'a>],
 }
 
 impl Sink for AtOffsets<'_> {
     fn put(&self, job: usize, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all_at(bytes, self.starts[job] + offset).map_err(output("write", self.path))
+        self.file.write_all_at(bytes, self.jobs[job].start + offset).map_err(output("write", self.path))
     }
 }
 
 fn write_at(tree: &Tree, file: &File, path: &Path, options: &Options<'_>) -> Result<(), Error> {
+    // The blocks at the end are zero already.
     file.set_len(tree.tar_len()).map_err(output("write", path))?;
-    let mut encoder = Encoder::default();
-    let mut jobs = Vec::new();
-    let mut starts = Vec::new();
-    let mut at = 0;
-    for entry in tree.entries() {
-        let mut blocks = Vec::new();
-        header::encode_entry(&mut encoder, entry, &mut blocks);
-        file.write_all_at(&blocks, at).map_err(output("write", path))?;
-        options.observer.advance(blocks.len() as u64 + header::padding(entry.len()));
-        at += blocks.len() as u64;
-        if let Some(content) = entry.content().filter(|content| !content.is_empty()) {
-            jobs.push(Job { entry: &entry.path, content: &**content, hash: false });
-            starts.push(at);
-            at += content.len() + header::padding(content.len());
-        }
-    }
     options.observer.advance(header::TRAILER);
-    work::first_failure(work::run(&jobs, &AtOffsets { file, path, starts }, options, OnFailure::Stop))
+    let jobs = header::jobs(tree);
+    let sink = AtOffsets { file, path, jobs: &jobs };
+    work::first_failure(work::run(&jobs, Some(&sink), Order::Any, OnFailure::Stop, options))
 }

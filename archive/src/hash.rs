@@ -1,6 +1,6 @@
 //! Reading contents only to know, or to check, what they hash to.
 
-use crate::work::{self, Job, OnFailure, Sink};
+use crate::work::{self, Job, OnFailure, Order};
 use crate::{Content, Digest, Error, Options};
 
 /// A content to check, with the name that messages use.
@@ -11,20 +11,12 @@ pub struct Check<'a> {
     pub content: &'a dyn Content,
 }
 
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn put(&self, _: usize, _: u64, _: &[u8]) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
 /// Reads every content to its end, side by side, and returns the digest of each, or what is wrong with it. One that is
 /// damaged does not keep the others from being read; [`crate::Observer::cancelled`] does.
-pub fn check(contents: &[Check<'_>], options: &Options<'_>) -> Vec<Result<Digest, Error>> {
-    let jobs: Vec<Job<'_>> =
-        contents.iter().map(|check| Job { entry: check.name, content: check.content, hash: true }).collect();
-    let outcomes = work::run(&jobs, &Nowhere, options, OnFailure::GoOn);
+pub fn check<'a>(contents: &[Check<'a>], options: &Options<'_>) -> Vec<Result<Digest, Error>> {
+    let job = |check: &Check<'a>| Job { hash: true, ..Job::bare(check.name, check.content) };
+    let jobs: Vec<Job<'_>> = contents.iter().map(job).collect();
+    let outcomes = work::run(&jobs, None, Order::Any, OnFailure::GoOn, options);
     outcomes
         .into_iter()
         .map(|outcome| outcome.unwrap_or(Err(Error::Cancelled))?.ok_or(Error::Cancelled))

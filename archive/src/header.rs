@@ -6,7 +6,9 @@
 //! are sorted: both made every run's bytes different. And no name is split once the magic is GNU's: a reader that goes by the
 //! magic, Go's and GNU tar among them, takes the prefix for something else, and the file for one in the layer's root.
 
+use crate::Tree;
 use crate::tree::{Entry, Node};
+use crate::work::Job;
 
 /// Size of a tar block; headers and contents fill whole blocks.
 pub const BLOCK: u64 = 512;
@@ -206,6 +208,23 @@ pub(crate) fn encode_entry(encoder: &mut Encoder, entry: &Entry, out: &mut Vec<u
         ..Header::default()
     };
     encoder.encode(&header, out);
+}
+
+/// The entries of a tree as what is to be produced for a tar, in its order.
+pub(crate) fn jobs(tree: &Tree) -> Vec<Job<'_>> {
+    let mut encoder = Encoder::default();
+    let mut jobs = Vec::with_capacity(tree.entries().len());
+    let mut start = 0;
+    for entry in tree.entries() {
+        let mut head = Vec::new();
+        encode_entry(&mut encoder, entry, &mut head);
+        let padding = padding(entry.len());
+        let len = head.len() as u64 + entry.len() + padding;
+        let content = entry.content().map(|content| &**content);
+        jobs.push(Job { entry: &entry.path, head, content, padding: padding as usize, hash: false, start });
+        start += len;
+    }
+    jobs
 }
 
 /// Bytes that an entry takes in a tar: headers, content and padding.

@@ -31,7 +31,6 @@ mod file;
 mod hash;
 pub mod header;
 mod observer;
-mod pool;
 mod sha256;
 mod spool;
 mod stream;

@@ -245,6 +245,44 @@ fn checks_tell_good_from_bad() {
     }
 }
 
+#[test]
+fn many_bad_contents_hide_no_good_one() {
+    let contents: Vec<Odd> = (0..120)
+        .map(|number| {
+            let content = Odd::new(noise(1000 * number, number as u64));
+            match number % 4 {
+                0 => Odd { digest: Some(Digest::of(b"other")), ..content },
+                1 => Odd { fail_at: Some(0), ..content },
+                2 => Odd { len: content.len + 1, ..content },
+                _ => content,
+            }
+        })
+        .collect();
+    let checks: Vec<_> = contents.iter().map(|content| Check { name: "x", content }).collect();
+    for n in [1, 2, 8] {
+        for (number, result) in check(&checks, &threads(n)).into_iter().enumerate() {
+            assert_eq!(
+                result.ok(),
+                contents[number].digest.filter(|_| number % 4 == 3),
+                "{number}, {n} threads"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stream_has_all_that_precedes_a_failure() {
+    let mut whole = Vec::new();
+    write_stream(&tree(), &mut whole, &threads(1)).unwrap();
+    let before = whole.len() - 1024;
+    for n in [1, 2, 8] {
+        let tree = with(Odd { fail_at: Some(300_000), ..Odd::new(noise(900_000, 3)) });
+        let mut stream = Vec::new();
+        write_stream(&tree, &mut stream, &threads(n)).unwrap_err();
+        assert!(stream.len() >= before && stream[..before] == whole[..before], "{n} threads");
+    }
+}
+
 /// Counts, and says stop after a while.
 struct Watch {
     bytes: AtomicU64,
@@ -294,12 +332,17 @@ fn stopping_leaves_nothing_behind() {
     }
 }
 
-/// Takes some bytes, then fails.
-struct Full(usize);
+/// Takes some bytes, then fails, and is not asked again.
+struct Full {
+    room: usize,
+    failed: bool,
+}
 
 impl io::Write for Full {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::BrokenPipe)?;
+        assert!(!self.failed, "nothing is written after a failure");
+        self.failed = bytes.len() > self.room;
+        self.room = self.room.checked_sub(bytes.len()).ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(bytes.len())
     }
 
@@ -311,7 +354,7 @@ impl io::Write for Full {
 #[test]
 fn a_stream_that_fails_ends_the_work() {
     for n in [1, 2, 8] {
-        let error = write_stream(&tree(), Full(1_500_000), &threads(n)).unwrap_err();
+        let error = write_stream(&tree(), Full { room: 1_500_000, failed: false }, &threads(n)).unwrap_err();
         assert!(
             matches!(&error, Error::Stream(cause) if cause.kind() == io::ErrorKind::BrokenPipe),
             "{error}"
