@@ -27,8 +27,8 @@ use state::State;
 /// Content that a buffer takes. Small enough that what was just read is still in the processor's cache when it is hashed.
 pub(crate) const BUFFER: usize = 256 << 10;
 
-/// Workers that can do something at the same time where the output has an order: read, hash, write, and one to spare.
-const MOST_IN_ORDER: usize = 4;
+/// Workers that can do something at the same time where the output has an order: read, hash and write.
+const MOST_IN_ORDER: usize = 3;
 
 /// One entry to produce: its header, its content, its padding.
 pub(crate) struct Job<'a> {
@@ -101,7 +101,8 @@ pub(crate) fn run(
 ) -> Vec<Outcome> {
     let workers = match order {
         Order::Any => options.threads.get(),
-        Order::OfJobs => options.threads.get().min(MOST_IN_ORDER),
+        // Whoever writes mostly waits for the reader of the stream.
+        Order::OfJobs => (options.threads.get() + 1).min(MOST_IN_ORDER),
     };
     let state = Mutex::new(State::new(jobs, sink.is_some(), order, on_failure, workers));
     let crew = Crew { jobs, sink, options, state, news: Condvar::new() };

@@ -111,6 +111,7 @@ impl Destination {
             Destination::Stream => {
                 // The handle itself: that of the standard library looks for line ends in all that it is given.
                 let out = io::stdout().as_fd().try_clone_to_owned().map_err(Error::Stdout)?;
+                widen(&out);
                 write_stream(tree, File::from(out), options)?;
             }
             Destination::File(path) => {
@@ -138,6 +139,13 @@ impl Destination {
             Destination::File(path) | Destination::Dir(path) => path.display().to_string(),
         }
     }
+}
+
+/// Asks for the largest pipe that everybody may have: the program and its reader then wait for each other less often. What is
+/// no pipe, or may not grow, stays as it is.
+fn widen(out: impl AsFd) {
+    const LARGEST: usize = 1 << 20;
+    let _ = rustix::pipe::fcntl_setpipe_size(out, LARGEST);
 }
 
 #[cfg(test)]

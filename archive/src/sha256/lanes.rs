@@ -21,7 +21,6 @@ pub(super) fn compress_both(states: [&mut State; 2], blocks: [&[Block]; 2]) {
 #[cfg(target_arch = "x86_64")]
 mod instructions {
     use std::arch::x86_64::*;
-    use std::array::from_fn;
 
     use super::{Block, State};
 
@@ -67,7 +66,10 @@ mod instructions {
                 ($($step:literal)*) => {$(
                     let round = vector(ROUND[$step]);
                     for lane in 0..N {
-                        let [w0, w1, w2, w3] = from_fn(|word| words[lane][($step + word) % 4]);
+                        let w0 = words[lane][$step % 4];
+                        let w1 = words[lane][($step + 1) % 4];
+                        let w2 = words[lane][($step + 2) % 4];
+                        let w3 = words[lane][($step + 3) % 4];
                         let input = _mm_add_epi32(w0, round);
                         cdgh[lane] = _mm_sha256rnds2_epu32(cdgh[lane], abef[lane], input);
                         let input = _mm_shuffle_epi32(input, 0b00_00_11_10);
@@ -96,31 +98,34 @@ mod instructions {
     #[inline]
     #[target_feature(enable = "sse2")]
     fn vector(words: [u32; 4]) -> __m128i {
-        let [a, b, c, d] = words.map(u32::cast_signed);
-        _mm_set_epi32(d, c, b, a)
+        let [a, b, c, d] = words;
+        _mm_set_epi32(d.cast_signed(), c.cast_signed(), b.cast_signed(), a.cast_signed())
     }
 
     #[inline]
     #[target_feature(enable = "sse2,sse4.1")]
     fn array(vector: __m128i) -> [u32; 4] {
-        let words = [
-            _mm_extract_epi32(vector, 0),
-            _mm_extract_epi32(vector, 1),
-            _mm_extract_epi32(vector, 2),
-            _mm_extract_epi32(vector, 3),
-        ];
-        words.map(i32::cast_unsigned)
+        [
+            _mm_extract_epi32(vector, 0).cast_unsigned(),
+            _mm_extract_epi32(vector, 1).cast_unsigned(),
+            _mm_extract_epi32(vector, 2).cast_unsigned(),
+            _mm_extract_epi32(vector, 3).cast_unsigned(),
+        ]
     }
 
     /// The sixteen big-endian words of a block.
     #[inline]
     #[target_feature(enable = "sse2,ssse3")]
     fn message(block: &Block) -> [__m128i; 4] {
-        let swapped = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
         let (quarters, _) = block.as_chunks();
-        from_fn(|quarter| {
-            let bytes = u128::from_le_bytes(quarters[quarter]);
-            _mm_shuffle_epi8(_mm_set_epi64x((bytes >> 64) as i64, bytes as i64), swapped)
-        })
+        [big_endian(quarters[0]), big_endian(quarters[1]), big_endian(quarters[2]), big_endian(quarters[3])]
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse2,ssse3")]
+    fn big_endian(bytes: [u8; 16]) -> __m128i {
+        let swapped = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
+        let bytes = u128::from_le_bytes(bytes);
+        _mm_shuffle_epi8(_mm_set_epi64x((bytes >> 64) as i64, bytes as i64), swapped)
     }
 }
