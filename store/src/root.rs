@@ -19,7 +19,10 @@ use rustix::io::Errno;
 
 use crate::Error;
 
+mod folder;
 mod walk;
+
+pub(crate) use folder::Folder;
 
 /// An open directory, and the path that messages call it by.
 #[derive(Debug, Clone)]
@@ -187,14 +190,24 @@ pub(crate) fn list(dir: impl AsFd) -> rustix::io::Result<Vec<OsString>> {
 
 fn open(dir: impl AsFd, path: &Path, flags: OFlags, how: ResolveFlags) -> rustix::io::Result<OwnedFd> {
     let dir = dir.as_fd();
-    let readable = !flags.contains(OFlags::PATH);
-    if readable && !NO_NOATIME.load(Ordering::Relaxed) {
-        match open_once(dir, path, flags | OFlags::NOATIME, how) {
+    if flags.contains(OFlags::PATH) {
+        return open_once(dir, path, flags, how);
+    }
+    without_atime(flags, |flags| open_once(dir, path, flags, how))
+}
+
+/// Opens something to be read, with `O_NOATIME` unless that is refused.
+fn without_atime(
+    flags: OFlags,
+    open: impl Fn(OFlags) -> rustix::io::Result<OwnedFd>,
+) -> rustix::io::Result<OwnedFd> {
+    if !NO_NOATIME.load(Ordering::Relaxed) {
+        match open(flags | OFlags::NOATIME) {
             Err(Errno::PERM) => NO_NOATIME.store(true, Ordering::Relaxed),
             other => return other,
         }
     }
-    open_once(dir, path, flags, how)
+    open(flags)
 }
 
 fn open_once(

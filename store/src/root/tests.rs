@@ -57,7 +57,7 @@ fn walk_agrees_with_openat2() {
     let (_dir, root) = tree();
     for (how, in_root) in [(STRICT, false), (IN_ROOT, true)] {
         for path in PATHS {
-            for flags in [FILE, FILE | OFlags::NOFOLLOW, DIR] {
+            for flags in [FILE, FILE | OFlags::NOFOLLOW, DIR, folder::FOLDER] {
                 let path = Path::new(path);
                 let kernel = outcome(rustix::fs::openat2(root.as_dir(), path, flags, Mode::empty(), how));
                 let walk = outcome(walk::open(root.as_dir().as_fd(), path, flags, in_root));

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::checksum::Checksum;
+use super::files::Files;
 use super::line::Line;
 use super::lines::Lines;
 use super::reader;
@@ -13,6 +14,7 @@ const LISTED: usize = 20;
 
 /// Reads every file of the layer; `None` if each is what was recorded, so that the record itself must be damaged.
 pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error> {
+    let mut files = Files::new(tree);
     let mut damaged = Vec::new();
     let mut more = 0;
     loop {
@@ -20,7 +22,7 @@ pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error
             Ok(None) => break,
             Ok(Some(Line::Bytes(_))) => {}
             Ok(Some(Line::Contents { name, size, checksum })) => {
-                if let Err(error) = check(tree, &name, size, checksum) {
+                if let Err(error) = check(&mut files, &name, size, checksum) {
                     if damaged.len() < LISTED {
                         damaged.push(one_line(&error));
                     } else {
@@ -37,11 +39,12 @@ pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error
     (!damaged.is_empty()).then_some(Error::DamagedFiles { files: damaged })
 }
 
-fn check(tree: &Root, name: &[u8], size: u64, checksum: u64) -> Result<(), Error> {
+fn check(files: &mut Files<'_>, name: &[u8], size: u64, checksum: u64) -> Result<(), Error> {
     if size == 0 {
         return Ok(());
     }
-    let (mut file, path) = reader::open(tree, name, size, checksum)?;
+    let (mut file, name) = reader::open(files, name, size, checksum)?;
+    let path = || reader::path(files.tree(), &name);
     let mut found = Checksum::new();
     let mut buffer = vec![0; 64 << 10];
     let mut len = 0;
@@ -53,14 +56,17 @@ fn check(tree: &Root, name: &[u8], size: u64, checksum: u64) -> Result<(), Error
                 len += n as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(Error::Io { action: "read", path, source }),
+            Err(source) => return Err(Error::Io { action: "read", path: path(), source }),
         }
     }
     if len != size {
-        return Err(Error::Corrupt { path, why: format!("it has {len} bytes where {size} were stored") });
+        return Err(Error::Corrupt {
+            path: path(),
+            why: format!("it has {len} bytes where {size} were stored"),
+        });
     }
     if found.finish() != checksum {
-        return Err(Error::Checksum { path, expected: checksum, found: found.finish() });
+        return Err(Error::Checksum { path: path(), expected: checksum, found: found.finish() });
     }
     Ok(())
 }

@@ -21,9 +21,12 @@ use crate::{DiffId, Error, Root};
 
 mod checksum;
 mod explain;
+mod files;
 mod line;
 mod lines;
 mod lossy;
+mod payload;
+mod plain;
 mod reader;
 
 use line::Line;
@@ -56,7 +59,7 @@ impl SplitLayer {
         let mut lines = layer.lines();
         while let Some(line) = lines.next()? {
             let more = match line {
-                Line::Bytes(base64) => line::decoded_len(&base64),
+                Line::Bytes(base64) => payload::decoded_len(&base64),
                 Line::Contents { size, .. } => size,
             };
             let total =

@@ -1,18 +1,21 @@
 //! The tar of a layer, front to back: literal bytes and files in turn.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
 use super::checksum::Checksum;
-use super::line::{self, Line};
+use super::files::Files;
+use super::line::Line;
 use super::lines::Lines;
-use super::lossy;
+use super::{lossy, payload};
 use crate::{Error, Root};
 
 pub(super) struct Reader<'a, R> {
-    tree: &'a Root,
+    files: Files<'a>,
     lines: Lines<R>,
     check: bool,
     bytes: Vec<u8>,
@@ -24,7 +27,8 @@ pub(super) struct Reader<'a, R> {
 /// A file whose contents are due.
 struct Open {
     file: File,
-    path: PathBuf,
+    /// Where it was found; a path is made of it only for a message.
+    name: Vec<u8>,
     size: u64,
     left: u64,
     /// What is recorded, and what has come so far; only where the layer has no digest.
@@ -34,26 +38,26 @@ struct Open {
 impl<'a, R: Read> Reader<'a, R> {
     /// With `check`, every file's checksum is compared.
     pub(super) fn new(tree: &'a Root, lines: Lines<R>, check: bool) -> Self {
-        Reader { tree, lines, check, bytes: Vec::new(), at: 0, file: None, done: false }
+        Reader { files: Files::new(tree), lines, check, bytes: Vec::new(), at: 0, file: None, done: false }
     }
 
     /// Takes the next line; `false` after the last.
     fn advance(&mut self) -> Result<bool, Error> {
-        let tree = self.tree;
         match self.lines.next()? {
             None => return Ok(false),
             Some(Line::Bytes(base64)) => {
                 self.bytes.clear();
                 self.at = 0;
-                if let Err(why) = line::decode_into(&base64, &mut self.bytes) {
+                if let Err(why) = payload::decode_into(&base64, &mut self.bytes) {
                     return Err(self.lines.corrupt(&why));
                 }
             }
             Some(Line::Contents { size: 0, .. }) => {}
             Some(Line::Contents { name, size, checksum }) => {
-                let (file, path) = open(tree, &name, size, checksum)?;
+                let (file, name) = open(&mut self.files, &name, size, checksum)?;
+                let name = name.into_owned();
                 let checksum = self.check.then(|| (checksum, Checksum::new()));
-                self.file = Some(Open { file, path, size, left: size, checksum });
+                self.file = Some(Open { file, name, size, left: size, checksum });
             }
         }
         Ok(true)
@@ -71,7 +75,7 @@ impl<R: Read> Read for Reader<'_, R> {
                 self.at += n;
                 filled += n;
             } else if let Some(file) = &mut self.file {
-                filled += file.read(&mut buf[filled..]).map_err(Error::into_io)?;
+                filled += file.read(self.files.tree(), &mut buf[filled..]).map_err(Error::into_io)?;
                 if file.left == 0 {
                     self.file = None;
                 }
@@ -86,80 +90,89 @@ impl<R: Read> Read for Reader<'_, R> {
 impl Open {
     /// Reads some of what is left. One call to the system for a file that fits: a regular file gives less than it was
     /// asked for only at its end, so asking for a byte too many shows at once whether it has grown.
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+    fn read(&mut self, tree: &Root, buf: &mut [u8]) -> Result<usize, Error> {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let want = buf.len().min(left.saturating_add(1));
-        let n = self.read_some(&mut buf[..want])?;
+        let n = self.read_some(tree, &mut buf[..want])?;
         if n == 0 {
-            return Err(self.changed(&format!(
-                "shorter, {} instead of {} bytes",
-                self.size - self.left,
-                self.size
-            )));
+            return Err(self.changed(
+                tree,
+                &format!("shorter, {} instead of {} bytes", self.size - self.left, self.size),
+            ));
         }
         if n > left {
-            return Err(self.changed(&format!("longer than its {} bytes", self.size)));
+            return Err(self.changed(tree, &format!("longer than its {} bytes", self.size)));
         }
         if let Some((_, checksum)) = &mut self.checksum {
             checksum.update(&buf[..n]);
         }
         self.left -= n as u64;
         if self.left == 0 {
-            if want == n && self.read_some(&mut [0])? > 0 {
-                return Err(self.changed(&format!("longer than its {} bytes", self.size)));
+            if want == n && self.read_some(tree, &mut [0])? > 0 {
+                return Err(self.changed(tree, &format!("longer than its {} bytes", self.size)));
             }
             if let Some((expected, found)) =
                 self.checksum.take().map(|(expected, found)| (expected, found.finish()))
                 && expected != found
             {
-                return Err(Error::Checksum { path: self.path.clone(), expected, found });
+                return Err(Error::Checksum { path: path(tree, &self.name), expected, found });
             }
         }
         Ok(n)
     }
 
-    fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+    fn read_some(&mut self, tree: &Root, buf: &mut [u8]) -> Result<usize, Error> {
         loop {
             match self.file.read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                    return Err(self.changed("a directory now"));
+                    return Err(self.changed(tree, "a directory now"));
                 }
-                Err(source) => return Err(Error::Io { action: "read", path: self.path.clone(), source }),
+                Err(source) => {
+                    return Err(Error::Io { action: "read", path: path(tree, &self.name), source });
+                }
                 Ok(n) => return Ok(n),
             }
         }
     }
 
-    fn changed(&self, how: &str) -> Error {
+    fn changed(&self, tree: &Root, how: &str) -> Error {
         let why = format!("it has changed since its layer was stored: it is {how}");
-        Error::Corrupt { path: self.path.clone(), why }
+        Error::Corrupt { path: path(tree, &self.name), why }
     }
 }
 
-/// Opens the file of an entry, and says where it was found.
-pub(super) fn open(tree: &Root, name: &[u8], size: u64, checksum: u64) -> Result<(File, PathBuf), Error> {
-    let path = tree.join(relative(name));
-    let source = match tree.open_in_tree(name) {
-        Ok(file) => return Ok((file, path)),
+/// Opens the file of an entry, and says under which name it was found.
+pub(super) fn open<'n>(
+    files: &mut Files<'_>,
+    name: &'n [u8],
+    size: u64,
+    checksum: u64,
+) -> Result<(File, Cow<'n, [u8]>), Error> {
+    let source = match files.open(name) {
+        Ok(file) => return Ok((file, Cow::Borrowed(name))),
         Err(source) => source,
     };
+    let tree = files.tree();
     match source.raw_os_error() {
         Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => {
             let why = "a symbolic link is where the layer has a file".to_owned();
-            Err(Error::Corrupt { path, why })
+            Err(Error::Corrupt { path: path(tree, name), why })
         }
         _ if source.kind() == io::ErrorKind::NotFound => match lossy::find(tree, name, size, checksum)? {
-            Some(name) => {
-                let path = tree.join(relative(&name));
-                let file = tree.open_in_tree(&name);
-                let file = file.map_err(|source| Error::Io { action: "open", path: path.clone(), source })?;
-                Ok((file, path))
-            }
-            None => Err(Error::Io { action: "open", path, source }),
+            Some(name) => match tree.open_in_tree(&name) {
+                Ok(file) => Ok((file, Cow::Owned(name))),
+                Err(source) => Err(Error::Io { action: "open", path: path(tree, &name), source }),
+            },
+            None => Err(Error::Io { action: "open", path: path(tree, name), source }),
         },
-        _ => Err(Error::Io { action: "open", path, source }),
+        _ => Err(Error::Io { action: "open", path: path(tree, name), source }),
     }
+}
+
+/// The path of a file, for messages.
+pub(super) fn path(tree: &Root, name: &[u8]) -> PathBuf {
+    tree.join(relative(name))
 }
 
 /// A tar may name its files with a leading `/` or `./`; joined as it is, the first would replace the root in a message.

@@ -155,11 +155,95 @@ fn names_that_lost_their_bytes() {
     assert_eq!(layer.read().unwrap(), b"graveacute", "the checksum tells the two apart");
 }
 
+/// A message has the name that the file was found under, not the one that was lost.
+#[test]
+fn messages_have_the_name_on_disk() {
+    let layer = Layer::new().file(b"real\xe9", "real\u{fffd}", b"contents");
+    let opened = layer.open(&layer.gzip(), None).unwrap();
+    let mut reader = opened.reader().unwrap();
+    reader.read_exact(&mut [0; 4]).unwrap();
+    fs::write(layer.path(b"real\xe9"), b"cont").unwrap();
+    let error = reader.read(&mut [0; 4]).unwrap_err();
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    assert!(
+        matches!(error, Some(Error::Corrupt { path, .. }) if *path == layer.path(b"real\xe9")),
+        "{error:?}"
+    );
+}
+
 #[test]
 fn folders_that_are_links_lead_inside() {
     let layer = Layer::new().file(b"usr/lib/x", "lib/x", b"library");
     std::os::unix::fs::symlink("/usr/lib", layer.path(b"lib")).unwrap();
     assert_eq!(layer.read().unwrap(), b"library");
+}
+
+/// Files of a folder follow each other, under more than one name of it.
+#[test]
+fn names_in_every_form() {
+    let mut layer = Layer::new();
+    fs::create_dir_all(layer.path(b"usr/lib")).unwrap();
+    fs::create_dir_all(layer.path(b"a")).unwrap();
+    std::os::unix::fs::symlink("usr/lib", layer.path(b"lib")).unwrap();
+    let mut expected = Vec::new();
+    for (on_disk, recorded) in [
+        ("usr/lib/a", "lib/a"),
+        ("usr/lib/b", "usr/lib/b"),
+        ("usr/lib/c", "lib/c"),
+        ("usr/lib/d", "lib/d"),
+        ("usr/lib/e", "./usr/lib/e"),
+        ("x", "./x"),
+        ("z", "z"),
+        ("abs/y", "/abs/y"),
+        ("abs/z", "/abs/z"),
+        ("b", "a/../b"),
+        ("c", "a/../c"),
+        ("usr/lib/f", "usr/lib/f"),
+    ] {
+        layer = layer.file(on_disk.as_bytes(), recorded, recorded.as_bytes());
+        expected.extend_from_slice(recorded.as_bytes());
+    }
+    assert_eq!(layer.read().unwrap(), expected);
+}
+
+/// Damage at the last of three files of a folder, which is open by then.
+#[test]
+fn damage_in_an_open_folder() {
+    type Damage = fn(&Layer);
+    let cases: &[(&str, Damage, &str)] = &[
+        ("no file", |l| fs::remove_file(l.path(b"usr/lib/c")).unwrap(), "cannot open"),
+        ("no folder", |l| fs::remove_dir_all(l.path(b"usr/lib")).unwrap(), "cannot open"),
+        (
+            "a file for a folder",
+            |l| {
+                fs::remove_dir_all(l.path(b"usr/lib")).unwrap();
+                fs::write(l.path(b"usr/lib"), b"").unwrap();
+            },
+            "cannot open",
+        ),
+        (
+            "a link to a file that fits",
+            |l| {
+                fs::rename(l.path(b"usr/lib/c"), l.path(b"usr/lib/d")).unwrap();
+                std::os::unix::fs::symlink("d", l.path(b"usr/lib/c")).unwrap();
+            },
+            "a symbolic link is where the layer has a file",
+        ),
+    ];
+    for (what, damage, message) in cases {
+        let mut layer = Layer::new();
+        for name in ["usr/lib/a", "usr/lib/b", "usr/lib/c"] {
+            layer = layer.file(name.as_bytes(), name, name.as_bytes());
+        }
+        let opened = layer.open(&layer.gzip(), None).unwrap();
+        let mut reader = opened.reader().unwrap();
+        let mut bytes = [0; 18];
+        reader.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"usr/lib/ausr/lib/b");
+        damage(&layer);
+        let error = reader.read(&mut bytes).unwrap_err().to_string();
+        assert!(error.contains(message) && error.contains("tree/usr/lib/c"), "{what}: {error}");
+    }
 }
 
 #[test]

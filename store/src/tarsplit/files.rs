@@ -1,0 +1,265 @@
+//! Opens a layer's files in the order of its tar, where the files of a folder mostly follow each other.
+//!
+//! A folder is kept open when a second file of it comes; the files after that are opened in it by their last component
+//! alone. This changes the way only: it takes names whose last component is plainly a file's, and whatever it cannot
+//! open, for whatever reason, is opened by its whole name from the root, and that result counts.
+
+use std::fs::File;
+use std::io;
+
+use crate::Root;
+use crate::root::Folder;
+
+/// A folder and one below it take turns; in trees of distributions a third would find almost nothing more to do.
+const KEPT: usize = 2;
+
+/// The kernel takes no longer path, although its parts alone could be opened.
+const LONGEST: usize = 4095;
+
+pub(super) struct Files<'a> {
+    tree: &'a Root,
+    /// The folder of the last file first.
+    recent: [Recent; KEPT],
+}
+
+#[derive(Default)]
+struct Recent {
+    /// As the entry's name has it; no folder is kept under an empty name.
+    name: Vec<u8>,
+    folder: Option<Folder>,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(tree: &'a Root) -> Self {
+        Files { tree, recent: Default::default() }
+    }
+
+    pub(super) fn tree(&self) -> &'a Root {
+        self.tree
+    }
+
+    /// Opens a file as [`Root::open_in_tree`] does.
+    pub(super) fn open(&mut self, name: &[u8]) -> io::Result<File> {
+        if let Some((folder, file)) = split(name)
+            && let Some(folder) = self.folder(folder)
+            && let Ok(file) = folder.open_file(file)
+        {
+            return Ok(file);
+        }
+        self.tree.open_in_tree(name)
+    }
+
+    /// A folder, if this is at least the second file of it.
+    fn folder(&mut self, name: &[u8]) -> Option<&Folder> {
+        let known = self.recent.iter().position(|recent| recent.name == name);
+        if known.is_none() && name.split(|&byte| byte == b'/').any(|component| component == b"..") {
+            return None;
+        }
+        self.recent[..=known.unwrap_or(KEPT - 1)].rotate_right(1);
+        let recent = &mut self.recent[0];
+        if known.is_none() {
+            // Not opened for one file: many folders have only one, and a folder costs as much as a file.
+            recent.folder = None;
+            recent.name.clear();
+            recent.name.extend_from_slice(name);
+        } else if recent.folder.is_none() {
+            recent.folder = Folder::open(self.tree, name).ok();
+        }
+        recent.folder.as_ref()
+    }
+}
+
+/// The folder of a name, and what the file is called in it; `None` where it is not as simple as that.
+fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let slash = name.iter().rposition(|&byte| byte == b'/')?;
+    let (folder, file) = (&name[..slash], &name[slash + 1..]);
+    let plain = !folder.is_empty() && !matches!(file, b"" | b"." | b"..") && name.len() <= LONGEST;
+    plain.then_some((folder, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    /// `usr/lib/{a,b,c}`, `usr/bin/d`, `x`, `lib -> usr/lib`, `abs -> /usr/lib`, `up -> ..`, links to files.
+    fn tree() -> (tempfile::TempDir, Root) {
+        let dir = tempfile::tempdir().unwrap();
+        let layer = dir.path().join("layer");
+        for folder in ["usr/lib/empty", "usr/bin", "a"] {
+            fs::create_dir_all(layer.join(folder)).unwrap();
+        }
+        for name in ["usr/lib/a", "usr/lib/b", "usr/lib/c", "usr/bin/d", "x", "a/x"] {
+            fs::write(layer.join(name), name).unwrap();
+        }
+        fs::write(dir.path().join("x"), "outside").unwrap();
+        for (link, target) in [
+            ("lib", "usr/lib"),
+            ("abs", "/usr/lib"),
+            ("up", ".."),
+            ("usr/lib/link", "a"),
+            ("usr/lib/out", "../../../x"),
+            ("loop", "loop"),
+            ("gone", "nowhere"),
+        ] {
+            symlink(target, layer.join(link)).unwrap();
+        }
+        let root = Root::open(&layer).unwrap();
+        (dir, root)
+    }
+
+    const NAMES: &[&str] = &[
+        "lib/a",
+        "usr/lib/a",
+        "usr/lib/b",
+        "./usr/lib/b",
+        "/usr/lib/b",
+        "usr//lib/./c",
+        "abs/c",
+        "lib/b",
+        "usr/bin/d",
+        "up/x",
+        "up/usr/lib/a",
+        "x",
+        "./x",
+        "/x",
+        "//x",
+        "a/../x",
+        "a/x",
+        "usr/lib/../bin/d",
+        "../x",
+        "usr/lib/..",
+        "usr/lib/.",
+        "usr/lib/",
+        "usr/lib/a/",
+        "usr/lib/a/b",
+        "usr/lib/empty",
+        "usr/lib/link",
+        "lib/link",
+        "usr/lib/out",
+        "usr/lib/none",
+        "usr/none/a",
+        "usr/none/b",
+        "gone/a",
+        "loop/a",
+        "lib",
+        "",
+        ".",
+        "/",
+        "usr/lib/a\0b",
+    ];
+
+    /// What comes of opening and reading it: bytes, or the kernel's number for what is wrong.
+    fn outcome(file: io::Result<File>) -> Result<Vec<u8>, (io::ErrorKind, Option<i32>)> {
+        let mut bytes = Vec::new();
+        let read = file.and_then(|mut file| file.read_to_end(&mut bytes));
+        read.map(|_| bytes).map_err(|error| (error.kind(), error.raw_os_error()))
+    }
+
+    /// Every name after every other, and after itself, so that its folder is new, known, open, or was left.
+    #[test]
+    fn as_from_the_root() {
+        let (_dir, root) = tree();
+        for first in NAMES {
+            for second in NAMES {
+                let mut files = Files::new(&root);
+                for name in [first, first, second, second, first, second] {
+                    let expected = outcome(root.open_in_tree(name.as_bytes()));
+                    assert_ne!(expected, Ok(b"outside".to_vec()), "{name}");
+                    assert_eq!(outcome(files.open(name.as_bytes())), expected, "{name} ({first}, {second})");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_longer_than_a_path() {
+        let (_dir, root) = tree();
+        let mut files = Files::new(&root);
+        for len in [4094, 4095, 4096, 4097] {
+            let folder = format!("usr/lib{}", "/.".repeat(2048));
+            let mut name = folder[..len - 2 - len % 2].to_owned() + "/a";
+            name.insert_str(3, &"/"[..len % 2]);
+            assert_eq!(name.len(), len);
+            for _ in 0..3 {
+                let expected = outcome(root.open_in_tree(name.as_bytes()));
+                assert_eq!(expected.is_ok(), len <= LONGEST, "{len}");
+                assert_eq!(outcome(files.open(name.as_bytes())), expected, "{len}");
+            }
+        }
+    }
+
+    /// A name of files that follow each other, and whether the folder of it is open then.
+    #[test]
+    fn folders_are_open_from_the_second_file_on() {
+        let (_dir, root) = tree();
+        let mut files = Files::new(&root);
+        for (name, open) in [
+            ("usr/lib/a", false),
+            ("usr/lib/b", true),
+            ("usr/bin/d", false),
+            ("usr/lib/c", true),
+            ("usr/bin/d", true),
+            ("a/x", false),
+            ("usr/bin/d", true),
+            ("usr/lib/a", false),
+        ] {
+            assert!(files.open(name.as_bytes()).is_ok(), "{name}");
+            assert_eq!(files.recent[0].name, name.as_bytes()[..name.len() - 2], "{name}");
+            assert_eq!(files.recent[0].folder.is_some(), open, "{name}");
+        }
+    }
+
+    /// Permission to search a folder is all that its files need. (Root may list it as well, and then this says little.)
+    #[test]
+    fn a_folder_that_may_not_be_listed() {
+        let (dir, root) = tree();
+        let lib = dir.path().join("layer/usr/lib");
+        let mode = |mode| fs::set_permissions(&lib, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o111);
+        let mut files = Files::new(&root);
+        for name in ["usr/lib/a", "usr/lib/b", "usr/lib/c"] {
+            assert_eq!(outcome(files.open(name.as_bytes())), Ok(name.into()));
+        }
+        assert!(files.recent[0].folder.is_some());
+        mode(0o600);
+        let expected = outcome(root.open_in_tree(b"usr/lib/c"));
+        assert_eq!(outcome(files.open(b"usr/lib/c")), expected, "neither way may more than the other");
+        mode(0o700);
+    }
+
+    /// The folder that is open is no longer the one that has the name.
+    #[test]
+    fn a_folder_that_was_replaced() {
+        let (dir, root) = tree();
+        let mut files = Files::new(&root);
+        for name in ["usr/lib/a", "usr/lib/b"] {
+            assert!(files.open(name.as_bytes()).is_ok(), "{name}");
+        }
+        let lib = dir.path().join("layer/usr/lib");
+        fs::remove_dir_all(&lib).unwrap();
+        fs::create_dir(&lib).unwrap();
+        fs::write(lib.join("c"), "new").unwrap();
+        assert_eq!(outcome(files.open(b"usr/lib/c")), Ok(b"new".to_vec()));
+    }
+
+    #[test]
+    fn a_folder_opens_its_own_files_only() {
+        let (_dir, root) = tree();
+        let folder = Folder::open(&root, b"lib").unwrap();
+        assert_eq!(outcome(folder.open_file(b"a")), Ok(b"usr/lib/a".to_vec()));
+        for name in ["", ".", "..", "../bin/d", "empty/../a", "/x", "link", "none"] {
+            assert!(folder.open_file(name.as_bytes()).is_err(), "{name}");
+        }
+        for (name, there) in
+            [("gone", false), ("loop", false), ("x", false), ("../../..", true), ("up", true)]
+        {
+            assert_eq!(Folder::open(&root, name.as_bytes()).is_ok(), there, "{name}");
+        }
+        let top = Folder::open(&root, b"../../..").unwrap();
+        assert_eq!(outcome(top.open_file(b"x")), Ok(b"x".to_vec()), "a layer's root has nothing above it");
+    }
+}
