@@ -101,8 +101,7 @@ pub(crate) fn run(
 ) -> Vec<Outcome> {
     let workers = match order {
         Order::Any => options.threads.get(),
-        // Whoever writes mostly waits for the reader of the stream.
-        Order::OfJobs => (options.threads.get() + 1).min(MOST_IN_ORDER),
+        Order::OfJobs => options.threads.get().min(MOST_IN_ORDER),
     };
     let state = Mutex::new(State::new(jobs, sink.is_some(), order, on_failure, workers));
     let crew = Crew { jobs, sink, options, state, news: Condvar::new() };
