@@ -9,12 +9,12 @@ use std::sync::Arc;
 use crate::file::output;
 use crate::{Content, Digest, Error, FileRange, Hasher};
 
-/// Takes bytes, hashes them, and keeps them in a temporary file that has no name: it is gone with the process, however
+/// Takes bytes, hashes them if their digest is wanted, and keeps them in a temporary file that has no name: it is gone with the process, however
 /// that ends.
 pub struct Spool {
     file: File,
     folder: PathBuf,
-    hasher: Hasher,
+    hasher: Option<Hasher>,
     len: u64,
 }
 
@@ -22,14 +22,14 @@ pub struct Spool {
 #[derive(Debug, Clone)]
 pub struct Spooled {
     range: FileRange,
-    digest: Digest,
+    digest: Option<Digest>,
 }
 
 impl Spool {
     /// A spool in `folder`, which must have room for all that will be written.
-    pub fn new(folder: &Path) -> Result<Self, Error> {
+    pub fn new(folder: &Path, hash: bool) -> Result<Self, Error> {
         let file = tempfile::tempfile_in(folder).map_err(output("create a temporary file in", folder))?;
-        Ok(Spool { file, folder: folder.to_owned(), hasher: Hasher::default(), len: 0 })
+        Ok(Spool { file, folder: folder.to_owned(), hasher: hash.then(Hasher::default), len: 0 })
     }
 
     /// The folder that it is in, for messages.
@@ -40,14 +40,16 @@ impl Spool {
     /// Ends the spool.
     pub fn finish(self) -> Spooled {
         let range = FileRange { file: Arc::new(self.file), offset: 0, len: self.len, digest: None };
-        Spooled { range, digest: self.hasher.finish() }
+        Spooled { range, digest: self.hasher.map(Hasher::finish) }
     }
 }
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..n]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&bytes[..n]);
+        }
         self.len += n as u64;
         Ok(n)
     }
@@ -58,8 +60,8 @@ impl Write for Spool {
 }
 
 impl Spooled {
-    /// The digest of the bytes.
-    pub fn sha256(&self) -> Digest {
+    /// The digest of the bytes, if they were hashed.
+    pub fn sha256(&self) -> Option<Digest> {
         self.digest
     }
 }

@@ -8,7 +8,7 @@ use layerlift_store::{DiffId, LayerTar};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::format::Blob;
-use crate::layers::{self, State};
+use crate::layers::{self, Planned, State};
 use crate::{Error, Plan, stream};
 
 impl Plan {
@@ -81,18 +81,19 @@ impl Plan {
             none if none == Path::new("") => std::env::temp_dir(),
             folder => folder.to_owned(),
         };
-        let unmeasured: Vec<(usize, String, &LayerTar)> = self
+        let unmeasured: Vec<(usize, &Planned, &LayerTar)> = self
             .layers
             .iter()
             .enumerate()
             .filter_map(|(index, layer)| match &layer.state {
-                State::Unmeasured(tar) => Some((index, layer.name(), tar)),
+                State::Unmeasured(tar) => Some((index, layer, tar)),
                 State::Measured(_) | State::Damaged => None,
             })
             .collect();
         let compression = self.options.layers.target();
-        let spool = |(index, name, tar): (usize, String, &LayerTar)| {
-            (index, stream::spool(&name, tar, &folder, compression, options))
+        let spool = |(index, layer, tar): (usize, &Planned, &LayerTar)| {
+            let hash = layer.needs_digest;
+            (index, stream::spool(&layer.name(), tar, &folder, compression, hash, options))
         };
         if compression.is_some() {
             // One after another: each is compressed on all threads.

@@ -12,15 +12,18 @@ use layerlift_store::{BlobLayer, Compression, DiffId, LayerTar};
 use crate::format::Blob;
 use crate::layers;
 
-/// Produces a layer into a temporary file in `folder`, compressed if so wished. `name` is for messages.
+/// Produces a layer into a temporary file in `folder`, compressed if so wished; without `hash` its digest is only found where it
+/// has to be compared. `name` is for messages.
 pub(crate) fn spool(
     name: &str,
     tar: &LayerTar,
     folder: &Path,
     compression: Option<layerlift_archive::Compression>,
+    hash: bool,
     options: &Options<'_>,
 ) -> Result<Blob, ArchiveError> {
-    let mut watched = Watched { to: Spool::new(folder)?, observer: options.observer, failed: None };
+    let hash = hash || compression.is_none() && tar.diff_id().is_some();
+    let mut watched = Watched { to: Spool::new(folder, hash)?, observer: options.observer, failed: None };
     let written = match compression {
         None => {
             let mut out = io::BufWriter::with_capacity(256 << 10, &mut watched);
@@ -47,12 +50,12 @@ pub(crate) fn spool(
     compare_blob(name, tar, blob)?;
     let spooled = watched.to.finish();
     let digest = spooled.sha256();
-    let diff_id = diff_id.unwrap_or(DiffId(digest));
-    if let Some(expected) = tar.diff_id() {
-        compare(name, expected.0, diff_id.0)?;
+    let diff_id = diff_id.or(digest.map(DiffId));
+    if let (Some(expected), Some(found)) = (tar.diff_id(), diff_id) {
+        compare(name, expected.0, found.0)?;
     }
     let compression = compression.map_or(Compression::None, layers::in_store);
-    Ok(Blob { content: Arc::new(spooled), compression, digest: Some(digest), diff_id: Some(diff_id) })
+    Ok(Blob { content: Arc::new(spooled), compression, digest, diff_id })
 }
 
 /// Length and digest of a layer's tar. A blob's own digest is checked on the way.
