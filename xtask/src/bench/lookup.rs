@@ -19,13 +19,17 @@ use crate::engines::tarball::{Dialect, Entry, FILE, Tarball};
 const LAYERS: usize = 20;
 const DRIVER: &str = "image/overlay2";
 
+/// The titles of the comparisons.
+pub(crate) const TITLES: [&str; 2] =
+    ["images, on a store of 1,000 images and 20,000 layers", "save of one small image there"];
+
 /// The comparisons; there is no peer that reads such a store.
 pub(crate) fn specs(bench: &Bench, root: &Path) -> Vec<Spec> {
     let place = bench.memory();
     let out = &*place.out.display().to_string();
     vec![
         Spec {
-            what: "images, on a store of 1,000 images and 20,000 layers",
+            what: TITLES[0],
             own: bench.layerlift(&["images", "--json", "--root"], root, &[]),
             peers: Vec::new(),
             place: place.clone(),
@@ -34,7 +38,7 @@ pub(crate) fn specs(bench: &Bench, root: &Path) -> Vec<Spec> {
             },
         },
         Spec {
-            what: "save of one small image there",
+            what: TITLES[1],
             own: bench.save(root, &["-o", out, "many/image-7:1"]),
             peers: Vec::new(),
             place: place.clone(),

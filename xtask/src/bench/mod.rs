@@ -146,14 +146,17 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
     let counts = counts::Counts::of(&traced.command, &counted, stores.files)?;
     fs::remove_file(&counted)?;
 
-    let images = if options.small { 50 } else { 1_000 };
-    let many = folder.join("many");
-    lookup::make(&many, images)?;
-    lookup::check(bench, &many, images)?;
-    let graph = graph::Graph::make(stores, folder)?;
     let mut specs = rows::specs(bench);
-    specs.extend(rows::graph(bench, &graph));
-    specs.extend(lookup::specs(bench, &many));
+    // What takes long to make is made for its rows alone.
+    let graph = if bench.wants(&rows::GRAPH) { Some(graph::Graph::make(stores, folder)?) } else { None };
+    specs.extend(graph.iter().flat_map(|graph| rows::graph(bench, graph)));
+    if bench.wants(&lookup::TITLES) {
+        let images = if options.small { 50 } else { 1_000 };
+        let many = folder.join("many");
+        lookup::make(&many, images)?;
+        lookup::check(bench, &many, images)?;
+        specs.extend(lookup::specs(bench, &many));
+    }
     let mut rows = Vec::new();
     for cold in if options.cold { vec![false, true] } else { vec![false] } {
         for spec in &specs {
@@ -184,6 +187,11 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
 }
 
 impl Bench {
+    /// Whether one of these rows is to be measured.
+    fn wants(&self, titles: &[&str]) -> bool {
+        titles.iter().any(|title| title.contains(&self.only))
+    }
+
     /// An output in memory.
     fn memory(&self) -> Place {
         Place { out: self.memory.join("out"), drain: false, sync: false, cold: false }
