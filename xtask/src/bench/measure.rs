@@ -1,7 +1,9 @@
 //! One run of one program: time on the wall and on the processors, peak memory, first byte, temporary files.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,15 +94,17 @@ impl Contender {
         Ok(Run { wall, cpu, memory: (kib * 1024.0) as u64, first_byte })
     }
 
-    /// Runs it once and watches: the most bytes that lay in these folders for temporary files while it ran.
+    /// Runs it once and watches: the most bytes that lay in these folders for temporary files while it ran, or in files without
+    /// a name.
     pub(crate) fn temporary(&self, place: &Place, folders: &[PathBuf]) -> Outcome<u64> {
         let done = AtomicBool::new(false);
-        let before = size_of(folders);
+        let all = || size_of(folders) + size_without_name();
+        let before = all();
         thread::scope(|scope| {
             let watcher = scope.spawn(|| {
                 let mut most = before;
                 while !done.load(Ordering::Relaxed) {
-                    most = most.max(size_of(folders));
+                    most = most.max(all());
                     thread::sleep(Duration::from_millis(20));
                 }
                 most
@@ -145,6 +149,18 @@ fn cpu_of(process: u32) -> Duration {
     let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = numbers.skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// Bytes in files that processes have open and that no folder has (any more). Only ours are to be seen: we have a namespace of our own.
+fn size_without_name() -> u64 {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let open =
+        processes.flat_map(|process| fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten());
+    let mut seen = HashSet::new();
+    open.filter_map(|file| fs::metadata(file.path()).ok())
+        .filter(|file| file.is_file() && file.nlink() == 0 && seen.insert((file.dev(), file.ino())))
+        .map(|file| file.blocks() * 512)
+        .sum()
 }
 
 /// Bytes on the disk below some folders.
