@@ -122,6 +122,10 @@ impl Sink for Files<'_> {
     fn put(&self, job: usize, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         self.files[job].write_all_at(bytes, offset).map_err(output("write", &self.paths[job]))
     }
+
+    fn side_by_side(&self) -> bool {
+        true
+    }
 }
 
 /// Writes files and links below `root`, in groups so that the number of open files stays bounded.

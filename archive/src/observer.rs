@@ -26,7 +26,7 @@ impl Observer for Silent {}
 /// How to write.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// Threads that read and hash. The bytes written do not depend on it.
+    /// Threads that read, hash and write. The bytes written do not depend on it.
     pub threads: NonZeroUsize,
     /// Compress the tar as a whole. Its length is not known beforehand then, so it is written front to back. Has no
     /// meaning for a directory.

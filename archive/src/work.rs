@@ -6,7 +6,7 @@
 //! ```text
 //!          ┌─> hash   with a buffer of another content, where there is one: two take little longer than one
 //! read ────┤
-//!          └─> write  one at a time: file systems let nobody else write to a file meanwhile
+//!          └─> write  one at a time where all goes to one file or stream: nobody else can write to it meanwhile
 //! ```
 //!
 //! There is a fixed number of buffers, so that memory does not depend on what is read.
@@ -22,13 +22,13 @@ mod lane;
 mod state;
 
 use crew::Crew;
-use state::State;
+use state::{State, Writers};
 
 /// Content that a buffer takes. Small enough that what was just read is still in the processor's cache when it is hashed.
 pub(crate) const BUFFER: usize = 256 << 10;
 
-/// Workers that can do something at the same time where the output has an order: read, hash and write.
-const MOST_IN_ORDER: usize = 3;
+/// Workers that can do something for one content at the same time: read, hash and write.
+const STAGES: usize = 3;
 
 /// One entry to produce: its header, its content, its padding.
 pub(crate) struct Job<'a> {
@@ -67,8 +67,13 @@ impl<'a> Job<'a> {
 
 /// Where bytes go.
 pub(crate) trait Sink: Sync {
-    /// Takes bytes of a job, which follow those that it took of this job before. One thread at a time.
+    /// Takes bytes of a job, which follow those that it took of this job before.
     fn put(&self, job: usize, offset: u64, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Whether different jobs can be written at the same time, because each has a file of its own.
+    fn side_by_side(&self) -> bool {
+        false
+    }
 }
 
 /// What a sink can take.
@@ -99,11 +104,12 @@ pub(crate) fn run(
     on_failure: OnFailure,
     options: &Options<'_>,
 ) -> Vec<Outcome> {
-    let workers = match order {
-        Order::Any => options.threads.get(),
-        Order::OfJobs => options.threads.get().min(MOST_IN_ORDER),
+    let useful = match order {
+        Order::Any => STAGES * jobs.len().max(1),
+        Order::OfJobs => STAGES,
     };
-    let state = Mutex::new(State::new(jobs, sink.is_some(), order, on_failure, workers));
+    let workers = options.threads.get().min(useful);
+    let state = Mutex::new(State::new(jobs, Writers::of(sink), order, on_failure, workers));
     let crew = Crew { jobs, sink, options, state, news: Condvar::new() };
     thread::scope(|scope| {
         for _ in 1..workers {
@@ -119,15 +125,15 @@ pub(crate) fn run(
 
 /// The first failure in the order of the jobs.
 pub(crate) fn first_failure(outcomes: Vec<Outcome>) -> Result<(), Error> {
-    let mut cancelled = None;
-    for outcome in outcomes.into_iter().flatten() {
+    let mut unfinished = None;
+    for outcome in outcomes {
         match outcome {
-            Ok(_) => {}
-            Err(Error::Cancelled) => cancelled = Some(Error::Cancelled),
-            Err(error) => return Err(error),
+            Some(Ok(_)) => {}
+            None | Some(Err(Error::Cancelled)) => unfinished = Some(Error::Cancelled),
+            Some(Err(error)) => return Err(error),
         }
     }
-    cancelled.map_or(Ok(()), Err)
+    unfinished.map_or(Ok(()), Err)
 }
 
 /// Locks; a panic of another thread is reported where that thread is joined, not here.

@@ -212,7 +212,7 @@ fn damage_leaves_nothing_behind() {
     ];
     for (what, content, expected) in cases {
         let tree = with(content);
-        for n in [1, 2, 8] {
+        for n in [1, 2, 3, 8] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("out.tar");
             fs::write(&path, "the one before").unwrap();
@@ -236,7 +236,7 @@ fn checks_tell_good_from_bad() {
     let good = Odd::new(noise(700_000, 1));
     let bad = Odd { digest: Some(Digest::of(b"other")), ..Odd::new(noise(700_000, 2)) };
     let none = Bytes(noise(10, 3));
-    for n in [1, 2, 8] {
+    for n in [1, 2, 3, 8] {
         let checks = [("good", &good as &dyn Content), ("bad", &bad), ("none", &none)];
         let results = check(&checks.map(|(name, content)| Check { name, content }), &threads(n));
         assert_eq!(results[0].as_ref().ok(), good.digest.as_ref());
@@ -247,19 +247,20 @@ fn checks_tell_good_from_bad() {
 
 #[test]
 fn many_bad_contents_hide_no_good_one() {
-    let contents: Vec<Odd> = (0..120)
+    // Of several buffers each, and more of them than there are buffers.
+    let contents: Vec<Odd> = (0..60)
         .map(|number| {
-            let content = Odd::new(noise(1000 * number, number as u64));
+            let content = Odd::new(noise(900_000 + number, number as u64));
             match number % 4 {
                 0 => Odd { digest: Some(Digest::of(b"other")), ..content },
-                1 => Odd { fail_at: Some(0), ..content },
+                1 => Odd { fail_at: Some(10_000 * number), ..content },
                 2 => Odd { len: content.len + 1, ..content },
                 _ => content,
             }
         })
         .collect();
     let checks: Vec<_> = contents.iter().map(|content| Check { name: "x", content }).collect();
-    for n in [1, 2, 8] {
+    for n in [1, 2, 3, 8] {
         for (number, result) in check(&checks, &threads(n)).into_iter().enumerate() {
             assert_eq!(
                 result.ok(),
@@ -275,7 +276,7 @@ fn a_stream_has_all_that_precedes_a_failure() {
     let mut whole = Vec::new();
     write_stream(&tree(), &mut whole, &threads(1)).unwrap();
     let before = whole.len() - 1024;
-    for n in [1, 2, 8] {
+    for n in [1, 2, 3, 8] {
         let tree = with(Odd { fail_at: Some(300_000), ..Odd::new(noise(900_000, 3)) });
         let mut stream = Vec::new();
         write_stream(&tree, &mut stream, &threads(n)).unwrap_err();
@@ -303,7 +304,7 @@ impl Observer for Watch {
 fn progress_adds_up_to_the_length() {
     let tree = tree();
     let dir = tempfile::tempdir().unwrap();
-    for n in [1, 2] {
+    for n in [1, 2, 3] {
         for to_file in [true, false] {
             let watch = Watch { bytes: AtomicU64::new(0), limit: u64::MAX };
             let options = Options { observer: &watch, ..threads(n) };
@@ -319,7 +320,7 @@ fn progress_adds_up_to_the_length() {
 #[test]
 fn stopping_leaves_nothing_behind() {
     let tree = tree();
-    for n in [1, 2, 8] {
+    for n in [1, 2, 3, 8] {
         let dir = tempfile::tempdir().unwrap();
         let watch = Watch { bytes: AtomicU64::new(0), limit: 1_000_000 };
         let options = Options { observer: &watch, ..threads(n) };
@@ -330,6 +331,41 @@ fn stopping_leaves_nothing_behind() {
         let error = write_stream(&tree, io::sink(), &Options { observer: &watch, ..threads(n) }).unwrap_err();
         assert!(matches!(error, Error::Cancelled), "{error}");
     }
+}
+
+/// Counts how often workers look for something to do.
+struct Looks(AtomicU64);
+
+impl Observer for Looks {
+    fn cancelled(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+}
+
+/// A reader of the stream that takes its time.
+struct Slow;
+
+impl io::Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_waits_is_quiet() {
+    let tree = tree();
+    let looks = Looks(AtomicU64::new(0));
+    write_stream(&tree, Slow, &Options { observer: &looks, ..threads(8) }).unwrap();
+    // Three stages for each buffer, and after each of them every one of the three workers may look.
+    let buffers = tree.tar_len() / (256 << 10) + 2 * tree.entries().len() as u64;
+    let looks = looks.0.into_inner();
+    assert!(looks < 12 * buffers, "{looks} looks for {buffers} buffers");
 }
 
 /// Takes some bytes, then fails, and is not asked again.
@@ -353,7 +389,7 @@ impl io::Write for Full {
 
 #[test]
 fn a_stream_that_fails_ends_the_work() {
-    for n in [1, 2, 8] {
+    for n in [1, 2, 3, 8] {
         let error = write_stream(&tree(), Full { room: 1_500_000, failed: false }, &threads(n)).unwrap_err();
         assert!(
             matches!(&error, Error::Stream(cause) if cause.kind() == io::ErrorKind::BrokenPipe),

@@ -142,10 +142,12 @@ impl Destination {
 }
 
 /// Asks for the largest pipe that everybody may have: the program and its reader then wait for each other less often. What is
-/// no pipe, or may not grow, stays as it is.
+/// no pipe, is larger already, or may not grow, stays as it is.
 fn widen(out: impl AsFd) {
     const LARGEST: usize = 1 << 20;
-    let _ = rustix::pipe::fcntl_setpipe_size(out, LARGEST);
+    if rustix::pipe::fcntl_getpipe_size(&out).is_ok_and(|size| size < LARGEST) {
+        let _ = rustix::pipe::fcntl_setpipe_size(&out, LARGEST);
+    }
 }
 
 #[cfg(test)]

@@ -51,8 +51,8 @@ pub(crate) fn spool(
     let spooled = watched.to.finish();
     let digest = spooled.sha256();
     let diff_id = diff_id.or(digest.map(DiffId));
-    if let (Some(expected), Some(found)) = (tar.diff_id(), diff_id) {
-        compare(name, expected.0, found.0)?;
+    if let Some(expected) = tar.diff_id() {
+        compare(name, expected.0, diff_id.expect("what has a recorded digest is hashed").0)?;
     }
     let compression = compression.map_or(Compression::None, layers::in_store);
     Ok(Blob { content: Arc::new(spooled), compression, digest, diff_id })

@@ -32,6 +32,8 @@ impl<'a> Crew<'a> {
                     state.waiting += 1;
                     state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
                     state.waiting -= 1;
+                    // Nothing has changed by that; telling the others would wake them for nothing, and they this one.
+                    continue;
                 }
                 Task::Read(job, mut source, mut buffer) => {
                     drop(state);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::lane::{Buffer, Filled, Lane, Piece, Source, buffer};
-use super::{Job, OnFailure, Order, Outcome};
+use super::{Job, OnFailure, Order, Outcome, Sink};
 use crate::{Digest, Error, Hasher};
 
 /// Buffers that a job may have between its stages where several are at work.
@@ -30,9 +30,29 @@ pub(super) struct ToHash {
     pub(super) piece: Piece,
 }
 
+/// How many workers may write at the same time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writers {
+    /// None: there is no output.
+    None,
+    One,
+    /// One for each job.
+    Each,
+}
+
+impl Writers {
+    pub(super) fn of(sink: Option<&dyn Sink>) -> Self {
+        match sink {
+            None => Writers::None,
+            Some(sink) if sink.side_by_side() => Writers::Each,
+            Some(_) => Writers::One,
+        }
+    }
+}
+
 pub(super) struct State<'a> {
     jobs: &'a [Job<'a>],
-    writes: bool,
+    writers: Writers,
     order: Order,
     on_failure: OnFailure,
     /// Jobs that were not begun, the next first.
@@ -54,7 +74,7 @@ pub(super) struct State<'a> {
 impl<'a> State<'a> {
     pub(super) fn new(
         jobs: &'a [Job<'a>],
-        writes: bool,
+        writers: Writers,
         order: Order,
         on_failure: OnFailure,
         workers: usize,
@@ -70,7 +90,7 @@ impl<'a> State<'a> {
         };
         State {
             jobs,
-            writes,
+            writers,
             order,
             on_failure,
             next: next.into(),
@@ -86,8 +106,9 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Takes the next thing to do. Writing comes first, since only one worker can do that; then hashing of two at once; reading;
-    /// hashing of one.
+    /// Takes the next thing to do. Writing comes first, since often only one worker can do that; then hashing of two at once;
+    /// reading, which may bring a second buffer to hash; hashing of one. Where jobs have an order there is rarely a second, and hashing is
+    /// what takes longest: it never waits for reading.
     pub(super) fn take(&mut self) -> Task<'a> {
         if self.stop || self.lanes.is_empty() && self.next.is_empty() {
             return Task::End;
@@ -107,7 +128,7 @@ impl<'a> State<'a> {
     }
 
     fn write(&mut self) -> Option<Task<'a>> {
-        if self.writing {
+        if self.writing && self.writers == Writers::One {
             return None;
         }
         let (lanes, checked) = match self.order {
@@ -169,7 +190,7 @@ impl<'a> State<'a> {
     /// Begins the next job; returns its lane.
     fn begin(&mut self) -> Option<usize> {
         let job = self.next.pop_front()?;
-        self.lanes.push(Lane::new(job, &self.jobs[job], self.writes));
+        self.lanes.push(Lane::new(job, &self.jobs[job], self.writers != Writers::None));
         Some(self.lanes.len() - 1)
     }
 
