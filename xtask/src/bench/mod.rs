@@ -42,9 +42,9 @@ pub(crate) struct Options {
     /// Also layers of up to a million files
     #[arg(long)]
     million: bool,
-    /// Only rows whose title has this in it
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only rows whose title has this in it, or "growth"; may be given several times
+    #[arg(long)]
+    only: Vec<String>,
     /// A data root of Docker with overlay2 that has an image already; it is read, and served by a daemon of our own
     #[arg(long, requires = "image")]
     root: Option<PathBuf>,
@@ -84,7 +84,7 @@ pub(crate) struct Bench {
     /// Folders in which they keep temporary files.
     temporary: Vec<PathBuf>,
     runs: usize,
-    only: String,
+    only: Vec<String>,
 }
 
 /// All that was found.
@@ -166,7 +166,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
             }
         }
     }
-    let growth = if options.only.is_empty() {
+    let growth = if bench.wants(&["growth"]) {
         growth::measure(bench, folder, options.small, options.million)?
     } else {
         Vec::new()
@@ -189,7 +189,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
 impl Bench {
     /// Whether one of these rows is to be measured.
     fn wants(&self, titles: &[&str]) -> bool {
-        titles.iter().any(|title| title.contains(&self.only))
+        self.only.is_empty() || titles.iter().any(|title| self.only.iter().any(|only| title.contains(only)))
     }
 
     /// An output in memory.

@@ -48,7 +48,7 @@ impl Spec {
     /// Runs all programs of a row in turn, after each once to warm the cache.
     pub(crate) fn measure(&self, bench: &Bench, cold: bool) -> Outcome<Option<Row>> {
         let what = format!("{}{}", self.what, if cold { ", cold cache" } else { "" });
-        if !what.contains(&bench.only) {
+        if !bench.wants(&[&*what]) {
             return Ok(None);
         }
         println!("measuring: {what}");
