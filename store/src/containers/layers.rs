@@ -7,7 +7,7 @@
 
 use super::images::Images;
 use super::records::{LayerId, LayerRecord};
-use crate::diff::Tree;
+use crate::diff::LayerDir;
 use crate::driver::{self, Driver, Holds};
 use crate::{DiffLayer, Error, LayerKey, LayerTar, Root, SplitLayer};
 
@@ -24,12 +24,12 @@ pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     if let Some(split) = split(images, record, &dir)? {
         return Ok(LayerTar::Split(split));
     }
-    let tree = match (driver.holds, record.parent) {
-        (Holds::Upper, _) => Tree::Upper,
-        (Holds::Full, None) => Tree::Full { parent: None },
-        (Holds::Full, Some(parent)) => Tree::Full { parent: Some(tree(images, driver, parent)?) },
+    let holds = match (driver.holds, record.parent) {
+        (Holds::Upper, _) => LayerDir::Upper,
+        (Holds::Full, None) => LayerDir::Full { parent: None },
+        (Holds::Full, Some(parent)) => LayerDir::Full { parent: Some(tree(images, driver, parent)?) },
     };
-    Ok(LayerTar::Diff(DiffLayer { dir, tree, created: 0 }))
+    Ok(LayerTar::Diff(DiffLayer { dir, holds, created: 0 }))
 }
 
 /// The directory of a layer, where its record is or else in another place that belongs to the store.

@@ -1,6 +1,6 @@
 //! What a layer's tree has that its parent's has not, and the other way round.
 //!
-//! Two entries of one name differ if their mode, owner, group, device number or `security.capability` do, and for what is no
+//! Two records of one name differ if their mode, owner, group, device number or `security.capability` do, and for what is no
 //! directory if their time or size does (Docker 1.8, `pkg/archive/changes.go` and `changes_unix.go`). Contents, targets of
 //! symbolic links, other attributes and numbers of links are not compared.
 
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use rustix::fs::{FileType, Stat};
 
 use super::attributes::{Attributes, CAPABILITY};
-use super::entries::{Entries, Id, Kind, Metadata, ROOT};
-use super::walk::{self, Cursor, Listing, Name};
+use super::records::{Id, Kind, Metadata, ROOT, Records};
+use super::walk::{self, Cursor, DirNames, Name};
 use crate::{Error, Root};
 
 /// A directory whose names have not been read.
@@ -26,20 +26,20 @@ struct Dir {
 const DIR_BIT: u32 = 0o40000;
 
 /// Everything in a tree: a base layer.
-pub(super) fn all(root: &Root) -> Result<Entries, Error> {
+pub(super) fn all(root: &Root) -> Result<Records, Error> {
     Comparison::new(root, root)?.run(None)
 }
 
 /// What makes `new` of `old`.
-pub(super) fn compare(new: &Root, old: &Root) -> Result<Entries, Error> {
+pub(super) fn compare(new: &Root, old: &Root) -> Result<Records, Error> {
     let device = walk::stat_root(old)?.st_dev;
-    let mut entries = Comparison::new(new, old)?.run(Some(device))?;
-    entries.write_ancestors();
-    Ok(entries)
+    let mut records = Comparison::new(new, old)?.run(Some(device))?;
+    records.write_ancestors();
+    Ok(records)
 }
 
 struct Comparison<'a> {
-    entries: Entries,
+    records: Records,
     new: Cursor<'a>,
     old: Cursor<'a>,
     new_attributes: Attributes,
@@ -49,7 +49,7 @@ struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     fn new(new: &'a Root, old: &'a Root) -> Result<Self, Error> {
         Ok(Comparison {
-            entries: Entries::new(Metadata::new(&walk::stat_root(new)?)),
+            records: Records::new(Metadata::new(&walk::stat_root(new)?)),
             new: Cursor::new(new),
             old: Cursor::new(old),
             new_attributes: Attributes::default(),
@@ -57,16 +57,16 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    fn run(mut self, old: Option<u64>) -> Result<Entries, Error> {
+    fn run(mut self, old: Option<u64>) -> Result<Records, Error> {
         let mut todo = vec![Dir { id: ROOT, old }];
-        let (mut new_names, mut old_names) = (Listing::default(), Listing::default());
+        let (mut new_names, mut old_names) = (DirNames::default(), DirNames::default());
         while let Some(dir) = todo.pop() {
-            self.new.list(&self.entries, dir.id, &mut new_names)?;
+            self.new.list(&self.records, dir.id, &mut new_names)?;
             match dir.old {
-                Some(_) => self.old.list(&self.entries, dir.id, &mut old_names)?,
+                Some(_) => self.old.list(&self.records, dir.id, &mut old_names)?,
                 None => old_names.clear(),
             }
-            let first = self.entries.next();
+            let first = self.records.next();
             let known = todo.len();
             let mut left = old_names.iter().peekable();
             for name in new_names.iter() {
@@ -82,19 +82,19 @@ impl<'a> Comparison<'a> {
                 todo.extend(self.found(&dir, name, same)?);
             }
             left.for_each(|name| self.removed(dir.id, name.bytes));
-            self.entries.close(dir.id, first);
+            self.records.close(dir.id, first);
             todo[known..].reverse();
         }
-        Ok(self.entries)
+        Ok(self.records)
     }
 
     fn removed(&mut self, dir: Id, name: &[u8]) {
-        self.entries.push(dir, name, Kind::Whiteout, Metadata::default(), true);
+        self.records.push(dir, name, Kind::Whiteout, Metadata::default(), true);
     }
 
     /// Takes a name of the layer, with the parent's if it has it. Returns the directory that it is.
     fn found(&mut self, dir: &Dir, name: Name<'_>, old: Option<Name<'_>>) -> Result<Option<Dir>, Error> {
-        let device = self.entries.get(dir.id).metadata.dev;
+        let device = self.records.get(dir.id).metadata.dev;
         if let (Some(old), Some(old_device)) = (old, dir.old)
             && (device, name.ino) == (old_device, old.ino)
             && name.file_type == old.file_type
@@ -103,9 +103,9 @@ impl<'a> Comparison<'a> {
             // Two names of one file, as the overlay driver has it for all that did not change.
             return Ok(None);
         }
-        let stat = self.new.stat(&self.entries, dir.id, name.bytes)?;
+        let stat = self.new.stat(&self.records, dir.id, name.bytes)?;
         let old = match old {
-            Some(old) => Some(self.old.stat(&self.entries, dir.id, old.bytes)?),
+            Some(old) => Some(self.old.stat(&self.records, dir.id, old.bytes)?),
             None => None,
         };
         let written = match &old {
@@ -117,9 +117,9 @@ impl<'a> Comparison<'a> {
             return Ok(None);
         }
         if written && removes(name.bytes) {
-            return Err(unrepresentable(self.entries.join(self.new.root(), dir.id, name.bytes)));
+            return Err(unrepresentable(self.records.join(self.new.root(), dir.id, name.bytes)));
         }
-        let id = self.entries.push(dir.id, name.bytes, Kind::Present, metadata, written);
+        let id = self.records.push(dir.id, name.bytes, Kind::Present, metadata, written);
         // What was below something that is no directory any more goes with it.
         let old = old.filter(|old| Metadata::new(old).is_dir()).map(|old| old.st_dev);
         Ok(metadata.is_dir().then_some(Dir { id, old }))
@@ -128,10 +128,10 @@ impl<'a> Comparison<'a> {
     fn capabilities_differ(&mut self, dir: Id, name: &[u8]) -> Result<bool, Error> {
         let capability = |cursor: &mut Cursor<'_>, attributes: &mut Attributes| {
             let root = cursor.root();
-            let fd = cursor.dir(&self.entries, dir)?;
+            let fd = cursor.dir(&self.records, dir)?;
             let value = attributes.value(fd, name, CAPABILITY);
             let value = value.map(|value| value.map(<[u8]>::to_vec));
-            value.map_err(|errno| walk::error("read attributes of", root, &self.entries, dir, name, errno))
+            value.map_err(|errno| walk::error("read attributes of", root, &self.records, dir, name, errno))
         };
         let new = capability(&mut self.new, &mut self.new_attributes)?;
         Ok(new != capability(&mut self.old, &mut self.old_attributes)?)

@@ -1,7 +1,7 @@
-//! Entries to tar, as Docker's `addTarFile` wrote them (`pkg/archive/archive.go` of 1.8, on Go 1.4).
+//! Records to tar, as Docker's `addTarFile` wrote them (`pkg/archive/archive.go` of 1.8, on Go 1.4).
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
+use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
@@ -12,24 +12,24 @@ use layerlift_archive::header::{Encoder, Header, TRAILER, padding};
 use rustix::fs::{FileType, OFlags};
 
 use super::attributes::{Attribute, Attributes, Wanted};
-use super::entries::{Entries, Id, Kind, Metadata};
 use super::order::Order;
+use super::records::{Id, Kind, Metadata, Records};
 use super::walk::{self, Cursor};
 use crate::{Error, Root};
 
 const BUFFER: usize = 256 << 10;
 
-/// Writes the tar of `entries`, which are those of `root`. `created` is the time of whiteouts.
+/// Writes the tar of `records`, which are those of `root`. `created` is the time of whiteouts.
 pub(super) fn write(
     root: &Root,
-    entries: &Entries,
+    records: &Records,
     order: Order,
     wanted: Wanted,
     created: i64,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut writer = Writer {
-        entries,
+        records,
         wanted,
         created,
         cursor: Cursor::new(root),
@@ -40,13 +40,13 @@ pub(super) fn write(
         buffer: vec![0; BUFFER],
         out: BufWriter::with_capacity(BUFFER, out),
     };
-    order.visit(entries, |id, path| writer.entry(id, path))?;
+    order.visit(records, |id, path| writer.entry(id, path))?;
     writer.put_zeros(TRAILER)?;
     writer.out.flush().map_err(|source| output(root, source))
 }
 
 struct Writer<'a> {
-    entries: &'a Entries,
+    records: &'a Records,
     wanted: Wanted,
     created: i64,
     cursor: Cursor<'a>,
@@ -61,12 +61,12 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn entry(&mut self, id: Id, path: &[u8]) -> Result<(), Error> {
-        let entry = self.entries.get(id);
+        let entry = self.records.get(id);
         match entry.kind {
             Kind::Present => self.present(id, path, &entry.metadata),
             Kind::Opaque => self.marker(path.to_vec()),
             Kind::Whiteout => {
-                let (dir, name) = path.split_at(path.len() - self.entries.name(id).len());
+                let (dir, name) = path.split_at(path.len() - self.records.name(id).len());
                 self.marker([dir, b".wh.", name].concat())
             }
         }
@@ -100,7 +100,7 @@ impl Writer<'_> {
             FileType::Socket => 0,
             _ => match self.first_name(id, metadata) {
                 Some(first) => {
-                    link = self.entries.path(first);
+                    link = self.records.path(first);
                     b'1'
                 }
                 None => {
@@ -131,8 +131,8 @@ impl Writer<'_> {
             return None;
         }
         match self.links.entry((metadata.dev, metadata.ino)) {
-            Slot::Occupied(slot) => Some(*slot.get()),
-            Slot::Vacant(slot) => {
+            Entry::Occupied(slot) => Some(*slot.get()),
+            Entry::Vacant(slot) => {
                 slot.insert(id);
                 None
             }
@@ -140,14 +140,14 @@ impl Writer<'_> {
     }
 
     fn target(&mut self, id: Id) -> Result<Vec<u8>, Error> {
-        let dir = self.cursor.dir(self.entries, self.entries.get(id).parent)?;
-        let target = rustix::fs::readlinkat(dir, self.entries.name(id), Vec::new());
+        let dir = self.cursor.dir(self.records, self.records.get(id).parent)?;
+        let target = rustix::fs::readlinkat(dir, self.records.name(id), Vec::new());
         target.map(|target| target.into_bytes()).map_err(|errno| self.error("read link", id, errno.into()))
     }
 
     fn attributes(&mut self, id: Id) -> Result<Vec<Attribute>, Error> {
-        let dir = self.cursor.dir(self.entries, self.entries.get(id).parent)?;
-        let found = self.attributes.wanted(dir, self.entries.name(id), self.wanted);
+        let dir = self.cursor.dir(self.records, self.records.get(id).parent)?;
+        let found = self.attributes.wanted(dir, self.records.name(id), self.wanted);
         let found = found.map_err(|errno| self.error("read attributes of", id, errno.into()))?;
         match found.iter().find(|(attribute, _)| attribute.contains(&b'=')) {
             None => Ok(found),
@@ -160,8 +160,8 @@ impl Writer<'_> {
     }
 
     fn contents(&mut self, id: Id, size: u64) -> Result<(), Error> {
-        let dir = self.cursor.dir(self.entries, self.entries.get(id).parent)?;
-        let file = walk::open(dir, self.entries.name(id), OFlags::RDONLY)
+        let dir = self.cursor.dir(self.records, self.records.get(id).parent)?;
+        let file = walk::open(dir, self.records.name(id), OFlags::RDONLY)
             .map_err(|errno| self.error("open", id, errno.into()))?;
         let mut left = size;
         loop {
@@ -196,7 +196,7 @@ impl Writer<'_> {
     }
 
     fn path(&self, id: Id) -> PathBuf {
-        self.cursor.root().join(OsStr::from_bytes(&self.entries.path(id)))
+        self.cursor.root().join(OsStr::from_bytes(&self.records.path(id)))
     }
 
     fn error(&self, action: &'static str, id: Id, source: io::Error) -> Error {

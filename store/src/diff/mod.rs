@@ -19,8 +19,8 @@
 mod attributes;
 mod changes;
 mod encode;
-mod entries;
 mod order;
+mod records;
 mod upper;
 mod walk;
 
@@ -30,7 +30,7 @@ use crate::{Error, Root};
 
 /// How a layer's directory relates to its parent's.
 #[derive(Debug, Clone)]
-pub enum Tree {
+pub enum LayerDir {
     /// Whole root file systems: vfs, btrfs, zfs, overlay (the first). The layer is what differs from the parent's.
     Full {
         /// The parent's, `None` for a base layer.
@@ -47,25 +47,27 @@ pub struct DiffLayer {
     /// The layer's directory.
     pub dir: Root,
     /// What else it takes.
-    pub tree: Tree,
-    /// Seconds since 1970 for entries that have no time of their own (derived whiteouts).
+    pub holds: LayerDir,
+    /// Seconds since 1970 for records that have no time of their own (derived whiteouts).
     pub created: i64,
 }
 
 impl DiffLayer {
     /// Walks the directories and writes the tar. The same directories give the same bytes.
     ///
-    /// Entries of a base layer and of an upper directory have the order of a walk: names of a directory sorted, each
+    /// Records of a base layer and of an upper directory have the order of a walk: names of a directory sorted, each
     /// followed by what is below it. What a comparison found is sorted by whole paths, a whiteout at the place of the name that it
     /// removes. Both are Docker's.
     pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
         use attributes::Wanted::{Capability, CapabilityAndUsers};
         use order::Order::{Paths, Walk};
-        let (entries, order, attributes) = match &self.tree {
-            Tree::Full { parent: None } => (changes::all(&self.dir)?, Walk, Capability),
-            Tree::Full { parent: Some(parent) } => (changes::compare(&self.dir, parent)?, Paths, Capability),
-            Tree::Upper => (upper::read(&self.dir)?, Walk, CapabilityAndUsers),
+        let (records, order, attributes) = match &self.holds {
+            LayerDir::Full { parent: None } => (changes::all(&self.dir)?, Walk, Capability),
+            LayerDir::Full { parent: Some(parent) } => {
+                (changes::compare(&self.dir, parent)?, Paths, Capability)
+            }
+            LayerDir::Upper => (upper::read(&self.dir)?, Walk, CapabilityAndUsers),
         };
-        encode::write(&self.dir, &entries, order, attributes, self.created, out)
+        encode::write(&self.dir, &records, order, attributes, self.created, out)
     }
 }

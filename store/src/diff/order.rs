@@ -1,6 +1,6 @@
-//! In which order entries are written.
+//! In which order records are written.
 
-use super::entries::{Entries, Id, ROOT};
+use super::records::{Id, ROOT, Records};
 
 /// The two orders of Docker's tars. They differ in where `a-b` stands between `a/` and `a/x`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +22,12 @@ impl Order {
     /// Calls `visit` for each entry that is written, with its path; a directory's has no `/` at its end.
     pub(super) fn visit<E>(
         self,
-        entries: &Entries,
+        records: &Records,
         mut visit: impl FnMut(Id, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut path: Vec<u8> = Vec::new();
         // Steps of the directories on the way, the next one last; and how long the path is without them.
-        let mut stack = vec![(self.steps(entries, ROOT), 0)];
+        let mut stack = vec![(self.steps(records, ROOT), 0)];
         while let Some((steps, len)) = stack.last_mut() {
             path.truncate(*len);
             let Some(Step { id, below }) = steps.pop() else {
@@ -37,10 +37,10 @@ impl Order {
             if !path.is_empty() {
                 path.push(b'/');
             }
-            path.extend_from_slice(entries.name(id));
+            path.extend_from_slice(records.name(id));
             if below {
                 let len = path.len();
-                stack.push((self.steps(entries, id), len));
+                stack.push((self.steps(records, id), len));
             } else {
                 visit(id, &path)?;
             }
@@ -49,17 +49,17 @@ impl Order {
     }
 
     /// What to do in a directory, last step first.
-    fn steps(self, entries: &Entries, dir: Id) -> Vec<Step> {
+    fn steps(self, records: &Records, dir: Id) -> Vec<Step> {
         let mut steps = Vec::new();
-        for id in entries.children(dir).filter(|&id| entries.get(id).written) {
+        for id in records.children(dir).filter(|&id| records.get(id).written) {
             steps.push(Step { id, below: false });
-            if !entries.children(id).is_empty() {
+            if !records.children(id).is_empty() {
                 steps.push(Step { id, below: true });
             }
         }
         if self == Order::Paths {
             // Everything below `a` begins with `a/`; as a whole it stands where `a/` would.
-            let key = |step: &Step| (entries.name(step.id), step.below);
+            let key = |step: &Step| (records.name(step.id), step.below);
             steps.sort_by(|a, b| {
                 let ((a, a_below), (b, b_below)) = (key(a), key(b));
                 let slash = |below: bool| below.then_some(&b'/');

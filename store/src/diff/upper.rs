@@ -19,8 +19,8 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::FileType;
 
 use super::attributes::Attributes;
-use super::entries::{Entries, Id, Kind, Metadata, ROOT};
-use super::walk::{self, Cursor, Listing};
+use super::records::{Id, Kind, Metadata, ROOT, Records};
+use super::walk::{self, Cursor, DirNames};
 use crate::{Error, Root};
 
 /// The file that marks its directory as opaque, in a tar.
@@ -40,54 +40,54 @@ struct Marks {
 }
 
 /// Everything in an upper directory.
-pub(super) fn read(root: &Root) -> Result<Entries, Error> {
+pub(super) fn read(root: &Root) -> Result<Records, Error> {
     let stat = walk::stat_root(root)?;
     check_privilege(root, stat.st_uid)?;
-    let mut entries = Entries::new(Metadata::new(&stat));
+    let mut records = Records::new(Metadata::new(&stat));
     let mut cursor = Cursor::new(root);
     let mut attributes = Attributes::default();
-    let mut names = Listing::default();
+    let mut names = DirNames::default();
     let mut todo = vec![(ROOT, false)];
     while let Some((dir, opaque)) = todo.pop() {
-        cursor.list(&entries, dir, &mut names)?;
-        let first = entries.next();
+        cursor.list(&records, dir, &mut names)?;
+        let first = records.next();
         let known = todo.len();
         if opaque && !names.iter().any(|name| name.bytes == OPAQUE) {
-            entries.push(dir, OPAQUE, Kind::Opaque, Metadata::default(), true);
+            records.push(dir, OPAQUE, Kind::Opaque, Metadata::default(), true);
         }
         for name in names.iter() {
             let name = name.bytes;
             if dir == ROOT && name.starts_with(METADATA) && name != OPAQUE {
                 continue;
             }
-            let stat = cursor.stat(&entries, dir, name)?;
+            let stat = cursor.stat(&records, dir, name)?;
             let metadata = Metadata::new(&stat);
             let marks = match metadata.file_type() {
                 FileType::CharacterDevice => Marks { whiteout: metadata.rdev == 0, ..Marks::default() },
                 FileType::Directory | FileType::RegularFile => {
-                    let fd = cursor.dir(&entries, dir)?;
+                    let fd = cursor.dir(&records, dir)?;
                     marks(&mut attributes, fd, name).map_err(|errno| {
-                        walk::error("read attributes of", root, &entries, dir, name, errno)
+                        walk::error("read attributes of", root, &records, dir, name, errno)
                     })?
                 }
                 _ => Marks::default(),
             };
             if let Some(attribute) = marks.incomplete {
-                return Err(incomplete(&entries, root, dir, name, attribute));
+                return Err(incomplete(&records, root, dir, name, attribute));
             }
             if marks.whiteout {
-                entries.push(dir, name, Kind::Whiteout, Metadata::default(), true);
+                records.push(dir, name, Kind::Whiteout, Metadata::default(), true);
                 continue;
             }
-            let id = entries.push(dir, name, Kind::Present, metadata, true);
+            let id = records.push(dir, name, Kind::Present, metadata, true);
             if metadata.is_dir() {
                 todo.push((id, marks.opaque));
             }
         }
-        entries.close(dir, first);
+        records.close(dir, first);
         todo[known..].reverse();
     }
-    Ok(entries)
+    Ok(records)
 }
 
 fn marks(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Marks> {
@@ -126,11 +126,11 @@ fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
     })
 }
 
-fn incomplete(entries: &Entries, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {
+fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {
     Error::Unsupported {
         what: format!(
             "{} needs the layers below: overlayfs left it incomplete (attribute overlay.{attribute}), and the layer has no tar-split data",
-            entries.join(root, dir, name).display()
+            records.join(root, dir, name).display()
         ),
         hint: "start the engine on this store and let it save the image".to_owned(),
     }

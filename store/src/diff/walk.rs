@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use super::entries::{Entries, Id, ROOT};
+use super::records::{Id, ROOT, Records};
 use crate::{Error, Root};
 
 /// Directories kept open on the way to the current one. Half of them are closed when there are more. Layers are computed side
@@ -40,7 +40,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The directory `id`, open.
-    pub(super) fn dir(&mut self, entries: &Entries, id: Id) -> Result<BorrowedFd<'_>, Error> {
+    pub(super) fn dir(&mut self, records: &Records, id: Id) -> Result<BorrowedFd<'_>, Error> {
         let mut missing = Vec::new();
         let mut at = id;
         let keep = loop {
@@ -51,7 +51,7 @@ impl<'a> Cursor<'a> {
                 break index + 1;
             }
             missing.push(at);
-            at = entries.get(at).parent;
+            at = records.get(at).parent;
         };
         self.open.truncate(keep);
         // Far from the goal, directories are only passed; near it, their neighbours come next and find them open. A stop
@@ -60,13 +60,13 @@ impl<'a> Cursor<'a> {
         let (far, farther) = far.split_at(far.len().min(FAR));
         for passed in [farther, far] {
             let Some(&last) = passed.first() else { continue };
-            let dir = pass(self.top(), passed.iter().rev().map(|&id| entries.name(id)))
-                .map_err(|errno| error("open", self.root, entries, last, b"", errno))?;
+            let dir = pass(self.top(), passed.iter().rev().map(|&id| records.name(id)))
+                .map_err(|errno| error("open", self.root, records, last, b"", errno))?;
             self.open.push((last, dir));
         }
         for &next in missing.iter().rev() {
-            let dir = open(self.top(), entries.name(next), DIR)
-                .map_err(|errno| error("open", self.root, entries, next, b"", errno))?;
+            let dir = open(self.top(), records.name(next), DIR)
+                .map_err(|errno| error("open", self.root, records, next, b"", errno))?;
             self.open.push((next, dir));
         }
         if self.open.len() > OPEN {
@@ -81,23 +81,23 @@ impl<'a> Cursor<'a> {
     }
 
     /// What is in the directory `id`, which this opens.
-    pub(super) fn list(&mut self, entries: &Entries, id: Id, listing: &mut Listing) -> Result<(), Error> {
+    pub(super) fn list(&mut self, records: &Records, id: Id, listing: &mut DirNames) -> Result<(), Error> {
         let root = self.root;
-        let dir = self.dir(entries, id)?;
+        let dir = self.dir(records, id)?;
         let listed = if id == ROOT {
             // The descriptor of the root is shared, and so would be the position in it.
             open(dir, b".", DIR).and_then(|dir| listing.read(dir.as_fd()))
         } else {
             listing.read(dir)
         };
-        listed.map_err(|errno| error("list", root, entries, id, b"", errno))
+        listed.map_err(|errno| error("list", root, records, id, b"", errno))
     }
 
     /// `stat` of `name` in the directory `id`; not of what a link leads to.
-    pub(super) fn stat(&mut self, entries: &Entries, id: Id, name: &[u8]) -> Result<Stat, Error> {
+    pub(super) fn stat(&mut self, records: &Records, id: Id, name: &[u8]) -> Result<Stat, Error> {
         let root = self.root;
-        rustix::fs::statat(self.dir(entries, id)?, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|errno| error("look up", root, entries, id, name, errno))
+        rustix::fs::statat(self.dir(records, id)?, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| error("look up", root, records, id, name, errno))
     }
 }
 
@@ -156,16 +156,16 @@ pub(super) fn stat_root(root: &Root) -> Result<Stat, Error> {
 pub(super) fn error(
     action: &'static str,
     root: &Root,
-    entries: &Entries,
+    records: &Records,
     dir: Id,
     name: &[u8],
     errno: Errno,
 ) -> Error {
-    Error::Io { action, path: entries.join(root, dir, name), source: errno.into() }
+    Error::Io { action, path: records.join(root, dir, name), source: errno.into() }
 }
 
 /// A directory's names, sorted. Kept for the next directory, to spare allocations.
-pub(super) struct Listing {
+pub(super) struct DirNames {
     buffer: Vec<MaybeUninit<u8>>,
     names: Vec<u8>,
     items: Vec<Item>,
@@ -179,7 +179,7 @@ struct Item {
     file_type: FileType,
 }
 
-/// A name in a [`Listing`].
+/// A name in a [`DirNames`].
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     pub(super) bytes: &'a [u8],
@@ -189,13 +189,13 @@ pub(super) struct Name<'a> {
     pub(super) file_type: FileType,
 }
 
-impl Default for Listing {
+impl Default for DirNames {
     fn default() -> Self {
-        Listing { buffer: vec![MaybeUninit::uninit(); 32 << 10], names: Vec::new(), items: Vec::new() }
+        DirNames { buffer: vec![MaybeUninit::uninit(); 32 << 10], names: Vec::new(), items: Vec::new() }
     }
 }
 
-impl Listing {
+impl DirNames {
     pub(super) fn clear(&mut self) {
         self.names.clear();
         self.items.clear();

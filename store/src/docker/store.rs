@@ -4,7 +4,7 @@ use super::layerdb::LayerDb;
 use super::names::Names;
 use super::{ImageRoot, imagedb, listing};
 use crate::config;
-use crate::diff::Tree;
+use crate::diff::LayerDir;
 use crate::driver::{self, Driver, Holds};
 use crate::lookup::{self, Spelling};
 use crate::open::StoreKind;
@@ -117,12 +117,14 @@ impl Store for DockerStore {
         if let Some((metadata, path)) = layers.tar_split(chain)? {
             return Ok(LayerTar::Split(SplitLayer::open(tree, metadata, path, Some(record.diff_id))?));
         }
-        let style = match (driver.holds, record.parent) {
-            (Holds::Upper, _) => Tree::Upper,
-            (Holds::Full, None) => Tree::Full { parent: None },
-            (Holds::Full, Some(parent)) => Tree::Full { parent: Some(self.tree(driver, &layers, parent)?) },
+        let holds = match (driver.holds, record.parent) {
+            (Holds::Upper, _) => LayerDir::Upper,
+            (Holds::Full, None) => LayerDir::Full { parent: None },
+            (Holds::Full, Some(parent)) => {
+                LayerDir::Full { parent: Some(self.tree(driver, &layers, parent)?) }
+            }
         };
         // A layer belongs to many images, so that the time of none of them can stand for what was deleted.
-        Ok(LayerTar::Diff(DiffLayer { dir: tree, tree: style, created: 0 }))
+        Ok(LayerTar::Diff(DiffLayer { dir: tree, holds, created: 0 }))
     }
 }

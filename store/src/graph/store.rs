@@ -3,7 +3,7 @@
 use super::document::Document;
 use super::names::Names;
 use super::{chain, listing, repositories};
-use crate::diff::Tree;
+use crate::diff::LayerDir;
 use crate::driver::{self, Holds};
 use crate::lookup::{self, Spelling};
 use crate::open::StoreKind;
@@ -132,7 +132,7 @@ impl GraphStore {
             let hint = "without tar-split data such a layer takes the overlay to be mounted; a Docker of that time does so";
             Error::Unsupported { what, hint: hint.to_owned() }
         };
-        let tree = match (holds, &parent) {
+        let holds = match (holds, &parent) {
             (Holds::Upper, parent) => match (lower, parent) {
                 (Some(lower), Some(parent)) if lower != parent.as_str() => {
                     let what = format!(
@@ -140,11 +140,11 @@ impl GraphStore {
                     );
                     return Err(unsupported(what));
                 }
-                _ => Tree::Upper,
+                _ => LayerDir::Upper,
             },
-            (Holds::Full, None) => Tree::Full { parent: None },
+            (Holds::Full, None) => LayerDir::Full { parent: None },
             (Holds::Full, Some(parent)) => match self.directory(parent)? {
-                (dir, Holds::Full, _) => Tree::Full { parent: Some(dir) },
+                (dir, Holds::Full, _) => LayerDir::Full { parent: Some(dir) },
                 (_, Holds::Upper, _) => {
                     return Err(unsupported(format!(
                         "layer {id} is a whole tree, and its parent {parent} an overlay"
@@ -152,7 +152,7 @@ impl GraphStore {
                 }
             },
         };
-        Ok(DiffLayer { dir, tree, created: document.created_secs() })
+        Ok(DiffLayer { dir, holds, created: document.created_secs() })
     }
 }
 

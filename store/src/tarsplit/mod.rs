@@ -24,10 +24,10 @@ mod explain;
 mod files;
 mod line;
 mod lines;
-mod lossy;
 mod payload;
 mod plain;
 mod reader;
+mod replaced_names;
 
 use line::Line;
 use lines::Lines;

@@ -11,7 +11,7 @@ use super::checksum::Checksum;
 use super::files::Files;
 use super::line::Line;
 use super::lines::Lines;
-use super::{lossy, payload};
+use super::{payload, replaced_names};
 use crate::{Error, Root};
 
 pub(super) struct Reader<'a, R> {
@@ -159,13 +159,15 @@ pub(super) fn open<'n>(
             let why = "a symbolic link is where the layer has a file".to_owned();
             Err(Error::Corrupt { path: path(tree, name), why })
         }
-        _ if source.kind() == io::ErrorKind::NotFound => match lossy::find(tree, name, size, checksum)? {
-            Some(name) => match tree.open_in_tree(&name) {
-                Ok(file) => Ok((file, Cow::Owned(name))),
-                Err(source) => Err(Error::Io { action: "open", path: path(tree, &name), source }),
-            },
-            None => Err(Error::Io { action: "open", path: path(tree, name), source }),
-        },
+        _ if source.kind() == io::ErrorKind::NotFound => {
+            match replaced_names::find(tree, name, size, checksum)? {
+                Some(name) => match tree.open_in_tree(&name) {
+                    Ok(file) => Ok((file, Cow::Owned(name))),
+                    Err(source) => Err(Error::Io { action: "open", path: path(tree, &name), source }),
+                },
+                None => Err(Error::Io { action: "open", path: path(tree, name), source }),
+            }
+        }
         _ => Err(Error::Io { action: "open", path: path(tree, name), source }),
     }
 }

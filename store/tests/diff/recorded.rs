@@ -9,7 +9,7 @@ use std::io::Read;
 
 use layerlift_archive::Digest;
 use layerlift_store::Root;
-use layerlift_store::diff::{DiffLayer, Tree};
+use layerlift_store::diff::{DiffLayer, LayerDir};
 
 use crate::listing::{fixture, lines, root_user, unpack};
 
@@ -69,7 +69,7 @@ fn as_the_daemons_wrote_them() {
             let parent = layer.parent.map(|parent| root.dir(parent).unwrap());
             let diff = DiffLayer {
                 dir: root.dir(layer.dir).unwrap(),
-                tree: Tree::Full { parent },
+                holds: LayerDir::Full { parent },
                 created: layer.created,
             };
             let mut tar = Vec::new();

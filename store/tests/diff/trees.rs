@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use layerlift_store::diff::{DiffLayer, Tree};
+use layerlift_store::diff::{DiffLayer, LayerDir};
 use layerlift_store::{Error, Root};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 
@@ -35,16 +35,16 @@ impl Trees {
         Root::open(&self.path(tree)).unwrap()
     }
 
-    pub(crate) fn layer(&self, tree: Tree) -> DiffLayer {
-        DiffLayer { dir: self.root("new"), tree, created: 1_400_000_000 }
+    pub(crate) fn layer(&self, holds: LayerDir) -> DiffLayer {
+        DiffLayer { dir: self.root("new"), holds, created: 1_400_000_000 }
     }
 
     fn base(&self) -> Vec<u8> {
-        tar(&self.layer(Tree::Full { parent: None }))
+        tar(&self.layer(LayerDir::Full { parent: None }))
     }
 
     fn changes(&self) -> Vec<u8> {
-        tar(&self.layer(Tree::Full { parent: Some(self.root("old")) }))
+        tar(&self.layer(LayerDir::Full { parent: Some(self.root("old")) }))
     }
 
     /// A file in both trees, the same in both.
@@ -240,7 +240,7 @@ fn a_name_that_would_mean_a_deletion_is_refused() {
     for name in [".wh.x", ".wh..wh..opq"] {
         let trees = Trees::new();
         trees.file(format!("new/d/{name}"), "");
-        let error = trees.layer(Tree::Full { parent: None }).write_to(&mut io::sink()).unwrap_err();
+        let error = trees.layer(LayerDir::Full { parent: None }).write_to(&mut io::sink()).unwrap_err();
         assert!(error.to_string().contains(&format!("new/d/{name} is damaged")), "{error}");
     }
 }
@@ -384,7 +384,7 @@ fn a_file_that_changes_its_size_is_an_error() {
         let file = File::create(trees.path("new/f")).unwrap();
         file.set_len(1 << 20).unwrap();
         file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH)).unwrap();
-        let layer = trees.layer(Tree::Full { parent: None });
+        let layer = trees.layer(LayerDir::Full { parent: None });
         let error = layer.write_to(&mut Meanwhile(Some(|| file.set_len(len).unwrap()))).unwrap_err();
         assert!(error.to_string().contains("new/f is damaged: it had 1048576 bytes"), "{error}");
     }
@@ -402,7 +402,7 @@ fn a_closed_pipe_is_told_apart() {
         }
     }
     let trees = Trees::new();
-    let error = trees.layer(Tree::Full { parent: None }).write_to(&mut Closed).unwrap_err();
+    let error = trees.layer(LayerDir::Full { parent: None }).write_to(&mut Closed).unwrap_err();
     assert!(
         matches!(&error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe),
         "{error}"

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use layerlift_archive::Content;
-use layerlift_store::diff::{DiffLayer, Tree};
+use layerlift_store::diff::{DiffLayer, LayerDir};
 use layerlift_store::{LayerTar, OpenOptions, open};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 
@@ -24,7 +24,7 @@ fn whiteout(trees: &Trees, name: &str) {
 }
 
 fn upper(trees: &Trees) -> Vec<u8> {
-    tar(&trees.layer(Tree::Upper))
+    tar(&trees.layer(LayerDir::Upper))
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_no_tar_can_say() {
         let trees = Trees::new();
         trees.file("new/d/f", "");
         attribute(&trees, name, mark, b"");
-        let error = trees.layer(Tree::Upper).write_to(&mut io::sink()).unwrap_err().to_string();
+        let error = trees.layer(LayerDir::Upper).write_to(&mut io::sink()).unwrap_err().to_string();
         let what = mark.split_once('.').unwrap().1;
         assert!(error.contains(&format!("new/{name} needs")) && error.contains(what), "{error}");
     }
@@ -178,7 +178,7 @@ fn overlay2_means_what_its_tar_did() {
             };
             let mut original = Vec::new();
             split.reader().unwrap().read_to_end(&mut original).unwrap();
-            let derived = DiffLayer { dir: split.tree().clone(), tree: Tree::Upper, created: 0 };
+            let derived = DiffLayer { dir: split.tree().clone(), holds: LayerDir::Upper, created: 0 };
             let (expected, mut found) = (meaning(&original), meaning(&tar(&derived)));
             // Directories that no entry of the tar named were made on the way to others.
             found.retain(|name, file| {

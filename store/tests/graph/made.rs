@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use layerlift_store::diff::Tree;
+use layerlift_store::diff::LayerDir;
 use layerlift_store::{Document, Error, ImageKey, LayerKey, LayerTar, OpenOptions, Store, open};
 
 /// A data root that grows by images.
@@ -72,9 +72,11 @@ fn computed(root: &Made, digit: char) -> (String, Option<String>) {
     assert_eq!(diff.created, 1_420_167_845);
     let below =
         |path: &Path| path.strip_prefix(root.path()).unwrap().display().to_string().replace(&id(digit), "ID");
-    let parent = match &diff.tree {
-        Tree::Full { parent } => parent.as_ref().map_or("none".to_owned(), |dir| below(dir.path())).into(),
-        Tree::Upper => None,
+    let parent = match &diff.holds {
+        LayerDir::Full { parent } => {
+            parent.as_ref().map_or("none".to_owned(), |dir| below(dir.path())).into()
+        }
+        LayerDir::Upper => None,
     };
     (below(diff.dir.path()), parent)
 }
@@ -206,7 +208,7 @@ fn pulled_images_find_their_parents() {
     };
     assert_eq!([chain('a'), chain('c'), chain('d'), chain('e')], ["a", "ac", "bd", "bde"]);
     let LayerTar::Diff(diff) = layer(store.as_ref(), 'd').unwrap() else { panic!("not computed") };
-    let Tree::Full { parent: Some(parent) } = diff.tree else { panic!("no parent") };
+    let LayerDir::Full { parent: Some(parent) } = diff.holds else { panic!("no parent") };
     assert!(parent.path().ends_with(id('b')));
 }
 

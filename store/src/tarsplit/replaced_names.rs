@@ -9,7 +9,7 @@ use super::checksum::Checksum;
 use crate::{Error, Root, root};
 
 /// More names than this decode alike only where somebody made them so.
-const MOST: usize = 256;
+const CANDIDATES: usize = 256;
 
 /// The real name of the file that is recorded as `name`; `None` if there is none, or if nothing was lost from the name.
 pub(super) fn find(tree: &Root, name: &[u8], size: u64, checksum: u64) -> Result<Option<Vec<u8>>, Error> {
@@ -26,7 +26,7 @@ pub(super) fn find(tree: &Root, name: &[u8], size: u64, checksum: u64) -> Result
             } else {
                 next.push(join(folder, component.as_bytes()));
             }
-            next.truncate(MOST);
+            next.truncate(CANDIDATES);
         }
         candidates = next;
     }

@@ -1,6 +1,6 @@
 //! What was found in a layer's directory: a compact record for each entry that may be written, in one table.
 //!
-//! A directory's entries stand next to each other, sorted by name, and behind the directory itself. The first record is the
+//! A directory's records stand next to each other, sorted by name, and behind the directory itself. The first record is the
 //! layer's root, which is never written.
 
 use std::ffi::OsStr;
@@ -46,7 +46,7 @@ pub(super) struct Metadata {
 }
 
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct Record {
     name_at: usize,
     name_len: u16,
     pub(super) kind: Kind,
@@ -59,9 +59,9 @@ pub(super) struct Entry {
 
 /// The table.
 #[derive(Debug)]
-pub(super) struct Entries {
+pub(super) struct Records {
     names: Vec<u8>,
-    entries: Vec<Entry>,
+    records: Vec<Record>,
 }
 
 impl Metadata {
@@ -88,15 +88,15 @@ impl Metadata {
     }
 }
 
-impl Entries {
+impl Records {
     /// A table with only the root.
     pub(super) fn new(root: Metadata) -> Self {
-        let mut entries = Entries { names: Vec::new(), entries: Vec::new() };
-        entries.push(ROOT, b"", Kind::Present, root, false);
-        entries
+        let mut records = Records { names: Vec::new(), records: Vec::new() };
+        records.push(ROOT, b"", Kind::Present, root, false);
+        records
     }
 
-    /// Adds an entry. All of one directory are added one after another, sorted by name, then [`Entries::close`]d.
+    /// Adds an entry. All of one directory are added one after another, sorted by name, then [`Records::close`]d.
     pub(super) fn push(
         &mut self,
         parent: Id,
@@ -109,32 +109,32 @@ impl Entries {
         let name_at = self.names.len();
         let name_len = u16::try_from(name.len()).expect("no file system has names of 64 KiB");
         self.names.extend_from_slice(name);
-        self.entries.push(Entry { name_at, name_len, kind, written, parent, children: 0..0, metadata });
+        self.records.push(Record { name_at, name_len, kind, written, parent, children: 0..0, metadata });
         id
     }
 
     /// The id of the entry that is added next.
     pub(super) fn next(&self) -> Id {
-        Id::try_from(self.entries.len()).expect("four thousand million records do not fit in memory")
+        Id::try_from(self.records.len()).expect("four thousand million records do not fit in memory")
     }
 
-    /// All entries of `dir` have been added: those since `first`.
+    /// All records of `dir` have been added: those since `first`.
     pub(super) fn close(&mut self, dir: Id, first: Id) {
-        self.entries[dir as usize].children = first..self.next();
+        self.records[dir as usize].children = first..self.next();
     }
 
     /// Directories above what is written are written as well, so that their owners and modes come along.
     pub(super) fn write_ancestors(&mut self) {
-        for id in (1..self.entries.len()).rev() {
-            if self.entries[id].written {
-                let parent = self.entries[id].parent;
-                self.entries[parent as usize].written = true;
+        for id in (1..self.records.len()).rev() {
+            if self.records[id].written {
+                let parent = self.records[id].parent;
+                self.records[parent as usize].written = true;
             }
         }
     }
 
-    pub(super) fn get(&self, id: Id) -> &Entry {
-        &self.entries[id as usize]
+    pub(super) fn get(&self, id: Id) -> &Record {
+        &self.records[id as usize]
     }
 
     pub(super) fn children(&self, id: Id) -> Range<Id> {
