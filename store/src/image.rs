@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use layerlift_archive::Digest;
 
 use crate::id::{DiffId, ImageId, V1Id};
-use crate::store::Reference;
+use crate::reference::Reference;
 
 /// An image of a store: its driver (as the listing's column says; empty where a store has only one place) and its id,
 /// 64 hex digits. One id can be there under several drivers.

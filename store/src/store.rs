@@ -1,9 +1,7 @@
 //! The seam between stores and everything else.
 
-use std::fmt;
-
 use crate::open::StoreKind;
-use crate::{Error, Image, ImageKey, LayerKey, LayerTar, Listing};
+use crate::{Error, Image, ImageKey, LayerKey, LayerTar, Listing, Reference};
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
 pub trait Store: Send + Sync {
@@ -24,15 +22,6 @@ pub trait Store: Send + Sync {
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
 }
 
-/// A name and what it is attached to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Reference {
-    /// `base`, `team/app`, `localhost:5000/x`: as the store, or where Docker did so, as the request has it.
-    pub repository: String,
-    /// A tag, or a digest (`sha256:…`).
-    pub tag: String,
-}
-
 /// An image that a name selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selected {
@@ -40,18 +29,4 @@ pub struct Selected {
     pub image: ImageKey,
     /// The tag to keep for it in an archive; `None` when it was named by its id.
     pub reference: Option<Reference>,
-}
-
-impl Reference {
-    /// Whether the tag is a digest.
-    pub fn is_digest(&self) -> bool {
-        self.tag.contains(':')
-    }
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if self.is_digest() { '@' } else { ':' };
-        write!(f, "{}{separator}{}", self.repository, self.tag)
-    }
 }

@@ -80,8 +80,8 @@ fn archive(store: &dyn Store, names: &[String]) -> Result<(Repositories, BTreeSe
         for selected in store.resolve(name)? {
             layers.extend(store.image(&selected.image)?.layers.into_iter().map(|layer| layer.key.id));
             if let Some(reference) = selected.reference {
-                let tags = repositories.entry(reference.repository).or_default();
-                tags.insert(reference.tag, selected.image.id);
+                let tags = repositories.entry(reference.repository().to_owned()).or_default();
+                tags.insert(reference.tag_or_digest().to_owned(), selected.image.id);
             }
         }
     }
@@ -176,8 +176,8 @@ fn listing(root: &Path) {
     let mut names = Repositories::new();
     for image in &listing.images {
         for reference in &image.references {
-            let tags = names.entry(reference.repository.clone()).or_default();
-            tags.insert(reference.tag.clone(), image.key.id.clone());
+            let tags = names.entry(reference.repository().to_owned()).or_default();
+            tags.insert(reference.tag_or_digest().to_owned(), image.key.id.clone());
         }
         let Document::V1(documents) = store.image(&image.key).unwrap().document else {
             panic!("no v1 image")

@@ -93,8 +93,9 @@ fn names(references: &[Reference], digests: bool) -> Vec<[String; 3]> {
     let none = || "<none>".to_owned();
     let mut repositories: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
     for reference in references {
-        let (tags, with_digest) = repositories.entry(&reference.repository).or_default();
-        if reference.is_digest() { with_digest.push(&reference.tag) } else { tags.push(&reference.tag) }
+        let (tags, with_digest) = repositories.entry(reference.repository()).or_default();
+        let list = if reference.is_digest() { with_digest } else { tags };
+        list.push(reference.tag_or_digest());
     }
     let mut lines = Vec::new();
     for (repository, (tags, found)) in repositories {
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     fn row(root: &str, driver: &str, digit: char, references: &[(&str, &str)], size: Option<u64>) -> Row {
-        let reference = |&(r, t): &(&str, &str)| Reference { repository: r.to_owned(), tag: t.to_owned() };
+        let reference = |&(r, t): &(&str, &str)| Reference::new(r, t);
         let image = Summary {
             key: ImageKey { driver: driver.to_owned(), id: digit.to_string().repeat(64) },
             references: references.iter().map(reference).collect(),

@@ -65,7 +65,11 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Fai
                 repositories.insert(reference, &top.diff_id.0.hex());
             }
             tags.push(reference.to_string());
-            index.push(Listed::named(manifest.clone(), reference::full(reference), reference.tag.clone()));
+            index.push(Listed::named(
+                manifest.clone(),
+                reference::full(reference),
+                reference.tag_or_digest().to_owned(),
+            ));
         }
         if tags.is_empty() {
             index.push(Listed::nameless(manifest));

@@ -10,23 +10,23 @@ pub(super) fn familiar(reference: &Reference) -> Result<Reference, &'static str>
     if let Some(why) = refused(reference) {
         return Err(why);
     }
-    let (domain, path) = split(&reference.repository);
+    let (domain, path) = split(reference.repository());
     let repository = match (domain, path.strip_prefix("library/")) {
         ("docker.io", Some(name)) if !name.contains('/') => name.to_owned(),
         ("docker.io", _) => path.to_owned(),
-        _ => reference.repository.clone(),
+        _ => reference.repository().to_owned(),
     };
-    Ok(Reference { repository, tag: reference.tag.clone() })
+    Ok(Reference::new(repository, reference.tag_or_digest()))
 }
 
 fn refused(reference: &Reference) -> Option<&'static str> {
-    let (domain, path) = split(&reference.repository);
+    let (domain, path) = split(reference.repository());
     let component = |text: &str| is_component(text.as_bytes());
-    if !is_tag(reference.tag.as_bytes()) {
+    if !is_tag(reference.tag_or_digest().as_bytes()) {
         Some("its tag is not valid today")
     } else if !path.split('/').all(component) || !is_domain(domain) || domain.len() + path.len() >= 255 {
         Some("its repository is not valid today")
-    } else if !reference.repository.contains('/') && layerlift_store::hex_id(&reference.repository) {
+    } else if !reference.repository().contains('/') && layerlift_store::hex_id(reference.repository()) {
         Some("it looks like the id of an image")
     } else {
         None
@@ -35,9 +35,9 @@ fn refused(reference: &Reference) -> Option<&'static str> {
 
 /// `docker.io/library/base:latest` for `base:latest`.
 pub(super) fn full(reference: &Reference) -> String {
-    let (domain, path) = split(&reference.repository);
+    let (domain, path) = split(reference.repository());
     let library = if domain == "docker.io" && !path.contains('/') { "library/" } else { "" };
-    format!("{domain}/{library}{path}:{}", reference.tag)
+    format!("{domain}/{library}{path}:{}", reference.tag_or_digest())
 }
 
 /// Registry and path. A first component is a registry if it can be nothing else.
@@ -100,7 +100,7 @@ mod tests {
                 (&text[..text.len() - tag.len() - 1], tag)
             },
         );
-        Reference { repository: repository.to_owned(), tag: tag.to_owned() }
+        Reference::new(repository, tag)
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         ] {
             assert!(familiar(&reference(name)).is_err(), "{name}");
         }
-        let digest = Reference { repository: "a".to_owned(), tag: format!("sha256:{}", "a".repeat(64)) };
+        let digest = Reference::new("a", format!("sha256:{}", "a".repeat(64)));
         assert!(familiar(&digest).is_err());
     }
 }

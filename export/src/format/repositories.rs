@@ -13,8 +13,8 @@ pub(super) struct Repositories(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Repositories {
     pub(super) fn insert(&mut self, reference: &Reference, id: &str) {
-        let tags = self.0.entry(reference.repository.clone()).or_default();
-        tags.entry(reference.tag.clone()).or_insert_with(|| id.to_owned());
+        let tags = self.0.entry(reference.repository().to_owned()).or_default();
+        tags.entry(reference.tag_or_digest().to_owned()).or_insert_with(|| id.to_owned());
     }
 
     /// The file; none without names.

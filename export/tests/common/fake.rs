@@ -69,7 +69,7 @@ impl Fake {
 /// `name:tag`, or `name@digest`.
 pub(crate) fn reference(name: &str) -> Reference {
     let (repository, tag) = name.split_once('@').unwrap_or_else(|| name.rsplit_once(':').unwrap());
-    Reference { repository: repository.to_owned(), tag: tag.to_owned() }
+    Reference::new(repository, tag)
 }
 
 impl Store for Fake {
@@ -100,7 +100,7 @@ impl Store for Fake {
             if key.id.starts_with(name) {
                 found.push(Selected { image: key.clone(), reference: None });
             }
-            let named = references.iter().filter(|r| r.to_string() == name || r.repository == name);
+            let named = references.iter().filter(|r| r.to_string() == name || r.repository() == name);
             found.extend(named.map(|r| Selected { image: key.clone(), reference: Some(r.clone()) }));
         }
         if found.is_empty() {

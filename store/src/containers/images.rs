@@ -264,13 +264,11 @@ impl Images {
 /// A name as it is stored: with a tag or a digest. One with neither is found as Podman would find it, as `latest`; one
 /// with both is known by its digest.
 fn reference(name: &str) -> Reference {
-    let named =
-        |repository: &str, tag: &str| Reference { repository: repository.to_owned(), tag: tag.to_owned() };
     let (rest, digest) = name.split_once('@').map_or((name, None), |(rest, digest)| (rest, Some(digest)));
     match (rest.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')), digest) {
-        (Some((repository, _)), Some(digest)) => named(repository, digest),
-        (None, Some(digest)) => named(rest, digest),
-        (Some((repository, tag)), None) => named(repository, tag),
-        (None, None) => named(rest, "latest"),
+        (Some((repository, _)), Some(digest)) => Reference::new(repository, digest),
+        (None, Some(digest)) => Reference::new(rest, digest),
+        (Some((repository, tag)), None) => Reference::new(repository, tag),
+        (None, None) => Reference::new(rest, "latest"),
     }
 }

@@ -31,8 +31,8 @@ impl<'a> Names<'a> {
                     }
                 };
                 for reference in references {
-                    add(&reference.repository, &reference.tag);
-                    bigdata::digests(image).for_each(|digest| add(&reference.repository, digest));
+                    add(reference.repository(), reference.tag_or_digest());
+                    bigdata::digests(image).for_each(|digest| add(reference.repository(), digest));
                 }
             }
         }

@@ -55,7 +55,7 @@ fn references(root: &Root, broken: &mut Vec<Broken>) -> BTreeMap<String, Vec<Ref
     let mut by_image: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
     for (repository, tags) in repositories {
         for (tag, image) in tags {
-            let reference = Reference { repository: repository.clone(), tag };
+            let reference = Reference::new(&repository, tag);
             by_image.entry(image).or_default().push(reference);
         }
     }

@@ -28,8 +28,7 @@ impl<'s> Names<'s> {
         let mut by_image: BTreeMap<&str, Vec<Reference>> = BTreeMap::new();
         for (repository, tags) in &self.repositories {
             for (tag, id) in tags {
-                let reference = Reference { repository: repository.clone(), tag: tag.clone() };
-                by_image.entry(id).or_default().push(reference);
+                by_image.entry(id).or_default().push(Reference::new(repository, tag));
             }
         }
         by_image

@@ -64,7 +64,7 @@ fn parse(name: &str) -> Option<Reference> {
         (None, Some(digest)) => digest.parse::<layerlift_archive::Digest>().is_ok().then_some(digest)?,
         (None, None) => "latest",
     };
-    Some(Reference { repository: repository.to_owned(), tag: tag.to_owned() })
+    Some(Reference::new(repository, tag))
 }
 
 fn is_repository(name: &str) -> bool {

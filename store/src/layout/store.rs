@@ -30,9 +30,9 @@ impl LayoutStore {
         let mut names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>> = BTreeMap::new();
         for image in &images {
             for reference in &image.names.references {
-                let tags = names.entry(reference.repository.clone()).or_default();
+                let tags = names.entry(reference.repository().to_owned()).or_default();
                 let digests = image.digests.iter().map(Digest::to_string);
-                for tag in digests.chain([reference.tag.clone()]) {
+                for tag in digests.chain([reference.tag_or_digest().to_owned()]) {
                     let keys = tags.entry(tag).or_default();
                     if !keys.iter().any(|key| key.id == image.id) {
                         keys.push(key(&image.id));
@@ -180,7 +180,7 @@ impl Store for LayoutStore {
 
 /// Whether a reference is what a bare word was read as.
 fn is_implied(reference: &Reference, name: &str) -> bool {
-    reference.repository == name && reference.tag == "latest"
+    reference.repository() == name && reference.tag() == Some("latest")
 }
 
 impl Catalog for LayoutStore {

@@ -128,8 +128,7 @@ impl V1ArchiveStore {
         let mut by_id: BTreeMap<&str, Vec<Reference>> = BTreeMap::new();
         for (repository, tags) in &self.names {
             for (tag, id) in tags {
-                let reference = Reference { repository: repository.clone(), tag: tag.clone() };
-                by_id.entry(id).or_default().push(reference);
+                by_id.entry(id).or_default().push(Reference::new(repository, tag));
             }
         }
         by_id

@@ -28,7 +28,7 @@ pub(super) fn graph(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selected>, 
             None => None,
         };
         if let Some(image) = found {
-            let reference = (!reference.is_empty()).then(|| named(repository, reference));
+            let reference = (!reference.is_empty()).then(|| Reference::new(repository, reference));
             return Ok(vec![Selected { image, reference }]);
         }
     }
@@ -114,11 +114,11 @@ fn in_repository(
             let Some(image) = find(digest)? else { return Ok(Vec::new()) };
             let same =
                 |tag: &&str| tags.get(*tag).is_some_and(|keys| keys.iter().any(|key| key.id == image.id));
-            let reference = tag.filter(same).map(|tag| named(repository, tag));
+            let reference = tag.filter(same).map(|tag| Reference::new(repository, tag));
             Ok(vec![Selected { image, reference }])
         }
         (Some(tag), None) => {
-            let selected = |image| Selected { image, reference: Some(named(repository, tag)) };
+            let selected = |image| Selected { image, reference: Some(Reference::new(repository, tag)) };
             Ok(find(tag)?.map(selected).into_iter().collect())
         }
         (None, None) => {
@@ -138,7 +138,7 @@ fn in_repository(
 fn all_tags(catalog: &dyn Catalog, repository: &str, tags: &Tags) -> Result<Vec<Selected>, Error> {
     let mut selected = Vec::new();
     for (tag, keys) in tags {
-        let reference = named(repository, tag);
+        let reference = Reference::new(repository, tag);
         if let Some(image) = the_one(catalog, &reference.to_string(), keys)? {
             selected.push(Selected { image, reference: Some(reference) });
         }
@@ -175,7 +175,7 @@ fn ambiguous(catalog: &dyn Catalog, name: &str, keys: BTreeSet<ImageKey>) -> Res
     for repository in catalog.repositories()? {
         for (tag, images) in catalog.tags(&repository)?.unwrap_or_default() {
             for image in images.iter().filter_map(|image| keys.get(image)) {
-                tags.entry(image).or_default().push(named(&repository, &tag).to_string());
+                tags.entry(image).or_default().push(Reference::new(&repository, &tag).to_string());
             }
         }
     }
@@ -204,8 +204,4 @@ fn is_revision(reference: &str) -> bool {
 
 fn revisions(tags: &Tags, prefix: &str) -> Vec<ImageKey> {
     tags.values().flatten().filter(|key| key.id.starts_with(prefix)).cloned().collect()
-}
-
-fn named(repository: &str, tag: &str) -> Reference {
-    Reference { repository: repository.to_owned(), tag: tag.to_owned() }
 }

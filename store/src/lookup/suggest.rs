@@ -26,7 +26,7 @@ pub(super) fn near(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Err
         } else {
             let tags = catalog.tags(&stored)?.unwrap_or_default();
             if tags.contains_key(tag) {
-                near.push(Reference { repository: stored, tag: tag.to_owned() }.to_string());
+                near.push(Reference::new(stored, tag).to_string());
             } else if rank == 0 {
                 let mut tags: Vec<_> = tags.into_keys().filter(|tag| !tag.contains(':')).collect();
                 tags.sort_by_key(|other| distance(tag, other));

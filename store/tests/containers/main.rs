@@ -45,7 +45,7 @@ fn our_listing(images: &[Summary]) -> Vec<[String; 4]> {
         };
         for name in &image.references {
             let id = format!("sha256:{}", image.key.id);
-            rows.push([name.repository.clone(), name.tag.clone(), id, size.clone()]);
+            rows.push([name.repository().to_owned(), name.tag_or_digest().to_owned(), id, size.clone()]);
         }
     }
     rows.sort();

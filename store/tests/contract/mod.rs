@@ -40,12 +40,12 @@ pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: 
             let text = reference.to_string();
             let selected = store.resolve(&text).unwrap_or_else(|e| panic!("{text}: {}", chain(&e)));
             assert!(selected.iter().any(|s| s.image.id == key.id), "{text} is not {}", key.id);
-            let repository = match store.resolve(&reference.repository) {
+            let repository = match store.resolve(reference.repository()) {
                 Ok(all) => all,
                 Err(Error::Ambiguous { .. }) => continue,
-                Err(e) => panic!("{}: {}", reference.repository, chain(&e)),
+                Err(e) => panic!("{}: {}", reference.repository(), chain(&e)),
             };
-            assert!(names(&repository, key), "{} does not mean {text}", reference.repository);
+            assert!(names(&repository, key), "{} does not mean {text}", reference.repository());
         }
     }
     for (key, len) in &mut layers {

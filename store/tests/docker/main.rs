@@ -31,11 +31,12 @@ fn our_listing(images: &[Summary]) -> Vec<[String; 5]> {
     let mut rows = Vec::new();
     for image in images {
         for reference in image.references.iter().filter(|reference| !reference.is_digest()) {
-            let same_repository = |r: &&Reference| r.is_digest() && r.repository == reference.repository;
-            let digest = image.references.iter().find(same_repository).map_or("<none>", |r| &r.tag);
+            let same_repository = |r: &&Reference| r.is_digest() && r.repository() == reference.repository();
+            let digest =
+                image.references.iter().find(same_repository).and_then(|r| r.digest()).unwrap_or("<none>");
             rows.push([
-                reference.repository.clone(),
-                reference.tag.clone(),
+                reference.repository().to_owned(),
+                reference.tag_or_digest().to_owned(),
                 digest.to_owned(),
                 format!("sha256:{}", image.key.id),
                 human(image.size.expect("Docker records sizes")),

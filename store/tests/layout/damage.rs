@@ -256,7 +256,7 @@ fn sizes_that_lie() {
         let bytes = Tar::new().blob(&layer).blob(&config).blob(&right).blob(&change).file("index.json", top);
         let store = store(&bytes.finish()).unwrap();
         assert_eq!(
-            store.images().unwrap().images.iter().filter(|i| i.references[0].repository == "good").count(),
+            store.images().unwrap().images.iter().filter(|i| i.references[0].repository() == "good").count(),
             1
         );
         let alone = index(&[descriptor(MANIFEST, &change, &named("bad:1"))]);
