@@ -1,5 +1,5 @@
-//! Development tasks of layerlift: `cargo xtask TASK`. Nothing here is part of the program, and no crate of the workspace
-//! is used here: these tasks look at the project from outside.
+//! Development tasks of layerlift: `cargo xtask TASK`. Nothing here is part of the program, and no crate of
+//! the workspace is used here: these tasks look at the project from outside.
 
 #![allow(
     clippy::print_stdout,
@@ -31,8 +31,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Check what compiler and clippy do not: dependency direction, file headers, reasons, links
-    Tidy,
+    /// Check what neither the compiler nor clippy does: imports, file headers, reasons, links, lines, words
+    Tidy(tidy::Options),
     /// Run what CI runs: fmt, clippy, tests, documentation, tidy
     Ci(ci::Options),
     /// Check layerlift against real engines (needs root and the engines)
@@ -51,7 +51,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
-        Task::Tidy => tidy::run(),
+        Task::Tidy(options) => tidy::run(&options),
         Task::Ci(options) => ci::run(&options),
         Task::Interop(options) => interop::run(&options),
         Task::Bench(options) => bench::run(&options),
