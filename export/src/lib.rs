@@ -16,16 +16,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod build;
 mod document;
+mod dry_run;
 mod error;
 mod format;
 mod layers;
-mod passing;
 mod plan;
+mod prepare;
 mod select;
-mod stream;
-mod summary;
 mod verify;
 
 pub use error::Error;

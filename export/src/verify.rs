@@ -4,9 +4,9 @@ use layerlift_archive::{Check, Content, Error as ArchiveError, Options};
 use layerlift_store::{Compression, DiffId, ImageKey, LayerKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use crate::build::in_parallel;
-use crate::layers::{self, Distinct};
-use crate::{Error, stream};
+use crate::Error;
+use crate::layers::{self, Distinct, computed};
+use crate::prepare::in_parallel;
 
 /// Layers that are open at the same time: each takes file descriptors.
 const OPEN: usize = 128;
@@ -124,7 +124,7 @@ fn check_some(
         reports[*index].settle(found.map(|digest| (content.len(), DiffId(digest))), &names[*index]);
     }
     let check =
-        |(index, tar): (usize, LayerTar)| (index, stream::digest(&names[index], &tar, options.observer));
+        |(index, tar): (usize, LayerTar)| (index, computed::digest(&names[index], &tar, options.observer));
     let found: Vec<_> = in_parallel(options, || streamed.into_par_iter().map(check).collect());
     for (index, found) in found {
         reports[index].settle(found, &names[index]);

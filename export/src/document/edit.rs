@@ -2,10 +2,10 @@
 
 use layerlift_store::{DiffId, V1Id};
 
-use super::json::{self, Value};
+use super::go_json::{Value, quote};
 
-/// A v1 document that says its own id and its real parent: the bytes as stored where they do, otherwise with these two
-/// set. Docker 1.8.3 and later stored what they pulled without them.
+/// A v1 document with its own id and its real parent. Docker 1.8.3 and later stored what they pulled without these two;
+/// a document that has them stays as it is.
 pub(crate) fn identified(raw: &[u8], id: &V1Id, parent: Option<&V1Id>) -> Result<Vec<u8>, String> {
     let value = Value::first(raw)?;
     let fields = value.fields().ok_or("it is not an object")?;
@@ -13,7 +13,7 @@ pub(crate) fn identified(raw: &[u8], id: &V1Id, parent: Option<&V1Id>) -> Result
     let mut missing = Vec::new();
     for (name, wanted) in [("id", Some(id)), ("parent", parent)] {
         let Some(wanted) = wanted else { continue };
-        // The last of several fields of one name is the one that counts.
+        // Of several fields with one name, the last counts.
         match fields.iter().rev().find(|(field, _)| field == name) {
             Some((_, value)) if value.text().as_deref() == Some(wanted.as_str()) => {}
             Some((_, value)) => changes.push((*value, quoted(wanted.as_str()))),
@@ -35,7 +35,7 @@ pub(crate) fn identified(raw: &[u8], id: &V1Id, parent: Option<&V1Id>) -> Result
     Ok(new)
 }
 
-/// A config whose layers are others, and everything else as it was.
+/// A config with other diff ids, and everything else as it was.
 pub(crate) fn with_diff_ids(config: &[u8], diff_ids: &[DiffId]) -> Result<Vec<u8>, String> {
     let value = Value::first(config)?;
     let rootfs = field(value, "rootfs").ok_or("it has no rootfs")?;
@@ -47,7 +47,7 @@ pub(crate) fn with_diff_ids(config: &[u8], diff_ids: &[DiffId]) -> Result<Vec<u8
     Ok(replaced(config, &changes))
 }
 
-/// The field of this name that Go would find.
+/// The field that Go takes for this name.
 fn field<'a>(value: Value<'a>, name: &str) -> Option<Value<'a>> {
     let mut fields = value.fields()?;
     fields.retain(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -56,7 +56,7 @@ fn field<'a>(value: Value<'a>, name: &str) -> Option<Value<'a>> {
 
 fn quoted(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    json::quote(text, &mut out);
+    quote(text, &mut out);
     out
 }
 
@@ -76,7 +76,7 @@ fn replaced(raw: &[u8], changes: &[(Value<'_>, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-/// Where a value stands in the bytes that it was read from.
+/// Where a value begins in the bytes that it was read from.
 fn offset(raw: &[u8], value: Value<'_>) -> usize {
     value.raw().as_ptr().addr() - raw.as_ptr().addr()
 }

@@ -1,18 +1,15 @@
-//! The documents of images: read, and converted between the two shapes that Docker has had.
+//! The documents of images, and conversions between the two kinds that Docker has had.
 //!
 //! ```text
-//! v1 documents ──up──> config        Docker until 1.9: one for each layer     since 1.10: one for the image
-//!              <─down─
+//! v1 documents ──to_config──> config        until 1.9: one per layer     since 1.10: one per image
+//!              <───to_v1────
 //! ```
 
-pub(crate) mod down;
 pub(crate) mod edit;
-pub(crate) mod json;
-mod record;
-pub(crate) mod time;
-pub(crate) mod up;
-mod v1image;
+pub(crate) mod go_json;
+pub(crate) mod to_config;
+pub(crate) mod to_v1;
+mod v1_image;
 
-/// What genuine engines made of documents; see `tests/fixtures/README.md`.
 #[cfg(test)]
-mod genuine;
+mod docker_tests;

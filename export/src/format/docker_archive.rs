@@ -18,8 +18,8 @@ use layerlift_store::ImageId;
 use oci_spec::image::MediaType;
 use serde::Serialize;
 
-use super::layout::Members;
-use super::oci::{self, Blobs, Layer, Listed, Stored};
+use super::index::{self, Listed, Members};
+use super::oci::{self, Blobs, Layer, Stored};
 use super::repositories::Repositories;
 use super::{Blob, Built, Failed, Source, reference};
 
@@ -52,7 +52,7 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Fai
         blobs.add_layers(&one);
         converted.push(one);
     }
-    let mut index = Vec::new();
+    let mut listed = Vec::new();
     let mut items = Vec::new();
     let mut ids = Vec::new();
     let mut repositories = Repositories::default();
@@ -65,14 +65,14 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Fai
                 repositories.insert(reference, &top.diff_id.0.hex());
             }
             tags.push(reference.to_string());
-            index.push(Listed::named(
+            listed.push(Listed::named(
                 manifest.clone(),
                 reference::full(reference),
                 reference.tag_or_digest().to_owned(),
             ));
         }
         if tags.is_empty() {
-            index.push(Listed::nameless(manifest));
+            listed.push(Listed::nameless(manifest));
         }
         items.push(Item {
             config: oci::path(config),
@@ -83,7 +83,7 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Fai
         ids.push(Some(ImageId(config)));
     }
     let mut tree = blobs.into_tree();
-    tree.extend(oci::documents(index, &Members::new()));
+    tree.extend(index::documents(listed, &Members::new()));
     tree.extend(repositories.entry());
     let mut manifest = oci::to_json(&items);
     manifest.push(b'\n');

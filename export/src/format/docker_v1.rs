@@ -16,10 +16,9 @@ use layerlift_store::{Document, V1Document, V1Id};
 
 use super::repositories::Repositories;
 use super::{Blob, Built, Failed, Source};
-use crate::document::down::{self, LegacyImage};
 use crate::document::edit;
-use crate::document::json::Value;
-use crate::document::time::Time;
+use crate::document::go_json::{Time, Value};
+use crate::document::to_v1::{self, LegacyImage};
 use crate::{Error, Format};
 
 /// Modes as Go's tar writer had them, with the type of the file.
@@ -57,7 +56,7 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Fai
 fn add(image: &Source<'_>, layers: &[Blob], folders: &mut BTreeMap<V1Id, Folder>) -> Result<V1Id, Error> {
     let legacy = match &image.image.document {
         Document::V1(documents) => documents.iter().map(stored).collect::<Result<Vec<_>, _>>()?,
-        Document::Config { raw, .. } => down::legacy_images(raw, &image.diff_ids(layers)?, &image.what())?,
+        Document::Config { raw, .. } => to_v1::legacy_images(raw, &image.diff_ids(layers)?, &image.what())?,
     };
     let Some(top) = legacy.last().map(|top| top.id.clone()) else {
         return Err(Error::NoLayers { image: image.image.key.id.clone(), format: Format::DockerV1 });

@@ -1,6 +1,5 @@
 //! An OCI layout that is there already and gets more images: what its index says.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,7 +8,7 @@ use oci_spec::image::ANNOTATION_REF_NAME;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::oci::{CONTAINERD_NAME, Listed};
+use super::index::{CONTAINERD_NAME, Listed, Members};
 use crate::Error;
 
 /// More than any index; containerd's limit is 20 MiB.
@@ -22,9 +21,6 @@ pub(crate) struct Layout {
     /// What is said of the index as a whole: annotations, and whatever else is not `manifests`.
     pub(super) members: Members,
 }
-
-/// Members of a JSON object, byte for byte.
-pub(super) type Members = BTreeMap<String, Box<RawValue>>;
 
 /// What has to be known of an entry.
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ use crate::document::edit;
 
 mod docker_archive;
 mod docker_v1;
+mod index;
 mod layout;
 mod oci;
 mod oci_archive;

@@ -1,24 +1,19 @@
-//! The OCI side of an archive: blobs by digest, a manifest for each image, `index.json`, `oci-layout`.
+//! The OCI side of an archive: blobs by digest, and a manifest for each image.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use layerlift_archive::{Bytes, Content, Digest, Entry, Tree};
 use layerlift_store::{Compression, DiffId, Document};
 use oci_spec::image::{
-    ANNOTATION_REF_NAME, Descriptor, DescriptorBuilder, ImageManifest, ImageManifestBuilder, MediaType,
-    SCHEMA_VERSION, Sha256Digest,
+    Descriptor, DescriptorBuilder, ImageManifest, ImageManifestBuilder, MediaType, SCHEMA_VERSION,
+    Sha256Digest,
 };
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use super::layout::Members;
 use super::{Blob, Source};
 use crate::Error;
-use crate::document::up;
-
-/// The annotation in which containerd and Docker keep an image's whole name.
-pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
+use crate::document::to_config;
 
 /// `blobs/sha256/`, each blob once, in the order in which they were added.
 pub(super) struct Blobs {
@@ -105,7 +100,7 @@ pub(super) fn convert(image: &Source<'_>, layers: &[Blob]) -> Result<Converted, 
     let diff_ids = image.diff_ids(layers)?;
     let config = match &image.image.document {
         Document::Config { raw, .. } => image.config(raw, &diff_ids)?,
-        Document::V1(documents) => up::config(documents, &diff_ids)?,
+        Document::V1(documents) => to_config::config(documents, &diff_ids)?,
     };
     let layer = |(&diff_id, &index): (&DiffId, &usize)| {
         let Blob { content, compression, digest, .. } = &layers[index];
@@ -171,54 +166,6 @@ fn new_manifest(config: Descriptor, layers: Vec<Descriptor>) -> Result<Vec<u8>, 
         .build();
     let manifest = manifest.map_err(|error| Error::Document { what, why: error.to_string() })?;
     Ok(to_json(&manifest))
-}
-
-/// An entry of `index.json` that is there already, or a new one.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(super) enum Listed {
-    New(Box<Named>),
-    /// Byte for byte.
-    Kept(Box<RawValue>),
-}
-
-/// An entry of `index.json`. The annotations are sorted: oci-spec keeps them in a hash map, whose order differs between runs.
-#[derive(Serialize)]
-pub(super) struct Named {
-    #[serde(flatten)]
-    manifest: Descriptor,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<&'static str, String>,
-}
-
-impl Listed {
-    pub(super) fn nameless(manifest: Descriptor) -> Listed {
-        Listed::New(Box::new(Named { manifest, annotations: BTreeMap::new() }))
-    }
-
-    /// `full` is what containerd calls the image, `name` what OCI tools do.
-    pub(super) fn named(manifest: Descriptor, full: String, name: String) -> Listed {
-        let annotations = BTreeMap::from([(CONTAINERD_NAME, full), (ANNOTATION_REF_NAME, name)]);
-        Listed::New(Box::new(Named { manifest, annotations }))
-    }
-}
-
-/// `oci-layout` and `index.json`, with what else the index has.
-pub(super) fn documents(manifests: Vec<Listed>, members: &Members) -> [Entry; 2] {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Index<'a> {
-        schema_version: u32,
-        media_type: MediaType,
-        manifests: Vec<Listed>,
-        #[serde(flatten)]
-        members: &'a Members,
-    }
-    let index =
-        Index { schema_version: SCHEMA_VERSION, media_type: MediaType::ImageIndex, manifests, members };
-    // The blank is Docker's.
-    let layout = br#"{"imageLayoutVersion": "1.0.0"}"#;
-    [Entry::bytes("oci-layout", 0, layout.to_vec()), Entry::bytes("index.json", 0, to_json(&index))]
 }
 
 /// Serializes what has only string keys.

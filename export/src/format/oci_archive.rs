@@ -10,8 +10,9 @@
 
 use layerlift_store::ImageId;
 
+use super::index::{self, Listed};
 use super::layout::{Layout, New};
-use super::oci::{self, Blobs, Listed, Stored};
+use super::oci::{self, Blobs, Stored};
 use super::{Blob, Built, Failed, Source, reference};
 
 /// The tree; entries of a layout that is extended stay in its index.
@@ -35,9 +36,9 @@ pub(super) fn build(images: &[Source<'_>], layers: &[Blob], existing: &Layout) -
         }
         ids.push(Some(ImageId(config)));
     }
-    let mut index = existing.kept_beside(&new);
-    index.extend(new.into_iter().map(|new| new.entry));
+    let mut listed = existing.kept_beside(&new);
+    listed.extend(new.into_iter().map(|new| new.entry));
     let mut tree = blobs.into_tree();
-    tree.extend(oci::documents(index, &existing.members));
+    tree.extend(index::documents(listed, &existing.members));
     Ok(Built { tree, ids })
 }

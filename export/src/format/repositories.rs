@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use layerlift_archive::Entry;
 use layerlift_store::Reference;
 
-use crate::document::json::Object;
+use crate::document::go_json::Object;
 
 /// What each tag of each repository points to.
 #[derive(Default)]

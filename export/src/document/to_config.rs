@@ -1,5 +1,5 @@
-//! From v1 documents to a config: what `docker load` of Docker 20.10 makes of a docker-v1 archive, byte for byte, since
-//! the image id is the digest of it.
+//! From v1 documents to a config: what `docker load` of Docker 20.10 makes of a docker-v1 archive. The image id is the
+//! config's digest, so the bytes must be the same.
 //!
 //! Sources: `image/tarexport/load.go` (`legacyLoadImage`), `image/v1/imagev1.go` (`MakeConfigFromV1Config`,
 //! `HistoryFromConfig`) of v20.10.
@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 
 use layerlift_store::{DiffId, V1Document};
 
-use super::json::{self, Object, Value};
-use super::record::{Record, object};
-use super::v1image::V1_IMAGE;
+use super::go_json::{Object, Record, Value, array, compact, object, quote};
+use super::v1_image::V1_IMAGE;
 use crate::Error;
 
-/// Fields of a v1 document that a config does not have.
+/// Fields of a v1 document that a config lacks.
 const LEFT_OUT: &[&str] = &["id", "parent", "Size", "parent_id", "layer_id", "throwaway"];
 
 /// The config of the image whose documents and layers these are, base first.
@@ -21,13 +20,13 @@ pub(crate) fn config(documents: &[V1Document], diff_ids: &[DiffId]) -> Result<Ve
     let entries = documents.iter().map(|document| Ok(history_entry(&decode(document)?.1)));
     let entries = entries.collect::<Result<Vec<_>, Error>>()?;
     let mut history = Vec::new();
-    json::array(entries, &mut history, |entry, out| out.extend(entry));
+    array(entries, &mut history, |entry, out| out.extend(entry));
     let Some(top) = documents.last() else {
         return Err(Error::Document { what: "the image".to_owned(), why: "it has no documents".to_owned() });
     };
     let (value, record) = decode(top)?;
     let mut fields: BTreeMap<String, Vec<u8>> = if is_old(record.text("docker_version")) {
-        // Blank fields of these versions came and went; Docker writes what it has understood.
+        // These versions wrote and dropped empty fields at will, so Docker writes the fields that it knows.
         record.encoded().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     } else {
         raw_fields(value)
@@ -49,7 +48,7 @@ fn decode(document: &V1Document) -> Result<(Value<'_>, Record), Error> {
 fn raw_fields(value: Value<'_>) -> BTreeMap<String, Vec<u8>> {
     let compact = |(name, value)| {
         let mut out = Vec::new();
-        json::compact(value, &mut out);
+        compact(value, &mut out);
         (name, out)
     };
     value.fields().unwrap_or_default().into_iter().map(compact).collect()
@@ -71,13 +70,13 @@ fn rootfs(diff_ids: &[DiffId]) -> Vec<u8> {
     rootfs.text("type", "layers");
     if !diff_ids.is_empty() {
         rootfs.field("diff_ids", |out| {
-            json::array(diff_ids, out, |id, out| json::quote(&id.to_string(), out));
+            array(diff_ids, out, |id, out| quote(&id.to_string(), out));
         });
     }
     rootfs.finish()
 }
 
-/// Whether a version is below 1.8.3, by Docker's rule: parts that are no number count as 0.
+/// Whether a version is below 1.8.3. Docker counts a part that is not a number as 0.
 fn is_old(version: &str) -> bool {
     let parts = |text: &str| -> Vec<i64> { text.split('.').map(|part| part.parse().unwrap_or(0)).collect() };
     let (mut version, mut limit) = (parts(version), parts("1.8.3"));
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn new_documents_keep_what_nobody_knows() {
+    fn new_documents_keep_unknown_fields() {
         let diff = DiffId(Digest::of(b"x"));
         let json = r#"{"id":"1","docker_version":"1.9.1","x":{"b" : "<", "a":1.0},"Size":3,"size":4,
             "created":"2015-01-01T00:00:00.100Z","container_config":{"Cmd":"a b"}}"#;
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_engine_can_load() {
+    fn not_loadable() {
         for json in ["", "null", "[]", r#"{"created":"yesterday"}"#, r#"{"config":{"Env":"x"}}"#] {
             assert!(config(&[document(json)], &[]).is_err(), "{json}");
         }

@@ -43,17 +43,17 @@ impl Time {
         Some(Time { text: format!("{date_time}{fraction}{zone}"), secs })
     }
 
-    /// As Go writes it: nanoseconds without trailing zeros, the offset kept, `Z` for none.
+    /// As Go writes it: nanoseconds without trailing zeros, the offset as it was, `Z` for an offset of 0.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whole seconds since 1970, towards the past.
+    /// Whole seconds since 1970, rounded down.
     pub(crate) fn secs(&self) -> i64 {
         self.secs
     }
 
-    /// For a tar header, which holds nothing before 1970 nor after 2242.
+    /// For a tar header, which holds times from 1970 to 2242; 0 outside of that.
     pub(crate) fn mtime(&self) -> u64 {
         u64::try_from(self.secs()).ok().filter(|&secs| secs < 1 << 33).unwrap_or(0)
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time() {
+    fn not_times() {
         for text in [
             "",
             "now",

@@ -1,5 +1,8 @@
 //! The distinct layers of the images: how many bytes each has, and what must happen before they can be written.
 
+mod compressed;
+pub(crate) mod computed;
+
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -8,8 +11,8 @@ use layerlift_archive::{Content, Digest};
 use layerlift_store::{BlobLayer, Compression, DiffId, Image, Layer, LayerKey, LayerTar, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use self::compressed::CompressedBlob;
 use crate::format::Blob;
-use crate::passing::Passing;
 use crate::{Error, Format, LayerCompression};
 
 /// A distinct layer.
@@ -128,7 +131,7 @@ fn plain(content: Arc<dyn Content>, diff_id: Option<DiffId>) -> State {
 fn compressed(layer: BlobLayer, diff_id: DiffId) -> Blob {
     let BlobLayer { stored, compression, .. } = &layer;
     let (digest, compression) = (stored.digest, *compression);
-    Blob { content: Arc::new(Passing { layer, diff_id }), compression, digest, diff_id: Some(diff_id) }
+    Blob { content: Arc::new(CompressedBlob { layer, diff_id }), compression, digest, diff_id: Some(diff_id) }
 }
 
 /// A content that is checked against a digest that it does not name itself.

@@ -1,10 +1,9 @@
-//! Go structs as `encoding/json` fills and writes them: fields in the order of the struct, zero values where a document
-//! says nothing, unknown fields dropped, maps sorted.
+//! Go structs as `encoding/json` fills and writes them: fields keep the order of the struct, a field that the document
+//! lacks has its zero value, unknown fields are dropped, maps are sorted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::json::{self, Object, Value};
-use super::time::Time;
+use super::{Object, Time, Value, array, object, quote};
 
 /// A field of a Go struct.
 pub(crate) struct Field {
@@ -41,7 +40,7 @@ pub(crate) enum Kind {
     Pointer(&'static [Field]),
 }
 
-/// A field's value. `None` is Go's nil, which is written as `null` unless left out.
+/// A field's value. `None` is Go's nil: `null`, unless `omitempty` leaves it out.
 #[derive(Debug, Clone)]
 enum Data {
     Text(String),
@@ -76,7 +75,7 @@ impl Record {
         Record { schema, data }
     }
 
-    /// Reads an object. The error names the field that is of another type.
+    /// Reads an object. The error names the field whose value has the wrong type.
     pub(crate) fn decode(schema: &'static [Field], value: Value<'_>) -> Result<Self, String> {
         let mut record = Record::zero(schema);
         record.fill(value)?;
@@ -101,7 +100,7 @@ impl Record {
         self.data.get(index)
     }
 
-    /// A text field; empty if there is no such one.
+    /// A text field; empty if there is no such field.
     pub(crate) fn text(&self, name: &str) -> &str {
         match self.field(name) {
             Some(Data::Text(text)) => text,
@@ -116,7 +115,7 @@ impl Record {
         }
     }
 
-    /// A time field; Go's zero time if there is no such one.
+    /// A time field; Go's zero time if there is no such field.
     pub(crate) fn time(&self, name: &str) -> Time {
         match self.field(name) {
             Some(Data::Time(time)) => time.clone(),
@@ -131,7 +130,7 @@ impl Record {
         }
     }
 
-    /// A list of strings; empty if there is none.
+    /// A list of strings; empty if there is no such field.
     pub(crate) fn texts(&self, name: &str) -> &[String] {
         match self.field(name) {
             Some(Data::Texts(Some(texts))) => texts,
@@ -163,15 +162,6 @@ impl Record {
     pub(crate) fn encode(&self) -> Vec<u8> {
         object(self.encoded())
     }
-}
-
-/// An object of fields that are encoded already.
-pub(crate) fn object(fields: impl IntoIterator<Item = (impl AsRef<str>, Vec<u8>)>) -> Vec<u8> {
-    let mut object = Object::new();
-    for (name, value) in fields {
-        object.field(name.as_ref(), |out| out.extend(value));
-    }
-    object.finish()
 }
 
 fn zero(kind: Kind) -> Data {
@@ -269,10 +259,10 @@ fn object_fields(value: Value<'_>) -> Result<Vec<(String, Value<'_>)>, String> {
 
 fn encode(data: &Data, out: &mut Vec<u8>) {
     match data {
-        Data::Text(text) => json::quote(text, out),
+        Data::Text(text) => quote(text, out),
         Data::Bool(flag) => out.extend(flag.to_string().bytes()),
         Data::Int(number) | Data::IntPointer(Some(number)) => out.extend(number.to_string().bytes()),
-        Data::Texts(Some(texts)) => json::array(texts, out, |text, out| json::quote(text, out)),
+        Data::Texts(Some(texts)) => array(texts, out, |text, out| quote(text, out)),
         Data::Set(Some(set)) => out.extend(object(set.iter().map(|name| (name, b"{}".to_vec())))),
         Data::Map(Some(map)) => {
             let mut object = Object::new();
@@ -281,7 +271,7 @@ fn encode(data: &Data, out: &mut Vec<u8>) {
             }
             out.extend(object.finish());
         }
-        Data::Time(time) => json::quote(time.as_str(), out),
+        Data::Time(time) => quote(time.as_str(), out),
         Data::Struct(record) | Data::Pointer(Some(record)) => out.extend(record.encode()),
         Data::IntPointer(None)
         | Data::Texts(None)

@@ -1,9 +1,9 @@
-//! The structs that Docker 20.10 reads and writes v1 documents with. Every engine since 1.10 has the same, apart from
-//! fields added at their end's place with `omitempty`.
+//! The structs with which Docker 20.10 reads and writes v1 documents. Every engine since 1.10 has the same ones; fields
+//! that were added since have `omitempty`.
 //!
 //! Sources: `image/image.go` (`V1Image`), `api/types/container/config.go` (`Config`, `HealthConfig`) of v20.10.
 
-use super::record::{Field, Kind};
+use super::go_json::{Field, Kind};
 
 const fn field(name: &'static str, kind: Kind) -> Field {
     Field { name, kind, omit_empty: false }

@@ -1,26 +1,24 @@
-//! From a config to v1 documents and ids: those that `docker save` of Docker 1.10 to 24 writes, of which 20.10 is the
-//! model. A document for each layer; only the top one says what the image is.
+//! From a config to v1 documents and ids, as `docker save` of Docker 1.10 to 24 writes them; 20.10 is the model. Each
+//! layer has a document, and only the top one describes the image.
 //!
-//! Sources: `image/tarexport/save.go` (`saveImage`, `saveLayer`), `image/v1/imagev1.go` (`CreateID`) of v20.10. Docker dates
-//! the lower documents 1970 in the time zone of its host, which enters the ids; here it is UTC.
+//! Sources: `image/tarexport/save.go` (`saveImage`, `saveLayer`), `image/v1/imagev1.go` (`CreateID`) of v20.10. Docker
+//! dates the lower documents 1970 in the time zone of its host, which changes the ids; here the zone is UTC.
 
 use std::collections::BTreeMap;
 
 use layerlift_archive::Digest;
 use layerlift_store::{ChainId, DiffId, V1Id};
 
-use super::json::{self, Value};
-use super::record::{Record, object};
-use super::time::Time;
-use super::v1image::V1_IMAGE;
+use super::go_json::{Record, Time, Value, object, quote};
+use super::v1_image::V1_IMAGE;
 use crate::Error;
 
-/// A v1 image made of a layer of an image.
+/// The v1 image of one layer.
 #[derive(Debug, Clone)]
 pub(crate) struct LegacyImage {
     pub(crate) id: V1Id,
     pub(crate) json: Vec<u8>,
-    /// When the image was made: Docker dates the folders of all its layers so, whatever their documents say.
+    /// When the image was made. Docker gives this time to the folders of all its layers, whatever their documents say.
     pub(crate) created: Time,
 }
 
@@ -40,7 +38,7 @@ pub(crate) fn legacy_images(
         chain = Some(this);
         let mut image = if index + 1 == diff_ids.len() {
             let mut top = config.clone();
-            // A config's `parent` is an image id, something else than a v1 document's.
+            // A config's `parent` is an image id, not a v1 id.
             top.set_text("id", "");
             top.set_text("parent", "");
             top
@@ -63,7 +61,7 @@ fn create_id(image: &Record, chain: ChainId, parent: Option<&str>) -> V1Id {
     let mut fields: BTreeMap<&str, Vec<u8>> = image.encoded().into_iter().collect();
     let quoted = |text: String| {
         let mut out = Vec::new();
-        json::quote(&text, &mut out);
+        quote(&text, &mut out);
         out
     };
     fields.insert("layer_id", quoted(chain.to_string()));

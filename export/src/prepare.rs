@@ -8,8 +8,8 @@ use layerlift_store::{DiffId, LayerTar};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::format::Blob;
-use crate::layers::{self, Planned, State};
-use crate::{Error, Plan, stream};
+use crate::layers::{self, Planned, State, computed};
+use crate::{Error, Plan};
 
 impl Plan {
     /// Does what has to come first (hash layers that have no digest, spool those that have no length, with
@@ -93,7 +93,7 @@ impl Plan {
         let compression = self.options.layers.target();
         let spool = |(index, layer, tar): (usize, &Planned, &LayerTar)| {
             let hash = layer.needs_digest;
-            (index, stream::spool(&layer.name(), tar, &folder, compression, hash, options))
+            (index, computed::spool(&layer.name(), tar, &folder, compression, hash, options))
         };
         if compression.is_some() {
             // One after another: each is compressed on all threads.

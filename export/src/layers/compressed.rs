@@ -1,4 +1,4 @@
-//! A compressed blob that goes into an archive unchanged, while what is in it is hashed.
+//! A compressed layer that is copied as it is: its diff id is checked while it is read.
 
 use std::io::{self, Read, Write};
 
@@ -8,13 +8,13 @@ use layerlift_store::{BlobLayer, Compression, DiffId};
 
 use crate::Error;
 
-/// The blob's bytes as they are. Its own digest is checked by whoever writes it; the diff id here, when it ends.
-pub(crate) struct Passing {
+/// The blob as stored. Who writes it checks its digest; its reader checks the diff id, at the end.
+pub(crate) struct CompressedBlob {
     pub(crate) layer: BlobLayer,
     pub(crate) diff_id: DiffId,
 }
 
-impl Content for Passing {
+impl Content for CompressedBlob {
     fn len(&self) -> u64 {
         self.layer.stored.len
     }
@@ -60,7 +60,7 @@ impl Read for Reader<'_> {
     }
 }
 
-/// Hashes the plain bytes of compressed ones that are written to it.
+/// Decompresses what is written to it, and hashes that.
 enum Plain {
     Gzip(Box<MultiGzDecoder<Sink>>),
     Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
@@ -87,7 +87,9 @@ impl Plain {
             Compression::Zstd => {
                 Ok(Plain::Zstd(Box::new(zstd::stream::write::Decoder::new(Sink::default())?)))
             }
-            other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{other:?} is not passed on"))),
+            other => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, format!("{other:?} is not copied as it is")))
+            }
         }
     }
 
@@ -140,10 +142,10 @@ mod tests {
             compressor.write_all(&tar).unwrap();
             let compressed = compressor.finish().unwrap();
             let layer = blob(&compressed, compression);
-            let right = Passing { layer: layer.clone(), diff_id: DiffId(Digest::of(&tar)) };
-            let wrong = Passing { layer, diff_id: DiffId(Digest::of(b"other")) };
+            let right = CompressedBlob { layer: layer.clone(), diff_id: DiffId(Digest::of(&tar)) };
+            let wrong = CompressedBlob { layer, diff_id: DiffId(Digest::of(b"other")) };
             let cut = &compressed[..compressed.len() - 3];
-            let cut = Passing { layer: blob(cut, compression), diff_id: DiffId(Digest::of(&tar)) };
+            let cut = CompressedBlob { layer: blob(cut, compression), diff_id: DiffId(Digest::of(&tar)) };
             let checks = [("right", &right), ("wrong", &wrong), ("cut", &cut)];
             let found = check(&checks.map(|(name, content)| Check { name, content }), &Options::default());
             assert_eq!(found[0].as_ref().ok(), Some(&Digest::of(&compressed)), "{compression:?}");

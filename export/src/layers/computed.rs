@@ -1,4 +1,4 @@
-//! Layers that have no length beforehand: produced once, front to back, into a temporary file or only into a hash.
+//! Layers whose length is unknown until they are produced: once, front to back, into a temporary file or a hash.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -12,8 +12,8 @@ use layerlift_store::{BlobLayer, Compression, DiffId, LayerTar};
 use crate::format::Blob;
 use crate::layers;
 
-/// Produces a layer into a temporary file in `folder`, compressed if so wished; without `hash` its digest is only found where it
-/// has to be compared. `name` is for messages.
+/// Produces a layer into a temporary file in `folder`, compressed on request. Without `hash`, only a layer with a recorded
+/// digest is hashed. `name` is for messages.
 pub(crate) fn spool(
     name: &str,
     tar: &LayerTar,
@@ -52,13 +52,13 @@ pub(crate) fn spool(
     let digest = spooled.sha256();
     let diff_id = diff_id.or(digest.map(DiffId));
     if let Some(expected) = tar.diff_id() {
-        compare(name, expected.0, diff_id.expect("what has a recorded digest is hashed").0)?;
+        compare(name, expected.0, diff_id.expect("a layer with a recorded digest is hashed").0)?;
     }
     let compression = compression.map_or(Compression::None, layers::in_store);
     Ok(Blob { content: Arc::new(spooled), compression, digest, diff_id })
 }
 
-/// Length and digest of a layer's tar. A blob's own digest is checked on the way.
+/// Length and digest of a layer's tar. A blob's own digest is checked as well.
 pub(crate) fn digest(
     name: &str,
     tar: &LayerTar,
@@ -75,7 +75,7 @@ pub(crate) fn digest(
     }
 }
 
-/// Writes the plain tar of a layer; returns the digest of a blob's compressed bytes.
+/// Writes the plain tar of a layer, and returns the digest of a blob as stored.
 fn produce(tar: &LayerTar, out: &mut dyn Write) -> io::Result<Option<Digest>> {
     match tar {
         LayerTar::Blob(blob) => decompress(blob, out).map(Some),
@@ -99,16 +99,16 @@ fn compare(name: &str, expected: Digest, found: Digest) -> Result<(), ArchiveErr
     Err(ArchiveError::Mismatch { entry: name.to_owned(), expected, found, source: None })
 }
 
-/// Decompresses a blob; returns the digest of its compressed bytes.
+/// Decompresses a blob, and returns its digest.
 fn decompress(blob: &BlobLayer, out: &mut dyn Write) -> io::Result<Digest> {
     let mut stored = Hashed { inner: blob.stored.reader()?, hasher: Hasher::default() };
     io::copy(&mut blob.compression.decompress(&mut stored)?, out)?;
-    // What a decompressor leaves unread belongs to the blob all the same.
+    // Bytes behind the end of the compressed stream are part of the blob.
     io::copy(&mut stored, &mut io::sink())?;
     Ok(stored.hasher.finish())
 }
 
-/// Hashes what passes, in either direction.
+/// Hashes what is read or written through it.
 struct Hashed<T> {
     inner: T,
     hasher: Hasher,
@@ -153,7 +153,7 @@ impl Write for Counted {
     }
 }
 
-/// Tells a full disk from a layer that cannot be read, and stops when asked to.
+/// Keeps errors of the output apart from those of the layer, and stops when cancelled.
 struct Watched<'a, W> {
     to: W,
     observer: &'a dyn Observer,

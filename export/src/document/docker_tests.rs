@@ -1,10 +1,10 @@
-//! Conversions held against what Docker 20.10 made of the same documents.
+//! The conversions against what Docker 20.10 made of the same documents; see `tests/fixtures/README.md`.
 
 use layerlift_archive::Digest;
 use layerlift_store::{DiffId, V1Document, V1Id};
 use serde_json::Value;
 
-use super::{down, json, up};
+use super::{go_json, to_config, to_v1};
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -16,13 +16,13 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 fn diff_ids(config: &[u8]) -> Vec<DiffId> {
-    // Not with serde_json, which refuses some of what Go repairs.
-    let field = |value: json::Value<'static>, name: &str| {
+    // serde_json refuses some of what Go repairs.
+    let field = |value: go_json::Value<'static>, name: &str| {
         let mut fields = value.fields().unwrap();
         fields.retain(|(field, _)| field == name);
         fields.pop().unwrap().1
     };
-    let config = json::Value::first(config.to_vec().leak()).unwrap();
+    let config = go_json::Value::first(config.to_vec().leak()).unwrap();
     let ids = field(field(config, "rootfs"), "diff_ids").items().unwrap();
     ids.iter().map(|id| id.text().unwrap().parse().unwrap()).collect()
 }
@@ -32,7 +32,7 @@ fn legacy_images_that_docker_saved() {
     for case in lines(include_str!("../../tests/fixtures/docker-20.10-legacy-images.jsonl")) {
         let config = bytes(&case["config"]);
         let text = String::from_utf8_lossy(&config);
-        let images = down::legacy_images(&config, &diff_ids(&config), "config").unwrap();
+        let images = to_v1::legacy_images(&config, &diff_ids(&config), "config").unwrap();
         let expected = case["layers"].as_array().unwrap();
         assert_eq!(images.len(), expected.len(), "{text}");
         for (image, expected) in images.iter().zip(expected) {
@@ -52,7 +52,7 @@ fn configs_that_docker_loaded() {
             parent: None,
             raw: bytes(&document["json"]),
         });
-        let config = up::config(&documents.collect::<Vec<_>>(), &diff_ids(&expected)).unwrap();
+        let config = to_config::config(&documents.collect::<Vec<_>>(), &diff_ids(&expected)).unwrap();
         assert_eq!(String::from_utf8_lossy(&config), String::from_utf8_lossy(&expected));
         assert_eq!(Digest::of(&config), Digest::of(&expected));
     }

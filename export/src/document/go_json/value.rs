@@ -1,8 +1,7 @@
-//! JSON as Go's `encoding/json` reads and writes it, since ids are digests of what it wrote.
+//! JSON values as spans of the bytes they were read from. Decoding follows Go: a byte that is not UTF-8 and a lone
+//! surrogate each become U+FFFD.
 //!
-//! A [`Value`] is a span of the bytes it was read from. What is copied stays as it is, what is decoded follows Go: field
-//! names in any case, the last of several wins, bytes that are no UTF-8 and lone surrogates become U+FFFD. Grammar is
-//! checked by serde_json, once, for the whole document.
+//! serde_json checks the grammar, once, for the whole document. The scanner below relies on that.
 
 use serde::de::IgnoredAny;
 
@@ -11,7 +10,7 @@ use serde::de::IgnoredAny;
 pub(crate) struct Value<'a>(&'a [u8]);
 
 impl<'a> Value<'a> {
-    /// The first value of `bytes`. What follows it is ignored, as Go's decoder does with a file.
+    /// The first value of `bytes`. Go's decoder ignores what follows the value in a file, and so does this.
     pub(crate) fn first(bytes: &'a [u8]) -> Result<Self, String> {
         let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
         match values.next() {
@@ -46,7 +45,7 @@ impl<'a> Value<'a> {
         self.0.starts_with(b"\"").then(|| unquote(self.0))
     }
 
-    /// A whole number; `None` for anything else, also for one with a fraction or an exponent.
+    /// A whole number; `None` for anything else, including a number with a fraction or an exponent.
     pub(crate) fn integer(self) -> Option<i64> {
         std::str::from_utf8(self.0).ok()?.parse().ok()
     }
@@ -59,7 +58,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The values directly inside of an object or an array, an object's keys among them.
+    /// The values directly inside an object or an array; an object's keys are among them.
     fn parts(self, open: u8) -> Option<Vec<Value<'a>>> {
         let mut rest = self.0.strip_prefix(&[open])?;
         let mut parts = Vec::new();
@@ -78,7 +77,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Length of the value that `bytes` begin with; they are known to be valid.
+/// Length of the value at the start of `bytes`, which are valid JSON.
 fn value_len(bytes: &[u8]) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -107,7 +106,8 @@ fn value_len(bytes: &[u8]) -> usize {
     at
 }
 
-fn string_len(bytes: &[u8]) -> usize {
+/// Length of the string at the start of `bytes`, quotes included.
+pub(super) fn string_len(bytes: &[u8]) -> usize {
     let mut at = 1;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -125,7 +125,7 @@ fn unquote(quoted: &[u8]) -> String {
     let mut text = String::new();
     for piece in pieces(inner) {
         match piece {
-            Piece::Plain(bytes) => lossy(bytes, &mut text),
+            Piece::Plain(bytes) => push_repaired(bytes, &mut text),
             Piece::Char(c) => text.push(c),
         }
     }
@@ -163,8 +163,8 @@ fn pieces(inner: &[u8]) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// What `bytes`, which follow `\u`, stand for, and how many of them: a second escape belongs to it if both are a
-/// surrogate pair.
+/// The character that the bytes behind a `\u` stand for, and how many bytes that takes: the two escapes of a surrogate
+/// pair are one character.
 fn unicode(bytes: &[u8]) -> (char, usize) {
     let unit = |bytes: &[u8]| {
         let digits = std::str::from_utf8(bytes.get(..4)?).ok()?;
@@ -184,115 +184,12 @@ fn unicode(bytes: &[u8]) -> (char, usize) {
     }
 }
 
-/// Each byte that is not part of a character becomes U+FFFD, as Go has it (and not, as Rust does, each group of them).
-fn lossy(bytes: &[u8], text: &mut String) {
+/// Replaces each byte that is not part of a character with U+FFFD. Rust's own conversion replaces each group of them.
+fn push_repaired(bytes: &[u8], text: &mut String) {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
     }
-}
-
-/// Appends a string with quotes. Go escapes what could end a script in HTML, also here.
-pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend([b'\\', c as u8]),
-            '\n' => out.extend(b"\\n"),
-            '\r' => out.extend(b"\\r"),
-            '\t' => out.extend(b"\\t"),
-            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                out.extend(format!("\\u{:04x}", u32::from(c)).bytes());
-            }
-            _ => out.extend(c.encode_utf8(&mut [0; 4]).bytes()),
-        }
-    }
-    out.push(b'"');
-}
-
-/// Appends a value as Go does with one that it keeps as raw bytes: blanks left out, the same characters escaped as in
-/// [`quote`], everything else untouched.
-pub(crate) fn compact(value: Value<'_>, out: &mut Vec<u8>) {
-    let mut rest = value.raw();
-    while let Some(&byte) = rest.first() {
-        let mut len = 1;
-        match byte {
-            b'"' => {
-                len = string_len(rest);
-                escape(&rest[..len], out);
-            }
-            b' ' | b'\t' | b'\n' | b'\r' => {}
-            _ => out.push(byte),
-        }
-        rest = &rest[len..];
-    }
-}
-
-fn escape(mut quoted: &[u8], out: &mut Vec<u8>) {
-    while let Some(&byte) = quoted.first() {
-        let mut len = 1;
-        match byte {
-            b'<' | b'>' | b'&' => out.extend(format!("\\u{byte:04x}").bytes()),
-            0xe2 if quoted.starts_with(b"\xe2\x80\xa8") || quoted.starts_with(b"\xe2\x80\xa9") => {
-                out.extend(format!("\\u20{:02x}", quoted[2] - 0x80).bytes());
-                len = 3;
-            }
-            _ => out.push(byte),
-        }
-        quoted = &quoted[len..];
-    }
-}
-
-/// An object that is written field by field.
-pub(crate) struct Object {
-    out: Vec<u8>,
-}
-
-impl Object {
-    pub(crate) fn new() -> Self {
-        Object { out: vec![b'{'] }
-    }
-
-    /// Adds a field; `write` appends its value.
-    pub(crate) fn field(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
-        if self.out.len() > 1 {
-            self.out.push(b',');
-        }
-        quote(name, &mut self.out);
-        self.out.push(b':');
-        write(&mut self.out);
-        self
-    }
-
-    pub(crate) fn text(&mut self, name: &str, text: &str) -> &mut Self {
-        self.field(name, |out| quote(text, out))
-    }
-
-    /// A string that is left out when empty (`omitempty`).
-    pub(crate) fn text_if_any(&mut self, name: &str, text: &str) -> &mut Self {
-        if text.is_empty() { self } else { self.text(name, text) }
-    }
-
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.out.push(b'}');
-        self.out
-    }
-}
-
-/// Appends an array.
-pub(crate) fn array<T>(
-    items: impl IntoIterator<Item = T>,
-    out: &mut Vec<u8>,
-    mut write: impl FnMut(T, &mut Vec<u8>),
-) {
-    out.push(b'[');
-    for (index, item) in items.into_iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write(item, out);
-    }
-    out.push(b']');
 }
 
 #[cfg(test)]
@@ -333,27 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json() {
+    fn not_json() {
         for json in [&b""[..], b"  ", b"{", b"{\"a\":}", b"[1,]", b"\"a", b"nul", b"\"\x01\""] {
             assert!(Value::first(json).is_err(), "{}", String::from_utf8_lossy(json));
         }
         let deep = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
         assert_eq!(Value::first(&deep).unwrap().items().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn escapes_as_go_writes_them() {
-        let mut out = Vec::new();
-        quote("<a&b>\u{2028}\u{7f}\u{8}\"\\é\u{fffd}", &mut out);
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "\"\\u003ca\\u0026b\\u003e\\u2028\u{7f}\\u0008\\\"\\\\é\u{fffd}\""
-        );
-        let mut out = Vec::new();
-        compact(
-            Value::first("{ \"<\" : [ 1.0 , \"a b\u{2029}\\ud800\\/\" ] }".as_bytes()).unwrap(),
-            &mut out,
-        );
-        assert_eq!(String::from_utf8(out).unwrap(), r#"{"\u003c":[1.0,"a b\u2029\ud800\/"]}"#);
     }
 }

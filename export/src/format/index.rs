@@ -1,0 +1,64 @@
+//! `oci-layout` and `index.json` (image-spec 1.1, `image-layout.md`).
+
+use std::collections::BTreeMap;
+
+use layerlift_archive::Entry;
+use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, MediaType, SCHEMA_VERSION};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::oci::to_json;
+
+/// The annotation in which containerd and Docker keep an image's whole name.
+pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// Members of a JSON object, byte for byte.
+pub(super) type Members = BTreeMap<String, Box<RawValue>>;
+
+/// An entry of `index.json`.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Listed {
+    New(Box<Named>),
+    /// One that the index has already, byte for byte.
+    Kept(Box<RawValue>),
+}
+
+/// A new entry. The annotations are sorted: oci-spec keeps them in a hash map, whose order differs between runs.
+#[derive(Serialize)]
+pub(super) struct Named {
+    #[serde(flatten)]
+    manifest: Descriptor,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<&'static str, String>,
+}
+
+impl Listed {
+    pub(super) fn nameless(manifest: Descriptor) -> Listed {
+        Listed::New(Box::new(Named { manifest, annotations: BTreeMap::new() }))
+    }
+
+    /// `full` is containerd's name of the image, `name` that of OCI tools.
+    pub(super) fn named(manifest: Descriptor, full: String, name: String) -> Listed {
+        let annotations = BTreeMap::from([(CONTAINERD_NAME, full), (ANNOTATION_REF_NAME, name)]);
+        Listed::New(Box::new(Named { manifest, annotations }))
+    }
+}
+
+/// `oci-layout` and `index.json`; `members` are what else the index has.
+pub(super) fn documents(manifests: Vec<Listed>, members: &Members) -> [Entry; 2] {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Index<'a> {
+        schema_version: u32,
+        media_type: MediaType,
+        manifests: Vec<Listed>,
+        #[serde(flatten)]
+        members: &'a Members,
+    }
+    let index =
+        Index { schema_version: SCHEMA_VERSION, media_type: MediaType::ImageIndex, manifests, members };
+    // The blank is Docker's.
+    let layout = br#"{"imageLayoutVersion": "1.0.0"}"#;
+    [Entry::bytes("oci-layout", 0, layout.to_vec()), Entry::bytes("index.json", 0, to_json(&index))]
+}
