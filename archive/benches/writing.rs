@@ -60,7 +60,7 @@ fn streams(criterion: &mut Criterion) {
     for threads in [1, 2] {
         let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
         group.bench_function(format!("64 MiB in memory, {threads} threads"), |bencher| {
-            bencher.iter(|| write_stream(&tree, io::sink(), &Options { threads, ..Options::default() }));
+            bencher.iter(|| write_stream(&tree, io::sink(), &Options::default().with_threads(threads)));
         });
     }
     group.finish();

@@ -38,7 +38,7 @@ pub fn write_dir(tree: &Tree, path: &Path, existing: Existing, options: &Options
             Existing::Extend => extend(tree, path, options),
             Existing::Refuse => {
                 let source = io::Error::from(io::ErrorKind::DirectoryNotEmpty);
-                Err(Error::Output { action: "write", path: path.to_owned(), source })
+                Err(output("write", path)(source))
             }
         };
     }

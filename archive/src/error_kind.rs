@@ -29,11 +29,15 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind of an error that a [`Content`](crate::Content)'s reader handed out, if [`content_error`] made it.
+    /// The kind of an error that a [`Content`](crate::Content)'s reader handed out: one of [`content_error`],
+    /// or one that holds an error of this crate ([`crate::Error::into_io`]). `None` for the system's own errors.
     pub fn of_io(error: &io::Error) -> Option<ErrorKind> {
         let inner = error.get_ref()?;
         if let Some(WithKind { kind, .. }) = inner.downcast_ref() {
             return Some(*kind);
+        }
+        if let Some(error) = inner.downcast_ref::<crate::Error>() {
+            return Some(error.kind());
         }
         // An I/O error in an I/O error, as a reader that adds words makes it.
         inner.downcast_ref().and_then(ErrorKind::of_io)

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::work::{self, Job, OnFailure, Order, Sink};
 use crate::{Error, Options, Tree, header, stream};
@@ -17,7 +18,7 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
     let target = match path.metadata() {
         Ok(metadata) if metadata.is_dir() => {
             let source = io::Error::from(io::ErrorKind::IsADirectory);
-            return Err(Error::Output { action: "write", path: path.to_owned(), source });
+            return Err(output("write", path)(source));
         }
         Ok(metadata) if !metadata.is_file() => {
             let file = OpenOptions::new().write(true).open(path).map_err(output("open", path))?;
@@ -29,7 +30,7 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
     let temporary = temporary_beside(&target)?;
     if options.compression.is_some() {
         stream::write_stream(tree, temporary.as_file(), options).map_err(|error| match error {
-            Error::Stream(source) => output("write", &target)(source),
+            Error::Stream(source) => Error::Output { action: "write", path: target.clone(), source },
             error => error,
         })?;
     } else {
@@ -76,7 +77,7 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), Error> {
 }
 
 pub(crate) fn output<'p>(action: &'static str, path: &'p Path) -> impl Fn(io::Error) -> Error + 'p {
-    move |source| Error::Output { action, path: path.to_owned(), source }
+    move |source| Error::Output { action, path: path.to_owned(), source: Arc::new(source) }
 }
 
 struct AtOffsets<'a> {

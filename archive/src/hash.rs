@@ -25,7 +25,7 @@ pub fn check<'a>(contents: &[Check<'a>], options: &Options<'_>) -> Vec<Result<Di
 
 /// The digest of a single content.
 pub fn digest(check_one: &Check<'_>) -> Result<Digest, Error> {
-    let options = Options { threads: std::num::NonZeroUsize::MIN, ..Options::default() };
+    let options = Options::default().with_threads(std::num::NonZeroUsize::MIN);
     let one = [Check { name: check_one.name, content: check_one.content }];
     check(&one, &options).pop().unwrap_or(Err(Error::Cancelled))
 }

@@ -22,7 +22,7 @@
 //! # Ok::<(), layerlift_archive::Error>(())
 //! ```
 
-mod compress;
+mod compression;
 mod content;
 mod digest;
 mod dir;
@@ -38,15 +38,15 @@ mod stream;
 mod tree;
 mod work;
 
-pub use compress::{Compression, Compressor, ParseCompressionError};
-pub use content::{Bytes, Content, FileRange};
+pub use compression::{Compression, CompressionLevel, Compressor, Decompressor, ParseCompressionError};
+pub use content::{Bytes, Content, FileRange, Verified, verified};
 pub use digest::{Digest, ParseDigestError};
 pub use dir::{Existing, write_dir};
-pub use error::Error;
+pub use error::{Error, Explanation};
 pub use error_kind::{ErrorKind, content_error};
 pub use file::write_file;
 pub use hash::{Check, check, digest};
-pub use observer::{Observer, Options, Silent};
+pub use observer::{Observer, Options};
 pub use sha256::Hasher;
 pub use spool::{Spool, Spooled};
 pub use stream::write_stream;

@@ -1,44 +1,58 @@
-//! Who watches while a tree is written, and what can be chosen about the writing.
+//! Progress of the work, and what can be chosen about it.
 
 use std::num::NonZeroUsize;
 
-use crate::Compression;
+use crate::CompressionLevel;
 
-/// Told of progress, from any thread; asked whether to go on.
+/// Hears of progress, from any thread, and is asked whether to go on. `()` does neither.
 pub trait Observer: Sync {
     /// This many more bytes of the output are done.
     fn advance(&self, bytes: u64) {
         let _ = bytes;
     }
 
-    /// Whether to stop: the write then ends with [`crate::Error::Cancelled`] and leaves nothing behind.
+    /// Whether to stop: the work then ends with [`crate::Error::Cancelled`] and leaves nothing behind.
     fn cancelled(&self) -> bool {
         false
     }
 }
 
-/// Watches nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Observer for Silent {}
+impl Observer for () {}
 
 /// How to write.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Options<'a> {
     /// Threads that read, hash and write. The bytes written do not depend on it.
     pub threads: NonZeroUsize,
-    /// Compress the tar as a whole. Its length is not known beforehand then, so it is written front to back. Has no
-    /// meaning for a directory.
-    pub compression: Option<Compression>,
-    /// Who watches.
+    /// Compress the tar as a whole. Its length is then unknown until the end, so it is written front to back. Ignored
+    /// for a directory.
+    pub compression: Option<CompressionLevel>,
+    /// Hears of progress.
     pub observer: &'a dyn Observer,
 }
 
+impl<'a> Options<'a> {
+    /// The same options with this many threads.
+    pub fn with_threads(self, threads: NonZeroUsize) -> Self {
+        Options { threads, ..self }
+    }
+
+    /// The same options with this compression, or none.
+    pub fn with_compression(self, compression: impl Into<Option<CompressionLevel>>) -> Self {
+        Options { compression: compression.into(), ..self }
+    }
+
+    /// The same options with this observer.
+    pub fn with_observer(self, observer: &'a dyn Observer) -> Self {
+        Options { observer, ..self }
+    }
+}
+
 impl Default for Options<'_> {
-    /// A thread for each processor, no compression, nobody watching.
+    /// A thread for each processor, no compression, no observer.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Options { threads, compression: None, observer: &Silent }
+        Options { threads, compression: None, observer: &() }
     }
 }

@@ -7,6 +7,8 @@
 
 mod lanes;
 
+use std::io;
+
 use sha2::block_api::compress256;
 
 use crate::Digest;
@@ -56,6 +58,16 @@ impl Hasher {
         b.keep(blocks_b, rest_b);
     }
 
+    /// How many bytes it has taken.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has taken none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The digest of all bytes taken.
     pub fn finish(mut self) -> Digest {
         let bits = self.len.wrapping_mul(8);
@@ -100,6 +112,18 @@ impl Hasher {
 
     fn filled(&self) -> usize {
         (self.len % 64) as usize
+    }
+}
+
+/// Hashes what is written, and never fails.
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

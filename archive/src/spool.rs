@@ -76,7 +76,7 @@ impl Content for Spooled {
         None
     }
 
-    fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        self.range.reader()
+    fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.range.raw_reader()
     }
 }

@@ -1,7 +1,7 @@
 //! A tar on a stream: one pass, in order. While a buffer is written, the next ones are read and hashed.
 
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::header;
 use crate::work::{self, Job, OnFailure, Order, Sink};
@@ -15,7 +15,7 @@ pub fn write_stream(tree: &Tree, out: impl Write + Send, options: &Options<'_>) 
     let Some(compression) = options.compression else { return write_plain(tree, out, options) };
     let mut compressor = Compressor::new(out, compression, options.threads);
     write_plain(tree, &mut compressor, options)?;
-    compressor.finish().map(drop).map_err(Error::Stream)
+    compressor.finish().map(drop).map_err(stream_error)
 }
 
 fn write_plain(tree: &Tree, out: impl Write + Send, options: &Options<'_>) -> Result<(), Error> {
@@ -25,7 +25,11 @@ fn write_plain(tree: &Tree, out: impl Write + Send, options: &Options<'_>) -> Re
     let sink = Stream(Mutex::new(out));
     work::first_failure(work::run(&jobs, Some(&sink), Order::OfJobs, OnFailure::Stop, options))?;
     let mut out = sink.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-    out.flush().map_err(Error::Stream)
+    out.flush().map_err(stream_error)
+}
+
+fn stream_error(source: io::Error) -> Error {
+    Error::Stream(Arc::new(source))
 }
 
 struct Stream<W>(Mutex<W>);
@@ -33,6 +37,6 @@ struct Stream<W>(Mutex<W>);
 impl<W: Write + Send> Sink for Stream<W> {
     fn put(&self, _: usize, _: u64, bytes: &[u8]) -> Result<(), Error> {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        out.write_all(bytes).map_err(Error::Stream)
+        out.write_all(bytes).map_err(stream_error)
     }
 }

@@ -12,7 +12,7 @@
 //! There is a fixed number of buffers, so that memory does not depend on what is read.
 
 use std::io::Read;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::{Content, Digest, Error, Options};
@@ -61,7 +61,7 @@ impl<'a> Job<'a> {
     }
 
     fn content_error(&self, source: std::io::Error) -> Error {
-        Error::Content { entry: self.entry.to_owned(), source }
+        Error::Content { entry: self.entry.to_owned(), source: Arc::new(source) }
     }
 }
 

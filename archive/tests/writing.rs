@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use layerlift_archive::{
-    Bytes, Check, Compression, Content, Digest, Entry, Error, Existing, Node, Observer, Options, Tree, check,
-    write_dir, write_file, write_stream,
+    Bytes, Check, CompressionLevel, Content, Digest, Entry, Error, Existing, Explanation, Node, Observer,
+    Options, Tree, check, write_dir, write_file, write_stream,
 };
 
 /// Bytes that come in small pieces, with a digest that may be wrong and a length that may be a lie.
@@ -38,12 +38,12 @@ impl Content for Odd {
         self.digest
     }
 
-    fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+    fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(Pieces { content: self, at: 0 }))
     }
 
-    fn explain(&self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
-        Some("the third byte".into())
+    fn explain(&self) -> Option<Explanation> {
+        Some(Explanation::new("the third byte"))
     }
 }
 
@@ -106,7 +106,7 @@ fn tree() -> Tree {
 }
 
 fn threads(n: usize) -> Options<'static> {
-    Options { threads: NonZeroUsize::new(n).unwrap(), ..Options::default() }
+    Options::default().with_threads(NonZeroUsize::new(n).unwrap())
 }
 
 fn files_in(dir: &Path) -> Vec<String> {
@@ -135,7 +135,7 @@ fn all_ways_give_the_same_bytes() {
         for entry in tree.entries() {
             if let Some(content) = entry.content() {
                 let mut expected = Vec::new();
-                content.reader().unwrap().read_to_end(&mut expected).unwrap();
+                content.raw_reader().unwrap().read_to_end(&mut expected).unwrap();
                 assert!(
                     fs::read(target.join(&entry.path)).unwrap() == expected,
                     "{} with {n} threads",
@@ -155,7 +155,7 @@ fn compressed_it_is_the_same_tar() {
     let path = dir.path().join("out.tar.gz");
     let mut first = None;
     for n in [1, 3] {
-        let options = Options { compression: Some(Compression::GZIP), ..threads(n) };
+        let options = threads(n).with_compression(CompressionLevel::GZIP);
         write_file(&tree, &path, &options).unwrap();
         let mut stream = Vec::new();
         write_stream(&tree, &mut stream, &options).unwrap();
@@ -307,7 +307,7 @@ fn progress_adds_up_to_the_length() {
     for n in [1, 2, 3] {
         for to_file in [true, false] {
             let watch = Watch { bytes: AtomicU64::new(0), limit: u64::MAX };
-            let options = Options { observer: &watch, ..threads(n) };
+            let options = threads(n).with_observer(&watch);
             match to_file {
                 true => write_file(&tree, &dir.path().join("x"), &options).unwrap(),
                 false => write_stream(&tree, io::sink(), &options).unwrap(),
@@ -323,12 +323,12 @@ fn stopping_leaves_nothing_behind() {
     for n in [1, 2, 3, 8] {
         let dir = tempfile::tempdir().unwrap();
         let watch = Watch { bytes: AtomicU64::new(0), limit: 1_000_000 };
-        let options = Options { observer: &watch, ..threads(n) };
+        let options = threads(n).with_observer(&watch);
         let error = write_file(&tree, &dir.path().join("out.tar"), &options).unwrap_err();
         assert!(matches!(error, Error::Cancelled), "{error}");
         assert!(files_in(dir.path()).is_empty());
         let watch = Watch { bytes: AtomicU64::new(0), limit: 1_000_000 };
-        let error = write_stream(&tree, io::sink(), &Options { observer: &watch, ..threads(n) }).unwrap_err();
+        let error = write_stream(&tree, io::sink(), &threads(n).with_observer(&watch)).unwrap_err();
         assert!(matches!(error, Error::Cancelled), "{error}");
     }
 }
@@ -361,7 +361,7 @@ impl io::Write for Slow {
 fn who_waits_is_quiet() {
     let tree = tree();
     let looks = Looks(AtomicU64::new(0));
-    write_stream(&tree, Slow, &Options { observer: &looks, ..threads(8) }).unwrap();
+    write_stream(&tree, Slow, &threads(8).with_observer(&looks)).unwrap();
     // Three stages for each buffer, and after each of them every one of the three workers may look.
     let buffers = tree.tar_len() / (256 << 10) + 2 * tree.entries().len() as u64;
     let looks = looks.0.into_inner();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use layerlift_archive::{Compression, ParseCompressionError};
+use layerlift_archive::{CompressionLevel, ParseCompressionError};
 use layerlift_export::{Format, LayerCompression, TagPolicy};
 use layerlift_store::StoreKind;
 
@@ -112,8 +112,8 @@ pub(crate) struct Save {
     #[arg(long, value_name = "HOW", value_parser = layer_compression)]
     pub(crate) compress: Option<LayerCompression>,
     /// Compress the archive as a whole: gzip or zstd, with a level as in gzip:9.
-    #[arg(long, value_name = "HOW", value_parser = str::parse::<Compression>)]
-    pub(crate) archive_compress: Option<Compression>,
+    #[arg(long, value_name = "HOW", value_parser = str::parse::<CompressionLevel>)]
+    pub(crate) archive_compress: Option<CompressionLevel>,
     /// Leave out what is damaged, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::signals;
 
@@ -121,16 +122,20 @@ fn unwrapped(error: Link<'_>) -> Link<'_> {
             layerlift_export::Error::Archive(inner) => Some(inner),
             _ => None,
         }
+    } else if let Some(error) = error.downcast_ref::<layerlift_archive::Explanation>() {
+        Some(error.get_ref())
     } else {
         // A reader's error is an I/O error that carries the store's.
-        error.downcast_ref::<io::Error>().and_then(|error| error.get_ref()).map(|inner| inner as Link<'_>)
+        as_type::<io::Error>(error).and_then(|error| error.get_ref()).map(|inner| inner as Link<'_>)
     };
     inner.map_or(error, unwrapped)
 }
 
-/// An error of type `E`, also where an enum holds it in a box to be its own cause.
-fn as_type<E: std::error::Error + 'static>(error: Link<'_>) -> Option<&E> {
-    error.downcast_ref::<E>().or_else(|| error.downcast_ref::<Box<E>>().map(|boxed| &**boxed))
+/// An error of type `E`, also where it is boxed to be its own cause, or shared so that it can be cloned.
+pub(crate) fn as_type<E: std::error::Error + 'static>(error: Link<'_>) -> Option<&E> {
+    let boxed = || error.downcast_ref::<Box<E>>().map(|boxed| &**boxed);
+    let shared = || error.downcast_ref::<Arc<E>>().map(|shared| &**shared);
+    error.downcast_ref::<E>().or_else(boxed).or_else(shared)
 }
 
 /// What a single link of a chain of causes says about the status.
@@ -182,7 +187,7 @@ pub(crate) fn remedy(error: Link<'_>) -> Option<&'static str> {
         use layerlift_store::Error as Store;
         let (source, of_store) = match (as_type(error), as_type(error)) {
             (Some(Store::Io { source, .. }), _) => (source, true),
-            (_, Some(Archive::Output { source, .. } | Archive::Stream(source))) => (source, false),
+            (_, Some(Archive::Output { source, .. } | Archive::Stream(source))) => (&**source, false),
             _ => return None,
         };
         let code = source.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
@@ -224,8 +229,8 @@ mod tests {
             (Error::Export(Export::NoLayout { path: "/x".into() }), Status::Nothing),
             (Error::Archive(Archive::Cancelled), Status::Interrupted),
             (Error::Export(in_image(Export::Archive(Archive::Cancelled))), Status::Interrupted),
-            (Error::Archive(Archive::Stream(broken_pipe())), Status::Cut),
-            (Error::Archive(Archive::Stream(io::ErrorKind::StorageFull.into())), Status::Nothing),
+            (Error::Archive(Archive::Stream(Arc::new(broken_pipe()))), Status::Cut),
+            (Error::Archive(Archive::Stream(Arc::new(io::ErrorKind::StorageFull.into()))), Status::Nothing),
             (Error::Stdout(broken_pipe()), Status::Done),
             (Error::Stdout(io::ErrorKind::StorageFull.into()), Status::Nothing),
             (Error::Terminal, Status::Nothing),

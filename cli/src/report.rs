@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::args::{Args, Command, ProgressKind, Work};
-use crate::error::{Error, Status, chain, remedy};
+use crate::error::{Error, Status, as_type, chain, remedy};
 use crate::output::visible;
 
 /// Says what has to be said.
@@ -181,7 +181,7 @@ impl Message {
 /// An I/O error without its number and its capital: "no space left on device".
 fn words(error: &(dyn StdError + 'static)) -> String {
     let text = error.to_string();
-    let is_io = error.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error().is_some());
+    let is_io = as_type::<io::Error>(error).is_some_and(|error| error.raw_os_error().is_some());
     if !is_io {
         return text;
     }
@@ -203,9 +203,10 @@ mod tests {
         let near = Store::NotFound { name: "bsae".to_owned(), suggestions: vec!["base".to_owned()] };
         let in_reader = layerlift_archive::Error::Content {
             entry: "4f/layer.tar".to_owned(),
-            source: Store::Corrupt { path: "/d/x".into(), why: "it is empty".to_owned() }.into_io(),
+            source: Store::Corrupt { path: "/d/x".into(), why: "it is empty".to_owned() }.into_io().into(),
         };
-        let full = layerlift_archive::Error::Output { action: "write", path: "a.tar".into(), source: io(28) };
+        let full =
+            layerlift_archive::Error::Output { action: "write", path: "a.tar".into(), source: io(28).into() };
         for (error, text, hints) in [
             (
                 Error::Store(refused.within("layer 4f")),

@@ -56,7 +56,7 @@ pub enum Error {
         /// The format.
         format: crate::Format,
         /// The compression.
-        compression: layerlift_archive::Compression,
+        compression: layerlift_archive::CompressionLevel,
     },
     /// A directory that should be extended has other things in it.
     #[error("{} is not empty, and no OCI layout that images could be added to\nhint: name a directory that is new, empty or a layout", path.display())]
@@ -104,10 +104,16 @@ impl Error {
     }
 }
 
+/// The I/O error that a link of a chain of causes is, owned or shared.
+fn io_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e std::io::Error> {
+    let shared = || error.downcast_ref::<std::sync::Arc<std::io::Error>>().map(|shared| &**shared);
+    error.downcast_ref().or_else(shared)
+}
+
 /// Whether the system's limit on open files is what failed: that says nothing of an image.
 fn out_of_files(error: &(dyn std::error::Error + 'static)) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
-    let here = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    let here = io_error(error).and_then(std::io::Error::raw_os_error);
     matches!(here, Some(ENFILE | EMFILE)) || error.source().is_some_and(out_of_files)
 }

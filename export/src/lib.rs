@@ -28,6 +28,7 @@ mod verify;
 
 pub use error::Error;
 pub use format::Format;
+pub use layerlift_archive::ErrorKind;
 pub use plan::{LayerCompression, Options, Plan, PlannedImage, plan};
 pub use select::{Selection, TagPolicy, select, select_all};
 pub use verify::{ImageReport, LayerReport, Report, verify};

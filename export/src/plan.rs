@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use layerlift_archive::Tree;
-use layerlift_store::{Compression, Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
+use layerlift_archive::{Compression, CompressionLevel, Tree};
+use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::format::{Blob, Built, Failed, Layout, Source};
@@ -39,7 +39,7 @@ pub enum LayerCompression {
     /// Not at all.
     Plain,
     /// Like this. What is compressed in this way already, at whatever level, stays as it is.
-    With(layerlift_archive::Compression),
+    With(CompressionLevel),
 }
 
 impl LayerCompression {
@@ -48,12 +48,12 @@ impl LayerCompression {
         match self {
             LayerCompression::AsStored => true,
             LayerCompression::Plain => compression == Compression::None,
-            LayerCompression::With(to) => compression == layers::in_store(to),
+            LayerCompression::With(to) => compression == to.compression(),
         }
     }
 
     /// What a layer that is produced anew is compressed with.
-    pub(crate) fn target(self) -> Option<layerlift_archive::Compression> {
+    pub(crate) fn target(self) -> Option<CompressionLevel> {
         match self {
             LayerCompression::AsStored | LayerCompression::Plain => None,
             LayerCompression::With(compression) => Some(compression),
@@ -102,9 +102,7 @@ pub(crate) struct Sourced {
 
 /// Plans an export from metadata alone. Nothing is written, no layer read.
 pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Result<Plan, Error> {
-    if let Some(compression) =
-        options.layers.target().filter(|&to| !options.format.takes(layers::in_store(to)))
-    {
+    if let Some(compression) = options.layers.target().filter(|&to| !options.format.takes(to.compression())) {
         return Err(Error::Compression { format: options.format, compression });
     }
     let existing = match &options.extend {

@@ -1,7 +1,7 @@
 //! Checking images without writing anything.
 
-use layerlift_archive::{Check, Content, Error as ArchiveError, Options};
-use layerlift_store::{Compression, DiffId, ImageKey, LayerKey, LayerTar, Reference, Store};
+use layerlift_archive::{Check, Compression, Content, Error as ArchiveError, Options};
+use layerlift_store::{DiffId, ImageKey, LayerKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::Error;

@@ -187,7 +187,7 @@ fn what_ends_everything() {
     let nowhere = Options { temp_dir: "/nowhere/at/all".into(), ..spooling };
     let error = planned(&store, &["a:1"], &nowhere).unwrap().build(&threaded(2)).err().unwrap();
     assert!(chain(&error).contains("/nowhere/at/all"), "{error}");
-    let options = layerlift_archive::Options { observer: &Impatient, ..threaded(2) };
+    let options = threaded(2).with_observer(&Impatient);
     let error = planned(&store, &["a:1"], &keep_going()).unwrap().build(&options).err().unwrap();
     assert_eq!(error.to_string(), "interrupted");
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use common::fake::{Fake, Kept};
 use common::{check_blobs, document, entries, entry, exported, planned, store, threaded, written};
-use layerlift_archive::{Compression, Digest, Existing, write_dir};
+use layerlift_archive::{CompressionLevel, Digest, Existing, write_dir};
 use layerlift_export::{Format, LayerCompression, Options, plan, select_all};
 use layerlift_store::Store;
 use serde_json::{Value, json};
@@ -123,8 +123,8 @@ fn compressed_blobs_pass_through() {
 /// Whatever the layers are compressed with, image ids stay and threads change no byte.
 #[test]
 fn compression_keeps_image_ids() {
-    let gzip: Compression = "gzip:9".parse().unwrap();
-    let zstd: Compression = "zstd:3".parse().unwrap();
+    let gzip: CompressionLevel = "gzip:9".parse().unwrap();
+    let zstd: CompressionLevel = "zstd:3".parse().unwrap();
     for name in ["docker-20.10-save", "podman-4.3-oci-archive", "ctr-1.6-export-gzip"] {
         let store = store(&archive(name));
         let as_stored = check_images(&entries(&all(&*store, &oci(LayerCompression::AsStored), 1)));
@@ -157,7 +157,7 @@ fn compression_without_a_place() {
     store.add_image(&[layer], &["a:1"], "");
     let zstd = LayerCompression::With("zstd".parse().unwrap());
     for (format, layers) in
-        [(Format::DockerArchive, zstd), (Format::DockerV1, LayerCompression::With(Compression::GZIP))]
+        [(Format::DockerArchive, zstd), (Format::DockerV1, LayerCompression::With(CompressionLevel::GZIP))]
     {
         let error = exported(&store, &["a"], &Options { format, layers, ..Options::default() }).unwrap_err();
         assert!(error.contains("has no place for layers that are compressed"), "{error}");

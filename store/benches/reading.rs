@@ -62,7 +62,7 @@ fn tar_split(criterion: &mut Criterion) {
     group.bench_function("bytes of a layer of 2,000 files", |bencher| {
         bencher.iter(|| {
             let mut buffer = vec![0; 256 << 10];
-            let mut reader = layer.reader().expect("a reader");
+            let mut reader = layer.raw_reader().expect("a reader");
             let mut sum = 0;
             while let n @ 1.. = reader.read(&mut buffer).expect("bytes") {
                 sum += n;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use layerlift_archive::{Content, Digest, FileRange};
+use layerlift_archive::{Compression, Content, Digest, FileRange};
 
 use crate::Error;
 use crate::id::DiffId;
@@ -18,25 +18,6 @@ pub enum LayerTar {
     Blob(BlobLayer),
     /// Only a directory and perhaps its parent's: has to be walked, and has no length before that.
     Diff(DiffLayer),
-}
-
-/// Bytes that an xz stream may ask for, which could be 4 GiB; `xz -9` needs 65 MiB. The other decoders are limited by
-/// themselves: zstd to a window of 128 MiB.
-const XZ_MEMORY: u64 = 512 << 20;
-
-/// Compression of a blob, found by its first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Compression {
-    /// A plain tar.
-    None,
-    /// gzip.
-    Gzip,
-    /// zstd.
-    Zstd,
-    /// xz.
-    Xz,
-    /// bzip2.
-    Bzip2,
 }
 
 /// A layer that is kept as a file, or as a part of one.
@@ -72,46 +53,17 @@ impl LayerTar {
     /// Writes the uncompressed tar, front to back. The digest is the caller's to check.
     pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         match self {
-            LayerTar::Split(layer) => io::copy(&mut layer.reader()?, out).map(drop),
+            LayerTar::Split(layer) => io::copy(&mut layer.raw_reader()?, out).map(drop),
             LayerTar::Blob(layer) => io::copy(&mut layer.uncompressed()?, out).map(drop),
             LayerTar::Diff(layer) => layer.write_to(out).map_err(Error::into_io),
         }
     }
 }
 
-impl Compression {
-    /// Tells by the magic number at the beginning of a blob; six bytes are enough.
-    pub fn detect(first: &[u8]) -> Self {
-        const MAGIC: &[(&[u8], Compression)] = &[
-            (b"\x1f\x8b\x08", Compression::Gzip),
-            (b"\x28\xb5\x2f\xfd", Compression::Zstd),
-            (b"\xfd7zXZ\0", Compression::Xz),
-            (b"BZh", Compression::Bzip2),
-        ];
-        MAGIC.iter().find(|(magic, _)| first.starts_with(magic)).map_or(Compression::None, |(_, c)| *c)
-    }
-
-    /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines read them.
-    pub fn decompress<'r>(self, reader: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
-        let reader = io::BufReader::with_capacity(64 << 10, reader);
-        Ok(match self {
-            Compression::None => Box::new(reader),
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(reader)?),
-            Compression::Xz => {
-                let stream =
-                    liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
-                Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream))
-            }
-            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
-        })
-    }
-}
-
 impl BlobLayer {
     /// A reader of the uncompressed tar.
     pub fn uncompressed(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        let stored = self.stored.reader()?;
+        let stored = self.stored.raw_reader()?;
         if self.compression == Compression::None { Ok(stored) } else { self.compression.decompress(stored) }
     }
 

@@ -78,7 +78,7 @@ impl<'a> Source<'a> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             None => self.reader.insert(match job.content {
-                Some(content) => content.reader().map_err(|source| job.content_error(source))?,
+                Some(content) => content.raw_reader().map_err(|source| job.content_error(source))?,
                 None => Box::new(io::empty()),
             }),
         };

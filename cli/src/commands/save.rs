@@ -54,7 +54,10 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
             destination.check_space(len)?;
         }
         let progress = Progress::new(&args.work, reporter);
-        let write_options = WriteOptions { threads, compression: args.archive_compress, observer: &progress };
+        let write_options = WriteOptions::default()
+            .with_threads(threads)
+            .with_compression(args.archive_compress)
+            .with_observer(&progress);
         let first_pass_len = plan.first_pass_len();
         if first_pass_len != Some(0) {
             progress.begin("prepare", first_pass_len);

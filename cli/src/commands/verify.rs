@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
 
     let progress = Progress::new(&args.work, reporter);
     progress.begin("verify", None);
-    let options = Options { threads, observer: &progress, ..Options::default() };
+    let options = Options::default().with_threads(threads).with_observer(&progress);
     let mut outcome = Outcome::default();
     let mut errors = Vec::new();
     for (source, request) in sources.opened.iter().zip(requests) {

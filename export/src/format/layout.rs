@@ -57,7 +57,9 @@ impl Layout {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Layout::default()),
             Err(source) => {
-                return Err(layerlift_archive::Error::Output { action: "read", path, source }.into());
+                return Err(
+                    layerlift_archive::Error::Output { action: "read", path, source: source.into() }.into()
+                );
             }
         };
         let mut bytes = Vec::new();
@@ -65,7 +67,7 @@ impl Layout {
         read.map_err(|source| layerlift_archive::Error::Output {
             action: "read",
             path: path.clone(),
-            source,
+            source: source.into(),
         })?;
         Layout::parse(&bytes)
             .map_err(|why| Error::Document { what: path.display().to_string(), why: why.to_string() })

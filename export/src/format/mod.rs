@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use layerlift_archive::{Content, Digest, Tree};
-use layerlift_store::{Compression, DiffId, Document, Image, ImageId, Layer, Reference};
+use layerlift_archive::{Compression, Content, Digest, Tree};
+use layerlift_store::{DiffId, Document, Image, ImageId, Layer, Reference};
 
 use crate::Error;
 use crate::document::edit;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use layerlift_archive::{Bytes, Content, Digest, Entry, Tree};
-use layerlift_store::{Compression, DiffId, Document};
+use layerlift_archive::{Bytes, Compression, Content, Digest, Entry, Tree};
+use layerlift_store::{DiffId, Document};
 use oci_spec::image::{
     Descriptor, DescriptorBuilder, ImageManifest, ImageManifestBuilder, MediaType, SCHEMA_VERSION,
     Sha256Digest,
@@ -109,7 +109,7 @@ pub(super) fn convert(image: &Source<'_>, layers: &[Blob]) -> Result<Converted, 
             Compression::Gzip => MediaType::ImageLayerGzip,
             Compression::Zstd => MediaType::ImageLayerZstd,
             // What a format does not take has been decompressed.
-            Compression::None | Compression::Xz | Compression::Bzip2 => MediaType::ImageLayer,
+            _ => MediaType::ImageLayer,
         };
         let descriptor = descriptor(kind, digest, content.len())?;
         Ok(Layer { diff_id, descriptor, digest, content: content.clone() })

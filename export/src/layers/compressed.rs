@@ -2,9 +2,8 @@
 
 use std::io::{self, Read, Write};
 
-use flate2::write::MultiGzDecoder;
-use layerlift_archive::{Content, Digest, Hasher};
-use layerlift_store::{BlobLayer, Compression, DiffId};
+use layerlift_archive::{Content, Decompressor, Digest, Hasher};
+use layerlift_store::{BlobLayer, DiffId};
 
 use crate::Error;
 
@@ -23,10 +22,10 @@ impl Content for CompressedBlob {
         self.layer.stored.digest
     }
 
-    fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        let plain = Plain::new(self.layer.compression)?;
+    fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        let plain = Decompressor::new(self.layer.compression, Hasher::default())?;
         Ok(Box::new(Reader {
-            stored: self.layer.stored.reader()?,
+            stored: self.layer.stored.raw_reader()?,
             plain: Some(plain),
             expected: self.diff_id,
         }))
@@ -36,7 +35,7 @@ impl Content for CompressedBlob {
 struct Reader<'a> {
     stored: Box<dyn Read + Send + 'a>,
     /// `None` after the end.
-    plain: Option<Plain>,
+    plain: Option<Decompressor<Hasher>>,
     expected: DiffId,
 }
 
@@ -45,12 +44,12 @@ impl Read for Reader<'_> {
         let n = self.stored.read(buf)?;
         if n > 0 {
             if let Some(plain) = &mut self.plain {
-                plain.writer().write_all(&buf[..n])?;
+                plain.write_all(&buf[..n])?;
             }
         } else if !buf.is_empty()
             && let Some(plain) = self.plain.take()
         {
-            let found = DiffId(plain.finish()?);
+            let found = DiffId(plain.finish()?.finish());
             if found != self.expected {
                 let error = Error::DiffId { expected: self.expected, found };
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
@@ -60,65 +59,13 @@ impl Read for Reader<'_> {
     }
 }
 
-/// Decompresses what is written to it, and hashes that.
-enum Plain {
-    Gzip(Box<MultiGzDecoder<Sink>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
-}
-
-#[derive(Default)]
-struct Sink(Hasher);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Plain {
-    fn new(compression: Compression) -> io::Result<Self> {
-        match compression {
-            Compression::Gzip => Ok(Plain::Gzip(Box::new(MultiGzDecoder::new(Sink::default())))),
-            Compression::Zstd => {
-                Ok(Plain::Zstd(Box::new(zstd::stream::write::Decoder::new(Sink::default())?)))
-            }
-            other => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, format!("{other:?} is not copied as it is")))
-            }
-        }
-    }
-
-    fn writer(&mut self) -> &mut dyn Write {
-        match self {
-            Plain::Gzip(decoder) => decoder,
-            Plain::Zstd(decoder) => decoder,
-        }
-    }
-
-    fn finish(self) -> io::Result<Digest> {
-        let sink = match self {
-            Plain::Gzip(decoder) => decoder.finish()?,
-            Plain::Zstd(mut decoder) => {
-                decoder.flush()?;
-                decoder.into_inner()
-            }
-        };
-        Ok(sink.0.finish())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
     use std::num::NonZeroUsize;
     use std::sync::Arc;
 
-    use layerlift_archive::{Check, Compressor, FileRange, Options, check};
+    use layerlift_archive::{Check, Compression, CompressionLevel, Compressor, FileRange, Options, check};
 
     use super::*;
 
@@ -134,10 +81,8 @@ mod tests {
     #[test]
     fn both_digests_are_checked() {
         let tar = vec![7; 3_000_000];
-        for (with, compression) in [
-            (layerlift_archive::Compression::GZIP, Compression::Gzip),
-            (layerlift_archive::Compression::ZSTD, Compression::Zstd),
-        ] {
+        for with in [CompressionLevel::GZIP, CompressionLevel::ZSTD] {
+            let compression = with.compression();
             let mut compressor = Compressor::new(Vec::new(), with, NonZeroUsize::MIN);
             compressor.write_all(&tar).unwrap();
             let compressed = compressor.finish().unwrap();

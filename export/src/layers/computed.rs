@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use layerlift_archive::{
-    Compressor, Content, Digest, Error as ArchiveError, Hasher, Observer, Options, Spool,
+    Compression, CompressionLevel, Compressor, Content, Digest, Error as ArchiveError, Hasher, Observer,
+    Options, Spool,
 };
-use layerlift_store::{BlobLayer, Compression, DiffId, LayerTar};
+use layerlift_store::{BlobLayer, DiffId, LayerTar};
 
 use crate::format::Blob;
-use crate::layers;
 
 /// Produces a layer into a temporary file in `folder`, compressed on request. Without `hash`, only a layer with a recorded
 /// digest is hashed. `name` is for messages.
@@ -18,7 +18,7 @@ pub(crate) fn spool(
     name: &str,
     tar: &LayerTar,
     folder: &Path,
-    compression: Option<layerlift_archive::Compression>,
+    compression: Option<CompressionLevel>,
     hash: bool,
     options: &Options<'_>,
 ) -> Result<Blob, ArchiveError> {
@@ -43,9 +43,15 @@ pub(crate) fn spool(
         (Err(_), _) if options.observer.cancelled() => return Err(ArchiveError::Cancelled),
         (Err(_), Some(source)) => {
             let path = watched.to.folder().to_owned();
-            return Err(ArchiveError::Output { action: "write a temporary file in", path, source });
+            return Err(ArchiveError::Output {
+                action: "write a temporary file in",
+                path,
+                source: Arc::new(source),
+            });
         }
-        (Err(source), None) => return Err(ArchiveError::Content { entry: name.to_owned(), source }),
+        (Err(source), None) => {
+            return Err(ArchiveError::Content { entry: name.to_owned(), source: Arc::new(source) });
+        }
     };
     compare_blob(name, tar, blob)?;
     let spooled = watched.to.finish();
@@ -54,7 +60,7 @@ pub(crate) fn spool(
     if let Some(expected) = tar.diff_id() {
         compare(name, expected.0, diff_id.expect("a layer with a recorded digest is hashed").0)?;
     }
-    let compression = compression.map_or(Compression::None, layers::in_store);
+    let compression = compression.map_or(Compression::None, CompressionLevel::compression);
     Ok(Blob { content: Arc::new(spooled), compression, digest, diff_id })
 }
 
@@ -64,14 +70,14 @@ pub(crate) fn digest(
     tar: &LayerTar,
     observer: &dyn Observer,
 ) -> Result<(u64, DiffId), ArchiveError> {
-    let mut out = Watched { to: Counted::default(), observer, failed: None };
+    let mut out = Watched { to: Hasher::default(), observer, failed: None };
     match produce(tar, &mut out) {
         Ok(found) => {
             compare_blob(name, tar, found)?;
-            Ok((out.to.len, DiffId(out.to.hasher.finish())))
+            Ok((out.to.len(), DiffId(out.to.finish())))
         }
         Err(_) if observer.cancelled() => Err(ArchiveError::Cancelled),
-        Err(source) => Err(ArchiveError::Content { entry: name.to_owned(), source }),
+        Err(source) => Err(ArchiveError::Content { entry: name.to_owned(), source: Arc::new(source) }),
     }
 }
 
@@ -101,7 +107,7 @@ fn compare(name: &str, expected: Digest, found: Digest) -> Result<(), ArchiveErr
 
 /// Decompresses a blob, and returns its digest.
 fn decompress(blob: &BlobLayer, out: &mut dyn Write) -> io::Result<Digest> {
-    let mut stored = Hashed { inner: blob.stored.reader()?, hasher: Hasher::default() };
+    let mut stored = Hashed { inner: blob.stored.raw_reader()?, hasher: Hasher::default() };
     io::copy(&mut blob.compression.decompress(&mut stored)?, out)?;
     // Bytes behind the end of the compressed stream are part of the blob.
     io::copy(&mut stored, &mut io::sink())?;
@@ -131,25 +137,6 @@ impl<R: Read> Read for Hashed<R> {
         let n = self.inner.read(buf)?;
         self.hasher.update(&buf[..n]);
         Ok(n)
-    }
-}
-
-/// Hashes and counts.
-#[derive(Default)]
-struct Counted {
-    hasher: Hasher,
-    len: u64,
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hasher.update(bytes);
-        self.len += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use layerlift_archive::{Content, Digest};
-use layerlift_store::{BlobLayer, Compression, DiffId, Image, Layer, LayerKey, LayerTar, Store};
+use layerlift_archive::{Compression, Content, Digest, Explanation};
+use layerlift_store::{BlobLayer, DiffId, Image, Layer, LayerKey, LayerTar, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::compressed::CompressedBlob;
@@ -114,14 +114,6 @@ pub(crate) fn state(
     }
 }
 
-/// The same compression in the words of a store, which knows no levels.
-pub(crate) fn in_store(compression: layerlift_archive::Compression) -> Compression {
-    match compression {
-        layerlift_archive::Compression::Gzip(_) => Compression::Gzip,
-        layerlift_archive::Compression::Zstd(_) => Compression::Zstd,
-    }
-}
-
 fn plain(content: Arc<dyn Content>, diff_id: Option<DiffId>) -> State {
     State::Measured(Blob::plain(expecting(content, diff_id.map(|id| id.0)), diff_id))
 }
@@ -156,11 +148,11 @@ impl Content for Expecting {
         Some(self.digest)
     }
 
-    fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        self.content.reader()
+    fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        self.content.raw_reader()
     }
 
-    fn explain(&self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
+    fn explain(&self) -> Option<Explanation> {
         self.content.explain()
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
-use layerlift_archive::{Digest, FileRange};
+use layerlift_archive::{Compression, Digest, FileRange};
 use layerlift_store::{
-    BlobLayer, Broken, Compression, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar,
-    Listing, Reference, Selected, Store, StoreKind, Summary,
+    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing,
+    Reference, Selected, Store, StoreKind, Summary,
 };
 
 /// How a layer is kept.

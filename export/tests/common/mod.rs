@@ -67,7 +67,7 @@ pub(crate) fn written(tree: &Tree, threads: usize) -> Vec<u8> {
 
 /// Options with a number of threads.
 pub(crate) fn threaded(threads: usize) -> WriteOptions<'static> {
-    WriteOptions { threads: NonZeroUsize::new(threads).unwrap(), ..WriteOptions::default() }
+    WriteOptions::default().with_threads(NonZeroUsize::new(threads).unwrap())
 }
 
 /// Plans, builds and writes.

@@ -92,7 +92,7 @@ impl Files {
             return Err(Error::Corrupt { path: path(), why });
         }
         let mut bytes = Vec::new();
-        let read = place.range.reader().and_then(|mut reader| reader.read_to_end(&mut bytes));
+        let read = place.range.raw_reader().and_then(|mut reader| reader.read_to_end(&mut bytes));
         read.map_err(|source| Error::Io { action: "read", path: path(), source })?;
         if bytes.len() as u64 != place.range.len {
             let why = format!("it has {} bytes, {} were there before", bytes.len(), place.range.len);
@@ -104,7 +104,7 @@ impl Files {
     /// The first bytes of a file, at most `N`.
     pub(crate) fn first<const N: usize>(&self, place: &Place) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        let read = place.range.reader().and_then(|reader| reader.take(N as u64).read_to_end(&mut bytes));
+        let read = place.range.raw_reader().and_then(|reader| reader.take(N as u64).read_to_end(&mut bytes));
         read.map_err(|source| Error::Io { action: "read", path: self.join(&place.name), source })?;
         Ok(bytes)
     }

@@ -8,8 +8,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use layerlift_archive::Compression;
+
+use crate::Error;
 use crate::open::OpenOptions;
-use crate::{Compression, Error};
 
 /// Bytes that are left free where the temporary file is.
 const REST: u64 = 64 << 20;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use layerlift_archive::{Digest, FileRange};
+use layerlift_archive::{Compression, Digest, FileRange};
 
 use super::image::{self, Loaded};
 use super::images::{Found, Trouble};
@@ -10,8 +10,8 @@ use crate::archive::Files;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::open::StoreKind;
 use crate::{
-    BlobLayer, Broken, Compression, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar,
-    Listing, Reference, Selected, Store, Summary,
+    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing,
+    Reference, Selected, Store, Summary,
 };
 
 /// An OCI image layout or a docker-archive. Its images have no driver; the key of a layer is its file's name and, behind `@`,

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use layerlift_archive::FileRange;
+use layerlift_archive::{Compression, FileRange};
 use serde::Deserialize;
 
 use crate::archive::Files;
@@ -17,8 +17,8 @@ use crate::json::{self, Unique};
 use crate::lookup::{self, Catalog, Spelling};
 use crate::open::StoreKind;
 use crate::{
-    BlobLayer, Broken, Compression, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing,
-    Reference, Selected, Store, Summary, V1Document, V1Id,
+    BlobLayer, Broken, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Reference,
+    Selected, Store, Summary, V1Document, V1Id,
 };
 
 const REPOSITORIES: &str = "repositories";

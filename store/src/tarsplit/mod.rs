@@ -15,7 +15,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use layerlift_archive::{Content, Digest, FileRange};
+use layerlift_archive::{Content, Digest, Explanation, FileRange};
 
 use crate::{DiffId, Error, Root};
 
@@ -75,7 +75,7 @@ impl SplitLayer {
     }
 
     fn lines(&self) -> Lines<impl Read + Send + use<>> {
-        Lines::new(self.metadata.clone().into_reader(), self.path.clone())
+        Lines::new(self.metadata.clone().into_raw_reader(), self.path.clone())
     }
 
     fn corrupt(&self, why: &str) -> Error {
@@ -92,12 +92,12 @@ impl Content for SplitLayer {
         self.diff_id.map(|id| id.0)
     }
 
-    fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+    fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(Reader::new(&self.tree, self.lines(), self.diff_id.is_none())))
     }
 
-    fn explain(&self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
-        explain::explain(&self.tree, self.lines()).map(|error| Box::new(error) as _)
+    fn explain(&self) -> Option<Explanation> {
+        explain::explain(&self.tree, self.lines()).map(Explanation::new)
     }
 }
 

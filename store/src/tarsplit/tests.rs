@@ -60,7 +60,7 @@ impl Layer {
     fn read(&self) -> Result<Vec<u8>, String> {
         let layer = self.open(&self.gzip(), None).map_err(|error| error.to_string())?;
         let mut bytes = Vec::new();
-        layer.reader().unwrap().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        layer.raw_reader().unwrap().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
         assert_eq!(bytes.len() as u64, layer.len());
         Ok(bytes)
     }
@@ -82,7 +82,7 @@ fn buffers_of_any_size() {
     let whole = layer.read().unwrap();
     let opened = layer.open(&layer.gzip(), None).unwrap();
     for size in [1, 2, 7, 8, 9, 64, 999, 1000, 1001] {
-        let mut reader = opened.reader().unwrap();
+        let mut reader = opened.raw_reader().unwrap();
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; size]);
         loop {
             match reader.read(&mut buffer).unwrap() {
@@ -160,7 +160,7 @@ fn names_that_lost_their_bytes() {
 fn messages_have_the_name_on_disk() {
     let layer = Layer::new().file(b"real\xe9", "real\u{fffd}", b"contents");
     let opened = layer.open(&layer.gzip(), None).unwrap();
-    let mut reader = opened.reader().unwrap();
+    let mut reader = opened.raw_reader().unwrap();
     reader.read_exact(&mut [0; 4]).unwrap();
     fs::write(layer.path(b"real\xe9"), b"cont").unwrap();
     let error = reader.read(&mut [0; 4]).unwrap_err();
@@ -236,7 +236,7 @@ fn damage_in_an_open_folder() {
             layer = layer.file(name.as_bytes(), name, name.as_bytes());
         }
         let opened = layer.open(&layer.gzip(), None).unwrap();
-        let mut reader = opened.reader().unwrap();
+        let mut reader = opened.raw_reader().unwrap();
         let mut bytes = [0; 18];
         reader.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"usr/lib/ausr/lib/b");
@@ -267,7 +267,7 @@ proptest::proptest! {
         gzip.truncate(gzip.len().max(cut) - cut / 4);
         if let Ok(opened) = layer.open(&gzip, None) {
             let mut bytes = Vec::new();
-            if opened.reader().unwrap().read_to_end(&mut bytes).is_ok() {
+            if opened.raw_reader().unwrap().read_to_end(&mut bytes).is_ok() {
                 assert_eq!(bytes.len() as u64, opened.len());
             }
         }

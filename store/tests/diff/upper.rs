@@ -177,7 +177,7 @@ fn overlay2_means_what_its_tar_did() {
                 panic!("no tar-split data")
             };
             let mut original = Vec::new();
-            split.reader().unwrap().read_to_end(&mut original).unwrap();
+            split.raw_reader().unwrap().read_to_end(&mut original).unwrap();
             let derived = DiffLayer { dir: split.tree().clone(), holds: LayerDir::Upper, created: 0 };
             let (expected, mut found) = (meaning(&original), meaning(&tar(&derived)));
             // Directories that no entry of the tar named were made on the way to others.

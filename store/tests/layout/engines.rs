@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use layerlift_store::{Compression, Document, LayerTar, OpenOptions, StoreKind, detect, open};
+use layerlift_archive::Compression;
+use layerlift_store::{Document, LayerTar, OpenOptions, StoreKind, detect, open};
 
 use crate::contract;
 use crate::made::{bytes, compressed, file, refused, verify};

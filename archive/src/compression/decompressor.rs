@@ -1,0 +1,67 @@
+//! Decompression of bytes that are pushed, for those who have to do something else with the compressed bytes as well.
+
+use std::io::{self, Write};
+
+use flate2::write::MultiGzDecoder;
+
+use super::Compression;
+
+/// Decompresses what is written to it. Takes gzip and zstd: the compressions that layers keep in an archive.
+pub struct Decompressor<W: Write> {
+    decoder: Decoder<W>,
+}
+
+enum Decoder<W: Write> {
+    None(W),
+    Gzip(Box<MultiGzDecoder<W>>),
+    #[cfg(feature = "zstd")]
+    Zstd(Box<zstd::stream::write::Decoder<'static, W>>),
+}
+
+impl<W: Write> Decompressor<W> {
+    /// Decompresses to `out`.
+    pub fn new(compression: Compression, out: W) -> io::Result<Self> {
+        let decoder = match compression {
+            Compression::None => Decoder::None(out),
+            Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(out))),
+            #[cfg(feature = "zstd")]
+            Compression::Zstd => Decoder::Zstd(Box::new(zstd::stream::write::Decoder::new(out)?)),
+            other => return Err(other.not_built_in()),
+        };
+        Ok(Decompressor { decoder })
+    }
+
+    /// Writes what is left, and returns the output. A gzip stream that is cut is an error; one of zstd is not, so its
+    /// output must be compared with a digest.
+    pub fn finish(self) -> io::Result<W> {
+        match self.decoder {
+            Decoder::None(out) => Ok(out),
+            Decoder::Gzip(decoder) => decoder.finish(),
+            #[cfg(feature = "zstd")]
+            Decoder::Zstd(mut decoder) => {
+                decoder.flush()?;
+                Ok(decoder.into_inner())
+            }
+        }
+    }
+}
+
+impl<W: Write> Write for Decompressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.decoder {
+            Decoder::None(out) => out.write(bytes),
+            Decoder::Gzip(decoder) => decoder.write(bytes),
+            #[cfg(feature = "zstd")]
+            Decoder::Zstd(decoder) => decoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.decoder {
+            Decoder::None(out) => out.flush(),
+            Decoder::Gzip(decoder) => decoder.flush(),
+            #[cfg(feature = "zstd")]
+            Decoder::Zstd(decoder) => decoder.flush(),
+        }
+    }
+}

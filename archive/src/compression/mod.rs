@@ -1,0 +1,129 @@
+//! The compressions of layers and archives: one type for what is read and for what is written.
+//!
+//! gzip is always there. The others are cargo features of the same names (`zstd`, `xz`, `bzip2`), on by default;
+//! without a feature its algorithm is still recognized, and using it is an error of kind
+//! [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) that names it.
+
+use std::fmt;
+use std::io::{self, BufReader, Read};
+
+mod compressor;
+mod decompressor;
+mod level;
+
+pub use compressor::Compressor;
+pub use decompressor::Decompressor;
+pub use level::{CompressionLevel, ParseCompressionError};
+
+use crate::{ErrorKind, content_error};
+
+/// An xz stream may ask for up to 4 GiB of memory; `xz -9` needs 65 MiB. The other decoders have limits of their own:
+/// zstd a window of 128 MiB.
+#[cfg(feature = "xz")]
+const XZ_MEMORY: u64 = 512 << 20;
+
+/// A compression, as the first bytes of a file show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
+pub enum Compression {
+    /// None of those below: the bytes as they are.
+    #[default]
+    None,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// zstd (RFC 8878).
+    Zstd,
+    /// xz.
+    Xz,
+    /// bzip2.
+    Bzip2,
+}
+
+impl Compression {
+    /// Recognizes a compression by its magic number at the beginning of a file; six bytes are enough.
+    pub fn detect(first: &[u8]) -> Self {
+        const MAGIC: &[(&[u8], Compression)] = &[
+            (b"\x1f\x8b\x08", Compression::Gzip),
+            (b"\x28\xb5\x2f\xfd", Compression::Zstd),
+            (b"\xfd7zXZ\0", Compression::Xz),
+            (b"BZh", Compression::Bzip2),
+        ];
+        MAGIC.iter().find(|(magic, _)| first.starts_with(magic)).map_or(Compression::None, |(_, c)| *c)
+    }
+
+    /// "gzip", "zstd", "xz", "bzip2"; "none".
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+            Compression::Xz => "xz",
+            Compression::Bzip2 => "bzip2",
+        }
+    }
+
+    /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines read them.
+    pub fn decompress<'r>(self, reader: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
+        let reader = BufReader::with_capacity(64 << 10, reader);
+        match self {
+            Compression::None => Ok(Box::new(reader)),
+            Compression::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(reader))),
+            #[cfg(feature = "zstd")]
+            Compression::Zstd => Ok(Box::new(zstd::stream::read::Decoder::with_buffer(reader)?)),
+            #[cfg(feature = "xz")]
+            Compression::Xz => {
+                let stream =
+                    liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
+                Ok(Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream)))
+            }
+            #[cfg(feature = "bzip2")]
+            Compression::Bzip2 => Ok(Box::new(bzip2::bufread::MultiBzDecoder::new(reader))),
+            #[cfg(not(all(feature = "zstd", feature = "xz", feature = "bzip2")))]
+            other => Err(other.not_built_in()),
+        }
+    }
+
+    /// The error of an algorithm that this build, or what is wanted of it, lacks.
+    fn not_built_in(self) -> io::Error {
+        content_error(ErrorKind::Unsupported, NotBuiltIn(self))
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A compression whose cargo feature is off.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not supported by this build")]
+struct NotBuiltIn(Compression);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [(Compression, &[u8], bool); 4] = [
+        (Compression::Gzip, b"\x1f\x8b\x08\0\0\0", true),
+        (Compression::Zstd, b"\x28\xb5\x2f\xfd\0\0", cfg!(feature = "zstd")),
+        (Compression::Xz, b"\xfd7zXZ\0", cfg!(feature = "xz")),
+        (Compression::Bzip2, b"BZh91A", cfg!(feature = "bzip2")),
+    ];
+
+    /// Also without its feature a compression is known by its name; CI runs this with and without.
+    #[test]
+    fn recognized_with_and_without_features() {
+        for (compression, first, built_in) in ALL {
+            assert_eq!(Compression::detect(first), compression);
+            let error = compression.decompress(first).err().filter(|_| !built_in);
+            assert_eq!(error.is_none(), built_in, "{compression}");
+            if let Some(error) = error {
+                assert_eq!(crate::ErrorKind::of_io(&error), Some(crate::ErrorKind::Unsupported));
+                assert_eq!(error.to_string(), format!("{compression} is not supported by this build"));
+            }
+        }
+        assert_eq!(Compression::detect(b"ustar"), Compression::None);
+        assert_eq!(Compression::detect(b""), Compression::None);
+    }
+}
