@@ -1,39 +1,40 @@
-//! Extended attributes of something in an open directory, and which of them are part of a layer.
+//! Extended attributes of names in an open directory, and which of them belong to a layer.
 //!
-//! Docker compared trees and wrote their tars with `security.capability` alone. In directories that hold a layer on its own,
-//! attributes that users set are kept as well, since the engines of these unpack and keep them; but not those in which they,
-//! or overlayfs, keep their own affairs.
+//! From whole trees, Docker compared and wrote `security.capability` alone. Engines with upper directories
+//! also unpack and keep attributes that users set, so these are kept there; the attributes in which engines
+//! and overlayfs do their own bookkeeping are left out.
 //!
-//! There is no call for a name relative to a descriptor (before Linux 6.13), and what is no file or directory must not be
-//! opened; `/proc/self/fd/N/NAME` leads to it. The name is a single component and is not followed.
+//! Before Linux 6.13, no system call takes a directory descriptor and a name, and what is neither a file nor
+//! a directory must not be opened. So the path is `/proc/self/fd/N/NAME`. The name is a single component, and
+//! a link there is not followed.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 
-/// What a file may do beyond what its user may.
+/// File capabilities.
 pub(super) const CAPABILITY: &[u8] = b"security.capability";
 
 const USER: &[u8] = b"user.";
 const ENGINES: &[&[u8]] =
     &[b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.", b"user.rootlesscontainers"];
 
-/// Which attributes a tar has.
+/// Which attributes go into a tar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// [`CAPABILITY`].
     Capability,
-    /// And those of users.
+    /// [`CAPABILITY`] and the attributes of users.
     CapabilityAndUsers,
 }
 
-/// The kernel's limits for a value and for a list of names.
+/// The kernel's limit for a value, and for a list of names.
 const LIMIT: usize = 64 << 10;
 
-/// Name and value.
+/// A name and a value.
 pub(super) type Attribute = (Vec<u8>, Vec<u8>);
 
-/// Reads attributes; keeps its buffers.
+/// Reads attributes, and reuses its buffers.
 #[derive(Default)]
 pub(super) struct Attributes {
     path: Vec<u8>,
@@ -41,7 +42,7 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// Names and values of what is wanted of `name` in `dir`.
+    /// The wanted attributes of `name` in `dir`.
     pub(super) fn wanted(
         &mut self,
         dir: BorrowedFd<'_>,
@@ -64,7 +65,7 @@ impl Attributes {
         Ok(found)
     }
 
-    /// The value of an attribute of `name` in `dir`, `None` if it has none.
+    /// The value of an attribute of `name` in `dir`; `None` if it is not set.
     pub(super) fn value(
         &mut self,
         dir: BorrowedFd<'_>,
@@ -79,7 +80,7 @@ impl Attributes {
         }
     }
 
-    /// The names of the attributes of `name` in `dir`, as far as this process may see them.
+    /// The names of the attributes of `name` in `dir` that this process may see.
     pub(super) fn names(
         &mut self,
         dir: BorrowedFd<'_>,

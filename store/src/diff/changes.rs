@@ -1,8 +1,8 @@
-//! What a layer's tree has that its parent's has not, and the other way round.
+//! Compares a layer's tree with its parent's, both ways.
 //!
-//! Two records of one name differ if their mode, owner, group, device number or `security.capability` do, and for what is no
-//! directory if their time or size does (Docker 1.8, `pkg/archive/changes.go` and `changes_unix.go`). Contents, targets of
-//! symbolic links, other attributes and numbers of links are not compared.
+//! An entry has changed if its mode, owner, group, device number or `security.capability` differs and, unless
+//! it is a directory, if its time or size does (Docker 1.8, `pkg/archive/changes.go` and `changes_unix.go`).
+//! Contents, the targets of symbolic links, other attributes and link counts are not compared.
 
 use std::cmp::Ordering;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ use crate::{Error, Root};
 /// A directory whose names have not been read.
 struct Dir {
     id: Id,
-    /// The device of the parent's directory of that name, if there is one.
+    /// The device of the directory of that name in the parent, if there is one.
     old: Option<u64>,
 }
 
-/// The bit that Docker takes for "a directory". Block devices and sockets have it as well: of them, neither time nor size are
-/// compared.
+/// The bit by which Docker recognizes a directory. Block devices and sockets have it too, so their time and
+/// size are not compared either.
 const DIR_BIT: u32 = 0o40000;
 
-/// Everything in a tree: a base layer.
+/// Everything in a tree, which is a base layer.
 pub(super) fn all(root: &Root) -> Result<Records, Error> {
     Comparison::new(root, root)?.run(None)
 }
 
-/// What makes `new` of `old`.
+/// What turns `old` into `new`.
 pub(super) fn compare(new: &Root, old: &Root) -> Result<Records, Error> {
     let device = walk::stat_root(old)?.st_dev;
     let mut records = Comparison::new(new, old)?.run(Some(device))?;
@@ -92,7 +92,7 @@ impl<'a> Comparison<'a> {
         self.records.push(dir, name, Kind::Whiteout, Metadata::default(), true);
     }
 
-    /// Takes a name of the layer, with the parent's if it has it. Returns the directory that it is.
+    /// Handles a name of the layer, and the parent's if it has the same. Returns it if it is a directory.
     fn found(&mut self, dir: &Dir, name: Name<'_>, old: Option<Name<'_>>) -> Result<Option<Dir>, Error> {
         let device = self.records.get(dir.id).metadata.dev;
         if let (Some(old), Some(old_device)) = (old, dir.old)
@@ -100,7 +100,7 @@ impl<'a> Comparison<'a> {
             && name.file_type == old.file_type
             && !matches!(name.file_type, FileType::Directory | FileType::Unknown)
         {
-            // Two names of one file, as the overlay driver has it for all that did not change.
+            // Two names of one inode: the overlay driver hard-links every file that did not change.
             return Ok(None);
         }
         let stat = self.new.stat(&self.records, dir.id, name.bytes)?;
@@ -120,7 +120,7 @@ impl<'a> Comparison<'a> {
             return Err(unrepresentable(self.records.join(self.new.root(), dir.id, name.bytes)));
         }
         let id = self.records.push(dir.id, name.bytes, Kind::Present, metadata, written);
-        // What was below something that is no directory any more goes with it.
+        // Where a directory became something else, what was below it needs no whiteouts.
         let old = old.filter(|old| Metadata::new(old).is_dir()).map(|old| old.st_dev);
         Ok(metadata.is_dir().then_some(Dir { id, old }))
     }
@@ -146,18 +146,19 @@ fn differ(new: &Stat, old: &Stat) -> bool {
         || new.st_mode & DIR_BIT == 0 && (!same_time(new, old) || new.st_size != old.st_size)
 }
 
-/// A copy may have lost the fraction of a second; then whole seconds decide.
+/// A copy may have lost the fraction of a second, so a zero fraction matches any.
 fn same_time(new: &Stat, old: &Stat) -> bool {
     new.st_mtime == old.st_mtime
         && (new.st_mtime_nsec == old.st_mtime_nsec || new.st_mtime_nsec == 0 || old.st_mtime_nsec == 0)
 }
 
-/// Whether whoever unpacks the layer would take a file of this name for a deletion. Names of aufs's own folders are passed over.
+/// Whether an engine that unpacks the layer would take a file of this name for a deletion. Engines ignore the
+/// names of aufs's own folders.
 fn removes(name: &[u8]) -> bool {
     name.strip_prefix(b".wh.").is_some_and(|name| !name.starts_with(b".wh.") || name == b".wh..opq")
 }
 
 fn unrepresentable(path: PathBuf) -> Error {
-    let why = "in a layer, its name means a deletion; no image can have such a file".to_owned();
+    let why = "in a layer its name means a deletion, so no image can hold such a file".to_owned();
     Error::Corrupt { path, why }
 }

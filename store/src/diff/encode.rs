@@ -1,4 +1,4 @@
-//! Records to tar, as Docker's `addTarFile` wrote them (`pkg/archive/archive.go` of 1.8, on Go 1.4).
+//! Writes records as tar entries, as Docker's `addTarFile` did (`pkg/archive/archive.go` of 1.8, on Go 1.4).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,7 +19,7 @@ use crate::{Error, Root};
 
 const BUFFER: usize = 256 << 10;
 
-/// Writes the tar of `records`, which are those of `root`. `created` is the time of whiteouts.
+/// Writes the tar of `records`, which describe `root`. `created` is the time of whiteouts.
 pub(super) fn write(
     root: &Root,
     records: &Records,
@@ -51,7 +51,7 @@ struct Writer<'a> {
     created: i64,
     cursor: Cursor<'a>,
     attributes: Attributes,
-    /// By device and inode, the first name of each file that has several.
+    /// The first name of each file with several names, by device and inode.
     links: HashMap<(u64, u64), Id>,
     encoder: Encoder,
     blocks: Vec<u8>,
@@ -96,7 +96,7 @@ impl Writer<'_> {
                 if file_type == FileType::BlockDevice { b'4' } else { b'3' }
             }
             FileType::Fifo => b'6',
-            // Go left the type of a socket at its zero value, which a reader takes for a file.
+            // Go left the type of a socket at zero, which readers take for a file.
             FileType::Socket => 0,
             _ => match self.first_name(id, metadata) {
                 Some(first) => {
@@ -125,7 +125,7 @@ impl Writer<'_> {
         if size > 0 { self.contents(id, size) } else { Ok(()) }
     }
 
-    /// The name under which a file of several names has been written, if it has.
+    /// The name under which this file has been written already, if it has several.
     fn first_name(&mut self, id: Id, metadata: &Metadata) -> Option<Id> {
         if !metadata.linked {
             return None;
@@ -176,7 +176,7 @@ impl Writer<'_> {
             left -= len as u64;
             let root = self.cursor.root();
             self.out.write_all(&self.buffer[..len]).map_err(|source| output(root, source))?;
-            // A short read is the end of a file; only a full buffer leaves open whether there is more.
+            // A short read means the end of the file. Only after a full buffer can there be more.
             if left == 0 && len < self.buffer.len() {
                 return self.put_zeros(padding(size));
             }
@@ -204,7 +204,7 @@ impl Writer<'_> {
     }
 
     fn changed(&self, id: Id, size: u64) -> Error {
-        let why = format!("it had {size} bytes, and another number when it was read: something writes to it");
+        let why = format!("its size changed from {size} bytes while it was read: something writes to it");
         Error::Corrupt { path: self.path(id), why }
     }
 }
@@ -213,7 +213,7 @@ fn output(root: &Root, source: io::Error) -> Error {
     Error::Io { action: "write the tar of", path: root.path().to_owned(), source }
 }
 
-/// Major and minor number, as Docker took them apart.
+/// Splits a device number into major and minor as Docker did.
 fn numbers(rdev: u64) -> (u64, u64) {
     (rdev >> 8 & 0xfff, rdev & 0xff | rdev >> 12 & 0xf_ff00)
 }

@@ -1,20 +1,23 @@
 //! Layers without tar-split data: their tar is computed from directories.
 //!
 //! ```text
-//! vfs/dir/<id>/            whole trees: what differs from the parent's is the layer,
-//! overlay/<id>/root/       what is missing becomes `.wh.NAME`
-//! overlay2/<id>/diff/      only what the layer adds; a character device 0/0 removes a name, an attribute
-//! aufs/diff/<id>/          a directory's earlier contents; or files `.wh.NAME`, `.wh..wh..opq` do
+//! vfs/dir/<id>/          a whole tree: the layer is what differs from the parent's tree,
+//! overlay/<id>/root/     and a name that is missing becomes `.wh.NAME`
+//! overlay2/<id>/diff/    only what the layer adds; a character device 0/0 removes a name,
+//!                        an attribute hides the earlier contents of a directory
+//! aufs/diff/<id>/        the same, but files `.wh.NAME` and `.wh..wh..opq` do the removing
 //! ```
 //!
-//! This is what Docker did for every layer until 1.7 and, since then, for those whose tar-split data were lost
-//! (`pkg/archive` of 1.8: `changes.go`, `changes_linux.go`, `archive.go`). What it compares, in which order it writes and how
-//! its headers look is kept; three things are not. A whiteout carries the time of its image, not of the run. A hard link leads to the first
-//! of its names in the tar whatever device it is on. And what cannot be read is an error: Docker wrote a line to its log, and a layer without
-//! the file.
+//! Docker did this for every layer until 1.7, and has done it since for layers that lost their tar-split data
+//! (`pkg/archive` of 1.8: `changes.go`, `changes_linux.go`, `archive.go`). Here as there: what is compared,
+//! the order of the entries, the form of the headers. Three things differ:
 //!
-//! Only metadata are compared, never contents; memory is a small record for each entry that is written, and for each
-//! directory.
+//! - A whiteout has the time of its image, not the time of the run, so that runs do not differ.
+//! - A hard link leads to its first name in the tar, whatever device it is on.
+//! - A file that cannot be read is an error. Docker logged it and wrote a layer without the file.
+//!
+//! Only metadata are compared, never contents. Memory holds a small record for each entry that is written and
+//! for each directory.
 
 mod attributes;
 mod changes;
@@ -28,36 +31,37 @@ use std::io::Write;
 
 use crate::{Error, Root};
 
-/// How a layer's directory relates to its parent's.
+/// What a layer's directory holds.
 #[derive(Debug, Clone)]
 pub enum LayerDir {
-    /// Whole root file systems: vfs, btrfs, zfs, overlay (the first). The layer is what differs from the parent's.
+    /// A whole root file system: vfs, btrfs, zfs, overlay (Docker's first). The layer is what differs from
+    /// the parent's.
     Full {
-        /// The parent's, `None` for a base layer.
+        /// The parent's directory; `None` for a base layer.
         parent: Option<Root>,
     },
-    /// Only what the layer adds and removes; deletions are marked: overlay2, fuse-overlayfs, aufs. All marks are understood
-    /// wherever they are; no engine uses those of another for something else.
+    /// Only what the layer adds, and marks for what it removes: overlay2, fuse-overlayfs, aufs. The marks of
+    /// all engines are understood everywhere, because no engine uses another's for something else.
     Upper,
 }
 
-/// A layer that has to be computed.
+/// A layer whose tar has to be computed.
 #[derive(Debug, Clone)]
 pub struct DiffLayer {
     /// The layer's directory.
     pub dir: Root,
-    /// What else it takes.
+    /// What the directory holds, and what to compare it with.
     pub holds: LayerDir,
-    /// Seconds since 1970 for records that have no time of their own (derived whiteouts).
+    /// Seconds since 1970, for entries without a time of their own (whiteouts that come from a comparison).
     pub created: i64,
 }
 
 impl DiffLayer {
     /// Walks the directories and writes the tar. The same directories give the same bytes.
     ///
-    /// Records of a base layer and of an upper directory have the order of a walk: names of a directory sorted, each
-    /// followed by what is below it. What a comparison found is sorted by whole paths, a whiteout at the place of the name that it
-    /// removes. Both are Docker's.
+    /// A base layer and an upper directory are written in the order of a walk: the names of a directory
+    /// sorted, each followed by what is below it. What a comparison found is sorted by whole paths, each
+    /// whiteout in the place of the name that it removes. Both orders are Docker's.
     pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
         use attributes::Wanted::{Capability, CapabilityAndUsers};
         use order::Order::{Paths, Walk};

@@ -1,17 +1,17 @@
-//! In which order records are written.
+//! The order in which entries are written.
 
 use super::records::{Id, ROOT, Records};
 
-/// The two orders of Docker's tars. They differ in where `a-b` stands between `a/` and `a/x`.
+/// The two orders of Docker's tars. They differ in where `a-b` stands relative to `a/x`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// `a/`, `a/x`, `a-b`: names of a directory sorted, each followed by what is below it.
+    /// `a/`, `a/x`, `a-b`: the names of a directory sorted, each followed by what is below it.
     Walk,
     /// `a/`, `a-b`, `a/x`: sorted by the bytes of whole paths.
     Paths,
 }
 
-/// An entry, or what is below it.
+/// An entry, or everything below it.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     id: Id,
@@ -19,14 +19,14 @@ struct Step {
 }
 
 impl Order {
-    /// Calls `visit` for each entry that is written, with its path; a directory's has no `/` at its end.
+    /// Calls `visit` with each entry that is written and its path, without a `/` at the end of a directory's.
     pub(super) fn visit<E>(
         self,
         records: &Records,
         mut visit: impl FnMut(Id, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut path: Vec<u8> = Vec::new();
-        // Steps of the directories on the way, the next one last; and how long the path is without them.
+        // For each directory on the way: its remaining steps, the next one last, and the length of its path.
         let mut stack = vec![(self.steps(records, ROOT), 0)];
         while let Some((steps, len)) = stack.last_mut() {
             path.truncate(*len);
@@ -48,7 +48,7 @@ impl Order {
         Ok(())
     }
 
-    /// What to do in a directory, last step first.
+    /// The steps of a directory, last one first.
     fn steps(self, records: &Records, dir: Id) -> Vec<Step> {
         let mut steps = Vec::new();
         for id in records.children(dir).filter(|&id| records.get(id).written) {
@@ -58,7 +58,7 @@ impl Order {
             }
         }
         if self == Order::Paths {
-            // Everything below `a` begins with `a/`; as a whole it stands where `a/` would.
+            // Every path below `a` begins with `a/`, so all of them sort as one block, where `a/` would.
             let key = |step: &Step| (records.name(step.id), step.below);
             steps.sort_by(|a, b| {
                 let ((a, a_below), (b, b_below)) = (key(a), key(b));

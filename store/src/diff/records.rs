@@ -1,7 +1,7 @@
-//! What was found in a layer's directory: a compact record for each entry that may be written, in one table.
+//! What was found in a layer's directory: one table with a compact record for each entry that may be written.
 //!
-//! A directory's records stand next to each other, sorted by name, and behind the directory itself. The first record is the
-//! layer's root, which is never written.
+//! The records of a directory's entries are adjacent, sorted by name, and come after that of the directory.
+//! The first record is the layer's root, which is never written.
 
 use std::ffi::OsStr;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Stat};
 
 use crate::Root;
 
-/// Where a record is in the table.
+/// The index of a record.
 pub(super) type Id = u32;
 
 /// The record of the layer's root.
@@ -25,17 +25,17 @@ pub(super) enum Kind {
     Present,
     /// A name that the layer removes. It has no metadata.
     Whiteout,
-    /// The mark that its directory hides what lower layers have there.
+    /// The mark that hides what lower layers have in its directory.
     Opaque,
 }
 
-/// What `stat` says, as far as a tar has it.
+/// The part of `stat` that a tar needs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Metadata {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// Whether there are more names than one.
+    /// Whether the file has several names.
     pub(super) linked: bool,
     pub(super) size: u64,
     /// Seconds since 1970.
@@ -50,14 +50,14 @@ pub(super) struct Record {
     name_at: usize,
     name_len: u16,
     pub(super) kind: Kind,
-    /// Whether it is written. Set for a directory as soon as something below it is.
+    /// Whether it goes into the tar.
     pub(super) written: bool,
     pub(super) parent: Id,
     children: Range<Id>,
     pub(super) metadata: Metadata,
 }
 
-/// The table.
+/// The table of records.
 #[derive(Debug)]
 pub(super) struct Records {
     names: Vec<u8>,
@@ -96,7 +96,8 @@ impl Records {
         records
     }
 
-    /// Adds an entry. All of one directory are added one after another, sorted by name, then [`Records::close`]d.
+    /// Adds a record. Those of one directory are added in one go, sorted by name, and then
+    /// [`Records::close`]d.
     pub(super) fn push(
         &mut self,
         parent: Id,
@@ -113,17 +114,17 @@ impl Records {
         id
     }
 
-    /// The id of the entry that is added next.
+    /// The id of the next record.
     pub(super) fn next(&self) -> Id {
-        Id::try_from(self.records.len()).expect("four thousand million records do not fit in memory")
+        Id::try_from(self.records.len()).expect("four billion records do not fit in memory")
     }
 
-    /// All records of `dir` have been added: those since `first`.
+    /// Ends the directory `dir`, whose records are all those since `first`.
     pub(super) fn close(&mut self, dir: Id, first: Id) {
         self.records[dir as usize].children = first..self.next();
     }
 
-    /// Directories above what is written are written as well, so that their owners and modes come along.
+    /// Marks the directories above each written entry as written, so that their owners and modes come along.
     pub(super) fn write_ancestors(&mut self) {
         for id in (1..self.records.len()).rev() {
             if self.records[id].written {
@@ -146,7 +147,7 @@ impl Records {
         &self.names[entry.name_at..][..usize::from(entry.name_len)]
     }
 
-    /// The path below the root, `/` between components; empty for the root.
+    /// The path relative to the root; empty for the root.
     pub(super) fn path(&self, id: Id) -> Vec<u8> {
         let mut names = Vec::new();
         let mut at = id;
@@ -158,7 +159,7 @@ impl Records {
         names.join(&b'/')
     }
 
-    /// The whole path of `name` in the directory `dir`, for messages.
+    /// The full path of `name` in the directory `dir`, for messages.
     pub(super) fn join(&self, root: &Root, dir: Id, name: &[u8]) -> PathBuf {
         root.join(OsStr::from_bytes(&self.path(dir))).join(OsStr::from_bytes(name))
     }

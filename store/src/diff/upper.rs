@@ -1,18 +1,18 @@
-//! Directories that hold only what a layer adds, with marks for what it removes.
+//! Upper directories: what a layer adds, and marks for what it removes.
 //!
 //! ```text
-//! gone            a character device 0/0: overlayfs      -> .wh.gone
-//! .wh.gone        a file: aufs, fuse-overlayfs           -> as it is
-//! dir/            trusted.overlay.opaque = "y"           -> dir/.wh..wh..opq
-//!                 user.overlay.opaque: without root
-//!                 user.fuseoverlayfs.opaque
-//! dir/.wh..wh..opq   a file: aufs, fuse-overlayfs        -> as it is
-//! .wh..wh.aufs, .wh..wh.orph/, .wh..wh.plnk/             -> nothing: aufs's own
+//! name              a character device 0/0: overlayfs     -> .wh.name
+//! .wh.name          a file: aufs, fuse-overlayfs          -> as it is
+//! dir/              trusted.overlay.opaque = "y"          -> dir/.wh..wh..opq
+//!                   user.overlay.opaque: without root
+//!                   user.fuseoverlayfs.opaque
+//! dir/.wh..wh..opq  a file: aufs, fuse-overlayfs          -> as it is
+//! .wh..wh.aufs, .wh..wh.orph/, .wh..wh.plnk/              -> nothing: aufs's own
 //! ```
 //!
-//! Overlayfs keeps more in attributes (`origin`, `impure`, `uuid`), which says nothing about the layer. Two of them mean that
-//! the layer is not whole without the ones below it: `redirect` (a directory that was renamed) and `metacopy` (a file whose
-//! contents are further down). No tar can say that.
+//! Overlayfs keeps other attributes (`origin`, `impure`, `uuid`) that say nothing about the layer. Two of its
+//! attributes mean that the layer is incomplete without those below: `redirect` (a directory that was
+//! renamed) and `metacopy` (a file whose contents are in a lower layer). A tar cannot express either.
 
 use std::os::fd::BorrowedFd;
 
@@ -28,14 +28,14 @@ pub(super) const OPAQUE: &[u8] = b".wh..wh..opq";
 const METADATA: &[u8] = b".wh..wh.";
 const PREFIXES: &[&[u8]] = &[b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs."];
 
-/// What the attributes of overlayfs say about a directory or file.
+/// What overlayfs says about a directory or file in its attributes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Marks {
-    /// What lower layers have below this directory is hidden.
+    /// This directory hides what lower layers have in it.
     opaque: bool,
-    /// A file that stands for a deletion (Linux 6.7, where a character device cannot be made).
+    /// This file stands for a deletion (since Linux 6.7, where a character device cannot be made).
     whiteout: bool,
-    /// Which attribute makes it depend on lower layers.
+    /// The attribute that makes it depend on lower layers.
     incomplete: Option<&'static str>,
 }
 
@@ -104,14 +104,14 @@ fn marks(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rusti
         }
     }
     for attribute in opaque {
-        // "x" says only that there are files that stand for deletions.
+        // "x" is weaker: it only announces files in there that stand for deletions.
         marks.opaque |= attributes.value(dir, name, &attribute)? == Some(b"y");
     }
     Ok(marks)
 }
 
-/// Without privilege, `trusted.overlay.opaque` is not refused but hidden, and an opaque directory looks like any other. What
-/// one made oneself has no such attributes.
+/// The kernel hides `trusted.overlay.opaque` from unprivileged processes rather than refusing it, so an
+/// opaque directory would look like any other. Directories that the user made cannot have the attribute.
 fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
     let me = rustix::process::geteuid();
     if me.is_root() || me.as_raw() == owner {
@@ -119,17 +119,19 @@ fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
     }
     Err(Error::Unsupported {
         what: format!(
-            "the layer in {} has no tar-split data, and whether it hides directories of the layers below is shown to root only",
+            "the layer in {} has no tar-split data, and only root can see whether it hides directories of \
+             lower layers",
             root.path().display()
         ),
-        hint: "run it as root".to_owned(),
+        hint: "run this as root".to_owned(),
     })
 }
 
 fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {
     Error::Unsupported {
         what: format!(
-            "{} needs the layers below: overlayfs left it incomplete (attribute overlay.{attribute}), and the layer has no tar-split data",
+            "{} is incomplete without the layers below (overlayfs attribute overlay.{attribute}), and its \
+             layer has no tar-split data",
             records.join(root, dir, name).display()
         ),
         hint: "start the engine on this store and let it save the image".to_owned(),

@@ -1,5 +1,7 @@
-//! Reading directories: through their descriptors and one component at a time, so that no link leads anywhere, no depth is too great for
-//! a path, and no more than a few descriptors are open.
+//! Reads directories through their descriptors, one component at a time.
+//!
+//! So no symbolic link is followed, a tree may be deeper than a path can be long, and only a few descriptors
+//! are open at a time.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,23 +12,24 @@ use rustix::io::Errno;
 use super::records::{Id, ROOT, Records};
 use crate::{Error, Root};
 
-/// Directories kept open on the way to the current one. Half of them are closed when there are more. Layers are computed side
-/// by side, two trees each, and all together must stay far below the usual limit of 1024.
+/// How many directories stay open above the current one; when there are more, half are closed. Several layers
+/// are computed at a time, with two trees each, and together they must stay far below the usual limit of
+/// 1024.
 const OPEN: usize = 16;
-/// Of a way that has to be gone anew, so many of the last directories stay open one by one,
+/// When a chain of directories has to be opened again, this many at its end are opened and kept one by one,
 const NEAR: usize = 8;
-/// and so many before them are a part of their own.
+/// and this many before them are opened in one go.
 const FAR: usize = 128;
 
-/// Less than a path can be long.
+/// A little less than the kernel's limit for a path.
 const PATH: usize = 4000;
 
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
-/// Opens directories of a tree by their records, keeping those above open for the next.
+/// Opens directories of a tree by their records, and keeps those above open for the next one.
 pub(super) struct Cursor<'a> {
     root: &'a Root,
-    /// Each is above the next, though not always directly; so ids rise.
+    /// Each is an ancestor of the next, not always its parent. So the ids are ascending.
     open: Vec<(Id, OwnedFd)>,
 }
 
@@ -54,8 +57,9 @@ impl<'a> Cursor<'a> {
             at = records.get(at).parent;
         };
         self.open.truncate(keep);
-        // Far from the goal, directories are only passed; near it, their neighbours come next and find them open. A stop
-        // on the way spares most of it the next time.
+        // The next directories are most likely neighbours of this one, so those near it are worth keeping
+        // open. The rest is crossed in two steps; the directory between them spares most of the way next
+        // time.
         let far = missing.split_off(missing.len().min(NEAR));
         let (far, farther) = far.split_at(far.len().min(FAR));
         for passed in [farther, far] {
@@ -75,17 +79,17 @@ impl<'a> Cursor<'a> {
         Ok(self.top().as_fd())
     }
 
-    /// The last directory on the way.
+    /// The innermost open directory.
     fn top(&self) -> &OwnedFd {
         self.open.last().map_or(self.root.as_dir(), |(_, dir)| dir)
     }
 
-    /// What is in the directory `id`, which this opens.
+    /// Reads the names in the directory `id`.
     pub(super) fn list(&mut self, records: &Records, id: Id, listing: &mut DirNames) -> Result<(), Error> {
         let root = self.root;
         let dir = self.dir(records, id)?;
         let listed = if id == ROOT {
-            // The descriptor of the root is shared, and so would be the position in it.
+            // The descriptor of the root is shared, and the position in it would be too.
             open(dir, b".", DIR).and_then(|dir| listing.read(dir.as_fd()))
         } else {
             listing.read(dir)
@@ -93,7 +97,7 @@ impl<'a> Cursor<'a> {
         listed.map_err(|errno| error("list", root, records, id, b"", errno))
     }
 
-    /// `stat` of `name` in the directory `id`; not of what a link leads to.
+    /// `stat` of `name` in the directory `id`, without following a link.
     pub(super) fn stat(&mut self, records: &Records, id: Id, name: &[u8]) -> Result<Stat, Error> {
         let root = self.root;
         rustix::fs::statat(self.dir(records, id)?, name, AtFlags::SYMLINK_NOFOLLOW)
@@ -134,7 +138,8 @@ fn step(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<O
     Ok(here)
 }
 
-/// Opens `name`, a single component, without following a link and, where that is allowed, without a trace in its access time.
+/// Opens `name`, a single component, without following a link and, where that is allowed, without a trace in
+/// its access time.
 pub(super) fn open(dir: impl AsFd, name: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     match rustix::fs::openat(&dir, name, flags | OFlags::NOATIME, Mode::empty()) {
@@ -164,7 +169,7 @@ pub(super) fn error(
     Error::Io { action, path: records.join(root, dir, name), source: errno.into() }
 }
 
-/// A directory's names, sorted. Kept for the next directory, to spare allocations.
+/// A directory's names, sorted. Reused for the next directory, to save allocations.
 pub(super) struct DirNames {
     buffer: Vec<MaybeUninit<u8>>,
     names: Vec<u8>,
@@ -179,11 +184,11 @@ struct Item {
     file_type: FileType,
 }
 
-/// A name in a [`DirNames`].
+/// One of [`DirNames`].
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     pub(super) bytes: &'a [u8],
-    /// The inode's number in the device of the directory.
+    /// The inode number, on the device of the directory.
     pub(super) ino: u64,
     /// [`FileType::Unknown`] on some file systems.
     pub(super) file_type: FileType,

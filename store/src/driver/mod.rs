@@ -1,19 +1,20 @@
 //! Where graph drivers keep the directory of a layer, below an engine's data root.
 //!
 //! ```text
-//! overlay2/<id>/diff          what the layer adds; deletions as devices and attributes of overlayfs (Docker 1.12)
-//! fuse-overlayfs/<id>/diff    the same; deletions as files `.wh.NAME` (Docker 20.10)
-//! aufs/diff/<id>              the same (all Dockers until 23)
-//! btrfs/subvolumes/<id>       the whole root file system, a subvolume
-//! zfs/graph/<id>              the same, a dataset, there only while it is mounted
+//! overlay2/<id>/diff          what the layer adds; devices and overlayfs attributes delete (Docker 1.12)
+//! fuse-overlayfs/<id>/diff    the same; deletions are files `.wh.NAME` (Docker 20.10)
+//! aufs/diff/<id>              the same (until Docker 23)
+//! btrfs/subvolumes/<id>       the whole root file system, as a subvolume
+//! zfs/graph/<id>              the same, as a dataset; visible only while it is mounted
 //! overlay/<id>/root           the same, hard-linked to the parent's (Docker 1.4 to 23)
-//! vfs/dir/<id>                the same, a copy
+//! vfs/dir/<id>                the same, as a copy
 //! ```
 //!
-//! containers-storage has the same, with one difference: its driver `overlay` is Docker's overlay2, `overlay/<id>/diff`.
+//! containers-storage has the same drivers, with one difference: its `overlay` is Docker's overlay2,
+//! `overlay/<id>/diff`.
 //!
-//! `<id>` is the v1 image id in a graph store (Docker until 1.9), the `cache-id` of `layerdb` since then,
-//! the id of the layer in containers-storage.
+//! `<id>` is the v1 image id in a graph store (Docker until 1.9), later the `cache-id` of `layerdb`, and in
+//! containers-storage the id of the layer.
 
 use std::io;
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ pub(crate) enum Holds {
 /// A driver whose layers are directories.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Driver {
-    /// As in `image/<name>`, `repositories-<name>`.
+    /// As in `image/<name>` and `repositories-<name>`.
     pub(crate) name: &'static str,
     /// What its directories hold.
     pub(crate) holds: Holds,
@@ -42,7 +43,7 @@ pub(crate) struct Driver {
     after: &'static str,
 }
 
-/// The most useful first: where one image is there under several drivers, this order decides.
+/// The most useful first. Where several drivers have the same image, this order decides.
 const DRIVERS: &[Driver] = &[
     driver("overlay2", Holds::Upper, "overlay2/", "/diff"),
     driver("fuse-overlayfs", Holds::Upper, "fuse-overlayfs/", "/diff"),
@@ -60,8 +61,8 @@ const fn driver(name: &'static str, holds: Holds, before: &'static str, after: &
     Driver { name, holds, before, after }
 }
 
-/// Where the drivers of Docker until 1.9 have an entry for each layer, named by its id: that it is there is what makes an
-/// image exist (`Exists` of `daemon/graphdriver/*`, 1.8.3). zfs asks its pool.
+/// Where the drivers of Docker until 1.9 have an entry for each layer, named by its id. An image exists if
+/// that entry does (`Exists` in `daemon/graphdriver/*`, 1.8.3). zfs asks its pool instead.
 pub(crate) const INVENTORIES: &[(&str, &str)] = &[
     ("btrfs", "btrfs/subvolumes"),
     ("overlay", "overlay"),
@@ -70,17 +71,17 @@ pub(crate) const INVENTORIES: &[(&str, &str)] = &[
     ("vfs", "vfs/dir"),
 ];
 
-/// The directory that has an entry for each layer of a graph store's driver.
+/// The directory of a graph store's driver with an entry for each layer.
 pub(crate) fn inventory(driver: &str) -> Option<&'static str> {
     INVENTORIES.iter().find(|(name, _)| *name == driver).map(|(_, dir)| *dir)
 }
 
-/// Where a driver stands among all; one that is not known comes last.
+/// The rank of a driver; an unknown one comes last.
 pub(crate) fn preference(name: &str) -> usize {
     DRIVERS.iter().position(|driver| driver.name == name).unwrap_or(DRIVERS.len())
 }
 
-/// The driver of this name, [`Error::Unsupported`] if its layers are not directories or it is not known.
+/// The driver of this name. [`Error::Unsupported`] if its layers are not directories, or if it is unknown.
 pub(crate) fn find(name: &str) -> Result<&'static Driver, Error> {
     DRIVERS.iter().find(|driver| driver.name == name).ok_or_else(|| unsupported(name))
 }
@@ -91,12 +92,12 @@ pub(crate) fn find_containers(name: &str) -> Result<&'static Driver, Error> {
 }
 
 impl Driver {
-    /// Where the layer `id` is, relative to the data root.
+    /// The directory of the layer `id`, relative to the data root.
     pub(crate) fn path(&self, id: &str) -> PathBuf {
         format!("{}{id}{}", self.before, self.after).into()
     }
 
-    /// Opens the directory of the layer that the driver calls `id`. `of` is what messages call it: "layer 3e…".
+    /// Opens the directory of the layer that the driver calls `id`. Messages call it `of`: "layer 3e…".
     pub(crate) fn open(&self, root: &Root, id: &str, of: &str) -> Result<Root, Error> {
         if !safe_id(id) {
             let why = format!("{id:?} is no name of a directory of driver {}", self.name);
@@ -120,8 +121,8 @@ impl Driver {
     }
 }
 
-/// Whether the directory is only the place for a dataset: what is left of one after it was unmounted would else pass for a
-/// layer without files.
+/// Whether the directory is a mount point without its dataset, which would otherwise look like a layer
+/// without files.
 fn never_mounted(root: &Root, dir: &Root) -> Result<bool, Error> {
     let device = |dir: &Root| {
         let error = |errno: rustix::io::Errno| Error::Io {
@@ -134,8 +135,8 @@ fn never_mounted(root: &Root, dir: &Root) -> Result<bool, Error> {
     Ok(device(dir)? == device(root)? && dir.list(".")?.is_empty())
 }
 
-/// Whether `id` can be a single component of a path without harm. Ids are 64 hex digits, BuildKit's in Docker since 18.09
-/// 25 letters and digits.
+/// Whether `id` is safe as a single component of a path. Ids are 64 hex digits; those of BuildKit (in Docker
+/// since 18.09) are 25 letters and digits.
 pub(crate) fn safe_id(id: &str) -> bool {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=255).contains(&id.len()) && id.bytes().all(harmless)

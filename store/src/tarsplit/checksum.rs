@@ -1,8 +1,8 @@
-//! CRC-64 with the ISO 3309 polynomial as Go's `hash/crc64` computes it: what tar-split records of a file.
+//! CRC-64 with the ISO 3309 polynomial, as Go's `hash/crc64` computes it: tar-split records one per file.
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-/// A checksum of bytes that come piece by piece.
+/// An incremental checksum.
 pub(super) struct Checksum(Digest);
 
 impl Checksum {
@@ -23,7 +23,7 @@ impl Checksum {
 mod tests {
     use super::*;
 
-    /// The check value that catalogues of CRCs have for CRC-64/GO-ISO.
+    /// The check value of CRC-64/GO-ISO in catalogues of CRCs.
     #[test]
     fn known_value() {
         let mut checksum = Checksum::new();

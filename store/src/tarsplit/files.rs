@@ -1,8 +1,8 @@
-//! Opens a layer's files in the order of its tar, where the files of a folder mostly follow each other.
+//! Opens a layer's files in the order of its tar, where files of one folder mostly follow each other.
 //!
-//! A folder is kept open when a second file of it comes; the files after that are opened in it by their last component
-//! alone. This changes the way only: it takes names whose last component is plainly a file's, and whatever it cannot
-//! open, for whatever reason, is opened by its whole name from the root, and that result counts.
+//! The second file of a folder opens the folder too; the files after it are opened in there by their last
+//! component alone. That is only a shortcut, and it never decides what is an error: it takes only names that
+//! plainly end in a file name, and when it fails, for any reason, the whole name is opened from the root.
 
 use std::fs::File;
 use std::io;
@@ -10,21 +10,23 @@ use std::io;
 use crate::Root;
 use crate::root::Folder;
 
-/// A folder and one below it take turns; in trees of distributions a third would find almost nothing more to do.
+/// A folder and one below it take turns. In the trees of distributions, a third open folder would almost
+/// never be used.
 const KEPT: usize = 2;
 
-/// The kernel takes no longer path, although its parts alone could be opened.
+/// The kernel refuses a longer path. Opened in parts it would work, but the result must be the same either
+/// way.
 const LONGEST: usize = 4095;
 
 pub(super) struct Files<'a> {
     tree: &'a Root,
-    /// The folder of the last file first.
+    /// Most recent first.
     recent: [Recent; KEPT],
 }
 
 #[derive(Default)]
 struct Recent {
-    /// As the entry's name has it; no folder is kept under an empty name.
+    /// As the entry spells it; empty if nothing is kept.
     name: Vec<u8>,
     folder: Option<Folder>,
 }
@@ -49,7 +51,7 @@ impl<'a> Files<'a> {
         self.tree.open_in_tree(name)
     }
 
-    /// A folder, if this is at least the second file of it.
+    /// The open folder, from its second file on.
     fn folder(&mut self, name: &[u8]) -> Option<&Folder> {
         let known = self.recent.iter().position(|recent| recent.name == name);
         if known.is_none() && name.split(|&byte| byte == b'/').any(|component| component == b"..") {
@@ -58,7 +60,8 @@ impl<'a> Files<'a> {
         self.recent[..=known.unwrap_or(KEPT - 1)].rotate_right(1);
         let recent = &mut self.recent[0];
         if known.is_none() {
-            // Not opened for one file: many folders have only one, and a folder costs as much as a file.
+            // Many folders hold a single file, and opening a folder costs as much as opening a file. So the
+            // first file of a folder does not open it.
             recent.folder = None;
             recent.name.clear();
             recent.name.extend_from_slice(name);
@@ -69,7 +72,7 @@ impl<'a> Files<'a> {
     }
 }
 
-/// The folder of a name, and what the file is called in it; `None` where it is not as simple as that.
+/// Splits a name into its folder and its last component; `None` if the name is anything but plain.
 fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = name.iter().rposition(|&byte| byte == b'/')?;
     let (folder, file) = (&name[..slash], &name[slash + 1..]);
@@ -103,7 +106,7 @@ mod tests {
             ("usr/lib/link", "a"),
             ("usr/lib/out", "../../../x"),
             ("loop", "loop"),
-            ("gone", "nowhere"),
+            ("dangling", "nowhere"),
         ] {
             symlink(target, layer.join(link)).unwrap();
         }
@@ -143,7 +146,7 @@ mod tests {
         "usr/lib/none",
         "usr/none/a",
         "usr/none/b",
-        "gone/a",
+        "dangling/a",
         "loop/a",
         "lib",
         "",
@@ -152,14 +155,15 @@ mod tests {
         "usr/lib/a\0b",
     ];
 
-    /// What comes of opening and reading it: bytes, or the kernel's number for what is wrong.
+    /// The bytes, or the error number of the kernel.
     fn outcome(file: io::Result<File>) -> Result<Vec<u8>, (io::ErrorKind, Option<i32>)> {
         let mut bytes = Vec::new();
         let read = file.and_then(|mut file| file.read_to_end(&mut bytes));
         read.map(|_| bytes).map_err(|error| (error.kind(), error.raw_os_error()))
     }
 
-    /// Every name after every other, and after itself, so that its folder is new, known, open, or was left.
+    /// Every name after every other and after itself, so that its folder is unseen, seen once, open, or
+    /// dropped.
     #[test]
     fn as_from_the_root() {
         let (_dir, root) = tree();
@@ -192,7 +196,7 @@ mod tests {
         }
     }
 
-    /// A name of files that follow each other, and whether the folder of it is open then.
+    /// Names in order, and whether the folder is open after each.
     #[test]
     fn folders_are_open_from_the_second_file_on() {
         let (_dir, root) = tree();
@@ -213,7 +217,8 @@ mod tests {
         }
     }
 
-    /// Permission to search a folder is all that its files need. (Root may list it as well, and then this says little.)
+    /// Opening a file needs permission to search its folder, not to list it. (Root may do both, so as root
+    /// this tests little.)
     #[test]
     fn a_folder_that_may_not_be_listed() {
         let (dir, root) = tree();
@@ -231,7 +236,7 @@ mod tests {
         mode(0o700);
     }
 
-    /// The folder that is open is no longer the one that has the name.
+    /// The open folder no longer goes by the name.
     #[test]
     fn a_folder_that_was_replaced() {
         let (dir, root) = tree();
@@ -255,7 +260,7 @@ mod tests {
             assert!(folder.open_file(name.as_bytes()).is_err(), "{name}");
         }
         for (name, there) in
-            [("gone", false), ("loop", false), ("x", false), ("../../..", true), ("up", true)]
+            [("dangling", false), ("loop", false), ("x", false), ("../../..", true), ("up", true)]
         {
             assert_eq!(Folder::open(&root, name.as_bytes()).is_ok(), there, "{name}");
         }

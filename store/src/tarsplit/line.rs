@@ -11,7 +11,8 @@ use super::{payload, plain};
 pub(super) enum Line<'a> {
     /// Bytes of the tar, in base64.
     Bytes(Cow<'a, [u8]>),
-    /// The contents of a file. A name is bytes, relative to the layer's root, as the tar has it (`./etc/x`, `/etc/x`).
+    /// The contents of a file. The name is bytes, relative to the layer's root, spelled as in the tar
+    /// (`./etc/x`, `/etc/x`).
     Contents { name: Cow<'a, [u8]>, size: u64, checksum: u64 },
 }
 
@@ -21,7 +22,7 @@ struct Raw<'a> {
     kind: u64,
     #[serde(borrow, default)]
     name: Option<Cow<'a, str>>,
-    /// Base64, in place of `name`, where that is not UTF-8 (since Docker 1.9).
+    /// Base64. Stands in for `name` where that is not UTF-8 (since Docker 1.9).
     #[serde(borrow, default)]
     name_raw: Option<Cow<'a, str>>,
     #[serde(default)]
@@ -30,7 +31,7 @@ struct Raw<'a> {
     payload: Option<Cow<'a, str>>,
 }
 
-/// Reads a line; the error says what is wrong with it.
+/// Parses a line; the error says what is wrong with it.
 pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     match plain::parse(line) {
         Some(line) => Ok(line),
@@ -38,27 +39,28 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     }
 }
 
-/// The same for any JSON: keys in another order, escapes, white space. What is right and what is wrong is decided here.
+/// The same for any JSON: keys in another order, escapes, white space. This is the authority on what is
+/// valid.
 pub(super) fn parse_any(line: &[u8]) -> Result<Line<'_>, String> {
     let raw: Raw<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     match raw.kind {
         2 => Ok(Line::Bytes(bytes(raw.payload.unwrap_or_default()))),
         1 => {
             let size = raw.size.unwrap_or(0);
-            let size = u64::try_from(size).map_err(|_| format!("a file has {size} bytes"))?;
+            let size = u64::try_from(size).map_err(|_| format!("a file has a size of {size} bytes"))?;
             let name = match (raw.name_raw, raw.name) {
                 (Some(base64), _) => Cow::Owned(payload::decode(base64.as_bytes())?),
                 (None, Some(name)) => bytes(name),
                 (None, None) => Cow::Borrowed(&[][..]),
             };
             let checksum = match raw.payload {
-                // An empty file has none; nothing of it is read.
+                // An empty file has no checksum, and nothing of it is read.
                 None if size == 0 => 0,
                 None => return Err("a file has no checksum".to_owned()),
                 Some(_) if size == 0 => 0,
                 Some(base64) => match payload::decode(base64.as_bytes())?.try_into() {
                     Ok(bytes) => u64::from_be_bytes(bytes),
-                    Err(_) => return Err("a checksum does not have 8 bytes".to_owned()),
+                    Err(_) => return Err("a checksum is not 8 bytes long".to_owned()),
                 },
             };
             Ok(Line::Contents { name, size, checksum })

@@ -1,4 +1,4 @@
-//! The lines of a metadata file, one at a time: it is decompressed and parsed as a stream.
+//! The lines of a metadata file, one at a time. The file is decompressed and parsed as a stream.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -9,15 +9,16 @@ use memchr::memchr;
 use super::line::{self, Line};
 use crate::Error;
 
-/// The longest line. A tar's last padding is one line, whatever its length; engines have been seen with 64 KiB of it.
+/// The longest line that is accepted. The padding at the end of a tar is one line, however long; 64 KiB of it
+/// have been seen.
 const LONGEST: usize = 64 << 20;
 
 pub(super) struct Lines<R> {
     input: BufReader<MultiGzDecoder<R>>,
     path: PathBuf,
-    /// How much of the input's buffer is the current line. It is read where it lies.
+    /// Length of the current line at the start of the input's buffer, where it is parsed in place.
     in_buffer: usize,
-    /// The current line, if a part of it only came with the next buffer.
+    /// The current line, if it spans buffers.
     copied: Vec<u8>,
     number: u64,
 }
@@ -38,7 +39,7 @@ impl<R: Read> Lines<R> {
                 return Ok(None);
             }
             if line.len() == LONGEST {
-                return Err(self.corrupt("it is longer than any engine's"));
+                return Err(self.corrupt("it is longer than any engine writes"));
             }
             if !line.trim_ascii().is_empty() {
                 break;
@@ -47,17 +48,17 @@ impl<R: Read> Lines<R> {
         line::parse(self.line()).map(Some).map_err(|why| self.corrupt(&why))
     }
 
-    /// An error about the line that was returned last.
+    /// An error about the current line.
     pub(super) fn corrupt(&self, why: &str) -> Error {
         Error::Corrupt { path: self.path.clone(), why: format!("line {}: {why}", self.number) }
     }
 
-    /// The current line with its end; the last one may have none. Empty after the last.
+    /// The current line with its newline, which the last line may lack. Empty after the last.
     fn line(&self) -> &[u8] {
         if self.in_buffer > 0 { &self.input.buffer()[..self.in_buffer] } else { &self.copied }
     }
 
-    /// Goes to the next line, of which at most [`LONGEST`] bytes are taken.
+    /// Advances to the next line and takes at most [`LONGEST`] bytes of it.
     fn advance(&mut self) -> io::Result<()> {
         self.input.consume(std::mem::take(&mut self.in_buffer));
         self.copied.clear();
@@ -95,7 +96,7 @@ mod tests {
         Lines::new(io::Cursor::new(gzip.finish().unwrap()), PathBuf::from("some/metadata"))
     }
 
-    /// Lines of many lengths, so that the ends of buffers come at every place of one; empty ones between them.
+    /// Lines of many lengths with blank ones between, so that buffers end at every place in a line.
     #[test]
     fn wherever_a_buffer_ends() {
         let payload =
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_a_longest() {
+    fn the_longest_line() {
         for (len, fine) in [(LONGEST - 1, true), (LONGEST, false)] {
             let mut text = br#"{"type":2,"payload":""#.to_vec();
             let end = b"\",\"position\":0}\n";

@@ -1,7 +1,8 @@
-//! tar-split: the exact bytes of a layer from its unpacked files and a record of everything else.
+//! tar-split: rebuilds the exact bytes of a layer from its unpacked files and a record of everything else.
 //!
-//! Docker keeps the record since 1.8, containers-storage from its beginning: a gzip file of JSON lines, each either
-//! literal bytes of the tar (headers, padding, the blocks at its end) or "here come the contents of this file".
+//! Docker has kept the record since 1.8, containers-storage from its beginning. It is a gzip file of JSON
+//! lines. A line is either literal bytes of the tar (headers, padding, the blocks at its end) or "here come
+//! the contents of this file".
 //!
 //! ```text
 //! {"type":2,"payload":"<base64: bytes as they are>","position":0}
@@ -33,7 +34,8 @@ use line::Line;
 use lines::Lines;
 use reader::Reader;
 
-/// A layer whose tar is assembled from tar-split metadata and a directory. A [`Content`]: its length is known.
+/// A layer whose tar is assembled from tar-split metadata and a directory. A [`Content`]: its length is
+/// known.
 #[derive(Debug, Clone)]
 pub struct SplitLayer {
     tree: Root,
@@ -44,11 +46,11 @@ pub struct SplitLayer {
 }
 
 impl SplitLayer {
-    /// Reads the metadata once, for the length. `tree` is the directory that has the layer's files (only its own, or a
-    /// whole root file system), `metadata` the gzip file of JSON lines, `path` its path.
+    /// Reads the metadata once, for the length. `tree` is the directory with the layer's files (only its own,
+    /// or a whole root file system), `metadata` the gzip file of JSON lines, `path` its path.
     ///
-    /// Without a diff id, each file's CRC-64 is checked while it is read. With one, the digest says it all; the
-    /// checksums then tell, after a mismatch, which files it was ([`Content::explain`]).
+    /// Without a diff id, each file's CRC-64 is checked while it is read. With one, the digest covers
+    /// everything; the checksums only show which files are damaged after a mismatch ([`Content::explain`]).
     pub fn open(tree: Root, metadata: File, path: PathBuf, diff_id: Option<DiffId>) -> Result<Self, Error> {
         let size = metadata
             .metadata()
@@ -63,13 +65,13 @@ impl SplitLayer {
                 Line::Contents { size, .. } => size,
             };
             let total =
-                layer.len.checked_add(more).ok_or_else(|| layer.corrupt("its sizes add up to no size"))?;
+                layer.len.checked_add(more).ok_or_else(|| layer.corrupt("the sum of its sizes overflows"))?;
             layer.len = total;
         }
         Ok(layer)
     }
 
-    /// The directory that has the layer's files.
+    /// The directory with the layer's files.
     pub fn tree(&self) -> &Root {
         &self.tree
     }

@@ -1,5 +1,7 @@
-//! The base64 in tar-split metadata. Most of a layer's metadata is the headers of its tar, 684 characters for each, so
-//! vector instructions pay; base64 looks for them when the program runs.
+//! The base64 in tar-split metadata.
+//!
+//! Most of a layer's metadata is tar headers, 684 characters each, so vector instructions pay off. The base64
+//! crate detects them at run time.
 
 use std::sync::LazyLock;
 
@@ -22,14 +24,14 @@ pub(super) fn decode(base64: &[u8]) -> Result<Vec<u8>, String> {
     ENGINE.decode(base64).map_err(|error| format!("base64: {error}"))
 }
 
-/// Appends the bytes that `base64` stands for.
+/// Decodes `base64` and appends the bytes.
 pub(super) fn decode_into(base64: &[u8], bytes: &mut Vec<u8>) -> Result<(), String> {
     ENGINE.decode_vec(base64, bytes).map_err(|error| format!("base64: {error}"))
 }
 
-/// The 8 bytes of a checksum; `None` if that is not what `base64` stands for.
+/// A checksum; `None` unless `base64` decodes to 8 bytes.
 pub(super) fn checksum(base64: &[u8]) -> Option<u64> {
-    // Twelve characters are eight bytes and a padding, or nine bytes.
+    // Twelve characters are eight bytes and one padding character, or nine bytes.
     let mut bytes = [0; 9];
     if base64.len() != 12 || ENGINE.decode_slice(base64, &mut bytes) != Ok(8) {
         return None;
@@ -37,7 +39,7 @@ pub(super) fn checksum(base64: &[u8]) -> Option<u64> {
     bytes.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
-/// How many bytes `base64` stands for, if it is valid.
+/// How many bytes `base64` decodes to, if it is valid.
 pub(super) fn decoded_len(base64: &[u8]) -> u64 {
     let padding = base64.iter().rev().take(2).take_while(|&&b| b == b'=').count() as u64;
     (base64.len() as u64 / 4 * 3).saturating_sub(padding)
@@ -66,7 +68,8 @@ mod tests {
     }
 
     proptest! {
-        /// The engine with vector instructions is another one; it must take and refuse the same, in the same words.
+        /// The engine with vector instructions is a separate implementation. It must accept and refuse the
+        /// same input, with the same messages.
         #[test]
         fn as_without_vector_instructions(
             bytes in prop::collection::vec(any::<u8>(), 0..300),

@@ -1,5 +1,7 @@
-//! Lines exactly as engines write them: Go's `encoding/json` of tar-split's `Entry`, without white space, keys in the
-//! order of the structure, no escapes. A layer has two lines for each of its files, and each is read twice.
+//! The fast path for lines exactly as engines write them: tar-split's `Entry` in Go's `encoding/json`,
+//! without white space or escapes, keys in the order of the struct.
+//!
+//! A layer has two lines for each of its files, and each line is read twice. serde_json is too slow for that.
 //!
 //! ```text
 //! {"type":2,"payload":"<base64>","position":0}
@@ -7,7 +9,7 @@
 //! {"type":1,"name_raw":"<base64>","payload":null,"position":2}
 //! ```
 //!
-//! Whatever is not plainly right is left to [`super::line::parse_any`], which alone decides what is wrong.
+//! Anything else is left to [`super::line::parse_any`], which alone decides what is an error.
 
 use std::borrow::Cow;
 
@@ -16,7 +18,7 @@ use memchr::memchr;
 use super::line::Line;
 use super::payload;
 
-/// Reads a line; `None` if it is another one than those above.
+/// Parses a line; `None` if it is not plain.
 pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
     if let Some(rest) = line.strip_prefix(br#"{"type":2"#) {
         let (payload, rest) = payload(rest)?;
@@ -48,7 +50,7 @@ fn payload(rest: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     string(rest).map(|(payload, rest)| (Some(payload), rest))
 }
 
-/// Whether this is how a line ends. Nobody needs the position itself.
+/// Whether this is how a line ends. The position itself is not used.
 fn position(rest: &[u8]) -> bool {
     let rest = rest.strip_prefix(br#","position":"#).and_then(number);
     matches!(rest, Some((_, b"}" | b"}\n")))
@@ -58,19 +60,19 @@ fn position(rest: &[u8]) -> bool {
 fn string(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = rest.strip_prefix(b"\"")?;
     let (text, rest) = rest.split_at(memchr(b'"', rest)?);
-    // As signed numbers, control characters and all that is not ASCII come before the space. There is no early end, so the
-    // compiler compares many bytes at once.
+    // As signed numbers, control characters and non-ASCII bytes are all below the space. The loop has no
+    // early exit, so that the compiler vectorizes it.
     let odd = text.iter().fold(false, |odd, &byte| odd | (byte.cast_signed() < 0x20) | (byte == b'\\'));
     let fine = !odd || is_plain_utf8(text);
     fine.then(|| (text, &rest[1..]))
 }
 
-/// Whether this is UTF-8 that means itself, with neither control characters nor escapes.
+/// Whether this is UTF-8 without control characters and escapes.
 fn is_plain_utf8(text: &[u8]) -> bool {
     !text.iter().any(|&byte| byte < b' ' || byte == b'\\') && std::str::from_utf8(text).is_ok()
 }
 
-/// A number, and what follows it. Eighteen digits fit in any type that it may be meant for.
+/// A number, and what follows it. Eighteen digits fit in every type that the general parser reads them into.
 fn number(rest: &[u8]) -> Option<(u64, &[u8])> {
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = rest.split_at(digits);
@@ -90,7 +92,7 @@ mod tests {
     use super::super::line::parse_any;
     use super::*;
 
-    /// What is read here must be read in the same way there.
+    /// A line that the fast path accepts must mean the same to the general parser.
     fn agree(line: &[u8]) {
         if let Some(plain) = parse(line) {
             assert_eq!(Ok(plain), parse_any(line), "{}", line.escape_ascii());
@@ -105,7 +107,8 @@ mod tests {
             br#"{"type":2,"payload":"","position":1}"#,
             br#"{"type":2,"payload":null,"position":1}"#,
             br#"{"type":1,"name":"./etc/x","size":3,"payload":"AAAAAAAAAQA=","position":7}"#,
-            "{\"type\":1,\"name\":\"na\u{ef}ve\u{7f}\",\"size\":3,\"payload\":\"AAAAAAAAAQA=\",\"position\":7}"
+            "{\"type\":1,\"name\":\"na\u{ef}ve\u{7f}\",\"size\":3,\"payload\":\"AAAAAAAAAQA=\",\
+             \"position\":7}"
                 .as_bytes(),
             br#"{"type":1,"name":"empty","payload":null,"position":7}"#,
             br#"{"type":1,"name":"empty","size":0,"payload":"?","position":7}"#,
@@ -149,7 +152,7 @@ mod tests {
         }
     }
 
-    /// Lines like those of engines, and some not quite.
+    /// Lines as engines write them, and near misses.
     fn any_line() -> impl Strategy<Value = Vec<u8>> {
         let base64 = || prop::collection::vec(any::<u8>(), 0..80).prop_map(|bytes| STANDARD.encode(bytes));
         let bytes = (base64(), 0..200_000_u32)
@@ -176,7 +179,7 @@ mod tests {
             .prop_map(|(line, end)| [line.as_bytes(), if end { b"\n" } else { b"" }].concat())
     }
 
-    /// Bytes that mean something to JSON, and any others.
+    /// Bytes that mean something to JSON, and arbitrary ones.
     fn any_byte() -> impl Strategy<Value = u8> {
         prop_oneof![
             prop::sample::select(b"\"\\{}[]:,0123456789-+.eE=nul \t\r\n\x1f\x7f\x80\xc3\xbf".to_vec()),
@@ -208,7 +211,7 @@ mod tests {
         }
     }
 
-    /// A short line, every byte of it changed, removed and inserted in every way.
+    /// Short lines with every byte removed, and replaced by and preceded by every other byte.
     #[test]
     fn both_ways_agree_on_any_single_byte() {
         for line in [

@@ -1,4 +1,4 @@
-//! The tar of a layer, front to back: literal bytes and files in turn.
+//! Reads the tar of a layer from front to back: literal bytes and files in turn.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -24,24 +24,24 @@ pub(super) struct Reader<'a, R> {
     done: bool,
 }
 
-/// A file whose contents are due.
+/// The file whose contents come next.
 struct Open {
     file: File,
-    /// Where it was found; a path is made of it only for a message.
+    /// Where it was found. Only messages need it as a path.
     name: Vec<u8>,
     size: u64,
     left: u64,
-    /// What is recorded, and what has come so far; only where the layer has no digest.
+    /// The recorded checksum, and that of the bytes so far; only if the layer has no digest.
     checksum: Option<(u64, Checksum)>,
 }
 
 impl<'a, R: Read> Reader<'a, R> {
-    /// With `check`, every file's checksum is compared.
+    /// With `check`, the checksum of every file is compared.
     pub(super) fn new(tree: &'a Root, lines: Lines<R>, check: bool) -> Self {
         Reader { files: Files::new(tree), lines, check, bytes: Vec::new(), at: 0, file: None, done: false }
     }
 
-    /// Takes the next line; `false` after the last.
+    /// Goes to the next line; `false` after the last.
     fn advance(&mut self) -> Result<bool, Error> {
         match self.lines.next()? {
             None => return Ok(false),
@@ -65,7 +65,7 @@ impl<'a, R: Read> Reader<'a, R> {
 }
 
 impl<R: Read> Read for Reader<'_, R> {
-    /// Fills the buffer: with as many files as fit.
+    /// Fills the buffer with as many files as fit.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buf.len() && !self.done {
@@ -88,8 +88,8 @@ impl<R: Read> Read for Reader<'_, R> {
 }
 
 impl Open {
-    /// Reads some of what is left. One call to the system for a file that fits: a regular file gives less than it was
-    /// asked for only at its end, so asking for a byte too many shows at once whether it has grown.
+    /// Reads some of what is left, with a single system call for a file that fits. A regular file returns a
+    /// short read only at its end, so asking for one byte too many shows at once whether the file has grown.
     fn read(&mut self, tree: &Root, buf: &mut [u8]) -> Result<usize, Error> {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let want = buf.len().min(left.saturating_add(1));
@@ -97,7 +97,7 @@ impl Open {
         if n == 0 {
             return Err(self.changed(
                 tree,
-                &format!("shorter, {} instead of {} bytes", self.size - self.left, self.size),
+                &format!("shorter, {} bytes instead of {}", self.size - self.left, self.size),
             ));
         }
         if n > left {
@@ -142,7 +142,7 @@ impl Open {
     }
 }
 
-/// Opens the file of an entry, and says under which name it was found.
+/// Opens the file of an entry and returns the name under which it was found.
 pub(super) fn open<'n>(
     files: &mut Files<'_>,
     name: &'n [u8],
@@ -177,7 +177,7 @@ pub(super) fn path(tree: &Root, name: &[u8]) -> PathBuf {
     tree.join(relative(name))
 }
 
-/// A tar may name its files with a leading `/` or `./`; joined as it is, the first would replace the root in a message.
+/// Strips a leading `/` or `./`, which tars may have. Joined with the `/`, the name would replace the root.
 pub(super) fn relative(name: &[u8]) -> &Path {
     let mut name = name;
     while let Some(rest) = name.strip_prefix(b"/").or_else(|| name.strip_prefix(b"./")) {

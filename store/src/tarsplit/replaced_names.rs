@@ -1,6 +1,7 @@
-//! Files whose names are not UTF-8, in the records of Docker 1.8: it wrote U+FFFD for each byte that it could not
-//! write. The file is still there under its own name. It is the one whose name decodes to the recorded one, and whose
-//! size and checksum fit.
+//! Files whose names are not UTF-8, as Docker 1.8 recorded them.
+//!
+//! It wrote U+FFFD in place of each byte that is not UTF-8. The file still exists under its own name: it is
+//! the one whose name decodes to the recorded name, and whose size and checksum match.
 
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -8,10 +9,11 @@ use std::os::unix::ffi::OsStringExt;
 use super::checksum::Checksum;
 use crate::{Error, Root, root};
 
-/// More names than this decode alike only where somebody made them so.
+/// How many candidates are compared. More names decode alike only where somebody set out to make them.
 const CANDIDATES: usize = 256;
 
-/// The real name of the file that is recorded as `name`; `None` if there is none, or if nothing was lost from the name.
+/// The name on disk of the file that is recorded as `name`. `None` if no file matches, or if no byte of the
+/// name was replaced.
 pub(super) fn find(tree: &Root, name: &[u8], size: u64, checksum: u64) -> Result<Option<Vec<u8>>, Error> {
     let Ok(text) = std::str::from_utf8(name) else { return Ok(None) };
     if !text.contains(char::REPLACEMENT_CHARACTER) {
@@ -50,7 +52,7 @@ fn names_like(tree: &Root, folder: &[u8], component: &str) -> Result<Vec<Vec<u8>
     Ok(names.into_iter().map(|name| join(folder, &name)).collect())
 }
 
-/// How Go's `encoding/json` writes bytes that should be UTF-8: each byte that belongs to no character as U+FFFD.
+/// How Go's `encoding/json` writes bytes that should be UTF-8: U+FFFD for each byte that is not.
 fn as_go_writes(mut bytes: &[u8]) -> String {
     let mut text = String::new();
     loop {

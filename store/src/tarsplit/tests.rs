@@ -1,4 +1,5 @@
-//! Layers made here, with metadata as engines write it; layers that engines wrote are tested with their stores.
+//! Synthetic layers with metadata as engines write it. Layers that engines wrote are tested with their
+//! stores.
 
 use std::fs;
 use std::io::Write;
@@ -31,7 +32,7 @@ impl Layer {
         self
     }
 
-    /// A file on disk, and its line, whose name may be another.
+    /// A file on disk and its line, which may record another name.
     fn file(mut self, on_disk: &[u8], recorded: &str, contents: &[u8]) -> Self {
         let path = self.path(on_disk);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -102,7 +103,7 @@ fn damage_is_named() {
         ("missing", |p| fs::remove_file(p).unwrap(), "cannot open"),
         ("changed", |p| fs::write(p, b"CONTENTS").unwrap(), "checksum"),
         ("grown", |p| fs::write(p, b"contents and more").unwrap(), "longer"),
-        ("shorter", |p| fs::write(p, b"cont").unwrap(), "shorter, 4 instead of 8 bytes"),
+        ("shorter", |p| fs::write(p, b"cont").unwrap(), "shorter, 4 bytes instead of 8"),
         (
             "a directory",
             |p| {
@@ -140,11 +141,11 @@ fn damaged_metadata_is_named() {
     }
     let mut layer = sample();
     layer.lines += "{\"type\":2,\"payload\":\"AA";
-    assert!(layer.read().unwrap_err().contains("line 4"), "a last line without end");
+    assert!(layer.read().unwrap_err().contains("line 4"), "a last line that is cut");
 }
 
 #[test]
-fn names_that_lost_their_bytes() {
+fn names_with_replaced_bytes() {
     let layer = Layer::new().file(b"d\xff/caf\xe8", "d\u{fffd}/other", b"grave").file(
         b"d\xff/caf\xe9",
         "d\u{fffd}/caf\u{fffd}",
@@ -152,10 +153,10 @@ fn names_that_lost_their_bytes() {
     );
     let lines = layer.lines.replace("other", "caf\u{fffd}");
     let layer = Layer { lines, ..layer };
-    assert_eq!(layer.read().unwrap(), b"graveacute", "the checksum tells the two apart");
+    assert_eq!(layer.read().unwrap(), b"graveacute", "only the checksum tells them apart");
 }
 
-/// A message has the name that the file was found under, not the one that was lost.
+/// Messages use the name on disk, not the recorded one.
 #[test]
 fn messages_have_the_name_on_disk() {
     let layer = Layer::new().file(b"real\xe9", "real\u{fffd}", b"contents");
@@ -178,7 +179,7 @@ fn folders_that_are_links_lead_inside() {
     assert_eq!(layer.read().unwrap(), b"library");
 }
 
-/// Files of a folder follow each other, under more than one name of it.
+/// Consecutive files of one folder, which goes by several names.
 #[test]
 fn names_in_every_form() {
     let mut layer = Layer::new();
@@ -206,7 +207,7 @@ fn names_in_every_form() {
     assert_eq!(layer.read().unwrap(), expected);
 }
 
-/// Damage at the last of three files of a folder, which is open by then.
+/// Damage to the last of three files in a folder, which is open by then.
 #[test]
 fn damage_in_an_open_folder() {
     type Damage = fn(&Layer);
@@ -248,7 +249,7 @@ fn damage_in_an_open_folder() {
 
 #[test]
 fn a_wrong_digest_is_explained_by_files() {
-    let layer = sample().file(b"c", "c", b"sound").file(b"d", "d", b"gone");
+    let layer = sample().file(b"c", "c", b"sound").file(b"d", "d", b"removed");
     fs::write(layer.path(b"a/b"), b"CONTENTS").unwrap();
     fs::remove_file(layer.path(b"d")).unwrap();
     let opened = layer.open(&layer.gzip(), Some(DiffId(Digest::of(b"other")))).unwrap();
@@ -258,7 +259,7 @@ fn a_wrong_digest_is_explained_by_files() {
 }
 
 proptest::proptest! {
-    /// Whatever the metadata are: bytes or an error, no panic, and never more than was announced.
+    /// Any metadata give bytes or an error: never a panic, and never more bytes than announced.
     #[test]
     fn any_metadata(lines in proptest::collection::vec(any_line(), 0..12), cut in 0..400_usize) {
         let mut layer = sample();

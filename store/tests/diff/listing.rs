@@ -1,5 +1,5 @@
-//! A tar as lines, one for each entry: type, mode, owner, size, time, device, beginning of the contents' digest, attributes,
-//! name, link.
+//! A tar as lines, one for each entry: type, mode, owner, size, time, device, start of the contents' digest,
+//! attributes, name, link.
 
 use std::fs;
 use std::io::Read;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use layerlift_archive::Digest;
 use tar::EntryType;
 
-/// Whether this process may make devices and foreign owners; says aloud why a test is skipped if not.
+/// Whether this process may make devices and set owners. If not, prints why the test is skipped.
 pub(crate) fn root_user(why: &str) -> bool {
     use std::os::unix::fs::MetadataExt;
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
@@ -24,7 +24,7 @@ pub(crate) fn fixture(name: &str) -> impl Read + use<> {
     liblzma::read::XzDecoder::new(fs::File::open(path).unwrap())
 }
 
-/// Unpacks a fixture with all that it has. GNU tar does it: it keeps fractions of seconds and attributes.
+/// Unpacks a fixture with GNU tar, which restores fractions of seconds and attributes.
 pub(crate) fn unpack(name: &str, members: &[&str], into: &Path) {
     let mut tar = Command::new("tar")
         .args(["--extract", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--directory"])
@@ -78,7 +78,7 @@ fn line(mut entry: tar::Entry<'_, &[u8]>) -> String {
     };
     let device = format!("{},{}", device[0], device[1]);
     let whiteout = name.rsplit(|&byte| byte == b'/').next().unwrap().starts_with(b".wh.");
-    // Go's writer has 0 for what 33 bits cannot hold.
+    // Go's writer puts 0 for a time that does not fit in 33 bits.
     let time = time.map_or(header.mtime().unwrap() as i64, |time| time.floor() as i64);
     let time = if (0..1 << 33).contains(&time) { time } else { 0 };
     let mtime = if whiteout { "-".to_owned() } else { time.to_string() };

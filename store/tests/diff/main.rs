@@ -1,4 +1,4 @@
-//! Layers computed from directories, compared with what genuine engines wrote for the same directories.
+//! Layers computed from directories, compared with what real engines wrote for the same directories.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 

@@ -1,8 +1,9 @@
-//! Every layer without tar-split data in five data roots of Docker 1.7 and 1.8, against the tars of the daemons.
+//! Every layer without tar-split data in five data roots of Docker 1.7 and 1.8, against the tars of the
+//! daemons.
 //!
-//! `layers.txt` lists, for each layer, its directory, its parent's, the image's time, and each tar that the daemon wrote for it: its digest,
-//! whether it can be expected again, and its entries. What varied from run to run are the times of whiteouts, and the names (a process id) and
-//! records (in random order) of PAX headers.
+//! For each layer, `layers.txt` lists its directory, its parent's, the time of the image, and each tar that
+//! the daemon wrote for it: its digest, whether every run wrote it, and its entries. The tars of two runs
+//! differ in the times of whiteouts, and in the names (a process id) and the order (random) of PAX headers.
 
 use std::collections::BTreeSet;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Trees made for one rule each.
+//! Synthetic trees, each for one rule.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
@@ -54,7 +54,7 @@ impl Trees {
         }
     }
 
-    /// A file of a fixed time, and the directories above it.
+    /// A file with a fixed time, and the directories above it.
     pub(crate) fn file(&self, name: impl AsRef<Path>, contents: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -94,7 +94,7 @@ fn an_unchanged_tree_is_an_empty_tar() {
     trees.both("a/b");
     trees.both("c");
     assert_eq!(trees.changes(), [0; 1024]);
-    trees.file("new/c", "other contents, of other length");
+    trees.file("new/c", "other contents of another length");
     assert_eq!(outline(&trees.changes()), ["file c"]);
 }
 
@@ -118,9 +118,10 @@ fn times() {
 }
 
 #[test]
-fn what_changed_is_in_the_order_of_whole_paths() {
+fn changes_are_in_the_order_of_whole_paths() {
     let trees = Trees::new();
-    for name in ["a/x", "a-b", "a.b", "a/sub/deep/y", "gone/with/all", "kept/gone", "kept/stays", "to-file/x"]
+    for name in
+        ["a/x", "a-b", "a.b", "a/sub/deep/y", "deleted/with/all", "kept/deleted", "kept/stays", "to-file/x"]
     {
         trees.both(name);
     }
@@ -129,8 +130,8 @@ fn what_changed_is_in_the_order_of_whole_paths() {
     trees.file("new/a/x", "changed");
     trees.file("new/a-b", "changed");
     trees.file("new/a/sub/deep/new", "");
-    fs::remove_dir_all(trees.path("new/gone")).unwrap();
-    fs::remove_file(trees.path("new/kept/gone")).unwrap();
+    fs::remove_dir_all(trees.path("new/deleted")).unwrap();
+    fs::remove_file(trees.path("new/kept/deleted")).unwrap();
     fs::remove_dir_all(trees.path("new/to-file")).unwrap();
     trees.file("new/to-file", "");
     set_time(&trees.path("new/a"), Duration::from_secs(1));
@@ -141,9 +142,9 @@ fn what_changed_is_in_the_order_of_whole_paths() {
         "dir a/sub/deep",
         "file a/sub/deep/new",
         "file a/x",
-        "file .wh.gone",
+        "file .wh.deleted",
         "dir kept",
-        "file kept/.wh.gone",
+        "file kept/.wh.deleted",
         "dir to-dir",
         "file to-dir/x",
         "file to-file",
@@ -168,10 +169,10 @@ fn a_base_layer_is_in_the_order_of_a_walk() {
 #[test]
 fn whiteouts_have_the_time_of_the_image() {
     let trees = Trees::new();
-    trees.file("old/gone", "");
+    trees.file("old/deleted", "");
     let tar = trees.changes();
     let header = tar::Header::from_byte_slice(&tar[..512]);
-    assert_eq!(header.path_bytes().as_ref(), b".wh.gone");
+    assert_eq!(header.path_bytes().as_ref(), b".wh.deleted");
     assert_eq!((header.mtime().unwrap(), header.mode().unwrap(), tar[156]), (1_400_000_000, 0, 0));
 }
 
@@ -196,11 +197,11 @@ fn a_hard_link_leads_to_the_first_name() {
     let links = ["hardlink b/1 -> a/9", "hardlink b/2 -> a/9", "hardlink z -> a/9"];
     let expected = ["dir a", "file a/9", "dir b", links[0], links[1], links[2]];
     assert_eq!(outline(&tars[0]), expected);
-    assert!(tars.windows(2).all(|pair| pair[0] == pair[1]), "the same bytes, whichever name came first");
+    assert!(tars.windows(2).all(|pair| pair[0] == pair[1]), "the same bytes, whichever name was made first");
 }
 
 #[test]
-fn links_to_the_parents_files_are_no_changes() {
+fn links_to_the_parents_files_are_unchanged() {
     let trees = Trees::new();
     trees.file("old/d/f", "shared");
     fs::create_dir(trees.path("new/d")).unwrap();
@@ -246,7 +247,7 @@ fn a_name_that_would_mean_a_deletion_is_refused() {
 }
 
 #[test]
-fn everything_that_is_no_file() {
+fn everything_but_plain_files() {
     if !root_user("devices, owners and capabilities") {
         return;
     }
@@ -349,7 +350,7 @@ fn deeper_than_a_path_can_be_long() {
     assert!(found[DEPTH].ends_with("/ten-bytes-/f -"), "{}", &found[DEPTH][..80]);
     let base = lines(&trees.base());
     assert_eq!(base.len(), 2 * DEPTH + 1);
-    // The standard library takes a descriptor for each level.
+    // The standard library needs a descriptor for each level, so `rm` cleans up.
     assert!(
         Command::new("rm")
             .arg("-rf")
@@ -361,7 +362,7 @@ fn deeper_than_a_path_can_be_long() {
     );
 }
 
-/// Does something as soon as bytes arrive.
+/// Runs an action when the first bytes arrive.
 struct Meanwhile<F>(Option<F>);
 
 impl<F: FnOnce()> Write for Meanwhile<F> {
@@ -386,12 +387,12 @@ fn a_file_that_changes_its_size_is_an_error() {
         file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH)).unwrap();
         let layer = trees.layer(LayerDir::Full { parent: None });
         let error = layer.write_to(&mut Meanwhile(Some(|| file.set_len(len).unwrap()))).unwrap_err();
-        assert!(error.to_string().contains("new/f is damaged: it had 1048576 bytes"), "{error}");
+        assert!(error.to_string().contains("new/f is damaged: its size changed from 1048576"), "{error}");
     }
 }
 
 #[test]
-fn a_closed_pipe_is_told_apart() {
+fn a_closed_pipe_is_recognized() {
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

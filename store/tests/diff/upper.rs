@@ -1,4 +1,5 @@
-//! Directories with marks: each kind on its own, and overlay2's as Docker 20.10 wrote them, against the tars they came from.
+//! Upper directories: each kind of mark on its own, and overlay2 as Docker 20.10 wrote it, against the tars
+//! it came from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,8 +38,8 @@ fn marks_of_overlayfs() {
         trees.file(format!("new/{name}"), "");
     }
     fs::create_dir(trees.path("new/opaque/empty")).unwrap();
-    whiteout(&trees, "gone");
-    whiteout(&trees, "kept/gone");
+    whiteout(&trees, "deleted");
+    whiteout(&trees, "kept/deleted");
     attribute(&trees, "opaque", "trusted.overlay.opaque", b"y");
     attribute(&trees, "opaque/empty", "trusted.overlay.opaque", b"y");
     attribute(&trees, "user", "user.overlay.opaque", b"y");
@@ -50,10 +51,10 @@ fn marks_of_overlayfs() {
     let expected = [
         "dir -first",
         "file -first/x",
-        "file .wh.gone",
+        "file .wh.deleted",
         "dir kept",
         "file kept/a",
-        "file kept/.wh.gone",
+        "file kept/.wh.deleted",
         "dir no",
         "file no/a",
         "dir opaque",
@@ -78,7 +79,8 @@ fn marks_of_overlayfs() {
 #[test]
 fn marks_that_are_files() {
     let trees = Trees::new();
-    for name in ["d/.wh.gone", "d/.wh..wh..opq", "d/a", ".wh.top", ".wh..wh.aufs", ".wh..wh.plnk/1.2", "e/a"]
+    for name in
+        ["d/.wh.deleted", "d/.wh..wh..opq", "d/a", ".wh.top", ".wh..wh.aufs", ".wh..wh.plnk/1.2", "e/a"]
     {
         trees.file(format!("new/{name}"), "");
     }
@@ -88,7 +90,7 @@ fn marks_that_are_files() {
         "file .wh.top",
         "dir d",
         "file d/.wh..wh..opq",
-        "file d/.wh.gone",
+        "file d/.wh.deleted",
         "file d/a",
         "dir e",
         "file e/.wh..wh..opq",
@@ -98,7 +100,7 @@ fn marks_that_are_files() {
 }
 
 #[test]
-fn what_no_tar_can_say() {
+fn what_a_tar_cannot_express() {
     if !root_user("attributes trusted.overlay") {
         return;
     }
@@ -108,7 +110,7 @@ fn what_no_tar_can_say() {
         attribute(&trees, name, mark, b"");
         let error = trees.layer(LayerDir::Upper).write_to(&mut io::sink()).unwrap_err().to_string();
         let what = mark.split_once('.').unwrap().1;
-        assert!(error.contains(&format!("new/{name} needs")) && error.contains(what), "{error}");
+        assert!(error.contains(&format!("new/{name} is incomplete")) && error.contains(what), "{error}");
     }
 }
 
@@ -180,7 +182,7 @@ fn overlay2_means_what_its_tar_did() {
             split.raw_reader().unwrap().read_to_end(&mut original).unwrap();
             let derived = DiffLayer { dir: split.tree().clone(), holds: LayerDir::Upper, created: 0 };
             let (expected, mut found) = (meaning(&original), meaning(&tar(&derived)));
-            // Directories that no entry of the tar named were made on the way to others.
+            // The tar has no entry for directories that were only made as parents of others.
             found.retain(|name, file| {
                 let below = format!("{name}/");
                 expected.contains_key(name)
