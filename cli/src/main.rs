@@ -4,17 +4,21 @@
 //! and explains what went wrong. It knows no layout of any engine.
 
 mod args;
+mod chain;
 mod commands;
 mod destination;
 mod error;
 mod limits;
+mod message;
 mod output;
 mod progress;
 mod report;
 mod signals;
 mod size;
 mod sources;
+mod status;
 mod table;
+mod terminal;
 mod time;
 
 use std::process::ExitCode;

@@ -2,14 +2,12 @@
 //!
 //! Usually there is nothing to tidy up (spools have no name, a stream is just cut), and the program ends at once, even
 //! while it waits for a slow reader. Only while an output has a temporary name, the writer is asked to stop and removes it;
-//! whoever cannot wait for that sends the signal again.
+//! a second signal ends it at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::report;
-
-/// What a shell reports for a program that SIGINT has ended.
-pub(crate) const INTERRUPTED: u8 = 130;
+use crate::status::INTERRUPTED;
+use crate::terminal::interrupted;
 
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 static GUARDED: AtomicBool = AtomicBool::new(false);
@@ -20,7 +18,7 @@ pub(crate) fn install() {
     let _ = ctrlc::set_handler(|| {
         let again = CANCELLED.swap(true, Ordering::SeqCst);
         if again || !GUARDED.load(Ordering::SeqCst) {
-            report::interrupted();
+            interrupted();
             std::process::exit(INTERRUPTED.into());
         }
     });
@@ -31,7 +29,7 @@ pub(crate) fn cancelled() -> bool {
     CANCELLED.load(Ordering::Relaxed)
 }
 
-/// While it lives, a signal only sets what [`cancelled`] tells.
+/// While it lives, a signal only sets what [`cancelled`] returns.
 pub(crate) struct Guard(());
 
 impl Guard {

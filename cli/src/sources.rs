@@ -8,8 +8,9 @@ use layerlift_store::{
 };
 
 use crate::args::StoreArgs;
-use crate::error::{Error, Status};
+use crate::error::Error;
 use crate::report::Reporter;
+use crate::status::Status;
 
 /// An open store, and where it is.
 pub(crate) struct Source {

@@ -1,6 +1,6 @@
 //! Text in columns, as `docker images` prints it: as wide as needed, three spaces between, nothing behind the last.
 
-use crate::output::visible;
+use crate::terminal::visible;
 
 /// Rows under headings. Cells come from stores, so control characters in them are shown, not obeyed.
 pub(crate) struct Table {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use layerlift_store::DiffId;
+use layerlift_store::{DiffId, Hint as StoreHint};
 
 /// Why an export could not be planned or prepared.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +39,7 @@ pub enum Error {
         why: String,
     },
     /// An image has nothing that the format could hold.
-    #[error(
-        "image {image} has no layers, and {format} has no place for an image without\nhint: choose another format"
-    )]
+    #[error("image {image} has no layers, and {format} has no place for an image without")]
     NoLayers {
         /// Its id.
         image: String,
@@ -49,9 +47,7 @@ pub enum Error {
         format: crate::Format,
     },
     /// Layers cannot be compressed so in this format.
-    #[error(
-        "{format} has no place for layers that are compressed with {compression}\nhint: choose another format, or --archive-compress for the archive as a whole"
-    )]
+    #[error("{format} has no place for layers that are compressed with {compression}")]
     Compression {
         /// The format.
         format: crate::Format,
@@ -59,7 +55,7 @@ pub enum Error {
         compression: layerlift_archive::CompressionLevel,
     },
     /// A directory that should be extended has other things in it.
-    #[error("{} is not empty, and no OCI layout that images could be added to\nhint: name a directory that is new, empty or a layout", path.display())]
+    #[error("{} is not empty, and not an OCI layout that images could be added to", path.display())]
     NoLayout {
         /// The directory.
         path: PathBuf,
@@ -72,17 +68,43 @@ pub enum Error {
         /// What the blob decompresses to.
         found: DiffId,
     },
-    /// A layer cannot be read, as was told with another image.
+    /// A layer cannot be read, as was reported with another image.
     #[error("it has layer {layer} in common with {image}")]
     Shared {
         /// The layer's id in the store.
         layer: String,
-        /// The image with which the cause was told.
+        /// The image with which the cause was reported.
         image: String,
     },
 }
 
+/// What can be done about an error, for a program to word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// What the store suggests.
+    Store(StoreHint),
+    /// Choose another format.
+    ChooseFormat,
+    /// Compress the archive as a whole, not its layers.
+    CompressWhole,
+    /// Name a directory that is new, empty or an OCI layout.
+    ChooseDirectory,
+}
+
 impl Error {
+    /// What can be done about it.
+    pub fn hints(&self) -> Vec<Hint> {
+        match self {
+            Error::Store(error) => error.hints().into_iter().map(Hint::Store).collect(),
+            Error::Image { source, .. } | Error::Layer { source, .. } => source.hints(),
+            Error::NoLayers { .. } => vec![Hint::ChooseFormat],
+            Error::Compression { .. } => vec![Hint::ChooseFormat, Hint::CompressWhole],
+            Error::NoLayout { .. } => vec![Hint::ChooseDirectory],
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn of_image(self, image: &str) -> Self {
         Error::Image { image: image.to_owned(), source: Box::new(self) }
     }

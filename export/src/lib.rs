@@ -26,7 +26,7 @@ mod prepare;
 mod select;
 mod verify;
 
-pub use error::Error;
+pub use error::{Error, Hint};
 pub use format::Format;
 pub use layerlift_archive::ErrorKind;
 pub use plan::{LayerCompression, Options, Plan, PlannedImage, plan};

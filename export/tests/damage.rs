@@ -164,7 +164,7 @@ fn an_image_without_layers() {
     assert_eq!(document(&entries, "manifest.json")[0]["Layers"], serde_json::json!([]));
     let options = Options { format: Format::DockerV1, ..Options::default() };
     let error = planned(&store, &["empty:1"], &options).err().unwrap();
-    assert!(error.contains("has no layers") && error.contains("hint:"), "{error}");
+    assert!(error.contains("has no layers"), "{error}");
     let plan = planned(&store, &["empty:1"], &Options { keep_going: true, ..options }).unwrap();
     assert_eq!((plan.images.len(), plan.left_out.len()), (0, 1));
 }

@@ -240,7 +240,7 @@ fn other_directories_are_refused() {
     planned(&store, &["a"], &options).unwrap();
     fs::write(dir.path().join("notes"), "mine").unwrap();
     let error = planned(&store, &["a"], &options).err().unwrap();
-    assert!(error.contains("no OCI layout") && error.contains(dir.path().to_str().unwrap()), "{error}");
+    assert!(error.contains("not an OCI layout") && error.contains(dir.path().to_str().unwrap()), "{error}");
     fs::write(dir.path().join("oci-layout"), "{}").unwrap();
     fs::write(dir.path().join("index.json"), "[").unwrap();
     let error = planned(&store, &["a"], &options).err().unwrap();

@@ -43,8 +43,11 @@ fn make(folder: &Path) -> io::Result<()> {
 
 fn open(folder: &Path) -> Result<SplitLayer, Error> {
     let path = folder.join("tar-split.json.gz");
-    let metadata =
-        File::open(&path).map_err(|source| Error::Io { action: "open", path: path.clone(), source })?;
+    let metadata = File::open(&path).map_err(|source| Error::Io {
+        action: "open",
+        path: path.clone(),
+        source: source.into(),
+    })?;
     // With a digest, as in every store since Docker 1.10, no checksum is computed.
     let diff_id = Some(DiffId(Digest::of(b"")));
     SplitLayer::open(Root::open(&folder.join("tree"))?, metadata, path, diff_id)

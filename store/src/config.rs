@@ -78,11 +78,11 @@ mod tests {
     #[test]
     fn what_is_no_config() {
         for (text, why) in [
-            ("", "no JSON object"),
-            (r#"["x",{"type":"layers"}]"#, "no JSON object"),
-            (r#"{"rootfs":["layers",[]]}"#, "no JSON object"),
+            ("", "not a JSON object"),
+            (r#"["x",{"type":"layers"}]"#, "not a JSON object"),
+            (r#"{"rootfs":["layers",[]]}"#, "not a JSON object"),
             ("{}", "missing field `rootfs`"),
-            (r#"{"rootfs":null}"#, "no JSON object"),
+            (r#"{"rootfs":null}"#, "not a JSON object"),
             (r#"{"rootfs":{"diff_ids":[]}}"#, "missing field `type`"),
             (r#"{"rootfs":{"type":"layers+base"}}"#, "\"layers+base\""),
             (r#"{"rootfs":{"type":"layers","diff_ids":"x"}}"#, "invalid type: string"),

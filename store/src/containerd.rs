@@ -6,7 +6,7 @@
 //! io.containerd.content.v1.content/blobs/sha256/  blobs
 //! ```
 //!
-//! Docker since 20.10 keeps an empty one below `containerd/daemon` of its data root; without blobs it is no store.
+//! Docker since 20.10 keeps an empty one below `containerd/daemon` of its data root; without blobs it is not a store.
 
 use crate::open::{Detected, StoreKind};
 use crate::{Error, Root};
@@ -26,12 +26,12 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
 
 /// Why it cannot be opened.
 pub(crate) fn unsupported(root: &Root) -> Error {
-    Error::Unsupported {
-        what: format!("{} is a store of containerd, which layerlift cannot read yet", root.path().display()),
-        hint: "start containerd and use `ctr --namespace NAMESPACE images export FILE NAME` \
-               (Docker's namespace is moby, that of Kubernetes k8s.io); what it writes can be read with --root FILE"
-            .to_owned(),
-    }
+    let what = format!("{} is a store of containerd, which layerlift cannot read yet", root.path().display());
+    Error::unsupported(
+        what,
+        "start containerd and use `ctr --namespace NAMESPACE images export FILE NAME` (Docker's namespace is moby, \
+         that of Kubernetes k8s.io); layerlift reads the archive that it writes",
+    )
 }
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
         fs::create_dir_all(dir.path().join(BLOBS)).unwrap();
         fs::create_dir_all(dir.path().join("io.containerd.metadata.v1.bolt")).unwrap();
         fs::write(dir.path().join(DATABASE), "").unwrap();
-        assert!(detect_all(dir.path()).unwrap().is_empty(), "without blobs it is no store");
+        assert!(detect_all(dir.path()).unwrap().is_empty(), "without blobs it is not a store");
         fs::write(dir.path().join(BLOBS).join("0"), "").unwrap();
         assert_eq!(detect_all(dir.path()).unwrap()[0].kind, StoreKind::Containerd);
         let error = open(dir.path(), &OpenOptions::default()).err().unwrap();

@@ -1,10 +1,17 @@
 //! What can be wrong with a store or with a request to it. Variants say what the caller can do about it.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use layerlift_archive::{ErrorKind, content_error};
 
 /// Why a store could not answer.
-#[derive(Debug, thiserror::Error)]
+///
+/// The message says what failed, where and why, and nothing else: what can be done about it are values
+/// ([`Error::hints`]), which a program words as its users know them.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or directory could not be read.
@@ -15,36 +22,48 @@ pub enum Error {
         /// The whole path.
         path: PathBuf,
         /// The system's answer.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// There is no store at the root.
-    #[error("{} is no image store that layerlift knows\nhint: {hint}", path.display())]
+    #[error("{} is not a known image store{}", path.display(), because(why))]
     NoStore {
         /// The root that was given.
         path: PathBuf,
-        /// What to try.
-        hint: String,
+        /// What it lacks, where that is known.
+        why: Option<Cow<'static, str>>,
+        /// What can be done.
+        hint: Option<Hint>,
     },
-    /// There is a store, but one whose layers cannot be read.
-    #[error("{what}\nhint: {hint}")]
-    Unsupported {
+    /// There is a store, but its images are not of the driver that was asked for.
+    #[error("{} has no images of driver {wanted}, only of {}", path.display(), present.join(", "))]
+    NoPartition {
+        /// The root that was given.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
         /// What is there.
+        present: Vec<String>,
+    },
+    /// It is there and whole, and this version cannot read it.
+    #[error("{what}")]
+    Unsupported {
+        /// What is there, as a sentence.
         what: String,
-        /// What one can do.
-        hint: String,
+        /// What can be done.
+        hint: Option<Hint>,
     },
     /// The root has several stores, and nothing says which is meant.
-    #[error("{} holds several stores: {}\nhint: choose one with {option}", path.display(), candidates.join(", "))]
+    #[error("{} holds several stores: {}", path.display(), candidates.join(", "))]
     SeveralStores {
         /// The root that was given.
         path: PathBuf,
         /// Their names.
         candidates: Vec<String>,
-        /// The option of the command line that chooses.
-        option: &'static str,
+        /// How to choose one.
+        choose: Hint,
     },
     /// No image has this name or id.
-    #[error("no such image: {name}{}", near(suggestions))]
+    #[error("no such image: {name}")]
     NotFound {
         /// What was asked for.
         name: String,
@@ -52,7 +71,7 @@ pub enum Error {
         suggestions: Vec<String>,
     },
     /// A prefix or a name means several images.
-    #[error("{name} is ambiguous, it means any of\n  {}{}", candidates.join("\n  "), several(*drivers))]
+    #[error("{name} is ambiguous, it means any of\n  {}", candidates.join("\n  "))]
     Ambiguous {
         /// What was asked for.
         name: String,
@@ -62,16 +81,34 @@ pub enum Error {
         drivers: bool,
     },
     /// A name that cannot be one.
-    #[error("{name:?} is no name of an image: {why}")]
+    #[error("{name:?} cannot be the name of an image: {why}")]
     BadName {
         /// What was asked for.
         name: String,
         /// Which rule it breaks.
         why: &'static str,
     },
-    /// A file of the store says something that cannot be.
+    /// An image is there, but not for the platform that is meant.
+    #[error("{name} is there for {}, {}", offered.join(", "), not_for(wanted.as_deref()))]
+    NoPlatform {
+        /// The image's name, or its digest.
+        name: String,
+        /// What was asked for; `None` if it was this machine's.
+        wanted: Option<String>,
+        /// What is there.
+        offered: Vec<String>,
+    },
+    /// Bytes differ from what was recorded of them: a digest, a size, a checksum.
     #[error("{} is damaged: {why}", path.display())]
-    Corrupt {
+    Damaged {
+        /// The file or directory.
+        path: PathBuf,
+        /// What differs.
+        why: String,
+    },
+    /// A file of the store cannot be understood, contradicts itself or another, or lacks what it must have.
+    #[error("{} is malformed: {why}", path.display())]
+    Malformed {
         /// The file or directory.
         path: PathBuf,
         /// What is wrong with it.
@@ -89,8 +126,19 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// An image or layer that its engine has never stored completely.
+    #[error("{what} was never stored completely ({} marks it as incomplete)", path.display())]
+    Incomplete {
+        /// "image 4f…", "layer 3e…".
+        what: String,
+        /// The file that says so.
+        path: PathBuf,
+    },
     /// A file of a layer has other bytes than those that were recorded when the layer was stored.
-    #[error("{} has changed since its layer was stored: checksum {expected:016x} was recorded, found {found:016x}", path.display())]
+    #[error(
+        "{} has changed since its layer was stored: checksum {expected:016x} was recorded, found {found:016x}",
+        path.display()
+    )]
     Checksum {
         /// The file, below its layer's directory.
         path: PathBuf,
@@ -99,11 +147,13 @@ pub enum Error {
         /// CRC-64 of what is there.
         found: u64,
     },
-    /// Several files of a layer are damaged; found while explaining a wrong digest.
-    #[error("{} of its files are not what was recorded:\n  {}", files.len(), files.join("\n  "))]
+    /// Files of a layer are not what was recorded; found while a wrong digest was explained.
+    #[error("{}", damaged_files(files, *more))]
     DamagedFiles {
-        /// A line for each.
+        /// A line for each of the first.
         files: Vec<String>,
+        /// How many there are besides.
+        more: usize,
     },
     /// Something within an image failed; the source says what.
     #[error("cannot read {what}")]
@@ -115,30 +165,153 @@ pub enum Error {
     },
 }
 
+/// What can be done about an error, for a program to word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hint {
+    /// Choose a kind of store ([`crate::OpenOptions::kind`]).
+    ChooseKind,
+    /// Choose one of several drivers ([`crate::OpenOptions::driver`]).
+    ChoosePartition,
+    /// Choose one of several roots.
+    ChooseRoot,
+    /// Choose a platform ([`crate::OpenOptions::platform`]).
+    ChoosePlatform,
+    /// Names that are there and look similar.
+    Similar(Vec<String>),
+    /// Something else, in words.
+    Other(Cow<'static, str>),
+}
+
 impl Error {
     /// Puts the image, layer or file that was being read before an error.
     pub fn within(self, what: impl Into<String>) -> Self {
         Error::Within { what: what.into(), source: Box::new(self) }
     }
 
-    /// For [`std::io::Read`]ers, whose errors are [`io::Error`]s. It carries this error; its message is this one's.
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            // Of files below a root: who reads them knows of them from a record.
+            Error::Io { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::Missing,
+                _ => ErrorKind::Environment,
+            },
+            Error::NoStore { .. }
+            | Error::SeveralStores { .. }
+            | Error::Ambiguous { .. }
+            | Error::BadName { .. } => ErrorKind::Request,
+            Error::NotFound { .. } | Error::NoPartition { .. } | Error::NoPlatform { .. } => {
+                ErrorKind::NotFound
+            }
+            Error::Unsupported { .. } => ErrorKind::Unsupported,
+            Error::Damaged { .. } | Error::Checksum { .. } | Error::DamagedFiles { .. } => ErrorKind::Damaged,
+            Error::Malformed { .. } => ErrorKind::Malformed,
+            Error::Missing { .. } | Error::Incomplete { .. } => ErrorKind::Missing,
+            Error::Within { source, .. } => source.kind(),
+        }
+    }
+
+    /// What can be done about it.
+    pub fn hints(&self) -> Vec<Hint> {
+        match self {
+            Error::NoStore { hint, .. } | Error::Unsupported { hint, .. } => hint.iter().cloned().collect(),
+            Error::NoPartition { .. } | Error::Ambiguous { drivers: true, .. } => vec![Hint::ChoosePartition],
+            Error::SeveralStores { choose, .. } => vec![choose.clone()],
+            Error::NotFound { suggestions, .. } if !suggestions.is_empty() => {
+                vec![Hint::Similar(suggestions.clone())]
+            }
+            Error::NoPlatform { .. } => vec![Hint::ChoosePlatform],
+            Error::Within { source, .. } => source.hints(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// For [`std::io::Read`]ers, whose errors are [`io::Error`]s. It carries this error and its kind; its message is
+    /// this one's.
     pub fn into_io(self) -> io::Error {
-        let kind = match &self {
-            Error::Io { source, .. } => source.kind(),
-            Error::NotFound { .. } | Error::Missing { .. } => io::ErrorKind::NotFound,
-            _ => io::ErrorKind::InvalidData,
-        };
-        io::Error::new(kind, self)
+        content_error(self.kind(), self)
+    }
+
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Error::Io { action, path: path.into(), source: Arc::new(source.into()) }
+    }
+
+    pub(crate) fn damaged(path: impl Into<PathBuf>, why: impl Into<String>) -> Self {
+        Error::Damaged { path: path.into(), why: why.into() }
+    }
+
+    pub(crate) fn malformed(path: impl Into<PathBuf>, why: impl Into<String>) -> Self {
+        Error::Malformed { path: path.into(), why: why.into() }
+    }
+
+    pub(crate) fn no_store(path: impl Into<PathBuf>, why: impl Into<Cow<'static, str>>) -> Self {
+        Error::NoStore { path: path.into(), why: Some(why.into()), hint: None }
+    }
+
+    pub(crate) fn not_found(name: impl Into<String>) -> Self {
+        Error::NotFound { name: name.into(), suggestions: Vec::new() }
+    }
+
+    pub(crate) fn unsupported(what: impl Into<String>, hint: impl Into<Cow<'static, str>>) -> Self {
+        Error::Unsupported { what: what.into(), hint: Some(Hint::Other(hint.into())) }
+    }
+
+    /// Whether the system said that a file or directory is not there.
+    pub(crate) fn is_io_not_found(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-fn near(suggestions: &[String]) -> String {
-    match suggestions {
-        [] => String::new(),
-        names => format!("\nhint: similar names are {}", names.join(", ")),
-    }
+fn because(why: &Option<Cow<'static, str>>) -> String {
+    why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
 }
 
-fn several(drivers: bool) -> &'static str {
-    if drivers { "\nhint: choose the images of one driver with --driver" } else { "" }
+fn not_for(wanted: Option<&str>) -> String {
+    wanted.map_or_else(|| "not for this machine".to_owned(), |wanted| format!("not for {wanted}"))
+}
+
+fn damaged_files(files: &[String], more: usize) -> String {
+    let count = files.len() + more;
+    let verb = if count == 1 { "is" } else { "are" };
+    let mut text = format!("{count} of its files {verb} not what was recorded:\n  {}", files.join("\n  "));
+    if more > 0 {
+        text.push_str(&format!("\n  and {more} more"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_counted() {
+        for (count, first, last) in [
+            (1_usize, "1 of its files is not what was recorded:", "  file 0"),
+            (2, "2 of its files are not what was recorded:", "  file 1"),
+            (20, "20 of its files are not what was recorded:", "  file 19"),
+            (21, "21 of its files are not what was recorded:", "  and 1 more"),
+            (27, "27 of its files are not what was recorded:", "  and 7 more"),
+        ] {
+            let files: Vec<String> = (0..count.min(20)).map(|number| format!("file {number}")).collect();
+            let text = Error::DamagedFiles { files, more: count.saturating_sub(20) }.to_string();
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!((lines.first(), lines.last()), (Some(&first), Some(&last)));
+            assert_eq!(lines.len(), count.min(21) + 1);
+        }
+    }
+
+    #[test]
+    fn kinds_and_hints_come_through() {
+        let error = Error::NotFound { name: "bsae".to_owned(), suggestions: vec!["base".to_owned()] };
+        let hint = Hint::Similar(vec!["base".to_owned()]);
+        assert_eq!(error.clone().within("x").kind(), ErrorKind::NotFound);
+        assert_eq!(error.clone().within("x").hints(), [hint]);
+        let damaged = Error::damaged("/x", "its digest is another");
+        assert_eq!(ErrorKind::of_io(&damaged.within("layer 4f").into_io()), Some(ErrorKind::Damaged));
+        let refused = Error::io("open", "/x", io::ErrorKind::PermissionDenied);
+        assert_eq!(refused.kind(), ErrorKind::Environment);
+        assert_eq!(refused.into_io().kind(), io::ErrorKind::PermissionDenied);
+    }
 }

@@ -15,7 +15,7 @@ pub(crate) const LIMIT: u64 = 16 << 20;
 /// Reads an object; the error says what is wrong with it.
 pub(crate) fn object<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err("it is no JSON object".to_owned());
+        return Err("it is not a JSON object".to_owned());
     }
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }

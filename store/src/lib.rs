@@ -37,7 +37,7 @@ mod root;
 mod store;
 pub mod tarsplit;
 
-pub use error::Error;
+pub use error::{Error, Hint};
 pub use id::{ChainId, DiffId, ImageId, V1Id, hex_id};
 pub use image::{Broken, Document, Image, ImageKey, Layer, LayerKey, Listing, Manifest, Summary, V1Document};
 pub use layer::{BlobLayer, DiffLayer, LayerTar, SplitLayer};

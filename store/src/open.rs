@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Root, Store, containerd, containers, docker, graph, layout, places};
+use crate::{Error, Hint, Root, Store, containerd, containers, docker, graph, layout, places};
 
 /// Kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,7 +91,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
         several => Err(Error::SeveralStores {
             path: path.to_owned(),
             candidates: several.iter().map(|place| place.display().to_string()).collect(),
-            option: "--root",
+            choose: Hint::ChooseRoot,
         }),
     }
 }
@@ -112,7 +112,8 @@ fn open_at(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> 
         (None, []) => return Err(no_store(path)),
         (None, several) => {
             let candidates = several.iter().map(|found| found.kind.to_string()).collect();
-            return Err(Error::SeveralStores { path: path.to_owned(), candidates, option: "--store" });
+            let choose = Hint::ChooseKind;
+            return Err(Error::SeveralStores { path: path.to_owned(), candidates, choose });
         }
     };
     let root = Root::open(path)?;
@@ -133,8 +134,8 @@ fn is_file(path: &Path) -> bool {
 }
 
 fn no_store(path: &Path) -> Error {
-    let hint = "name the data root of an engine, such as /var/lib/docker";
-    Error::NoStore { path: path.to_owned(), hint: hint.to_owned() }
+    let hint = Hint::Other("name the data root of an engine, such as /var/lib/docker".into());
+    Error::NoStore { path: path.to_owned(), why: None, hint: Some(hint) }
 }
 
 impl StoreKind {

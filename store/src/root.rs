@@ -88,10 +88,7 @@ impl Root {
         let file = File::from(self.resolve(relative, FILE).map_err(error)?);
         let metadata = file.metadata().map_err(|source| self.read_error(relative, source))?;
         if !metadata.is_file() {
-            return Err(Error::Corrupt {
-                path: self.join(relative),
-                why: "it is not a regular file".to_owned(),
-            });
+            return Err(Error::malformed(self.join(relative), "it is not a regular file"));
         }
         Ok((file, metadata.len()))
     }
@@ -101,7 +98,7 @@ impl Root {
         not_found_is_none(self.open_file(relative))
     }
 
-    /// The bytes of a file below, at most `limit`; more than that is [`Error::Corrupt`]. For metadata: nothing that an
+    /// The bytes of a file below, at most `limit`; more than that is [`Error::Malformed`]. For metadata: nothing that an
     /// engine writes there comes near a sensible limit.
     pub fn read(&self, relative: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, Error> {
         let relative = relative.as_ref();
@@ -117,7 +114,7 @@ impl Root {
         if bytes.len() as u64 > limit {
             let why =
                 format!("it is larger than {} MiB, which no engine's file of this kind is", limit >> 20);
-            return Err(Error::Corrupt { path: self.join(relative), why });
+            return Err(Error::malformed(self.join(relative), why));
         }
         Ok(bytes)
     }
@@ -171,7 +168,7 @@ impl Root {
     }
 
     fn read_error(&self, relative: &Path, source: io::Error) -> Error {
-        Error::Io { action: "read", path: self.join(relative), source }
+        Error::io("read", self.join(relative), source)
     }
 }
 
@@ -231,20 +228,19 @@ fn open_once(
 }
 
 fn io_error(action: &'static str, path: &Path, errno: Errno) -> Error {
-    let source = match errno {
+    match errno {
         Errno::LOOP | Errno::XDEV => {
             let why = "there is a symbolic link on its way, which no engine puts there; it is not followed";
-            return Error::Corrupt { path: path.to_owned(), why: why.to_owned() };
+            Error::malformed(path, why)
         }
-        errno => errno.into(),
-    };
-    Error::Io { action, path: path.to_owned(), source }
+        errno => Error::io(action, path, errno),
+    }
 }
 
 fn not_found_is_none<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.is_io_not_found() => Ok(None),
         Err(error) => Err(error),
     }
 }

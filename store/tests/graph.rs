@@ -202,7 +202,7 @@ fn listing(root: &Path) {
         listing.images.iter().filter(|i| i.references.is_empty()).map(|i| &i.key.id[..12]).collect();
     assert_eq!(untagged, ["5d74a42e0b9a"]);
     let times: Vec<_> = listing.images.iter().map(|i| i.created.as_deref().unwrap_or_default()).collect();
-    assert_eq!(times.last(), Some(&"9999-12-31T23:59:59.999999999+14:00"), "what is no time comes last");
+    assert_eq!(times.last(), Some(&"9999-12-31T23:59:59.999999999+14:00"), "what is not a time comes last");
 }
 
 fn damaged_listing(root: &Path) {
@@ -236,15 +236,15 @@ fn damaged_listing(root: &Path) {
         ),
         (
             "json:dupkey",
-            "ROOT/graph/c535cea9bc72a63ddb5eeb71d9b35e3b6ddc0b5d7fdf365e3ed30daeb92a2e83/json is damaged: EOF while parsing a string at line 1 column 7",
+            "ROOT/graph/c535cea9bc72a63ddb5eeb71d9b35e3b6ddc0b5d7fdf365e3ed30daeb92a2e83/json is malformed: EOF while parsing a string at line 1 column 7",
         ),
         (
             "json:ws",
-            "ROOT/graph/ac70d1d377a57a695a8761ef630676828e3714f3736ce22f823c2e685beeb23e/json is damaged: it is empty",
+            "ROOT/graph/ac70d1d377a57a695a8761ef630676828e3714f3736ce22f823c2e685beeb23e/json is malformed: it is empty",
         ),
         (
             "wrongid:latest",
-            "ROOT/graph/7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f/json is damaged: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f and says that its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
+            "ROOT/graph/7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f/json is malformed: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f and says that its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
         ),
         (
             "nojson:latest",
@@ -252,7 +252,7 @@ fn damaged_listing(root: &Path) {
         ),
         (
             "selfparent:latest",
-            "ROOT/graph/ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3/json is damaged: it says that image ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3 is its own parent",
+            "ROOT/graph/ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3/json is malformed: it says that image ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3 is its own parent",
         ),
         (
             "json:oldconfig",
@@ -260,11 +260,11 @@ fn damaged_listing(root: &Path) {
         ),
         (
             "json:rawutf8",
-            "ROOT/graph/fcc0c2e1feac62c93d3eb193b94716a023c82db311f7d5e01797c8542e485819/json is damaged: it names as parent \"short\", which is no id of an image here",
+            "ROOT/graph/fcc0c2e1feac62c93d3eb193b94716a023c82db311f7d5e01797c8542e485819/json is malformed: it names as parent \"short\", which is not the id of an image here",
         ),
         (
             "emptyid:latest",
-            "ROOT/repositories-vfs is damaged: it says that emptyid:latest is image \"\", which is no id of an image here",
+            "ROOT/repositories-vfs is malformed: it says that emptyid:latest is image \"\", which is not the id of an image here",
         ),
     ];
     for (name, text) in expected {

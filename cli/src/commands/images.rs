@@ -7,11 +7,12 @@ use layerlift_store::{Reference, Summary};
 use serde::Serialize;
 
 use crate::args::Images;
-use crate::error::{Error, Status};
+use crate::error::Error;
 use crate::output::{print, print_json};
 use crate::report::Reporter;
 use crate::size::human;
 use crate::sources::{Sources, broken_error};
+use crate::status::Status;
 use crate::table::Table;
 use crate::time::ago;
 

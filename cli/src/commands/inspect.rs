@@ -5,10 +5,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Inspect;
-use crate::error::{Error, Status};
+use crate::error::Error;
+use crate::message::Message;
 use crate::output::print_json;
-use crate::report::{Message, Reporter};
+use crate::report::Reporter;
 use crate::sources::{Source, Sources};
+use crate::status::Status;
 
 #[derive(Serialize)]
 struct Inspected<'a> {

@@ -12,8 +12,9 @@ use std::num::NonZeroUsize;
 use clap::CommandFactory;
 
 use crate::args::{Args, Command};
-use crate::error::{Error, Status};
+use crate::error::Error;
 use crate::report::Reporter;
+use crate::status::Status;
 
 /// Has metadata, too, read on no more threads than the user allows.
 fn limit_threads(threads: NonZeroUsize) {

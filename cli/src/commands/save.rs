@@ -7,11 +7,12 @@ use layerlift_export::{Options, Plan, Selection, plan, select_all};
 
 use crate::args::Save;
 use crate::destination::Destination;
-use crate::error::{Error, Status};
+use crate::error::Error;
 use crate::output::print;
 use crate::progress::{Progress, Summary};
 use crate::report::Reporter;
 use crate::sources::{Source, Sources};
+use crate::status::Status;
 
 pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
 
     if args.dry_run {
         // With its warnings.
-        print(&crate::output::visible(&plan.to_string()))?;
+        print(&crate::terminal::visible(&plan.to_string()))?;
     } else {
         let warned = tell_warnings(&plan, 0, reporter);
         if plan.images.is_empty() {

@@ -7,10 +7,11 @@ use layerlift_store::{Detected, Listing, OpenOptions, Store, detect, open, place
 use serde::Serialize;
 
 use crate::args::Stores;
-use crate::error::{Error, Status};
+use crate::error::Error;
+use crate::message::Message;
 use crate::output::{print, print_json};
-use crate::report::Message;
 use crate::size::human;
+use crate::status::Status;
 use crate::table::Table;
 
 #[derive(Debug, Serialize)]
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
         Some(root) => {
             root.metadata().map_err(|source| {
                 let path = root.clone();
-                Error::Open(layerlift_store::Error::Io { action: "open", path, source })
+                Error::Open(layerlift_store::Error::Io { action: "open", path, source: source.into() })
             })?;
             places::search(root)
         }

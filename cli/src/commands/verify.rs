@@ -9,13 +9,15 @@ use serde::Serialize;
 
 use super::images::short;
 use crate::args::Verify;
-use crate::error::{Error, Status};
+use crate::error::Error;
+use crate::message::Message;
 use crate::output::{print, print_json};
 use crate::progress::Progress;
-use crate::report::{Message, Reporter};
+use crate::report::Reporter;
 use crate::signals;
 use crate::size::human;
 use crate::sources::{Source, Sources, broken_error};
+use crate::status::Status;
 use crate::table::Table;
 
 /// The images of one store that are to be checked.

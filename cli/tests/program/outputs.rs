@@ -23,7 +23,7 @@ fn never_on_a_terminal() {
             ended(&output(save(&store.root).args(args).stdout(slave).stderr(Stdio::piped())));
         assert_eq!(status, Some(2));
         insta::allow_duplicates! { insta::assert_snapshot!(said, @r"
-        layerlift: error: standard output is a terminal, and an archive is no text
+        layerlift: error: standard output is a terminal, and an archive is not text
         hint: write to a file with -o FILE, or send it on: layerlift save … | docker load
         ") };
     }

@@ -88,7 +88,7 @@ impl Store for Fake {
         let broken = self.broken.iter().map(|what| Broken {
             what: what.clone(),
             references: Vec::new(),
-            error: Error::Corrupt { path: what.into(), why: "it is empty".to_owned() },
+            error: Error::Damaged { path: what.into(), why: "it is empty".to_owned() },
         });
         Ok(Listing { images: images.collect(), broken: broken.collect() })
     }
@@ -127,7 +127,7 @@ impl Store for Fake {
             }
             Kept::Damaged => stored[512] ^= 1,
             Kept::Missing => {
-                return Err(Error::Corrupt {
+                return Err(Error::Damaged {
                     path: key.id.clone().into(),
                     why: "it is not there".to_owned(),
                 });

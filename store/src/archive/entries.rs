@@ -81,11 +81,8 @@ impl Entries {
         let mut names = 0;
         let mut count = 0;
         loop {
-            let header = header::read(&this.file, this.len, at).map_err(|source| Error::Io {
-                action: "read",
-                path: path.to_owned(),
-                source,
-            })?;
+            let header =
+                header::read(&this.file, this.len, at).map_err(|error| Error::io("read", path, error))?;
             let header = match header {
                 Ok(header) => header,
                 Err(end) => {
@@ -97,14 +94,13 @@ impl Entries {
             names += header.name.len();
             if count > ENTRIES || names > NAMES {
                 let why = format!("it has more than {ENTRIES} entries, or names of more than 64 MiB");
-                return Err(this.corrupt(why));
+                return Err(Error::malformed(path, why));
             }
             let end = header.offset.checked_add(header.len).filter(|end| *end <= len);
             let name = String::from_utf8_lossy(&header.name).into_owned();
             if header.kind == Kind::Sparse {
                 let what = format!("{} has a sparse entry, {name}", path.display());
-                let hint = "write the tar again without --sparse".to_owned();
-                return Err(Error::Unsupported { what, hint });
+                return Err(Error::unsupported(what, "write the tar again without --sparse"));
             }
             this.add(&name, &header, end.is_some());
             let Some(end) = end else {
@@ -152,16 +148,18 @@ impl Entries {
         self.cut = match end {
             End::Mark => None,
             End::NoHeader(_) | End::InHeader if self.entries.is_empty() && self.stream.is_none() => {
-                let hint = "it is neither a tar nor one compressed with gzip, zstd, xz or bzip2".to_owned();
-                return Err(Error::NoStore { path: self.path.clone(), hint });
+                let why = "it is neither a tar nor one compressed with gzip, zstd, xz or bzip2";
+                return Err(Error::no_store(&self.path, why));
             }
             End::NoMark => Some(Cut { at, how: last.to_owned(), only_mark: true }),
             End::InHeader => {
                 Some(Cut { at: self.len, how: "in the middle of a header".to_owned(), only_mark: false })
             }
-            End::NoHeader(at) => {
-                Some(Cut { at, how: "with something that is no entry of a tar".to_owned(), only_mark: false })
-            }
+            End::NoHeader(at) => Some(Cut {
+                at,
+                how: "with something that is not an entry of a tar".to_owned(),
+                only_mark: false,
+            }),
         };
         Ok(())
     }
@@ -170,7 +168,7 @@ impl Entries {
         let mut at = name;
         for _ in 0..LINKS {
             let Some(entry) = self.entries.get(at) else {
-                let dangling = || self.damaged(name, format!("it is a link to {at}, which is not there"));
+                let dangling = || self.malformed(name, format!("it is a link to {at}, which is not there"));
                 return if at == name { Ok(None) } else { Err(dangling()) };
             };
             match entry {
@@ -180,21 +178,20 @@ impl Entries {
                 }
                 Entry::Link { to: Some(to), .. } => at = to,
                 Entry::Link { to: None, written } => {
-                    return Err(
-                        self.damaged(name, format!("it is a link to {written:?}, out of the archive"))
-                    );
+                    let why = format!("it is a link to {written:?}, out of the archive");
+                    return Err(self.malformed(name, why));
                 }
                 Entry::Dir | Entry::Other => {
-                    return Err(self.damaged(name, "it is not a regular file".to_owned()));
+                    return Err(self.malformed(name, "it is not a regular file".to_owned()));
                 }
                 Entry::Cut { len } => {
                     let why =
                         format!("it has {len} bytes, but the archive ends before, at byte {}", self.len);
-                    return Err(self.damaged(name, why));
+                    return Err(Error::damaged(self.path.join(name), why));
                 }
             }
         }
-        Err(self.damaged(name, "it is a link that leads to itself, or through too many others".to_owned()))
+        Err(self.malformed(name, "it is a link that leads to itself, or through too many others".to_owned()))
     }
 
     pub(super) fn top(&self) -> Vec<String> {
@@ -225,9 +222,8 @@ impl Entries {
             let names = self.outside.iter().take(5).map(|name| format!("{name:?}")).collect::<Vec<_>>();
             let more = self.outside.len().saturating_sub(5);
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            errors.push(
-                self.corrupt(format!("entries lead out of it and are not used: {}{more}", names.join(", "))),
-            );
+            let why = format!("entries lead out of it and are not used: {}{more}", names.join(", "));
+            errors.push(Error::malformed(&self.path, why));
         }
         errors
     }
@@ -244,14 +240,10 @@ impl Entries {
         if !consequence.is_empty() {
             why.push(consequence.to_owned());
         }
-        self.corrupt(why.join("; "))
+        Error::damaged(&self.path, why.join("; "))
     }
 
-    fn damaged(&self, name: &str, why: String) -> Error {
-        Error::Corrupt { path: self.path.join(name), why }
-    }
-
-    fn corrupt(&self, why: String) -> Error {
-        Error::Corrupt { path: self.path.clone(), why }
+    fn malformed(&self, name: &str, why: String) -> Error {
+        Error::malformed(self.path.join(name), why)
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use layerlift_archive::{Content, FileRange};
 
 use crate::open::OpenOptions;
-use crate::{Error, Root};
+use crate::{Error, Hint, Root};
 
 mod entries;
 mod header;
@@ -50,26 +50,24 @@ pub(crate) struct Place {
 
 /// Opens a file: a tar, whole or compressed.
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
-    let file =
-        File::open(path).map_err(|source| Error::Io { action: "open", path: path.to_owned(), source })?;
-    let metadata =
-        file.metadata().map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    let metadata = file.metadata().map_err(|error| Error::io("read", path, error))?;
     let kind = metadata.file_type();
     if !kind.is_file() && !kind.is_fifo() && !kind.is_char_device() && !kind.is_socket() {
-        let hint = "name a tar, or the directory of an image layout".to_owned();
-        return Err(Error::NoStore { path: path.to_owned(), hint });
+        let hint = Some(Hint::Other("name a tar, or the directory of an image layout".into()));
+        return Err(Error::NoStore { path: path.to_owned(), why: None, hint });
     }
     let whole = whole::open(file, metadata.len(), kind.is_file(), path, options)?;
     Entries::read(whole, path).map(Files::Tar)
 }
 
 impl Files {
-    /// The file of this name; `None` if there is none. A name that leads out, a link that leads nowhere, and what is no
-    /// file are errors.
+    /// The file of this name; `None` if there is none. A name that leads out, a link that leads nowhere, and what is not
+    /// a file are errors.
     pub(crate) fn try_find(&self, name: &str) -> Result<Option<Place>, Error> {
         let Some(name) = clean(name) else {
             let why = format!("it names a file {name:?}, which leads out of it");
-            return Err(Error::Corrupt { path: self.path().to_owned(), why });
+            return Err(Error::malformed(self.path(), why));
         };
         match self {
             Files::Tar(entries) => entries.try_find(&name),
@@ -89,14 +87,14 @@ impl Files {
         if place.range.len > limit {
             let why =
                 format!("it is larger than {} MiB, which no engine's file of this kind is", limit >> 20);
-            return Err(Error::Corrupt { path: path(), why });
+            return Err(Error::malformed(path(), why));
         }
         let mut bytes = Vec::new();
         let read = place.range.raw_reader().and_then(|mut reader| reader.read_to_end(&mut bytes));
-        read.map_err(|source| Error::Io { action: "read", path: path(), source })?;
+        read.map_err(|error| Error::io("read", path(), error))?;
         if bytes.len() as u64 != place.range.len {
             let why = format!("it has {} bytes, {} were there before", bytes.len(), place.range.len);
-            return Err(Error::Corrupt { path: path(), why });
+            return Err(Error::damaged(path(), why));
         }
         Ok(bytes)
     }
@@ -105,7 +103,7 @@ impl Files {
     pub(crate) fn first<const N: usize>(&self, place: &Place) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let read = place.range.raw_reader().and_then(|reader| reader.take(N as u64).read_to_end(&mut bytes));
-        read.map_err(|source| Error::Io { action: "read", path: self.join(&place.name), source })?;
+        read.map_err(|error| Error::io("read", self.join(&place.name), error))?;
         Ok(bytes)
     }
 
@@ -178,16 +176,15 @@ fn find_in(root: &Root, name: String) -> Result<Option<Place>, Error> {
         let Some(dir) = root.try_dir(parent)? else { return Ok(None) };
         let Ok(target) = rustix::fs::readlinkat(dir.as_dir(), last, Vec::new()) else {
             let Some(file) = root.try_open_file(&at)? else { return Ok(None) };
-            let io = |source| Error::Io { action: "read", path: root.join(&at), source };
+            let io = |error| Error::io("read", root.join(&at), error);
             let len = file.metadata().map_err(io)?.len();
             let range = FileRange { file: Arc::new(file), offset: 0, len, digest: None };
             return Ok(Some(Place { name: at, range }));
         };
         let target = target.to_string_lossy().into_owned();
         let why = || format!("it is a link to {target:?}, out of the directory");
-        at = name::beside(&at, &target)
-            .ok_or_else(|| Error::Corrupt { path: root.join(&name), why: why() })?;
+        at = name::beside(&at, &target).ok_or_else(|| Error::malformed(root.join(&name), why()))?;
     }
-    let why = "it is a link that leads to itself, or through too many others".to_owned();
-    Err(Error::Corrupt { path: root.join(&name), why })
+    let why = "it is a link that leads to itself, or through too many others";
+    Err(Error::malformed(root.join(&name), why))
 }

@@ -1,7 +1,7 @@
 //! The whole file: a tar as it is, or decompressed first.
 //!
 //! A compressed tar cannot be entered in its middle, and layers are read in parallel and more than once; so it is decompressed
-//! once, into a temporary file that has no name and is gone with the process. A pipe is copied in the same way. Memory is
+//! once, into a temporary file that has no name and ends with the process. A pipe is copied in the same way. Memory is
 //! bounded by the decoders' own limits, the disk by what is free, of which a rest is left to others.
 
 use std::fs::File;
@@ -10,8 +10,8 @@ use std::path::Path;
 
 use layerlift_archive::Compression;
 
-use crate::Error;
 use crate::open::OpenOptions;
+use crate::{Error, Hint};
 
 /// Bytes that are left free where the temporary file is.
 const REST: u64 = 64 << 20;
@@ -33,7 +33,7 @@ pub(super) fn open(
     path: &Path,
     options: &OpenOptions,
 ) -> Result<Whole, Error> {
-    let read = |source| Error::Io { action: "read", path: path.to_owned(), source };
+    let read = |error| Error::io("read", path, error);
     let mut first = Vec::new();
     (&file).take(6).read_to_end(&mut first).map_err(read)?;
     check(&first, path)?;
@@ -47,22 +47,23 @@ pub(super) fn open(
     spool(reader, folder, path)
 }
 
-/// What is no tar, where one can say what it is instead.
+/// Says what a file is that is not a tar, where that can be said.
 fn check(first: &[u8], path: &Path) -> Result<(), Error> {
-    let hint = match first {
-        [] => "the file is empty",
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0xef, 0xbb, 0xbf, ..] => {
-            "it was damaged by being treated as text: `>` in PowerShell (before 7.4) writes UTF-16 or UTF-8; write it \
-             again with `docker save -o FILE`"
-        }
-        [b'P', b'K', 3 | 5, ..] => "it is a zip; unpack it first",
+    let (why, hint) = match first {
+        [] => ("the file is empty", None),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0xef, 0xbb, 0xbf, ..] => (
+            "it was written as text, as `>` in PowerShell does before 7.4",
+            Some("write it again with `docker save -o FILE`"),
+        ),
+        [b'P', b'K', 3 | 5, ..] => ("it is a zip", Some("unpack it first")),
         _ => return Ok(()),
     };
-    Err(Error::NoStore { path: path.to_owned(), hint: hint.to_owned() })
+    let hint = hint.map(|hint| Hint::Other(hint.into()));
+    Err(Error::NoStore { path: path.to_owned(), why: Some(why.into()), hint })
 }
 
 fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Error> {
-    let write = |source| Error::Io { action: "write a temporary file in", path: folder.to_owned(), source };
+    let write = |error: io::Error| Error::io("write a temporary file in", folder, error);
     let mut file = tempfile::tempfile_in(folder).map_err(|error| write(without_name(error)))?;
     let mut buffer = vec![0; 256 << 10];
     let mut len = 0u64;
@@ -73,7 +74,7 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if len > 0 && is_of_the_data(&error) => break Some(error.to_string()),
-            Err(source) => return Err(Error::Io { action: "decompress", path: path.to_owned(), source }),
+            Err(error) => return Err(Error::io("decompress", path, error)),
         };
         if looked <= len {
             let stat = rustix::fs::fstatvfs(&file).map_err(|errno| write(errno.into()))?;
@@ -99,8 +100,7 @@ fn full(folder: &Path, path: &Path, len: u64) -> Error {
         len >> 20,
         (REST + LOOK) >> 20
     );
-    let hint = "set TMPDIR to a directory with more room, or decompress the file yourself".to_owned();
-    Error::Unsupported { what, hint }
+    Error::unsupported(what, "set TMPDIR to a directory with more room, or decompress the file yourself")
 }
 
 /// Whether the data are wrong, rather than the disk.

@@ -80,20 +80,18 @@ pub(super) fn documents(dir: &Root, image: &ImageRecord) -> Result<Documents, Er
         }
         _ => return Err(without_config(image)),
     };
-    let expected = digest.parse::<Digest>().map_err(|error| {
-        let path = path(dir, image, MANIFEST);
-        Error::Corrupt { path, why: format!("of its config, {error}") }
-    })?;
+    let expected = digest
+        .parse::<Digest>()
+        .map_err(|error| Error::malformed(path(dir, image, MANIFEST), format!("of its config, {error}")))?;
     let raw = verified(dir, image, &digest, "config", Some(expected))?;
-    let config =
-        config::parse(&raw).map_err(|why| Error::Corrupt { path: path(dir, image, &digest), why })?;
+    let config = config::parse(&raw).map_err(|why| Error::malformed(path(dir, image, &digest), why))?;
 
     let names_it = |head: &Head| head.config.as_ref().is_some_and(|config| config.digest == digest);
     let mut manifests: Vec<Manifest> = Vec::new();
     if let Some((head, found)) = latest {
         if !names_it(&head) {
-            let why = format!("it is no manifest of the image's config {digest}");
-            return Err(Error::Corrupt { path: path(dir, image, MANIFEST), why });
+            let why = format!("it does not name the image's config {digest}");
+            return Err(Error::malformed(path(dir, image, MANIFEST), why));
         }
         manifests.push(found);
     }
@@ -108,12 +106,18 @@ pub(super) fn documents(dir: &Root, image: &ImageRecord) -> Result<Documents, Er
 
 /// A manifest, and what it is.
 fn manifest(dir: &Root, image: &ImageRecord, key: &str) -> Result<(Head, Manifest), Error> {
-    let corrupt = |why| Error::Corrupt { path: path(dir, image, key), why };
+    let malformed = |why| Error::malformed(path(dir, image, key), why);
     let recorded = image.big_data_digests.get(key).map(String::as_str).or(key.strip_prefix("manifest-"));
     let recorded = recorded.map(str::parse::<Digest>).transpose();
-    let recorded = recorded.map_err(|error| corrupt(format!("by images.json, {error}")))?;
+    let recorded = recorded.map_err(|error| malformed(format!("by images.json, {error}")))?;
     let raw = bytes(dir, image, key, "manifest")?;
-    let head: Head = json::object(&raw).map_err(corrupt)?;
+    let head: Head = match json::object(&raw) {
+        Ok(head) => head,
+        // What cannot be understood has mostly been changed, which its digest shows.
+        Err(why) => {
+            return Err(check(dir, image, key, &raw, recorded).err().unwrap_or_else(|| malformed(why)));
+        }
+    };
     // The digest of a manifest of Docker's first schema is that of a part of it.
     let expected = recorded.filter(|_| head.history.is_none());
     let digest = check(dir, image, key, &raw, expected)?;
@@ -141,8 +145,7 @@ fn check(
     let found = Digest::of(raw);
     match expected {
         Some(expected) if expected != found => {
-            let why = format!("its digest is {found}, not {expected}");
-            Err(Error::Corrupt { path: path(dir, image, key), why })
+            Err(Error::damaged(path(dir, image, key), format!("its digest is {found}, not {expected}")))
         }
         _ => Ok(found),
     }
@@ -171,7 +174,7 @@ pub(super) fn without_config(image: &ImageRecord) -> Error {
             "`podman save` makes one while it converts the image",
         )
     };
-    Error::Unsupported { what: format!("image {} {why}", image.id), hint: hint.to_owned() }
+    Error::unsupported(format!("image {} {why}", image.id), hint)
 }
 
 #[cfg(test)]

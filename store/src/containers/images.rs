@@ -22,8 +22,8 @@ pub(super) struct Images {
     flawed_layers: HashMap<LayerId, Found<String>>,
     /// What images.json has besides images.
     flawed: Vec<Found<Flawed>>,
-    /// Files that could not be read, though not those that everything depends on.
-    unread: Vec<Found<File>>,
+    /// Files that could not be read, though not those that everything depends on, and why.
+    unread: Vec<Found<(File, Error)>>,
 }
 
 /// Something, and the place that it is in.
@@ -79,8 +79,8 @@ impl Images {
     ) -> Result<(), Error> {
         match read(self) {
             Err(error) if place == 0 && file != File::Volatile => Err(error),
-            Err(_) => {
-                self.unread.push(Found { place, record: file });
+            Err(error) => {
+                self.unread.push(Found { place, record: (file, error) });
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -94,7 +94,7 @@ impl Images {
         let (mut here, mut named) = (BTreeMap::new(), BTreeMap::new());
         for record in records.good {
             if !crate::hex_id(&record.id) {
-                flawed.push(Flawed { what: record.id, why: "its id is none (64 hex digits)".to_owned() });
+                flawed.push(Flawed { what: record.id, why: "its id is not 64 hex digits".to_owned() });
                 continue;
             }
             named.extend(record.names.iter().map(|name| (name.clone(), record.id.clone())));
@@ -148,8 +148,7 @@ impl Images {
 
     /// An image, and the directory that has its documents.
     pub(super) fn image(&self, id: &str) -> Result<(&ImageRecord, Root), Error> {
-        let name = || format!("{id} of driver {}", self.driver);
-        let not_found = || Error::NotFound { name: name(), suggestions: Vec::new() };
+        let not_found = || Error::not_found(format!("{id} of driver {}", self.driver));
         let found = self.images.get(id).ok_or_else(not_found)?;
         Ok((&found.record, self.places[found.place].dir(format!("{}-images", self.driver))?))
     }
@@ -158,8 +157,8 @@ impl Images {
     pub(super) fn chain(&self, image: &ImageRecord) -> Result<Vec<&LayerRecord>, Error> {
         if image.is_incomplete() {
             let place = self.images.get(&image.id).map_or(0, |found| found.place);
-            let why = format!("image {} was never stored to its end (it is marked incomplete)", image.id);
-            return Err(Error::Corrupt { path: self.path(place, File::Images), why });
+            let path = self.path(place, File::Images);
+            return Err(Error::Incomplete { what: format!("image {}", image.id), path });
         }
         let mut chain: Vec<&LayerRecord> = Vec::new();
         let mut next = image.layer;
@@ -172,12 +171,11 @@ impl Images {
                 let circle = chain.iter().any(|above| above.id == id);
                 let why =
                     if circle { "its parents lead back to it" } else { "it is the 2000th of its image" };
-                return Err(self.corrupt_layer(id, why));
+                return Err(self.malformed_layer(id, why));
             }
             if record.is_incomplete() {
-                return Err(
-                    self.corrupt_layer(id, "it was never stored to its end (it is marked incomplete)")
-                );
+                let path = self.layer_path(id);
+                return Err(Error::Incomplete { what: format!("layer {id}"), path });
             }
             chain.push(record);
             next = record.parent;
@@ -193,7 +191,7 @@ impl Images {
         }
         if let Some(flawed) = self.flawed_layers.get(&id) {
             let why = format!("layer {id}: {}", flawed.record);
-            return Err(Error::Corrupt { path: self.path(flawed.place, File::Layers), why });
+            return Err(Error::malformed(self.path(flawed.place, File::Layers), why));
         }
         let path = self.path(0, File::Layers);
         Err(Error::Missing { of: of.to_owned(), what: "layer", id: id.to_string(), path })
@@ -207,44 +205,35 @@ impl Images {
     }
 
     /// An error about a layer's record.
-    pub(super) fn corrupt_layer(&self, id: LayerId, why: &str) -> Error {
+    pub(super) fn malformed_layer(&self, id: LayerId, why: &str) -> Error {
+        Error::malformed(self.layer_path(id), format!("layer {id}: {why}"))
+    }
+
+    /// The file that has a layer's record.
+    fn layer_path(&self, id: LayerId) -> PathBuf {
         let place = self.layers.get(&id).map_or(0, |found| found.place);
-        Error::Corrupt { path: self.path(place, File::Layers), why: format!("layer {id}: {why}") }
+        self.path(place, File::Layers)
     }
 
     /// What is in the files and could not be understood.
     pub(super) fn broken(&self) -> Vec<Broken> {
         let flawed = self.flawed.iter().map(|Found { place, record }| {
             let why = format!("{}: {}", record.what, record.why);
-            let error = Error::Corrupt { path: self.path(*place, File::Images), why };
+            let error = Error::malformed(self.path(*place, File::Images), why);
             Broken { what: record.what.clone(), references: Vec::new(), error }
         });
-        let unread = self.unread.iter().map(|Found { place, record: file }| {
-            let path = self.path(*place, *file);
-            Broken {
-                what: path.display().to_string(),
-                references: Vec::new(),
-                error: self.why_unread(*place, *file),
-            }
+        let unread = self.unread.iter().map(|Found { place, record: (file, error) }| Broken {
+            what: self.path(*place, *file).display().to_string(),
+            references: Vec::new(),
+            error: error.clone(),
         });
         flawed.chain(unread).collect()
     }
 
     /// Why a name may be there and not be found.
     pub(super) fn unread(&self) -> Option<Error> {
-        let mut files = self.unread.iter().filter(|found| found.record == File::Images);
-        files.next().map(|found| self.why_unread(found.place, found.record))
-    }
-
-    /// Reads a file once more, for the error.
-    fn why_unread(&self, place: usize, file: File) -> Error {
-        let (root, name) = (&self.places[place], self.file(file));
-        let error = match file {
-            File::Images => records::read::<ImageRecord>(root, &name).err(),
-            File::Layers | File::Volatile => records::read::<LayerRecord>(root, &name).err(),
-        };
-        let why = "it could not be read a moment ago".to_owned();
-        error.unwrap_or_else(|| Error::Corrupt { path: root.join(name), why })
+        let mut files = self.unread.iter().map(|found| &found.record);
+        files.find(|(file, _)| *file == File::Images).map(|(_, error)| error.clone())
     }
 
     fn path(&self, place: usize, file: File) -> PathBuf {

@@ -16,7 +16,7 @@ use layerlift_archive::Content as _;
 /// Finds what a layer is made of. A layer without tar-split data was pulled in parts by a table of contents that had none,
 /// or has lost them.
 pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
-    let not_found = || Error::NotFound { name: format!("layer {}", key.id), suggestions: Vec::new() };
+    let not_found = || Error::not_found(format!("layer {}", key.id));
     let id = LayerId::parse(&key.id).ok_or_else(not_found)?;
     let driver = driver::find_containers(&images.driver)?;
     let record = images.layer(id, "the request")?;
@@ -42,15 +42,13 @@ fn tree(images: &Images, driver: &Driver, id: LayerId) -> Result<Root, Error> {
                 missing.get_or_insert(error);
             }
             Ok(_) if place.exists(format!("{}/{id}/composefs-data/composefs.blob", images.driver))? => {
-                return Err(Error::Unsupported {
-                    what: format!("the names of {of}'s files are in an image of composefs"),
-                    hint: "use `podman save`".to_owned(),
-                });
+                let what = format!("the names of {of}'s files are in an image of composefs");
+                return Err(Error::unsupported(what, "use `podman save`"));
             }
             opened => return opened,
         }
     }
-    Err(missing.unwrap_or_else(|| images.corrupt_layer(id, "it is nowhere")))
+    Err(missing.unwrap_or_else(|| images.malformed_layer(id, "it is nowhere")))
 }
 
 fn split(images: &Images, record: &LayerRecord, dir: &Root) -> Result<Option<SplitLayer>, Error> {
@@ -60,10 +58,10 @@ fn split(images: &Images, record: &LayerRecord, dir: &Root) -> Result<Option<Spl
         let path = place.join(&file);
         let split = SplitLayer::open(dir.clone(), metadata, path.clone(), record.diff_id())?;
         return match record.exact_size() {
-            Some(size) if size != split.len() => {
-                let why = format!("it makes a tar of {} bytes, the layer had {size}", split.len());
-                Err(Error::Corrupt { path, why })
-            }
+            Some(size) if size != split.len() => Err(Error::damaged(
+                path,
+                format!("it makes a tar of {} bytes, the layer had {size}", split.len()),
+            )),
             _ => Ok(Some(split)),
         };
     }

@@ -42,11 +42,13 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore,
     let wanted = |driver: &&String| options.driver.as_ref().is_none_or(|only| only == *driver);
     let chosen: Vec<String> = found.iter().filter(wanted).cloned().collect();
     if chosen.is_empty() {
-        let hint = match (&options.driver, found.as_slice()) {
-            (Some(driver), [_, ..]) => format!("no images of driver {driver}, but of {}", found.join(", ")),
-            _ => "containers-storage has directories <driver>-images and <driver>-layers".to_owned(),
-        };
-        return Err(Error::NoStore { path: root.path().to_owned(), hint });
+        let path = root.path().to_owned();
+        return Err(match &options.driver {
+            Some(driver) if !found.is_empty() => {
+                Error::NoPartition { path, wanted: driver.clone(), present: found }
+            }
+            _ => Error::no_store(path, "it has no directories <driver>-images and <driver>-layers"),
+        });
     }
     let beside = settings::beside(root.path());
     ContainersStore::read(chosen, root, beside)

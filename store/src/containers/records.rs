@@ -124,9 +124,9 @@ impl LayerRecord {
 /// Reads a file of records; empty if it is not there, as for an engine.
 pub(super) fn read<T: for<'a> Deserialize<'a>>(root: &Root, file: &str) -> Result<Records<T>, Error> {
     let first = try_read(root, file)?;
-    // Engines rename it into place, but what copies a live store may not: one more look before it is called damaged.
+    // Engines rename it into place, but what copies a live store may not: one more look before it is called malformed.
     let records = if first.is_ok() { first } else { try_read(root, file)? };
-    records.map_err(|why| Error::Corrupt { path: root.join(file), why })
+    records.map_err(|why| Error::malformed(root.join(file), why))
 }
 
 fn try_read<T: for<'a> Deserialize<'a>>(
@@ -184,7 +184,7 @@ trait FromText: Sized {
 
 impl FromText for LayerId {
     fn from_text(text: &str) -> Result<Self, String> {
-        LayerId::parse(text).ok_or_else(|| format!("{text:?} is no id of a layer (64 hex digits)"))
+        LayerId::parse(text).ok_or_else(|| format!("{text:?} is not the id of a layer (64 hex digits)"))
     }
 }
 

@@ -18,10 +18,10 @@ use crate::{
 #[derive(Debug)]
 pub struct ContainersStore {
     drivers: Vec<Images>,
-    /// Drivers whose records could not be read, and where they are.
-    unread: Vec<(String, Vec<Root>)>,
-    /// Directories that belong to the store and could not be opened.
-    closed: Vec<PathBuf>,
+    /// Drivers whose records could not be read, and why.
+    unread: Vec<(String, Error)>,
+    /// Directories that belong to the store and could not be opened, and why.
+    closed: Vec<(PathBuf, Error)>,
 }
 
 impl ContainersStore {
@@ -33,7 +33,7 @@ impl ContainersStore {
         for path in beside {
             match Root::open(&path) {
                 Ok(place) => places.push(place),
-                Err(_) => store.closed.push(path),
+                Err(error) => store.closed.push((path, error)),
             }
         }
         let only = drivers.len() == 1;
@@ -41,28 +41,18 @@ impl ContainersStore {
             match Images::read(&driver, places.clone()) {
                 Ok(images) => store.drivers.push(images),
                 Err(error) if only => return Err(error),
-                Err(_) => store.unread.push((driver, places.clone())),
+                Err(error) => store.unread.push((driver, error)),
             }
         }
         Ok(store)
     }
 
     fn driver(&self, name: &str) -> Result<&Images, Error> {
-        if let Some(error) = self.unread().find(|(driver, _)| *driver == name).map(|(_, error)| error) {
-            return Err(error);
+        if let Some((_, error)) = self.unread.iter().find(|(driver, _)| driver == name) {
+            return Err(error.clone());
         }
-        let not_found = || Error::NotFound { name: format!("driver {name}"), suggestions: Vec::new() };
+        let not_found = || Error::not_found(format!("driver {name}"));
         self.drivers.iter().find(|images| images.driver == name).ok_or_else(not_found)
-    }
-
-    /// Why the records of a driver could not be read: they are read once more for it.
-    fn unread(&self) -> impl Iterator<Item = (&str, Error)> {
-        self.unread.iter().map(|(driver, places)| {
-            let why = || "its records could not be read a moment ago".to_owned();
-            let path = || places.first().map(|root| root.join(driver)).unwrap_or_default();
-            let error = Images::read(driver, places.clone()).err();
-            (driver.as_str(), error.unwrap_or_else(|| Error::Corrupt { path: path(), why: why() }))
-        })
     }
 }
 
@@ -85,20 +75,11 @@ impl Store for ContainersStore {
             }
             listing.broken.extend(images.broken());
         }
-        listing.broken.extend(self.unread().map(|(driver, error)| Broken {
-            what: format!("driver {driver}"),
-            references: Vec::new(),
-            error,
-        }));
-        for path in &self.closed {
-            if let Err(error) = Root::open(path) {
-                listing.broken.push(Broken {
-                    what: path.display().to_string(),
-                    references: Vec::new(),
-                    error,
-                });
-            }
-        }
+        let unread = self.unread.iter().map(|(driver, error)| (format!("driver {driver}"), error));
+        let closed = self.closed.iter().map(|(path, error)| (path.display().to_string(), error));
+        let broken =
+            |(what, error): (String, &Error)| Broken { what, references: Vec::new(), error: error.clone() };
+        listing.broken.extend(unread.chain(closed).map(broken));
         listing.sort();
         Ok(listing)
     }
@@ -108,7 +89,7 @@ impl Store for ContainersStore {
             // The name may well stand in a file that cannot be read.
             Err(not_found @ Error::NotFound { .. }) => {
                 let unread = self.drivers.iter().find_map(Images::unread);
-                let unread = unread.or_else(|| self.unread().next().map(|(_, error)| error));
+                let unread = unread.or_else(|| self.unread.first().map(|(_, error)| error.clone()));
                 Err(unread.unwrap_or(not_found))
             }
             resolved => resolved,
@@ -123,7 +104,7 @@ impl Store for ContainersStore {
         let diff_ids = &documents.config.diff_ids;
         if diff_ids.len() != chain.len() {
             let why = format!("image {} has {} layers, its config {}", key.id, chain.len(), diff_ids.len());
-            return Err(Error::Corrupt { path: dir.join("images.json"), why });
+            return Err(Error::malformed(dir.join("images.json"), why));
         }
         let layers = chain.iter().zip(diff_ids).map(|(layer, diff_id)| named_by(images, layer, *diff_id));
         let layers = layers.collect::<Result<_, _>>()?;
@@ -160,7 +141,7 @@ fn named_by(images: &Images, layer: &LayerRecord, diff_id: DiffId) -> Result<Lay
     match layer.diff_id() {
         Some(recorded) if recorded != diff_id => {
             let why = format!("its diff id is {recorded}, the image's config has {diff_id}");
-            Err(images.corrupt_layer(layer.id, &why))
+            Err(images.malformed_layer(layer.id, &why))
         }
         _ => {
             let key = LayerKey { driver: images.driver.clone(), id: layer.id.to_string() };

@@ -159,6 +159,6 @@ fn removes(name: &[u8]) -> bool {
 }
 
 fn unrepresentable(path: PathBuf) -> Error {
-    let why = "in a layer its name means a deletion, so no image can hold such a file".to_owned();
-    Error::Corrupt { path, why }
+    let what = format!("{} cannot be in an image: in a layer its name means a deletion", path.display());
+    Error::Unsupported { what, hint: None }
 }

@@ -152,9 +152,9 @@ impl Writer<'_> {
         match found.iter().find(|(attribute, _)| attribute.contains(&b'=')) {
             None => Ok(found),
             Some((attribute, _)) => {
-                let why =
-                    format!("a tar cannot hold its attribute {:?}", attribute.escape_ascii().to_string());
-                Err(Error::Corrupt { path: self.path(id), why })
+                let (path, attribute) = (self.path(id), attribute.escape_ascii().to_string());
+                let what = format!("a tar cannot hold attribute {attribute:?} of {}", path.display());
+                Err(Error::Unsupported { what, hint: None })
             }
         }
     }
@@ -200,17 +200,17 @@ impl Writer<'_> {
     }
 
     fn error(&self, action: &'static str, id: Id, source: io::Error) -> Error {
-        Error::Io { action, path: self.path(id), source }
+        Error::io(action, self.path(id), source)
     }
 
     fn changed(&self, id: Id, size: u64) -> Error {
         let why = format!("its size changed from {size} bytes while it was read: something writes to it");
-        Error::Corrupt { path: self.path(id), why }
+        Error::damaged(self.path(id), why)
     }
 }
 
 fn output(root: &Root, source: io::Error) -> Error {
-    Error::Io { action: "write the tar of", path: root.path().to_owned(), source }
+    Error::io("write the tar of", root.path(), source)
 }
 
 /// Splits a device number into major and minor as Docker did.

@@ -117,23 +117,18 @@ fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
     if me.is_root() || me.as_raw() == owner {
         return Ok(());
     }
-    Err(Error::Unsupported {
-        what: format!(
-            "the layer in {} has no tar-split data, and only root can see whether it hides directories of \
-             lower layers",
-            root.path().display()
-        ),
-        hint: "run this as root".to_owned(),
-    })
+    let what = format!(
+        "the layer in {} has no tar-split data, and only root can see whether it hides directories of lower layers",
+        root.path().display()
+    );
+    Err(Error::unsupported(what, "run this as root"))
 }
 
 fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {
-    Error::Unsupported {
-        what: format!(
-            "{} is incomplete without the layers below (overlayfs attribute overlay.{attribute}), and its \
-             layer has no tar-split data",
-            records.join(root, dir, name).display()
-        ),
-        hint: "start the engine on this store and let it save the image".to_owned(),
-    }
+    let what = format!(
+        "{} is incomplete without the layers below (overlayfs attribute overlay.{attribute}), and its layer has \
+         no tar-split data",
+        records.join(root, dir, name).display()
+    );
+    Error::unsupported(what, "start the engine on this store and let it save the image")
 }

@@ -150,11 +150,7 @@ pub(super) fn open(dir: impl AsFd, name: &[u8], flags: OFlags) -> rustix::io::Re
 
 /// `stat` of the root itself.
 pub(super) fn stat_root(root: &Root) -> Result<Stat, Error> {
-    rustix::fs::fstat(root.as_dir()).map_err(|errno| Error::Io {
-        action: "look up",
-        path: root.path().to_owned(),
-        source: errno.into(),
-    })
+    rustix::fs::fstat(root.as_dir()).map_err(|errno| Error::io("look up", root.path(), errno))
 }
 
 /// An error about `name` in the directory `dir`, or about the directory if the name is empty.
@@ -166,7 +162,7 @@ pub(super) fn error(
     name: &[u8],
     errno: Errno,
 ) -> Error {
-    Error::Io { action, path: records.join(root, dir, name), source: errno.into() }
+    Error::io(action, records.join(root, dir, name), errno)
 }
 
 /// A directory's names, sorted. Reused for the next directory, to save allocations.

@@ -31,7 +31,7 @@ pub(super) fn exists(root: &Root, id: &str) -> Result<bool, Error> {
 pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> {
     let Some(digest) = Digest::from_hex(id) else {
         let path = root.join(super::repositories::FILE);
-        return Err(Error::Corrupt { path, why: format!("it names an image {id:?}, which is no digest") });
+        return Err(Error::malformed(path, format!("it names an image {id:?}, which is not a digest")));
     };
     let file = format!("{CONTENT}/{id}");
     let path = root.join(&file);
@@ -41,11 +41,11 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
     };
     let found = Digest::of(&raw);
     if found != digest {
-        return Err(Error::Corrupt { path, why: format!("its digest is {found}, not its name") });
+        return Err(Error::damaged(path, format!("its digest is {found}, not its name")));
     }
     match config::parse(&raw) {
         Ok(config) => Ok((raw, config)),
-        Err(why) => Err(Error::Corrupt { path, why }),
+        Err(why) => Err(Error::malformed(path, why)),
     }
 }
 

@@ -45,7 +45,7 @@ impl LayerDb {
         let found = ChainId::new(record.parent, record.diff_id);
         if found != chain {
             let why = format!("its diff and parent make up {found}");
-            return Err(Error::Corrupt { path: self.dir.join(chain.0.hex()), why });
+            return Err(Error::damaged(self.dir.join(chain.0.hex()), why));
         }
         Ok(record)
     }
@@ -58,16 +58,16 @@ impl LayerDb {
         diff_id: DiffId,
     ) -> Result<(), Error> {
         let record = self.read(chain)?;
-        let corrupt = |file, why| Err(Error::Corrupt { path: self.dir.join(path(chain, file)), why });
+        let damaged = |file, why| Err(Error::damaged(self.dir.join(path(chain, file)), why));
         if record.diff_id != diff_id {
-            return corrupt("diff", format!("it says {}, the image has {diff_id}", record.diff_id));
+            return damaged("diff", format!("it says {}, the image has {diff_id}", record.diff_id));
         }
         match (record.parent, parent) {
             (found, expected) if found == expected => Ok(()),
             (None, Some(_)) => Err(self.missing(chain, "parent")),
-            (Some(found), None) => corrupt("parent", format!("it says {found}, but this is a base layer")),
+            (Some(found), None) => damaged("parent", format!("it says {found}, but this is a base layer")),
             (Some(found), Some(expected)) => {
-                corrupt("parent", format!("it says {found}, the image has {expected}"))
+                damaged("parent", format!("it says {found}, the image has {expected}"))
             }
             (None, None) => Ok(()),
         }
@@ -88,8 +88,8 @@ impl LayerDb {
         if driver::safe_id(&id) {
             Ok(id)
         } else {
-            let why = format!("{id:?} is no name of a layer's directory");
-            Err(Error::Corrupt { path: self.dir.join(path(chain, "cache-id")), why })
+            let why = format!("{id:?} cannot be the name of a layer's directory");
+            Err(Error::malformed(self.dir.join(path(chain, "cache-id")), why))
         }
     }
 
@@ -109,7 +109,7 @@ impl LayerDb {
         let Some(bytes) = self.dir.try_read(&file, LIMIT)? else { return Ok(None) };
         match std::str::from_utf8(&bytes) {
             Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(_) => Err(Error::Corrupt { path: self.dir.join(file), why: "it is no text".to_owned() }),
+            Err(_) => Err(Error::malformed(self.dir.join(file), "it is not text")),
         }
     }
 
@@ -123,9 +123,8 @@ impl LayerDb {
     }
 
     fn parse<T: FromStr<Err: ToString>>(&self, chain: ChainId, file: &str, text: &str) -> Result<T, Error> {
-        text.parse().map_err(|error: T::Err| Error::Corrupt {
-            path: self.dir.join(path(chain, file)),
-            why: format!("{text:?}: {}", error.to_string()),
+        text.parse().map_err(|error: T::Err| {
+            Error::malformed(self.dir.join(path(chain, file)), format!("{text:?}: {}", error.to_string()))
         })
     }
 }

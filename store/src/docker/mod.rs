@@ -51,12 +51,15 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
         images.push(ImageRoot { driver: driver.clone(), root: root.dir(format!("image/{driver}"))? });
     }
     if images.is_empty() {
-        let hint = match (&options.driver, found.as_slice()) {
-            (_, []) => "Docker's data root has a directory image/<driver>/imagedb".to_owned(),
-            (Some(driver), found) => format!("no images of driver {driver}, but of {}", found.join(", ")),
-            (None, _) => "no driver was chosen".to_owned(),
-        };
-        return Err(Error::NoStore { path: root.path().to_owned(), hint });
+        let path = root.path().to_owned();
+        return Err(match &options.driver {
+            Some(driver) if !found.is_empty() => {
+                Error::NoPartition { path, wanted: driver.clone(), present: found }
+            }
+            _ => {
+                Error::no_store(path, "it has no directory image/<driver>/imagedb, as Docker's data root has")
+            }
+        });
     }
     Ok(DockerStore::new(root, images))
 }

@@ -22,12 +22,12 @@ pub(super) type Repositories = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Reads the file; without it there are no names. A name that is wrong hides no other.
 pub(super) fn read(root: &Root) -> (Repositories, Vec<Error>) {
-    let corrupt = |why| Error::Corrupt { path: root.join(FILE), why };
+    let malformed = |why| Error::malformed(root.join(FILE), why);
     match root.try_read(FILE, json::LIMIT) {
         Ok(None) => Default::default(),
         Ok(Some(bytes)) => match parse(&bytes) {
-            Ok((repositories, wrong)) => (repositories, wrong.into_iter().map(corrupt).collect()),
-            Err(why) => (Repositories::new(), vec![corrupt(why)]),
+            Ok((repositories, wrong)) => (repositories, wrong.into_iter().map(malformed).collect()),
+            Err(why) => (Repositories::new(), vec![malformed(why)]),
         },
         Err(error) => (Repositories::new(), vec![error]),
     }
@@ -49,7 +49,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Repositories, Vec<String>), String>
         for (name, image) in entries.map(|map| map.0).unwrap_or_default() {
             let tag = name.strip_prefix(&repository).and_then(tag_or_digest);
             let Some(tag) = tag else {
-                wrong.push(format!("{name:?} is no name within {repository:?}"));
+                wrong.push(format!("{name:?} is not a name within {repository:?}"));
                 continue;
             };
             let image = image.strip_prefix("sha256:").unwrap_or(&image).to_owned();
@@ -96,7 +96,8 @@ mod tests {
         );
         assert_eq!(
             wrong,
-            ["odd", "odd:1:2", "oddä", "other:x"].map(|name| format!("{name:?} is no name within \"odd\""))
+            ["odd", "odd:1:2", "oddä", "other:x"]
+                .map(|name| format!("{name:?} is not a name within \"odd\""))
         );
         assert_eq!(parse(br#"{"Repositories":null}"#).unwrap(), Default::default());
     }
@@ -105,8 +106,8 @@ mod tests {
     fn what_is_no_repositories_file() {
         let deep = format!(r#"{{"Repositories":{}"#, "{\"x\":".repeat(10_000));
         for (text, why) in [
-            ("", "no JSON object"),
-            ("[{}]", "no JSON object"),
+            ("", "not a JSON object"),
+            ("[{}]", "not a JSON object"),
             (r#"{"Repositories":[]}"#, "invalid type: sequence"),
             (r#"{"Repositories":{"a":{"a:1":5}}}"#, "invalid type: integer"),
             (r#"{"Repositories":{"a":{"a:1":"x","a:1":"y"}}}"#, "\"a:1\" is there twice"),

@@ -32,8 +32,7 @@ impl DockerStore {
 
     fn image_root(&self, driver: &str, id: &str) -> Result<&Root, Error> {
         let images = self.images.iter().find(|images| images.driver == driver);
-        let not_found =
-            || Error::NotFound { name: format!("{id} of driver {driver}"), suggestions: Vec::new() };
+        let not_found = || Error::not_found(format!("{id} of driver {driver}"));
         images.map(|images| &images.root).ok_or_else(not_found)
     }
 
@@ -109,7 +108,7 @@ impl Store for DockerStore {
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         let root = self.image_root(&key.driver, &key.id)?;
         let chain = layerlift_archive::Digest::from_hex(&key.id).map(ChainId);
-        let chain = chain.ok_or_else(|| Error::NotFound { name: key.id.clone(), suggestions: Vec::new() })?;
+        let chain = chain.ok_or_else(|| Error::not_found(&key.id))?;
         let layers = LayerDb::open(root)?;
         let record = layers.record(chain)?;
         let driver = driver::find(&key.driver)?;

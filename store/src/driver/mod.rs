@@ -16,7 +16,6 @@
 //! `<id>` is the v1 image id in a graph store (Docker until 1.9), later the `cache-id` of `layerdb`, and in
 //! containers-storage the id of the layer.
 
-use std::io;
 use std::path::PathBuf;
 
 use crate::{Error, Root};
@@ -100,12 +99,12 @@ impl Driver {
     /// Opens the directory of the layer that the driver calls `id`. Messages call it `of`: "layer 3e…".
     pub(crate) fn open(&self, root: &Root, id: &str, of: &str) -> Result<Root, Error> {
         if !safe_id(id) {
-            let why = format!("{id:?} is no name of a directory of driver {}", self.name);
-            return Err(Error::Corrupt { path: root.join(self.before), why });
+            let why = format!("{id:?} cannot be the name of a directory of driver {}", self.name);
+            return Err(Error::malformed(root.join(self.before), why));
         }
         let path = self.path(id);
         match root.dir(&path) {
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(error) if error.is_io_not_found() => {
                 let path = root.join(path);
                 Err(if self.name == "zfs" {
                     not_mounted(path, of)
@@ -125,11 +124,7 @@ impl Driver {
 /// without files.
 fn never_mounted(root: &Root, dir: &Root) -> Result<bool, Error> {
     let device = |dir: &Root| {
-        let error = |errno: rustix::io::Errno| Error::Io {
-            action: "look up",
-            path: dir.path().to_owned(),
-            source: errno.into(),
-        };
+        let error = |errno: rustix::io::Errno| Error::io("look up", dir.path(), errno);
         Ok(rustix::fs::fstat(dir.as_dir()).map_err(error)?.st_dev)
     };
     Ok(device(dir)? == device(root)? && dir.list(".")?.is_empty())
@@ -144,13 +139,13 @@ pub(crate) fn safe_id(id: &str) -> bool {
 
 fn not_mounted(path: PathBuf, of: &str) -> Error {
     let path = path.display();
-    Error::Unsupported {
-        what: format!("{of} is a dataset of zfs that is not mounted at {path}"),
-        hint: format!(
+    Error::unsupported(
+        format!("{of} is a dataset of zfs that is not mounted at {path}"),
+        format!(
             "`zfs list -o name` has a dataset whose name ends in the last part of that path; \
              `mkdir {path}; mount -t zfs -o ro DATASET {path}` makes it readable"
         ),
-    }
+    )
 }
 
 fn unsupported(name: &str) -> Error {
@@ -169,7 +164,7 @@ fn unsupported(name: &str) -> Error {
             "layerlift reads overlay2, fuse-overlayfs, btrfs, zfs, overlay, aufs and vfs",
         ),
     };
-    Error::Unsupported { what, hint: hint.to_owned() }
+    Error::unsupported(what, hint)
 }
 
 #[cfg(test)]
@@ -219,8 +214,8 @@ mod tests {
         assert!(open("vfs", "real").is_ok());
         fs::create_dir_all(dir.path().join("zfs/graph/place")).unwrap();
         assert!(matches!(open("zfs", "place"), Err(Error::Unsupported { .. })), "not mounted");
-        assert!(matches!(open("vfs", ID), Err(Error::Corrupt { .. })), "a link");
-        assert!(matches!(open("vfs", "../dir/real"), Err(Error::Corrupt { .. })));
+        assert!(matches!(open("vfs", ID), Err(Error::Malformed { .. })), "a link");
+        assert!(matches!(open("vfs", "../dir/real"), Err(Error::Malformed { .. })));
         assert!(matches!(open("vfs", "none"), Err(Error::Missing { .. })));
         for name in ["zfs", "devicemapper", "lcow", "no such"] {
             assert!(matches!(open(name, ID), Err(Error::Unsupported { .. })), "{name}");

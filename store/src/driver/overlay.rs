@@ -18,6 +18,6 @@ pub(crate) fn upper(root: &Root, id: &str) -> Result<Option<(Root, String)>, Err
     let Some(upper) = root.try_dir(format!("overlay/{id}/upper"))? else { return Ok(None) };
     match std::str::from_utf8(&lower).ok().filter(|lower| hex_id(lower)) {
         Some(lower) => Ok(Some((upper, lower.to_owned()))),
-        None => Err(Error::Corrupt { path: root.join(file), why: "it has no id of a layer".to_owned() }),
+        None => Err(Error::malformed(root.join(file), "it has no id of a layer")),
     }
 }

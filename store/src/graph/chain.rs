@@ -20,14 +20,14 @@ pub(super) fn read(store: &GraphStore, id: V1Id) -> Result<Vec<V1Document>, Erro
         bytes += document.raw.len();
         if bytes > LIMIT {
             let why = format!("it and its descendants are larger than {} MiB", LIMIT >> 20);
-            return Err(corrupt(store, &id, &document, why));
+            return Err(malformed(store, &id, &document, why));
         }
         let parent = parent(store, &id, &document, &|prefix| store.complete(prefix))?;
         seen.insert(id.clone());
         if let Some(parent) = &parent {
             if seen.contains(parent) {
                 let why = leads_back(&id, parent);
-                return Err(corrupt(store, &id, &document, why));
+                return Err(malformed(store, &id, &document, why));
             }
             store.must_exist(parent, "parent", &format!("image {id}"))?;
         }
@@ -50,8 +50,8 @@ pub(super) fn parent(
         return Ok(Some(parent));
     }
     let Some(parent) = complete(text)? else {
-        let why = format!("it names as parent {text:?}, which is no id of an image here");
-        return Err(corrupt(store, id, document, why));
+        let why = format!("it names as parent {text:?}, which is not the id of an image here");
+        return Err(malformed(store, id, document, why));
     };
     Ok(Some(parent))
 }
@@ -65,6 +65,6 @@ pub(super) fn leads_back(id: &V1Id, parent: &V1Id) -> String {
     }
 }
 
-fn corrupt(store: &GraphStore, id: &V1Id, document: &Document, why: String) -> Error {
-    Error::Corrupt { path: store.graph().join(format!("{id}/{}", document.says_parent())), why }
+fn malformed(store: &GraphStore, id: &V1Id, document: &Document, why: String) -> Error {
+    Error::malformed(store.graph().join(format!("{id}/{}", document.says_parent())), why)
 }

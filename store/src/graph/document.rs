@@ -28,11 +28,11 @@ impl Document {
     /// Reads `json` and `parent` of an image.
     pub(super) fn read(graph: &Root, id: &V1Id) -> Result<Self, Error> {
         let json = format!("{id}/json");
-        let corrupt = |why| Error::Corrupt { path: graph.join(&json), why };
+        let malformed = |why| Error::malformed(graph.join(&json), why);
         let raw = graph.read(&json, LIMIT)?;
-        let fields = Fields::parse(&raw).map_err(corrupt)?;
+        let fields = Fields::parse(&raw).map_err(malformed)?;
         if !fields.id.is_empty() && fields.id != id.as_str() {
-            return Err(corrupt(format!("it is stored as {id} and says that its id is {:?}", fields.id)));
+            return Err(malformed(format!("it is stored as {id} and says that its id is {:?}", fields.id)));
         }
         let mut parent = fields.parent;
         if parent.is_empty()
@@ -146,7 +146,7 @@ mod tests {
                 document.says_parent(),
                 document.created_secs()
             ),
-            Err(Error::Corrupt { path, why }) => {
+            Err(Error::Malformed { path, why }) => {
                 assert!(path.starts_with(dir.path().join(ID)), "{}", path.display());
                 why
             }

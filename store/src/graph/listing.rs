@@ -3,7 +3,6 @@
 //! Each `json` is read once, several at a time, and each chain is walked once however many images share it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -66,7 +65,7 @@ pub(super) fn list(store: &GraphStore) -> Result<Listing, Error> {
                 listing.images.push(Summary { key, references, created, size, layers });
             }
             Err(broken) => {
-                let error = nodes[broken].as_ref().err().map(again);
+                let error = nodes[broken].as_ref().err().cloned();
                 listing.broken.extend(error.map(|error| Broken { what: id.to_string(), references, error }));
             }
         }
@@ -147,7 +146,7 @@ fn break_chains(store: &GraphStore, nodes: &mut Nodes) {
             match walks.get(parent) {
                 Some(&other) if other == walk => {
                     let path = store.graph().join(format!("{at}/json"));
-                    broken.push((at.clone(), Error::Corrupt { path, why: chain::leads_back(at, parent) }));
+                    broken.push((at.clone(), Error::malformed(path, chain::leads_back(at, parent))));
                     break;
                 }
                 Some(_) => break,
@@ -187,22 +186,4 @@ fn sum<'n>(nodes: &'n Nodes, top: &'n V1Id, sums: &mut HashMap<&'n V1Id, Sum<'n>
         sums.insert(id, result);
     }
     result
-}
-
-/// The same error once more, for another image that it concerns.
-fn again(error: &Error) -> Error {
-    match error {
-        Error::Io { action, path, source } => {
-            let source = match source.raw_os_error() {
-                Some(errno) => io::Error::from_raw_os_error(errno),
-                None => io::Error::new(source.kind(), source.to_string()),
-            };
-            Error::Io { action, path: path.clone(), source }
-        }
-        Error::Missing { of, what, id, path } => {
-            Error::Missing { of: of.clone(), what, id: id.clone(), path: path.clone() }
-        }
-        Error::Corrupt { path, why } => Error::Corrupt { path: path.clone(), why: why.clone() },
-        other => Error::Unsupported { what: other.to_string(), hint: String::new() },
-    }
 }

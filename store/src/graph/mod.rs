@@ -49,8 +49,7 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
 /// Opens the store of a data root, for the driver that the options name or that is in use.
 pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<GraphStore, Error> {
     let Some(graph) = try_graph(&root)? else {
-        let hint = "the data root of Docker 1.5 to 1.9 has a directory graph".to_owned();
-        return Err(Error::NoStore { path: root.path().to_owned(), hint });
+        return Err(Error::no_store(root.path(), "it has no directory graph, as Docker 1.5 to 1.9 had"));
     };
     let driver = select::driver(&root, &graph, options.driver.as_deref())?;
     Ok(GraphStore::new(root, graph, driver))

@@ -41,7 +41,7 @@ pub(super) fn read(root: &Root, driver: &str) -> Result<Repositories, Error> {
     let file = file(driver);
     match root.try_read(&file, LIMIT)? {
         None => Ok(Repositories::new()),
-        Some(bytes) => parse(&bytes).map_err(|why| Error::Corrupt { path: root.join(file), why }),
+        Some(bytes) => parse(&bytes).map_err(|why| Error::malformed(root.join(file), why)),
     }
 }
 
@@ -57,7 +57,7 @@ struct File {
 /// Reads the bytes of the file; the error says what is wrong with them.
 pub(super) fn parse(bytes: &[u8]) -> Result<Repositories, String> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return Err("it is no JSON object".to_owned());
+        return Err("it is not a JSON object".to_owned());
     }
     let file =
         File::deserialize(&mut serde_json::Deserializer::from_slice(bytes)).map_err(|e| e.to_string())?;
@@ -86,8 +86,8 @@ mod tests {
     fn what_is_no_such_file() {
         let deep = format!(r#"{{"x":{}"#, "[".repeat(10_000));
         for (text, why) in [
-            ("", "no JSON object"),
-            ("[]", "no JSON object"),
+            ("", "not a JSON object"),
+            ("[]", "not a JSON object"),
             ("{\"Repositories\":{\"a\":{\"1\":\"aa", "EOF while parsing"),
             (r#"{"Repositories":[]}"#, "invalid type: sequence"),
             (r#"{"Repositories":{"a":"x"}}"#, "invalid type: string"),

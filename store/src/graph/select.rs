@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::repositories;
-use crate::{Error, Root, driver};
+use crate::{Error, Hint, Root, driver};
 
 /// The driver that was asked for, or the one whose `repositories-<driver>` names images.
 pub(super) fn driver(root: &Root, graph: &Root, wanted: Option<&str>) -> Result<String, Error> {
@@ -16,10 +16,10 @@ pub(super) fn driver(root: &Root, graph: &Root, wanted: Option<&str>) -> Result<
         if files.iter().any(|name| name == wanted) || has_layers == Some(true) {
             return Ok(wanted.to_owned());
         }
-        let hint = format!("no images of driver {wanted}, but of {}", files.join(", "));
-        return Err(Error::NoStore { path: root.path().to_owned(), hint });
+        let (path, wanted) = (root.path().to_owned(), wanted.to_owned());
+        return Err(Error::NoPartition { path, wanted, present: files });
     }
-    // A file that is damaged may well have named images.
+    // A file that cannot be understood may well have named images.
     let names_images = |driver: &&String| {
         repositories::read(root, driver).map_or(true, |names| names.values().any(|tags| !tags.is_empty()))
     };
@@ -32,9 +32,8 @@ pub(super) fn driver(root: &Root, graph: &Root, wanted: Option<&str>) -> Result<
         return the_only(root, with_layers);
     }
     if files.is_empty() {
-        let hint =
-            "there is a directory graph, but neither a file repositories-<driver> nor layers of a driver";
-        return Err(Error::NoStore { path: root.path().to_owned(), hint: hint.to_owned() });
+        let why = "it has a directory graph, but neither a file repositories-<driver> nor layers of a driver";
+        return Err(Error::no_store(root.path(), why));
     }
     the_only(root, files)
 }
@@ -56,6 +55,10 @@ pub(super) fn with_layers(root: &Root, graph: &Root) -> Result<Vec<String>, Erro
 fn the_only(root: &Root, mut candidates: Vec<String>) -> Result<String, Error> {
     match candidates.len() {
         1 => Ok(candidates.remove(0)),
-        _ => Err(Error::SeveralStores { path: root.path().to_owned(), candidates, option: "--driver" }),
+        _ => Err(Error::SeveralStores {
+            path: root.path().to_owned(),
+            candidates,
+            choose: Hint::ChoosePartition,
+        }),
     }
 }

@@ -100,12 +100,13 @@ impl GraphStore {
             Some(Ok(path)) => path.unwrap_or_else(|| self.graph.join(id)),
             None => {
                 let path = self.root.join(repositories::file(&self.driver));
-                let why = format!("it says that {names} is image {id:?}, which is no id of an image here");
-                return if named.is_empty() { not_found(id) } else { Error::Corrupt { path, why } };
+                let why =
+                    format!("it says that {names} is image {id:?}, which is not the id of an image here");
+                return if named.is_empty() { Error::not_found(id) } else { Error::malformed(path, why) };
             }
         };
         if named.is_empty() && path.starts_with(self.graph.path()) {
-            return not_found(id);
+            return Error::not_found(id);
         }
         Error::Missing { of, what, id: id.to_owned(), path }
     }
@@ -129,8 +130,10 @@ impl GraphStore {
         let parent = chain::parent(self, id, &document, &|prefix| self.complete(prefix))?;
         let (dir, holds, lower) = self.directory(id)?;
         let unsupported = |what: String| {
-            let hint = "without tar-split data such a layer takes the overlay to be mounted; a Docker of that time does so";
-            Error::Unsupported { what, hint: hint.to_owned() }
+            Error::unsupported(
+                what,
+                "such a layer, without tar-split data, takes an overlay that is mounted: let a Docker of that time save it",
+            )
         };
         let holds = match (holds, &parent) {
             (Holds::Upper, parent) => match (lower, parent) {
@@ -197,8 +200,9 @@ impl Store for GraphStore {
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        let id =
-            V1Id::parse(&key.id).filter(|_| key.driver == self.driver).ok_or_else(|| not_found(&key.id))?;
+        let id = V1Id::parse(&key.id)
+            .filter(|_| key.driver == self.driver)
+            .ok_or_else(|| Error::not_found(&key.id))?;
         let name = format!("{id}/tar-data.json.gz");
         match self.graph.try_open_file(&name)? {
             Some(metadata) => {
@@ -208,8 +212,4 @@ impl Store for GraphStore {
             None => Ok(LayerTar::Diff(self.computed(&id)?)),
         }
     }
-}
-
-fn not_found(id: &str) -> Error {
-    Error::NotFound { name: id.to_owned(), suggestions: Vec::new() }
 }

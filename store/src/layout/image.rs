@@ -66,10 +66,10 @@ pub(super) fn identify(files: &Files, what: &What) -> Result<Identity, Error> {
     match what {
         What::Manifest(descriptor) => {
             let bytes = document(files, descriptor, "index.json")?;
-            match documents::parse(&bytes).map_err(|why| damaged(files, &blob(descriptor.digest), why))? {
+            match documents::parse(&bytes).map_err(|why| malformed(files, &blob(descriptor.digest), why))? {
                 Document::Manifest(manifest) => Ok(Identity::Image { id: manifest.config.digest }),
                 Document::Artifact(kind) => Ok(Identity::Artifact(kind)),
-                Document::Index(_) => Err(damaged(files, &blob(descriptor.digest), DEEP.to_owned())),
+                Document::Index(_) => Err(malformed(files, &blob(descriptor.digest), DEEP.to_owned())),
             }
         }
         What::Files { config, .. } => {
@@ -94,11 +94,11 @@ fn of_manifest(files: &Files, descriptor: &Descriptor) -> Result<Loaded, Error> 
     let raw_manifest = document(files, descriptor, "index.json")?;
     let name = blob(digest);
     let of = format!("manifest {digest}");
-    let manifest = match documents::parse(&raw_manifest).map_err(|why| damaged(files, &name, why))? {
+    let manifest = match documents::parse(&raw_manifest).map_err(|why| malformed(files, &name, why))? {
         Document::Manifest(manifest) => manifest,
-        Document::Index(_) => return Err(damaged(files, &name, DEEP.to_owned())),
+        Document::Index(_) => return Err(malformed(files, &name, DEEP.to_owned())),
         Document::Artifact(_) => {
-            return Err(damaged(files, &name, "it is no manifest of an image".to_owned()));
+            return Err(malformed(files, &name, "it is not the manifest of an image".to_owned()));
         }
     };
     let config_name = blob(manifest.config.digest);
@@ -108,7 +108,7 @@ fn of_manifest(files: &Files, descriptor: &Descriptor) -> Result<Loaded, Error> 
     check_size(files, &place, &manifest.config)?;
     let raw = files.bytes(&place, json::LIMIT)?;
     check_digest(files, &config_name, &raw, manifest.config.digest)?;
-    let config = config::parse(&raw).map_err(|why| damaged(files, &config_name, why))?;
+    let config = config::parse(&raw).map_err(|why| malformed(files, &config_name, why))?;
     check_count(files, &name, manifest.layers.len(), &config)?;
     let mut layers = Vec::with_capacity(manifest.layers.len());
     for (layer, &diff_id) in manifest.layers.iter().zip(&config.diff_ids) {
@@ -121,17 +121,14 @@ fn layer_blob(files: &Files, of: &str, layer: &Descriptor) -> Result<Place, Erro
     let name = blob(layer.digest);
     if layer.media_type.ends_with("+encrypted") {
         let what = format!("layer {} of {of} is encrypted", layer.digest);
-        return Err(Error::Unsupported {
-            what,
-            hint: "decrypt the image first, with skopeo copy".to_owned(),
-        });
+        return Err(Error::unsupported(what, "decrypt the image first, with skopeo copy"));
     }
     let Some(place) = files.try_find(&name)? else {
         if ["foreign", "nondistributable"].iter().any(|word| layer.media_type.contains(word)) {
             let what =
                 format!("{of} needs layer {}, which may not be distributed and is not there", layer.digest);
             let from = if layer.urls.is_empty() { "its vendor".to_owned() } else { layer.urls.join(", ") };
-            return Err(Error::Unsupported { what, hint: format!("it is to be had from {from}") });
+            return Err(Error::unsupported(what, format!("it can be had from {from}")));
         }
         return Err(files.missing(of, "layer", &layer.digest.to_string(), &name));
     };
@@ -149,7 +146,7 @@ fn of_files(files: &Files, config_name: &str, names: &[String]) -> Result<Loaded
     if Digest::from_hex(stem).is_some_and(|named| named != id) {
         return Err(damaged(files, config_name, format!("its digest is {id}, not its name")));
     }
-    let config = config::parse(&raw).map_err(|why| damaged(files, config_name, why))?;
+    let config = config::parse(&raw).map_err(|why| malformed(files, config_name, why))?;
     check_count(files, config_name, names.len(), &config)?;
     let mut layers = Vec::with_capacity(names.len());
     for (name, &diff_id) in names.iter().zip(&config.diff_ids) {
@@ -182,9 +179,13 @@ fn check_count(files: &Files, name: &str, layers: usize, config: &Config) -> Res
         return Ok(());
     }
     let why = format!("the image has {layers} layers, but {} diff ids in its config", config.diff_ids.len());
-    Err(damaged(files, name, why))
+    Err(malformed(files, name, why))
 }
 
 fn damaged(files: &Files, name: &str, why: String) -> Error {
-    Error::Corrupt { path: files.join(name), why }
+    Error::damaged(files.join(name), why)
+}
+
+fn malformed(files: &Files, name: &str, why: String) -> Error {
+    Error::malformed(files.join(name), why)
 }

@@ -24,31 +24,13 @@ pub(super) struct Found {
     pub(super) id: String,
     /// What leads to it, the preferred way first; for the same image in several manifests.
     pub(super) ways: Vec<What>,
-    /// Why there is none.
-    pub(super) trouble: Option<Trouble>,
+    /// Why there is none: the answer whenever the image is asked for.
+    pub(super) trouble: Option<Error>,
     pub(super) names: Names,
     /// Digests of manifests and indexes that it can be named by.
     pub(super) digests: Vec<Digest>,
-    /// Whether it is in the listing: not if it is for another platform, or no image.
+    /// Whether it is in the listing: not if it is for another platform, or not an image by design (an attestation, say).
     pub(super) listed: bool,
-}
-
-/// An error that is told whenever the image is asked for.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    Damaged {
-        file: &'static str,
-        why: String,
-    },
-    Unsupported {
-        what: String,
-        hint: String,
-    },
-    /// It is no image, and should be none: told only to whom asks for it by its name.
-    NoImage {
-        what: String,
-        hint: &'static str,
-    },
 }
 
 /// Images in the making.
@@ -70,9 +52,9 @@ impl<'a> Images<'a> {
 
     /// Adds what `index.json` names.
     pub(super) fn add_index(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let damaged = |why| Error::Corrupt { path: self.files.join(INDEX), why };
-        let Document::Index(descriptors) = documents::parse(bytes).map_err(damaged)? else {
-            return Err(damaged("it has no list of manifests".to_owned()));
+        let malformed = |why| Error::malformed(self.files.join(INDEX), why);
+        let Document::Index(descriptors) = documents::parse(bytes).map_err(malformed)? else {
+            return Err(malformed("it has no list of manifests".to_owned()));
         };
         // Several manifests of one name are its platforms, as in an index of their own.
         let mut groups: Vec<(Names, Vec<Descriptor>)> = Vec::new();
@@ -80,11 +62,7 @@ impl<'a> Images<'a> {
             let descriptor = match descriptor {
                 Ok(descriptor) => descriptor,
                 Err(why) => {
-                    self.add_trouble(
-                        Digest::of(why.as_bytes()),
-                        Names::default(),
-                        Trouble::Damaged { file: INDEX, why },
-                    );
+                    self.add_trouble(Digest::of(why.as_bytes()), Names::default(), malformed(why), true);
                     continue;
                 }
             };
@@ -105,11 +83,11 @@ impl<'a> Images<'a> {
 
     fn add_group(&mut self, names: Names, group: Vec<Descriptor>) {
         let mut leaves = Vec::new();
-        let mut walk = Walk { files: self.files, seen: HashSet::new(), digests: Vec::new(), damaged: None };
+        let mut walk = Walk { files: self.files, seen: HashSet::new(), digests: Vec::new(), unread: None };
         for descriptor in group {
             walk.descend(descriptor, 0, &mut leaves);
         }
-        let Walk { digests, damaged, .. } = walk;
+        let Walk { digests, unread, .. } = walk;
         let (present, absent): (Vec<_>, Vec<_>) = leaves
             .into_iter()
             .partition(|(leaf, _)| !matches!(self.files.try_find(&image::blob(leaf.digest)), Ok(None)));
@@ -121,11 +99,10 @@ impl<'a> Images<'a> {
         let key = digests.first().copied().unwrap_or_else(|| Digest::of(b""));
         if offered.is_empty() {
             // Attestations alone, or an index that cannot be read.
-            let trouble = damaged.unwrap_or_else(|| Trouble::NoImage {
-                what: format!("{key} is no image, nor has it any"),
-                hint: "it may be an attestation or a signature",
-            });
-            return self.add_trouble(key, names, trouble);
+            let listed = unread.is_some();
+            let what = || format!("{key} is not an image and names none");
+            let artifact = || Error::unsupported(what(), "it may be an attestation or a signature");
+            return self.add_trouble(key, names, unread.unwrap_or_else(artifact), listed);
         }
         let platforms: Vec<_> = if offered.len() == 1 && self.wanted.is_none() {
             vec![None]
@@ -153,14 +130,9 @@ impl<'a> Images<'a> {
                 }
             }
             Err(list) => {
-                let wanted =
-                    self.wanted.map_or("none is this machine's".to_owned(), |p| format!("not for {p}"));
+                let wanted = self.wanted.map(Platform::to_string);
                 let name = names.references.first().map_or(key.to_string(), Reference::to_string);
-                let trouble = Trouble::Unsupported {
-                    what: format!("{name} is there for {list}; {wanted}"),
-                    hint: "choose one with --platform".to_owned(),
-                };
-                self.add_trouble(key, names, trouble);
+                self.add_trouble(key, names, Error::NoPlatform { name, wanted, offered: list }, true);
                 for (leaf, _) in offered {
                     self.add(What::Manifest(leaf), Names::default(), Vec::new(), false);
                 }
@@ -179,16 +151,12 @@ impl<'a> Images<'a> {
 
     /// Adds what `manifest.json` names. Where an index names the same, its manifests and names stay.
     pub(super) fn add_entries(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let damaged = |why| Error::Corrupt { path: self.files.join(MANIFEST), why };
-        for entry in documents::parse_entries(bytes).map_err(damaged)? {
+        let malformed = |why| Error::malformed(self.files.join(MANIFEST), why);
+        for entry in documents::parse_entries(bytes).map_err(malformed)? {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(why) => {
-                    self.add_trouble(
-                        Digest::of(why.as_bytes()),
-                        Names::default(),
-                        Trouble::Damaged { file: MANIFEST, why },
-                    );
+                    self.add_trouble(Digest::of(why.as_bytes()), Names::default(), malformed(why), true);
                     continue;
                 }
             };
@@ -229,9 +197,9 @@ impl<'a> Images<'a> {
         let (id, listed, trouble) = match image::identify(self.files, &what) {
             Ok(Identity::Image { id }) => (id.hex(), listed, None),
             Ok(Identity::Artifact(kind)) => {
-                let what = format!("{} is no image but an artifact ({kind})", digests[0]);
-                let hint = "tools that know its kind can read it";
-                (digests[0].hex(), false, Some(Trouble::NoImage { what, hint }))
+                let what = format!("{} is not an image but an artifact ({kind})", digests[0]);
+                let error = Error::unsupported(what, "tools that know its kind can read it");
+                (digests[0].hex(), false, Some(error))
             }
             // The same error comes again when the image is asked for.
             Err(_) => match &what {
@@ -251,9 +219,8 @@ impl<'a> Images<'a> {
         self.found.push(Found { id, ways: vec![what], trouble, names, digests, listed });
     }
 
-    /// Adds what is no image, under an id that stands for it.
-    fn add_trouble(&mut self, id: Digest, names: Names, trouble: Trouble) {
-        let listed = !matches!(trouble, Trouble::NoImage { .. });
+    /// Adds what is not an image, under an id that stands for it.
+    fn add_trouble(&mut self, id: Digest, names: Names, trouble: Error, listed: bool) {
         let (id, ways, digests) = (id.hex(), Vec::new(), Vec::new());
         self.found.push(Found { id, ways, trouble: Some(trouble), names, digests, listed });
     }
@@ -273,7 +240,8 @@ struct Walk<'a> {
     seen: HashSet<Digest>,
     /// Of the descriptors at the top, and of indexes.
     digests: Vec<Digest>,
-    damaged: Option<Trouble>,
+    /// The first index that cannot be read.
+    unread: Option<Error>,
 }
 
 impl Walk<'_> {
@@ -292,11 +260,12 @@ impl Walk<'_> {
         let index = match self.index(&descriptor) {
             Ok(index) if depth < DEPTH => index,
             Ok(_) => None,
-            Err(why) => {
-                self.damaged.get_or_insert(Trouble::Damaged { file: INDEX, why });
+            Err(error) => {
+                self.unread.get_or_insert(error);
                 return;
             }
         };
+        let digest = descriptor.digest;
         let Some(children) = index else {
             let platform = descriptor.platform.clone();
             if platform.as_ref().is_none_or(Platform::is_known) {
@@ -311,14 +280,15 @@ impl Walk<'_> {
             match child {
                 Ok(child) => self.descend(child, depth + 1, leaves),
                 Err(why) => {
-                    self.damaged.get_or_insert(Trouble::Damaged { file: INDEX, why });
+                    let error = || Error::malformed(self.files.join(&image::blob(digest)), why);
+                    self.unread.get_or_insert_with(error);
                 }
             }
         }
     }
 
     /// What an index names; `None` for what is none. Whether it is one, its type says, or where that is unknown its shape.
-    fn index(&self, descriptor: &Descriptor) -> Result<Option<Vec<Result<Descriptor, String>>>, String> {
+    fn index(&self, descriptor: &Descriptor) -> Result<Option<Vec<Result<Descriptor, String>>>, Error> {
         let known = match descriptor.media_type.as_str() {
             "application/vnd.oci.image.index.v1+json"
             | "application/vnd.docker.distribution.manifest.list.v2+json" => true,
@@ -328,13 +298,13 @@ impl Walk<'_> {
         };
         let bytes = match image::document(self.files, descriptor, INDEX) {
             Ok(bytes) => bytes,
-            Err(error) if known => return Err(error.to_string()),
+            Err(error) if known => return Err(error),
             Err(_) => return Ok(None),
         };
         match documents::parse(&bytes) {
             Ok(Document::Index(children)) => Ok(Some(children)),
             Ok(_) => Ok(None),
-            Err(why) if known => Err(format!("index {}: {why}", descriptor.digest)),
+            Err(why) if known => Err(Error::malformed(self.files.join(&image::blob(descriptor.digest)), why)),
             Err(_) => Ok(None),
         }
     }

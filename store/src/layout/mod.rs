@@ -138,7 +138,7 @@ fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     let (found, name) = match kind {
         StoreKind::DockerArchive => (manifest.is_some(), MANIFEST),
         StoreKind::OciLayout => (index.is_some(), INDEX),
-        other => return Err(no_store(&files, &format!("it is no {other}"))),
+        other => return Err(no_store(&files, &format!("it is not of kind {other}"))),
     };
     if !found {
         return match salvage(&files)? {
@@ -179,15 +179,15 @@ fn salvage(files: &Files) -> Result<Option<(StoreKind, Vec<images::Found>)>, Err
 /// There has been no other version of the layout than 1.0.0; a file without it is read all the same, as Docker does.
 fn check_version(files: &Files) -> Result<(), Error> {
     let Some(bytes) = files.try_read(LAYOUT, json::LIMIT)? else { return Ok(()) };
-    let damaged = |why| Error::Corrupt { path: files.join(LAYOUT), why };
-    let version = documents::layout_version(&bytes).map_err(damaged)?;
+    let malformed = |why| Error::malformed(files.join(LAYOUT), why);
+    let version = documents::layout_version(&bytes).map_err(malformed)?;
     if version.starts_with("1.") {
         return Ok(());
     }
     let what = format!("{} is an image layout of version {version:?}", files.path().display());
-    Err(Error::Unsupported { what, hint: "known is version 1.0.0".to_owned() })
+    Err(Error::unsupported(what, "version 1.0.0 is known"))
 }
 
-fn no_store(files: &Files, hint: &str) -> Error {
-    Error::NoStore { path: files.path().to_owned(), hint: hint.to_owned() }
+fn no_store(files: &Files, why: &str) -> Error {
+    Error::no_store(files.path(), why.to_owned())
 }

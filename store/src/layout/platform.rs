@@ -26,8 +26,8 @@ impl Platform {
             _ => ("", "", None),
         };
         if os.is_empty() || architecture.is_empty() {
-            let hint = "a platform is written os/arch or os/arch/variant, as linux/arm64".to_owned();
-            return Err(Error::Unsupported { what: format!("{text:?} is no platform"), hint });
+            let hint = "a platform is written os/arch or os/arch/variant, as linux/arm64";
+            return Err(Error::unsupported(format!("{text:?} is not a platform"), hint));
         }
         Ok(Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant })
     }
@@ -79,8 +79,8 @@ impl fmt::Display for Platform {
 }
 
 /// Which of the platforms that an image is offered for is meant: the wanted one; if none was named, that of this machine,
-/// or else the only one. The error is `None`s list as a text.
-pub(super) fn choose(offered: &[Option<Platform>], wanted: Option<&Platform>) -> Result<usize, String> {
+/// or else the only one. The error is the list of what is there.
+pub(super) fn choose(offered: &[Option<Platform>], wanted: Option<&Platform>) -> Result<usize, Vec<String>> {
     let host = Platform::host();
     let meant = wanted.unwrap_or(&host);
     let matches = |platform: &Option<Platform>| platform.as_ref().is_some_and(|p| p.is_meant_by(meant));
@@ -98,7 +98,7 @@ pub(super) fn choose(offered: &[Option<Platform>], wanted: Option<&Platform>) ->
             let name = |p: &Option<Platform>| {
                 p.as_ref().map_or("an unnamed platform".to_owned(), Platform::to_string)
             };
-            Err(offered.iter().map(name).collect::<Vec<_>>().join(", "))
+            Err(offered.iter().map(name).collect())
         }
     }
 }
@@ -126,7 +126,8 @@ mod tests {
             let parsed: Vec<_> = offered.iter().map(|text| Some(Platform::parse(text).unwrap())).collect();
             let wanted = wanted.map(|text| Platform::parse(text).unwrap());
             let expected = expected.map_err(str::to_owned);
-            assert_eq!(choose(&parsed, wanted.as_ref()), expected, "{offered:?} {wanted:?}");
+            let chosen = choose(&parsed, wanted.as_ref()).map_err(|offered| offered.join(", "));
+            assert_eq!(chosen, expected, "{offered:?} {wanted:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use layerlift_archive::{Compression, Digest, FileRange};
 
 use super::image::{self, Loaded};
-use super::images::{Found, Trouble};
+use super::images::Found;
 use crate::archive::Files;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::open::StoreKind;
@@ -44,23 +44,14 @@ impl LayoutStore {
     }
 
     fn find(&self, id: &str) -> Result<&Found, Error> {
-        let not_found = || Error::NotFound { name: id.to_owned(), suggestions: Vec::new() };
+        let not_found = || Error::not_found(id);
         self.images.iter().find(|image| image.id == id).ok_or_else(not_found)
     }
 
     /// The first way to an image on which all of it is there; the error is that of the first.
     fn load(&self, image: &Found) -> Result<Loaded, Error> {
-        match &image.trouble {
-            Some(Trouble::Damaged { file, why }) => {
-                return Err(Error::Corrupt { path: self.files.join(file), why: why.clone() });
-            }
-            Some(Trouble::Unsupported { what, hint }) => {
-                return Err(Error::Unsupported { what: what.clone(), hint: hint.clone() });
-            }
-            Some(Trouble::NoImage { what, hint }) => {
-                return Err(Error::Unsupported { what: what.clone(), hint: (*hint).to_owned() });
-            }
-            None => {}
+        if let Some(error) = &image.trouble {
+            return Err(error.clone());
         }
         let mut first = None;
         for way in &image.ways {
@@ -69,7 +60,7 @@ impl LayoutStore {
                 Err(error) => drop(first.get_or_insert(error)),
             }
         }
-        Err(first.unwrap_or_else(|| Error::NotFound { name: image.id.clone(), suggestions: Vec::new() }))
+        Err(first.unwrap_or_else(|| Error::not_found(&image.id)))
     }
 
     fn matching(&self, prefix: &str, listed: bool) -> Vec<ImageKey> {
@@ -148,7 +139,7 @@ impl Store for LayoutStore {
         let layers = loaded.layers.iter().map(layer).collect();
         let mut manifests: Vec<_> = loaded.manifest.into_iter().collect();
         for way in &found.ways {
-            // Others that name the same config; one that is damaged is missed by nobody here, and told by the listing.
+            // Others that name the same config; the listing reports those that cannot be read.
             if let Ok(Loaded { manifest: Some(manifest), .. }) = image::load(&self.files, way)
                 && manifests.iter().all(|known| known.digest != manifest.digest)
             {
@@ -159,7 +150,7 @@ impl Store for LayoutStore {
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        let not_found = || Error::NotFound { name: key.id.clone(), suggestions: Vec::new() };
+        let not_found = || Error::not_found(&key.id);
         let (name, diff_id) = key.id.rsplit_once('@').ok_or_else(not_found)?;
         let diff_id: DiffId = diff_id.parse().map_err(|_| not_found())?;
         let place = self.files.try_find(name)?.ok_or_else(not_found)?;
@@ -170,7 +161,7 @@ impl Store for LayoutStore {
             let why = format!(
                 "it is not compressed in a known way, and its digest {named} is not the diff id {diff_id}"
             );
-            return Err(Error::Corrupt { path: self.files.join(name), why });
+            return Err(Error::malformed(self.files.join(name), why));
         }
         let digest = named.or(plain.then_some(diff_id.0));
         let stored = FileRange { digest, ..place.range };

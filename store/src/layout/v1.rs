@@ -77,13 +77,13 @@ impl V1ArchiveStore {
     /// The document of an image.
     fn document(&self, id: &V1Id) -> Result<(V1Document, Option<String>), Error> {
         let name = format!("{id}/json");
-        let damaged = |why| Error::Corrupt { path: self.files.join(&name), why };
+        let malformed = |why| Error::malformed(self.files.join(&name), why);
         let Some(raw) = self.files.try_read(&name, json::LIMIT)? else {
             return Err(self.files.missing(&format!("image {id}"), "document", id.as_str(), &name));
         };
-        let json: Json = json::object(&raw).map_err(damaged)?;
+        let json: Json = json::object(&raw).map_err(malformed)?;
         if json.id.as_deref().is_some_and(|written| written != id.as_str()) {
-            return Err(damaged(format!(
+            return Err(malformed(format!(
                 "its id is {:?}, not its directory's name",
                 json.id.unwrap_or_default()
             )));
@@ -91,7 +91,7 @@ impl V1ArchiveStore {
         let parent = match json.parent.filter(|parent| !parent.is_empty()) {
             Some(parent) => match V1Id::parse(&parent) {
                 Some(parent) => Some(parent),
-                None => return Err(damaged(format!("its parent {parent:?} is no id"))),
+                None => return Err(malformed(format!("its parent {parent:?} is not an id"))),
             },
             None => None,
         };
@@ -107,7 +107,7 @@ impl V1ArchiveStore {
         while let Some(id) = next {
             if !seen.insert(id.clone()) || chain.len() >= LAYERS {
                 let why = format!("image {top} is among its own parents, or has too many ({id})");
-                return Err(Error::Corrupt { path: self.files.join(&format!("{id}/json")), why });
+                return Err(Error::malformed(self.files.join(&format!("{id}/json")), why));
             }
             let (document, time) = self.document(&id)?;
             if chain.is_empty() {
@@ -155,7 +155,7 @@ impl Store for V1ArchiveStore {
             broken(&name.to_string_lossy(), Vec::new(), error);
         }
         if let Some(why) = &self.damaged {
-            let error = Error::Corrupt { path: self.files.join(REPOSITORIES), why: why.clone() };
+            let error = Error::malformed(self.files.join(REPOSITORIES), why);
             broken(REPOSITORIES, Vec::new(), error);
         }
         let mut parents = HashSet::new();
@@ -194,7 +194,7 @@ impl Store for V1ArchiveStore {
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
         match (lookup::resolve(self, Spelling::Graph, name), &self.damaged) {
             (Err(Error::NotFound { .. }), Some(why)) => {
-                Err(Error::Corrupt { path: self.files.join(REPOSITORIES), why: why.clone() })
+                Err(Error::malformed(self.files.join(REPOSITORIES), why))
             }
             // Podman and skopeo write whole names here, which Docker's rules do not know by their short forms.
             (Err(not_found @ Error::NotFound { .. }), None) => {
@@ -209,8 +209,8 @@ impl Store for V1ArchiveStore {
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
         let no_id = || {
-            let why = format!("it names an image {:?}, which is no id", key.id);
-            Error::Corrupt { path: self.files.join(REPOSITORIES), why }
+            let why = format!("it names an image {:?}, which is not an id", key.id);
+            Error::malformed(self.files.join(REPOSITORIES), why)
         };
         let (chain, _) = self.chain(&V1Id::parse(&key.id).ok_or_else(no_id)?)?;
         let layer = |document: &V1Document| Layer {
@@ -222,7 +222,7 @@ impl Store for V1ArchiveStore {
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        let not_found = || Error::NotFound { name: key.id.clone(), suggestions: Vec::new() };
+        let not_found = || Error::not_found(&key.id);
         let id = V1Id::parse(&key.id).ok_or_else(not_found)?;
         let place = self.files.try_find(&format!("{id}/layer.tar"))?.ok_or_else(not_found)?;
         let compression = Compression::detect(&self.files.first::<6>(&place)?);

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use layerlift_archive::ErrorKind;
+
 use super::checksum::Checksum;
 use super::files::Files;
 use super::line::Line;
@@ -12,31 +14,29 @@ use crate::{Error, Root};
 /// Files that a message lists; the rest is counted.
 const LISTED: usize = 20;
 
-/// Reads every file of the layer; `None` if each is what was recorded, so that the record itself must be damaged.
+/// Reads every file of the layer; `None` if each is what was recorded, so that the record itself must have changed.
 pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error> {
     let mut files = Files::new(tree);
     let mut damaged = Vec::new();
     let mut more = 0;
+    let mut unread = None;
     loop {
         match lines.next() {
             Ok(None) => break,
             Ok(Some(Line::Bytes(_))) => {}
             Ok(Some(Line::Contents { name, size, checksum })) => {
-                if let Err(error) = check(&mut files, &name, size, checksum) {
-                    if damaged.len() < LISTED {
-                        damaged.push(one_line(&error));
-                    } else {
-                        more += 1;
-                    }
+                match check(&mut files, &name, size, checksum) {
+                    Ok(()) => {}
+                    // What cannot be read is not known to be damaged.
+                    Err(error) if error.kind() == ErrorKind::Environment => drop(unread.get_or_insert(error)),
+                    Err(error) if damaged.len() < LISTED => damaged.push(one_line(&error)),
+                    Err(_) => more += 1,
                 }
             }
             Err(error) => return Some(error),
         }
     }
-    if more > 0 {
-        damaged.push(format!("and {more} more"));
-    }
-    (!damaged.is_empty()).then_some(Error::DamagedFiles { files: damaged })
+    if damaged.is_empty() { unread } else { Some(Error::DamagedFiles { files: damaged, more }) }
 }
 
 fn check(files: &mut Files<'_>, name: &[u8], size: u64, checksum: u64) -> Result<(), Error> {
@@ -56,14 +56,11 @@ fn check(files: &mut Files<'_>, name: &[u8], size: u64, checksum: u64) -> Result
                 len += n as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(Error::Io { action: "read", path: path(), source }),
+            Err(error) => return Err(Error::io("read", path(), error)),
         }
     }
     if len != size {
-        return Err(Error::Corrupt {
-            path: path(),
-            why: format!("it has {len} bytes where {size} were stored"),
-        });
+        return Err(Error::damaged(path(), format!("it has {len} bytes where {size} were stored")));
     }
     if found.finish() != checksum {
         return Err(Error::Checksum { path: path(), expected: checksum, found: found.finish() });

@@ -33,24 +33,32 @@ impl<R: Read> Lines<R> {
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
         loop {
             self.number += 1;
-            self.advance().map_err(|error| self.corrupt(&error.to_string()))?;
+            self.advance().map_err(|error| self.read_error(error))?;
             let line = self.line();
             if line.is_empty() {
                 return Ok(None);
             }
             if line.len() == LONGEST {
-                return Err(self.corrupt("it is longer than any engine writes"));
+                return Err(self.malformed("it is longer than any engine writes"));
             }
             if !line.trim_ascii().is_empty() {
                 break;
             }
         }
-        line::parse(self.line()).map(Some).map_err(|why| self.corrupt(&why))
+        line::parse(self.line()).map(Some).map_err(|why| self.malformed(&why))
     }
 
     /// An error about the current line.
-    pub(super) fn corrupt(&self, why: &str) -> Error {
-        Error::Corrupt { path: self.path.clone(), why: format!("line {}: {why}", self.number) }
+    pub(super) fn malformed(&self, why: &str) -> Error {
+        Error::malformed(&self.path, format!("line {}: {why}", self.number))
+    }
+
+    /// What the system did not answer comes from the decompressor: gzip has a checksum of its own.
+    fn read_error(&self, error: io::Error) -> Error {
+        if error.raw_os_error().is_some() {
+            return Error::io("read", &self.path, error);
+        }
+        Error::damaged(&self.path, format!("line {}: {error}", self.number))
     }
 
     /// The current line with its newline, which the last line may lack. Empty after the last.

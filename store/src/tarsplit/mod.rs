@@ -52,10 +52,7 @@ impl SplitLayer {
     /// Without a diff id, each file's CRC-64 is checked while it is read. With one, the digest covers
     /// everything; the checksums only show which files are damaged after a mismatch ([`Content::explain`]).
     pub fn open(tree: Root, metadata: File, path: PathBuf, diff_id: Option<DiffId>) -> Result<Self, Error> {
-        let size = metadata
-            .metadata()
-            .map_err(|source| Error::Io { action: "read", path: path.clone(), source })?
-            .len();
+        let size = metadata.metadata().map_err(|error| Error::io("read", &path, error))?.len();
         let metadata = FileRange { file: Arc::new(metadata), offset: 0, len: size, digest: None };
         let mut layer = SplitLayer { tree, metadata, path, len: 0, diff_id };
         let mut lines = layer.lines();
@@ -64,8 +61,10 @@ impl SplitLayer {
                 Line::Bytes(base64) => payload::decoded_len(&base64),
                 Line::Contents { size, .. } => size,
             };
-            let total =
-                layer.len.checked_add(more).ok_or_else(|| layer.corrupt("the sum of its sizes overflows"))?;
+            let total = layer
+                .len
+                .checked_add(more)
+                .ok_or_else(|| layer.malformed("the sum of its sizes overflows"))?;
             layer.len = total;
         }
         Ok(layer)
@@ -80,8 +79,8 @@ impl SplitLayer {
         Lines::new(self.metadata.clone().into_raw_reader(), self.path.clone())
     }
 
-    fn corrupt(&self, why: &str) -> Error {
-        Error::Corrupt { path: self.path.clone(), why: why.to_owned() }
+    fn malformed(&self, why: &str) -> Error {
+        Error::malformed(&self.path, why)
     }
 }
 

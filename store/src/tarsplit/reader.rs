@@ -49,7 +49,7 @@ impl<'a, R: Read> Reader<'a, R> {
                 self.bytes.clear();
                 self.at = 0;
                 if let Err(why) = payload::decode_into(&base64, &mut self.bytes) {
-                    return Err(self.lines.corrupt(&why));
+                    return Err(self.lines.malformed(&why));
                 }
             }
             Some(Line::Contents { size: 0, .. }) => {}
@@ -129,7 +129,7 @@ impl Open {
                     return Err(self.changed(tree, "a directory now"));
                 }
                 Err(source) => {
-                    return Err(Error::Io { action: "read", path: path(tree, &self.name), source });
+                    return Err(Error::io("read", path(tree, &self.name), source));
                 }
                 Ok(n) => return Ok(n),
             }
@@ -138,7 +138,7 @@ impl Open {
 
     fn changed(&self, tree: &Root, how: &str) -> Error {
         let why = format!("it has changed since its layer was stored: it is {how}");
-        Error::Corrupt { path: path(tree, &self.name), why }
+        Error::damaged(path(tree, &self.name), why)
     }
 }
 
@@ -156,19 +156,18 @@ pub(super) fn open<'n>(
     let tree = files.tree();
     match source.raw_os_error() {
         Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => {
-            let why = "a symbolic link is where the layer has a file".to_owned();
-            Err(Error::Corrupt { path: path(tree, name), why })
+            Err(Error::damaged(path(tree, name), "a symbolic link is where the layer has a file"))
         }
         _ if source.kind() == io::ErrorKind::NotFound => {
             match replaced_names::find(tree, name, size, checksum)? {
                 Some(name) => match tree.open_in_tree(&name) {
                     Ok(file) => Ok((file, Cow::Owned(name))),
-                    Err(source) => Err(Error::Io { action: "open", path: path(tree, &name), source }),
+                    Err(error) => Err(Error::io("open", path(tree, &name), error)),
                 },
-                None => Err(Error::Io { action: "open", path: path(tree, name), source }),
+                None => Err(Error::io("open", path(tree, name), source)),
             }
         }
-        _ => Err(Error::Io { action: "open", path: path(tree, name), source }),
+        _ => Err(Error::io("open", path(tree, name), source)),
     }
 }
 

@@ -165,9 +165,9 @@ fn messages_have_the_name_on_disk() {
     reader.read_exact(&mut [0; 4]).unwrap();
     fs::write(layer.path(b"real\xe9"), b"cont").unwrap();
     let error = reader.read(&mut [0; 4]).unwrap_err();
-    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    let error = error.get_ref().and_then(|error| error.source()?.downcast_ref::<Error>());
     assert!(
-        matches!(error, Some(Error::Corrupt { path, .. }) if *path == layer.path(b"real\xe9")),
+        matches!(error, Some(Error::Damaged { path, .. }) if *path == layer.path(b"real\xe9")),
         "{error:?}"
     );
 }

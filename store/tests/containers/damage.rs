@@ -52,27 +52,42 @@ const CASES: &[Case] = &[
     ("its parent is nowhere", Listed, ["layers.json", "needs layer 0000"], |disk| {
         disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), &format!(r#""parent":"{}""#, "0".repeat(64)));
     }),
-    ("a circle of parents", Listed, ["layers.json is damaged", "its parents lead back to it"], |disk| {
+    ("a circle of parents", Listed, ["layers.json is malformed", "its parents lead back to it"], |disk| {
         disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), &format!(r#""parent":"{UPPER}""#));
     }),
-    ("a parent that leads up", Listed, ["layers.json is damaged", r#""../x" is no id of a layer"#], |disk| {
-        disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":"../x""#);
-    }),
-    ("a parent of another type", Listed, ["layers.json is damaged", "expected a string"], |disk| {
+    (
+        "a parent that leads up",
+        Listed,
+        ["layers.json is malformed", r#""../x" is not the id of a layer"#],
+        |disk| {
+            disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":"../x""#);
+        },
+    ),
+    ("a parent of another type", Listed, ["layers.json is malformed", "expected a string"], |disk| {
         disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":[]"#);
     }),
-    ("a diff id that is none", Listed, ["layers.json is damaged", "is not a digest"], |disk| {
+    ("a diff id that is none", Listed, ["layers.json is malformed", "is not a digest"], |disk| {
         disk.edit(LAYERS, r#""diff-digest":"sha256:612d"#, r#""diff-digest":"sha256:../"#);
     }),
-    ("a size that is none", Listed, ["layers.json is damaged", "invalid type: string"], |disk| {
+    ("a size that is none", Listed, ["layers.json is malformed", "invalid type: string"], |disk| {
         disk.edit(LAYERS, r#""diff-size":6656"#, r#""diff-size":"large""#);
     }),
-    ("a layer that was never finished", Listed, ["layers.json is damaged", "marked incomplete"], |disk| {
-        disk.edit(LAYERS, r#""uidset":[0,1234]"#, r#""flags":{"incomplete":true}"#);
-    }),
-    ("an image that was never finished", Listed, ["images.json is damaged", "marked incomplete"], |disk| {
-        disk.edit(IMAGES, r#""created":"2023-11-14T22:13:21Z""#, r#""flags":{"incomplete":true}"#);
-    }),
+    (
+        "a layer that was never finished",
+        Listed,
+        ["layers.json marks it", "was never stored completely"],
+        |disk| {
+            disk.edit(LAYERS, r#""uidset":[0,1234]"#, r#""flags":{"incomplete":true}"#);
+        },
+    ),
+    (
+        "an image that was never finished",
+        Listed,
+        ["images.json marks it", "was never stored completely"],
+        |disk| {
+            disk.edit(IMAGES, r#""created":"2023-11-14T22:13:21Z""#, r#""flags":{"incomplete":true}"#);
+        },
+    ),
     (
         "another size",
         Opened,
@@ -81,10 +96,10 @@ const CASES: &[Case] = &[
             disk.edit(LAYERS, r#""diff-size":6656"#, r#""diff-size":6657"#);
         },
     ),
-    ("another diff id", Opened, ["layers.json is damaged", "the image's config has sha256:612d"], |disk| {
+    ("another diff id", Opened, ["layers.json is malformed", "the image's config has sha256:612d"], |disk| {
         disk.edit(LAYERS, r#""diff-digest":"sha256:612d"#, r#""diff-digest":"sha256:712d"#);
     }),
-    ("a layer too few", Opened, ["images.json is damaged", "has 1 layers, its config 2"], |disk| {
+    ("a layer too few", Opened, ["images.json is malformed", "has 1 layers, its config 2"], |disk| {
         disk.edit(IMAGES, UPPER, LOWER);
     }),
     ("no config", Opened, ["is not there", "needs config sha256:296f"], |disk| {
@@ -103,17 +118,17 @@ const CASES: &[Case] = &[
     ("another manifest", Opened, [MANIFEST, "its digest is"], |disk| {
         disk.edit(&of_app(MANIFEST), "schemaVersion", "schemaversion");
     }),
-    ("a manifest that is none", Opened, ["/manifest is damaged", "no JSON object"], |disk| {
+    ("a manifest that is none", Opened, ["/manifest is damaged", "its digest is"], |disk| {
         disk.write(&of_app("manifest"), "[]");
     }),
-    ("a manifest without end", Opened, ["/manifest is damaged", "larger than 16 MiB"], |disk| {
+    ("a manifest without end", Opened, ["/manifest is malformed", "larger than 16 MiB"], |disk| {
         let file = fs::File::create(disk.join(&of_app("manifest"))).unwrap();
         file.set_len(100 << 30).unwrap();
     }),
     (
         "a manifest of another image",
         Opened,
-        ["/manifest is damaged", "no manifest of the image's config"],
+        ["/manifest is malformed", "does not name the image's config"],
         |disk| {
             let other = fs::read(disk.join(&format!("additional/overlay-images/{BASE}/manifest"))).unwrap();
             disk.write(&of_app("manifest"), &other);
@@ -123,13 +138,13 @@ const CASES: &[Case] = &[
             disk.edit(IMAGES, recorded, &format!(r#""manifest":"{digest}""#));
         },
     ),
-    ("a digest of a manifest that is none", Opened, ["/manifest is damaged", "by images.json"], |disk| {
+    ("a digest of a manifest that is none", Opened, ["/manifest is malformed", "by images.json"], |disk| {
         disk.edit(IMAGES, r#""manifest":"sha256:60c0"#, r#""manifest":"sha256:/../"#);
     }),
     ("no directory", Opened, ["/diff is not there", "needs directory c6e2"], |disk| {
         fs::remove_dir_all(disk.join(&format!("additional/overlay/{UPPER}/diff"))).unwrap();
     }),
-    ("a link in place of the directory", Opened, ["/diff is damaged", "symbolic link"], |disk| {
+    ("a link in place of the directory", Opened, ["/diff is malformed", "symbolic link"], |disk| {
         let tree = disk.join(&format!("additional/overlay/{UPPER}/diff"));
         fs::rename(&tree, tree.with_extension("moved")).unwrap();
         symlink("diff.moved", tree).unwrap();
@@ -171,14 +186,14 @@ fn every_damage_is_named_and_hides_nothing() {
 #[test]
 fn records_that_are_none() {
     for (record, what, message) in [
-        ("5", "record 0", "no JSON object"),
-        (r#"["a","b"]"#, "record 0", "no JSON object"),
+        ("5", "record 0", "not a JSON object"),
+        (r#"["a","b"]"#, "record 0", "not a JSON object"),
         ("{}", "record 0", "missing field `id`"),
         (r#"{"id":7}"#, "record 0", "invalid type"),
-        (r#"{"id":"../../etc"}"#, "../../etc", "its id is none"),
-        (r#"{"id":""}"#, "", "its id is none"),
+        (r#"{"id":"../../etc"}"#, "../../etc", "its id is not 64 hex digits"),
+        (r#"{"id":""}"#, "", "its id is not 64 hex digits"),
         (&format!(r#"{{"id":"{APP}","names":"x"}}"#), APP, "invalid type: string"),
-        (&format!(r#"{{"id":"{APP}","layer":"..","names":["demo/x:1"]}}"#), APP, "no id of a layer"),
+        (&format!(r#"{{"id":"{APP}","layer":"..","names":["demo/x:1"]}}"#), APP, "not the id of a layer"),
         (&format!(r#"{{"id":"{APP}","big-data-sizes":[]}}"#), APP, "invalid type: sequence"),
         (&format!(r#"{{"id":"{APP}","id":"{APP}"}}"#), "record 0", "duplicate field"),
         (&format!(r#"{{"id":"{APP}"}}"#), APP, "it is there twice"),

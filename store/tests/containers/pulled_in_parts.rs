@@ -4,7 +4,7 @@
 use std::fs;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Document, LayerKey, LayerTar};
+use layerlift_store::{Document, Hint, LayerKey, LayerTar};
 
 use crate::fixture::{APP, Disk, UPPER};
 use crate::key;
@@ -31,7 +31,7 @@ fn digest_that_a_config_promised() {
     disk.edit(LAYERS, "sha256:612d", "sha256:712d");
     let error = disk.store("additional").image(&key("overlay", APP)).unwrap_err().to_string();
     assert!(
-        error.contains("layers.json is damaged") && error.contains("the image's config has sha256:612d"),
+        error.contains("layers.json is malformed") && error.contains("the image's config has sha256:612d"),
         "{error}"
     );
 }
@@ -90,6 +90,7 @@ fn image_id_that_is_no_digest() {
 fn composefs_is_named() {
     let disk = Disk::small("additional");
     disk.write(&format!("additional/overlay/{UPPER}/composefs-data/composefs.blob"), "");
-    let error = disk.store("additional").layer(&upper()).err().unwrap().to_string();
-    assert!(error.contains("composefs") && error.contains("hint: use `podman save`"), "{error}");
+    let error = disk.store("additional").layer(&upper()).err().unwrap();
+    assert!(error.to_string().contains("composefs"), "{error}");
+    assert_eq!(error.hints(), [Hint::Other("use `podman save`".into())]);
 }

@@ -77,14 +77,14 @@ fn cases() -> Vec<Case> {
         case(
             "a link in place of the directory",
             Opened,
-            ["/diff is damaged", "symbolic link"],
+            ["/diff is malformed", "symbolic link"],
             |data, layer| {
                 let tree = tree(data, layer);
                 fs::rename(&tree, data.path().join("moved")).unwrap();
                 symlink(data.path().join("moved"), tree).unwrap();
             },
         ),
-        case("a link above the directory", Opened, ["/diff is damaged", "symbolic link"], |data, layer| {
+        case("a link above the directory", Opened, ["/diff is malformed", "symbolic link"], |data, layer| {
             let tree = tree(data, layer);
             fs::rename(tree.parent().unwrap(), data.path().join("moved")).unwrap();
             symlink("../moved", tree.parent().unwrap()).unwrap();
@@ -92,23 +92,23 @@ fn cases() -> Vec<Case> {
         case(
             "a link in place of the record",
             Listed,
-            ["/diff is damaged", "symbolic link"],
+            ["/diff is malformed", "symbolic link"],
             |data, layer| {
                 fs::rename(layer, data.path().join("moved")).unwrap();
                 symlink(data.path().join("moved"), layer).unwrap();
             },
         ),
-        case("a link in place of a file", Opened, ["/diff is damaged", "symbolic link"], |_, layer| {
+        case("a link in place of a file", Opened, ["/diff is malformed", "symbolic link"], |_, layer| {
             fs::rename(layer.join("diff"), layer.join("moved")).unwrap();
             symlink("moved", layer.join("diff")).unwrap();
         }),
         case("another diff id", Opened, ["/diff is damaged", "the image has sha256:"], |_, layer| {
             fs::write(layer.join("diff"), Digest::of(b"").to_string()).unwrap();
         }),
-        case("no digest", Opened, ["/diff is damaged", "is not a digest"], |_, layer| {
+        case("no digest", Opened, ["/diff is malformed", "is not a digest"], |_, layer| {
             fs::write(layer.join("diff"), "sha256:../../x").unwrap();
         }),
-        case("no text", Opened, ["/diff is damaged", "no text"], |_, layer| {
+        case("no text", Opened, ["/diff is malformed", "not text"], |_, layer| {
             fs::write(layer.join("diff"), b"\xff\xfe").unwrap();
         }),
         case(
@@ -123,13 +123,18 @@ fn cases() -> Vec<Case> {
         case("another parent", Opened, ["/parent is damaged", "the image has"], |_, layer| {
             fs::write(layer.join("parent"), Digest::of(b"").to_string()).unwrap();
         }),
-        case("a parent that is no digest", Opened, ["/parent is damaged", "is not a digest"], |_, layer| {
-            fs::write(layer.join("parent"), "..").unwrap();
-        }),
-        case("a cache-id that leads out", Opened, ["/cache-id is damaged", "../../.."], |_, layer| {
+        case(
+            "a parent that is no digest",
+            Opened,
+            ["/parent is malformed", "is not a digest"],
+            |_, layer| {
+                fs::write(layer.join("parent"), "..").unwrap();
+            },
+        ),
+        case("a cache-id that leads out", Opened, ["/cache-id is malformed", "../../.."], |_, layer| {
             fs::write(layer.join("cache-id"), "../../..").unwrap();
         }),
-        case("an empty cache-id", Opened, ["/cache-id is damaged", "no name"], |_, layer| {
+        case("an empty cache-id", Opened, ["/cache-id is malformed", "cannot be the name"], |_, layer| {
             fs::write(layer.join("cache-id"), "\n").unwrap();
         }),
         case("half of tar-split", Opened, ["/tar-split.json.gz", "damaged"], |_, layer| {
@@ -293,7 +298,7 @@ fn a_layer_follows_from_its_record() {
         let path = data.layer(DRIVER, &chain).join(file);
         let sound = fs::read(&path).unwrap();
         fs::write(&path, bytes).unwrap();
-        let Err(Error::Corrupt { why, .. }) = open(&chain) else { panic!("{file}") };
+        let Err(Error::Damaged { why, .. }) = open(&chain) else { panic!("{file}") };
         assert!(why.contains("make up sha256:"), "{why}");
         fs::write(path, sound).unwrap();
     }
@@ -318,8 +323,8 @@ fn configs_that_are_none() {
     let deep_elsewhere =
         format!(r#"{{"x":{}{},"rootfs":{{"type":5}}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     for (text, why) in [
-        ("null", "no JSON object"),
-        (r#"{"rootfs":[]}"#, "no JSON object"),
+        ("null", "not a JSON object"),
+        (r#"{"rootfs":[]}"#, "not a JSON object"),
         (r#"{"rootfs":{"type":"layers","diff_ids":["x"]}}"#, "is not a digest"),
         (r#"{"rootfs":{"type":"layers","diff_ids":{}}}"#, "invalid type"),
         (r#"{"rootfs":{"type":"layers"},"rootfs":{"type":"layers"}}"#, "duplicate field"),
@@ -378,7 +383,7 @@ fn a_name_that_is_none_hides_no_other() {
     let listing = data.store().images().unwrap();
     let names: Vec<_> = listing.images.iter().map(|image| image.references.len()).collect();
     assert_eq!((names, listing.broken.len()), (vec![4, 0], 1));
-    assert!(listing.broken[0].error.to_string().contains("is no name within"));
+    assert!(listing.broken[0].error.to_string().contains("is not a name within"));
     assert_eq!(data.store().resolve("bench/many:1.0").unwrap()[0].image, key(MANY));
 }
 
@@ -390,8 +395,8 @@ fn names_that_cannot_be_read() {
     let data = DataRoot::metadata(DRIVER);
     let path = data.image(DRIVER).join("repositories.json");
     for (text, why) in [
-        ("", "no JSON object"),
-        ("[]", "no JSON object"),
+        ("", "not a JSON object"),
+        ("[]", "not a JSON object"),
         (r#"{"Repositories":{"a":{"a:1":{}}}}"#, "invalid type"),
         (r#"{"Repositories":{"a":{"a:1":"x","a:1":"y"}}}"#, "is there twice"),
         (&format!(r#"{{"Repositories":{}"#, r#"{"x":"#.repeat(10_000)), "invalid type"),

@@ -1,6 +1,6 @@
 //! Indexes: several platforms, attestations, nesting, names, and what is no image.
 
-use layerlift_store::{Error, OpenOptions, open};
+use layerlift_store::{Error, Hint, OpenOptions, open};
 
 use crate::made::{
     CONFIG, INDEX, MANIFEST, Tar, config, descriptor, file, index, layer, manifest, named, refused, store,
@@ -37,11 +37,16 @@ fn multi(platforms: &[(&str, &str)], attest: bool) -> (Vec<u8>, Vec<String>) {
 fn chosen(bytes: &[u8], platform: Option<&str>) -> Result<String, String> {
     let (_dir, path) = file(bytes);
     let options = OpenOptions { platform: platform.map(str::to_owned), ..OpenOptions::default() };
-    let told = |error: Error| text(&error);
-    let store = open(&path, &options).map_err(told)?;
-    let selected = store.resolve("multi").map_err(told)?;
-    store.image(&selected[0].image).map_err(told)?;
-    let listing = store.images().map_err(told)?;
+    let text = |error: Error| {
+        if let Error::NoPlatform { .. } = error {
+            assert_eq!(error.hints(), [Hint::ChoosePlatform]);
+        }
+        text(&error)
+    };
+    let store = open(&path, &options).map_err(text)?;
+    let selected = store.resolve("multi").map_err(text)?;
+    store.image(&selected[0].image).map_err(text)?;
+    let listing = store.images().map_err(text)?;
     assert_eq!((listing.images.len(), listing.broken.len()), (1, 0));
     assert_eq!(listing.images[0].key, selected[0].image);
     Ok(selected[0].image.id.clone())
@@ -55,13 +60,13 @@ fn choice() {
     }
     let error = chosen(&all, Some("linux/386")).unwrap_err();
     assert!(error.contains("linux/s390x, linux/amd64, linux/arm64, plan9/mips"), "{error}");
-    assert!(error.contains("--platform"), "{error}");
+    assert!(error.ends_with("not for linux/386"), "{error}");
     let (only, ids) = multi(&PLATFORMS[3..], true);
-    assert_eq!(chosen(&only, None).as_ref(), Ok(&ids[0]), "an attestation is no choice");
+    assert_eq!(chosen(&only, None).as_ref(), Ok(&ids[0]), "an attestation is not a choice");
     let (foreign, _) = multi(&[("plan9", "mips"), ("plan9", "arm")], false);
     let error = chosen(&foreign, None).unwrap_err();
     assert!(error.contains("plan9/mips, plan9/arm"), "{error}");
-    assert!(chosen(&all, Some("arm64")).unwrap_err().contains("is no platform"));
+    assert!(chosen(&all, Some("arm64")).unwrap_err().contains("is not a platform"));
 }
 
 /// One for another platform is found by its id, though it is not listed.
@@ -109,7 +114,7 @@ fn artifacts_are_no_images() {
     let listing = store.images().unwrap();
     assert_eq!((listing.images.len(), listing.broken.len()), (1, 0));
     let selected = store.resolve("chart:1").unwrap();
-    refused(store.image(&selected[0].image), &["is no image but an artifact", "helm"]);
+    refused(store.image(&selected[0].image), &["is not an image but an artifact", "helm"]);
 }
 
 /// Names as skopeo and umoci write them.

@@ -1,0 +1,182 @@
+//! An error in words: what went wrong and why, from the outside in, and what can be done about it.
+//!
+//! The libraries know no command line. What they suggest are values, which get their words here.
+
+use std::error::Error as StdError;
+use std::io;
+
+use layerlift_export::Hint as ExportHint;
+use layerlift_store::Hint as StoreHint;
+
+use crate::chain::{Link, as_type, chain};
+use crate::error::Error;
+
+/// An error in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// What went wrong and why.
+    pub(crate) text: String,
+    /// What the user can do.
+    pub(crate) hints: Vec<String>,
+}
+
+impl Message {
+    pub(crate) fn of_text(text: &str) -> Self {
+        Message { text: text.to_owned(), hints: Vec::new() }
+    }
+
+    /// The error and its causes, each once.
+    pub(crate) fn of(error: &(dyn StdError + 'static)) -> Self {
+        let mut text = String::new();
+        for part in chain(error).map(words) {
+            if !text.ends_with(&part) {
+                if !text.is_empty() {
+                    text.push_str(": ");
+                }
+                text.push_str(&part);
+            }
+        }
+        let mut hints = chain(error).map(hints).find(|hints| !hints.is_empty()).unwrap_or_default();
+        if hints.is_empty() {
+            hints.extend(remedy(error).map(str::to_owned));
+        }
+        Message { text, hints }
+    }
+}
+
+/// An I/O error without its number and its capital: "no space left on device".
+fn words(error: Link<'_>) -> String {
+    let text = error.to_string();
+    let is_io = as_type::<io::Error>(error).is_some_and(|error| error.raw_os_error().is_some());
+    if !is_io {
+        return text;
+    }
+    let text = text.rsplit_once(" (os error").map_or(text.as_str(), |(text, _)| text);
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+/// What one link of a chain suggests.
+fn hints(error: Link<'_>) -> Vec<String> {
+    if let Some(error) = as_type::<Error>(error) {
+        error.hint().into_iter().map(str::to_owned).collect()
+    } else if let Some(error) = as_type::<layerlift_export::Error>(error) {
+        error.hints().iter().map(of_export).collect()
+    } else if let Some(error) = as_type::<layerlift_store::Error>(error) {
+        error.hints().iter().map(of_store).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+fn of_export(hint: &ExportHint) -> String {
+    match hint {
+        ExportHint::Store(hint) => of_store(hint),
+        ExportHint::ChooseFormat => "choose another format with --format".to_owned(),
+        ExportHint::CompressWhole => "compress the archive as a whole with --archive-compress".to_owned(),
+        ExportHint::ChooseDirectory => "name a directory that is new, empty or an OCI layout".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn of_store(hint: &StoreHint) -> String {
+    match hint {
+        StoreHint::ChooseKind => "choose one with --store".to_owned(),
+        StoreHint::ChoosePartition => "choose the images of one driver with --driver".to_owned(),
+        StoreHint::ChooseRoot => "choose one with --root".to_owned(),
+        StoreHint::ChoosePlatform => "choose one with --platform".to_owned(),
+        StoreHint::Similar(names) => format!("similar names are {}", names.join(", ")),
+        StoreHint::Other(words) => words.clone().into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// What can be done about an error for which nobody on the way knew more than the system's answer.
+fn remedy(error: Link<'_>) -> Option<&'static str> {
+    // A missing layer is for its engine to mend; only what the user has named can be named differently.
+    if let Some(Error::Open(layerlift_store::Error::Io { source, .. })) = as_type(error)
+        && source.kind() == io::ErrorKind::NotFound
+    {
+        return Some("name the data root of an engine, such as /var/lib/docker");
+    }
+    chain(error).find_map(|error| {
+        use layerlift_archive::Error as Archive;
+        use layerlift_store::Error as Store;
+        let (source, of_store): (&io::Error, bool) = match (as_type(error), as_type(error)) {
+            (Some(Store::Io { source, .. }), _) => (source, true),
+            (_, Some(Archive::Output { source, .. } | Archive::Stream(source))) => (source, false),
+            _ => return None,
+        };
+        let code = source.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+        match source.kind() {
+            io::ErrorKind::PermissionDenied if of_store => {
+                Some("reading an engine's store usually takes root: try sudo")
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
+                "make room, or name another place with -o, and with --temp-dir for layers that have to be computed",
+            ),
+            _ if matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => Some(
+                "each layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images at a time",
+            ),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use layerlift_store::Error as Store;
+
+    use super::*;
+
+    #[test]
+    fn chains_in_words() {
+        let io = |code| Arc::new(io::Error::from_raw_os_error(code));
+        let refused = Store::Io { action: "open", path: "/d/etc/shadow".into(), source: io(13) };
+        let near = Store::NotFound { name: "bsae".to_owned(), suggestions: vec!["base".to_owned()] };
+        let in_reader = layerlift_archive::Error::Content {
+            entry: "4f/layer.tar".to_owned(),
+            source: Store::Damaged { path: "/d/x".into(), why: "it is empty".to_owned() }.into_io().into(),
+        };
+        let full = layerlift_archive::Error::Output { action: "write", path: "a.tar".into(), source: io(28) };
+        for (error, text, hints) in [
+            (
+                Error::Store(refused.within("layer 4f")),
+                "cannot read layer 4f: cannot open /d/etc/shadow: permission denied",
+                vec!["reading an engine's store usually takes root: try sudo"],
+            ),
+            (Error::Export(near.into()), "no such image: bsae", vec!["similar names are base"]),
+            (in_reader.into(), "cannot read 4f/layer.tar: /d/x is damaged: it is empty", vec![]),
+            (
+                full.into(),
+                "cannot write a.tar: no space left on device",
+                vec![
+                    "make room, or name another place with -o, and with --temp-dir for layers that have to be computed",
+                ],
+            ),
+            (
+                Error::Open(Store::Io { action: "open", path: "/none".into(), source: io(2) }),
+                "cannot open /none: no such file or directory",
+                vec!["name the data root of an engine, such as /var/lib/docker"],
+            ),
+            (
+                Error::Store(Store::Io { action: "open", path: "/d/json".into(), source: io(2) }),
+                "cannot open /d/json: no such file or directory",
+                vec![],
+            ),
+            (
+                Error::Store(Store::Io { action: "open", path: "/d/json".into(), source: io(24) }),
+                "cannot open /d/json: too many open files",
+                vec![
+                    "each layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images at a time",
+                ],
+            ),
+        ] {
+            let expected =
+                Message { text: text.to_owned(), hints: hints.into_iter().map(str::to_owned).collect() };
+            assert_eq!(Message::of(&error), expected);
+        }
+    }
+}
