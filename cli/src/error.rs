@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use layerlift_store::ErrorKind;
 
-use crate::chain::{Link, as_type, chain};
+use crate::chain::{as_type, chain};
 use crate::status::Status;
 
 /// Why a command could not go on.
@@ -59,10 +59,23 @@ pub(crate) enum Error {
 impl Error {
     /// What the program ends with.
     pub(crate) fn status(&self) -> Status {
-        if matches!(self, Error::Open(_)) {
-            return Status::Nothing;
+        let kind = match self {
+            // As in ripgrep: a reader that has seen enough of a table is not an error.
+            Error::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => return Status::Done,
+            Error::NothingLeft => return Status::Incomplete,
+            Error::Store(error) => error.kind(),
+            Error::Export(error) => error.kind(),
+            Error::Archive(error) => error.kind(),
+            _ => return Status::Nothing,
+        };
+        if let Some(status) = chain(self).find_map(as_type).and_then(output_status) {
+            return status;
         }
-        chain(self).find_map(status_of).unwrap_or(Status::Incomplete)
+        match kind {
+            ErrorKind::Request | ErrorKind::NotFound | ErrorKind::Unsupported => Status::Nothing,
+            // Of one image; where the system refuses the output or the store, that is above.
+            _ => Status::Incomplete,
+        }
     }
 
     /// What the user can do about an error of the program's own.
@@ -88,32 +101,13 @@ impl Error {
     }
 }
 
-/// What a single link of a chain of causes says about the status.
-fn status_of(error: Link<'_>) -> Option<Status> {
-    if let Some(error) = as_type::<Error>(error) {
-        return match error {
-            // As in ripgrep: a reader that has seen enough of a table is not an error.
-            Error::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(Status::Done),
-            Error::NothingLeft => Some(Status::Incomplete),
-            _ => Some(Status::Nothing),
-        };
-    }
-    if let Some(error) = as_type::<layerlift_archive::Error>(error) {
-        use layerlift_archive::Error as E;
-        return match error {
-            E::Cancelled => Some(Status::Interrupted),
-            E::Stream(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(Status::Cut),
-            E::Output { .. } | E::Stream(_) => Some(Status::Nothing),
-            _ => None,
-        };
-    }
-    if let Some(error) = as_type::<layerlift_export::Error>(error) {
-        use layerlift_export::Error as E;
-        // The output or the request, whatever the images are.
-        return matches!(error, E::NoLayout { .. } | E::Compression { .. }).then_some(Status::Nothing);
-    }
-    match as_type::<layerlift_store::Error>(error)?.kind() {
-        ErrorKind::Request | ErrorKind::NotFound | ErrorKind::Unsupported => Some(Status::Nothing),
+/// The status of a failure that no image is to blame for.
+fn output_status(error: &layerlift_archive::Error) -> Option<Status> {
+    use layerlift_archive::Error as Archive;
+    match error {
+        Archive::Cancelled => Some(Status::Interrupted),
+        Archive::Stream(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(Status::Cut),
+        Archive::Output { .. } | Archive::Stream(_) => Some(Status::Nothing),
         _ => None,
     }
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use layerlift_store::{DiffId, Hint as StoreHint};
+use layerlift_archive::Error as ArchiveError;
+use layerlift_store::{DiffId, ErrorKind, Hint as StoreHint};
 
 /// Why an export could not be planned or prepared.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The store could not answer.
@@ -30,8 +31,8 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
-    /// A document says something that the format has no place for.
-    #[error("{what} is damaged: {why}")]
+    /// A document cannot be understood, or says something that the format has no place for.
+    #[error("{what} is malformed: {why}")]
     Document {
         /// "config of image 4f…".
         what: String,
@@ -75,6 +76,8 @@ pub enum Error {
         layer: String,
         /// The image with which the cause was reported.
         image: String,
+        /// The kind of the cause.
+        kind: ErrorKind,
     },
 }
 
@@ -93,6 +96,33 @@ pub enum Hint {
 }
 
 impl Error {
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Store(error) => error.kind(),
+            Error::Archive(error) => error.kind(),
+            Error::Image { source, .. } | Error::Layer { source, .. } => source.kind(),
+            Error::Document { .. } => ErrorKind::Malformed,
+            Error::NoLayers { .. } | Error::Compression { .. } | Error::NoLayout { .. } => ErrorKind::Request,
+            Error::DiffId { .. } => ErrorKind::Damaged,
+            Error::Shared { kind, .. } => *kind,
+        }
+    }
+
+    /// Whether a request to stop ended the work, rather than a failure.
+    pub fn is_cancelled(&self) -> bool {
+        self.in_archive().is_some_and(ArchiveError::is_cancelled)
+    }
+
+    /// What an output or a first pass failed at.
+    fn in_archive(&self) -> Option<&ArchiveError> {
+        match self {
+            Error::Archive(error) => Some(error),
+            Error::Image { source, .. } | Error::Layer { source, .. } => source.in_archive(),
+            _ => None,
+        }
+    }
+
     /// What can be done about it.
     pub fn hints(&self) -> Vec<Hint> {
         match self {
@@ -115,14 +145,8 @@ impl Error {
 
     /// Whether something other than the images has failed, so that going on with the rest makes no sense.
     pub(crate) fn ends_all(&self) -> bool {
-        match self {
-            Error::Archive(layerlift_archive::Error::Cancelled | layerlift_archive::Error::Output { .. }) => {
-                true
-            }
-            Error::Image { source, .. } | Error::Layer { source, .. } => source.ends_all(),
-            Error::Store(error) => out_of_files(error),
-            _ => false,
-        }
+        let output = matches!(self.in_archive(), Some(ArchiveError::Output { .. }));
+        output || self.is_cancelled() || self.kind() == ErrorKind::Environment && out_of_files(self)
     }
 }
 

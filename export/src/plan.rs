@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use layerlift_archive::{Compression, CompressionLevel, Tree};
-use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
+use layerlift_store::{Document, ErrorKind, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::format::{Blob, Built, Failed, Layout, Source};
@@ -204,7 +204,7 @@ impl Plan {
 
     /// Leaves out the images that have one of the damaged layers, and the layers that no other has.
     pub(crate) fn without(&mut self, mut damaged: BTreeMap<usize, Error>) -> Result<(), Error> {
-        let mut told: HashMap<usize, String> = HashMap::new();
+        let mut told: HashMap<usize, (String, ErrorKind)> = HashMap::new();
         let images = std::mem::take(&mut self.images);
         let sources = std::mem::take(&mut self.sources);
         for (image, source) in images.into_iter().zip(sources) {
@@ -218,9 +218,12 @@ impl Plan {
             let layer = self.layers[index].key.id.clone();
             let error = match damaged.remove(&index) {
                 Some(error) => error,
-                None => Error::Shared { layer, image: told[&index].clone() },
+                None => {
+                    let (image, kind) = told[&index].clone();
+                    Error::Shared { layer, image, kind }
+                }
             };
-            told.entry(index).or_insert_with(|| source.name.clone());
+            told.entry(index).or_insert_with(|| (source.name.clone(), error.kind()));
             self.leave_out(error.of_image(&source.name))?;
         }
         self.prune();

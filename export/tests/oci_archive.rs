@@ -244,5 +244,5 @@ fn other_directories_are_refused() {
     fs::write(dir.path().join("oci-layout"), "{}").unwrap();
     fs::write(dir.path().join("index.json"), "[").unwrap();
     let error = planned(&store, &["a"], &options).err().unwrap();
-    assert!(error.contains("index.json is damaged"), "{error}");
+    assert!(error.contains("index.json is malformed"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use layerlift_archive::{Content, Decompressor, Digest, Hasher};
+use layerlift_archive::{Content, Decompressor, Digest, Hasher, content_error};
 use layerlift_store::{BlobLayer, DiffId};
 
 use crate::Error;
@@ -52,7 +52,7 @@ impl Read for Reader<'_> {
             let found = DiffId(plain.finish()?.finish());
             if found != self.expected {
                 let error = Error::DiffId { expected: self.expected, found };
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                return Err(content_error(error.kind(), error));
             }
         }
         Ok(n)

@@ -95,13 +95,12 @@ impl Open {
         let want = buf.len().min(left.saturating_add(1));
         let n = self.read_some(tree, &mut buf[..want])?;
         if n == 0 {
-            return Err(self.changed(
-                tree,
-                &format!("shorter, {} bytes instead of {}", self.size - self.left, self.size),
-            ));
+            return Err(
+                self.changed(tree, &format!("shorter, {} of {} bytes", self.size - self.left, self.size))
+            );
         }
         if n > left {
-            return Err(self.changed(tree, &format!("longer than its {} bytes", self.size)));
+            return Err(self.changed(tree, &format!("longer than its recorded size of {}", self.size)));
         }
         if let Some((_, checksum)) = &mut self.checksum {
             checksum.update(&buf[..n]);
@@ -109,7 +108,7 @@ impl Open {
         self.left -= n as u64;
         if self.left == 0 {
             if want == n && self.read_some(tree, &mut [0])? > 0 {
-                return Err(self.changed(tree, &format!("longer than its {} bytes", self.size)));
+                return Err(self.changed(tree, &format!("longer than its recorded size of {}", self.size)));
             }
             if let Some((expected, found)) =
                 self.checksum.take().map(|(expected, found)| (expected, found.finish()))
