@@ -1,4 +1,4 @@
-//! The chart of `docs/performance.md`: wall time of each row's programs, layerlift's dark.
+//! The chart of `docs/performance.md`: wall times of each row's programs, layerlift's in a dark color.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ const LINE: usize = 20;
 const LEFT: usize = 300;
 const WIDTH: f64 = 420.0;
 
-/// Draws the rows that have peers, each with a scale of its own.
+/// Draws the rows that have peers, each on its own scale.
 pub(crate) fn draw(rows: &[Row]) -> String {
     let mut y = LINE;
     let mut body = String::new();
@@ -24,8 +24,9 @@ pub(crate) fn draw(rows: &[Row]) -> String {
             let fill = if number == 0 { "#1b4f72" } else { "#aeb6bf" };
             let _ = writeln!(
                 body,
-                "<text x=\"{}\" y=\"{y}\" text-anchor=\"end\">{}</text><rect x=\"{LEFT}\" y=\"{}\" width=\"{width:.1}\" \
-                 height=\"14\" fill=\"{fill}\"/><text x=\"{:.1}\" y=\"{y}\">{seconds:.2} s</text>",
+                "<text x=\"{}\" y=\"{y}\" text-anchor=\"end\">{}</text><rect x=\"{LEFT}\" y=\"{}\" \
+                 width=\"{width:.1}\" height=\"14\" fill=\"{fill}\"/><text x=\"{:.1}\" y=\"{y}\">\
+                 {seconds:.2} s</text>",
                 LEFT - 8,
                 escaped(what),
                 y - 12,
@@ -35,7 +36,8 @@ pub(crate) fn draw(rows: &[Row]) -> String {
         y += LINE + LINE / 2;
     }
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"800\" height=\"{y}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"800\" height=\"{y}\" font-family=\"sans-serif\" \
+         font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{body}</svg>\n"
     )
 }

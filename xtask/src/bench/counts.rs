@@ -1,4 +1,4 @@
-//! What does not depend on the machine: calls to the system, bytes read and written, files made.
+//! Counts that do not depend on the machine: system calls, bytes read and written, files created.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::process::Stdio;
 use crate::Outcome;
 use crate::engines::process::program;
 
-/// Calls for each file of the image: to open, to read, to close it, and a share of what a layer and a run cost.
-const MOST_CALLS_PER_FILE: f64 = 4.0;
-/// Bytes read beside the contents of files: libraries, metadata of the store.
-const MOST_EXTRA: u64 = 8 << 20;
+/// System calls per file of the image: open, read, close, and a share of what a layer and the run cost.
+const CALLS_PER_FILE_LIMIT: f64 = 4.0;
+/// Bytes read in addition to the contents of files: libraries, metadata of the store.
+const EXTRA_BYTES_LIMIT: u64 = 8 << 20;
 
 /// The counts of one `save` into a file.
 #[derive(Clone, Copy, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Counts {
     pub(crate) calls: u64,
     pub(crate) read: u64,
     pub(crate) written: u64,
-    /// Files that were created; the output is one.
+    /// Files created, including the output.
     pub(crate) created: u64,
     /// Bytes of the output.
     pub(crate) output: u64,
@@ -42,10 +42,11 @@ impl Counts {
         Ok(counts)
     }
 
-    /// A line of strace: `PID name(arguments) = result`, or the end of such a line after `<... name resumed>`.
+    /// Counts a line of strace: `PID name(arguments) = result`, or the rest of such a line after
+    /// `<... name resumed>`.
     fn add(&mut self, line: &str) {
         let call = line.split_once(' ').map_or("", |(_, call)| call.trim_start());
-        // Waiting for each other is not work, and how often threads do depends on the machine.
+        // How often threads wait for each other depends on the machine.
         if call.starts_with("futex(")
             || call.starts_with("sched_yield(")
             || call.starts_with("+++")
@@ -78,25 +79,22 @@ impl Counts {
         self.calls as f64 / self.files.max(1) as f64
     }
 
-    /// These must hold on any machine.
+    /// Fails if a count exceeds its limit.
     pub(crate) fn check(&self) -> Outcome {
         let Counts { read, written, created, output, .. } = *self;
-        if self.calls_per_file() > MOST_CALLS_PER_FILE {
+        if self.calls_per_file() > CALLS_PER_FILE_LIMIT {
             let calls = self.calls_per_file();
-            return Err(format!(
-                "{calls:.2} calls to the system per file, where {MOST_CALLS_PER_FILE} are enough"
-            )
-            .into());
+            return Err(format!("{calls:.2} system calls per file exceed {CALLS_PER_FILE_LIMIT}").into());
         }
-        // Padding is a hole; nothing is written twice.
+        // Fewer than in the output, since padding is a hole. More would mean that something is written twice.
         if written > output {
             return Err(format!("{written} bytes were written for an output of {output}").into());
         }
-        if read > output + MOST_EXTRA {
+        if read > output + EXTRA_BYTES_LIMIT {
             return Err(format!("{read} bytes were read for an output of {output}").into());
         }
         if created != 1 {
-            return Err(format!("{created} files were created, where the output is one").into());
+            return Err(format!("{created} files were created, not only the output").into());
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! A data root as Docker 1.8 with the driver vfs has it, made of what a daemon of today with vfs has.
+//! A data root of Docker 1.8 with the driver vfs, made from that of a current daemon with vfs.
 //!
-//! The trees and the tar-split data are the same in both; only where they lie differs:
+//! Both have the same trees and tar-split data, only in different places:
 //!
 //! ```text
 //! image/vfs/layerdb/sha256/<chain>/tar-split.json.gz    graph/<id>/tar-data.json.gz
@@ -19,15 +19,15 @@ use crate::engines::image::sha256;
 use crate::engines::process::{program, run, text};
 use crate::engines::scratch::Mount;
 
-/// The image in it.
+/// The name of the image.
 pub(crate) const NAME: &str = "bench/few:1";
-/// Layers of it; vfs keeps the whole tree for each.
+/// How many layers it has. vfs keeps a whole tree for each.
 const LAYERS: usize = 3;
 
 /// The data root, twice.
 pub(crate) struct Graph {
     pub(crate) with_data: PathBuf,
-    /// The same without tar-split data: every layer has to be computed from two trees.
+    /// The same without tar-split data, so that every layer has to be computed from two trees.
     pub(crate) without_data: PathBuf,
     /// The trees, base first, and a list of the files in the tar of each.
     trees: Vec<(PathBuf, PathBuf)>,
@@ -35,7 +35,7 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// Makes it of the first layers of the image.
+    /// Builds both from the first layers of the image.
     pub(crate) fn make(stores: &Stores, folder: &Path) -> Outcome<Self> {
         let unpacked = folder.join("unpacked");
         let layers = unpack(stores, &unpacked)?;
@@ -59,8 +59,8 @@ impl Graph {
             let entry = chained(&root, parent.as_deref())?;
             let id = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let document = json!({
-                "id": id, "parent": parent, "created": "2020-01-01T00:00:00Z", "os": "linux", "architecture": "amd64",
-                "docker_version": "1.8.3", "config": {}, "Size": 0
+                "id": id, "parent": parent, "created": "2020-01-01T00:00:00Z", "os": "linux",
+                "architecture": "amd64", "docker_version": "1.8.3", "config": {}, "Size": 0
             });
             let size = fs::read(entry.join("size"))?;
             for place in [&with_data, &without_data] {
@@ -92,7 +92,7 @@ impl Graph {
         Ok(Graph { with_data, without_data, trees, _mount: mount })
     }
 
-    /// `tar` of the files that the layers consist of.
+    /// A `tar` command for the files of the layers.
     pub(crate) fn tar(&self, out: &str) -> Vec<String> {
         let mut words = words(["tar", "-cf", out, "--no-recursion", "--verbatim-files-from"]);
         for (tree, list) in &self.trees {
@@ -106,10 +106,11 @@ impl Graph {
         words
     }
 
-    /// `diff` of each tree and the one that it was made from.
+    /// A `diff` command for each tree and its parent's.
     pub(crate) fn diff(&self) -> Vec<String> {
-        // Differences are no failure.
-        let script = "while [ $# -gt 1 ]; do diff -rq --no-dereference \"$1\" \"$2\"; shift; done >/dev/null 2>&1; true";
+        // diff exits with 1 where trees differ, which is not a failure here.
+        let script = "while [ $# -gt 1 ]; do diff -rq --no-dereference \"$1\" \"$2\"; shift; done \
+                      >/dev/null 2>&1; true";
         words(
             ["sh", "-c", script, "sh"]
                 .map(str::to_owned)
@@ -119,7 +120,7 @@ impl Graph {
     }
 }
 
-/// An archive of the image's first layers, as a folder; the tars of these layers.
+/// Unpacks an archive of the image's first layers into a folder, and returns the tars of these layers.
 fn unpack(stores: &Stores, folder: &Path) -> Outcome<Vec<PathBuf>> {
     fs::create_dir_all(folder)?;
     run(program("tar", ["-xf"]).arg(&stores.archive).arg("-C").arg(folder))?;
@@ -147,14 +148,14 @@ fn unpack(stores: &Stores, folder: &Path) -> Outcome<Vec<PathBuf>> {
         .collect())
 }
 
-/// The layer of Docker's store that was made upon this one.
+/// The layer of Docker's store whose parent is this one.
 fn chained(root: &Path, parent: Option<&str>) -> Outcome<PathBuf> {
     for entry in fs::read_dir(root.join("image/vfs/layerdb/sha256"))? {
         let path = entry?.path();
-        let said = fs::read_to_string(path.join("parent")).ok();
-        if said.as_deref().map(|digest| digest.trim_start_matches("sha256:")) == parent {
+        let recorded = fs::read_to_string(path.join("parent")).ok();
+        if recorded.as_deref().map(|digest| digest.trim_start_matches("sha256:")) == parent {
             return Ok(path);
         }
     }
-    Err("a layer is missing in the store".into())
+    Err("a layer is missing from the store".into())
 }

@@ -1,4 +1,4 @@
-//! How time grows with layers, with images that share a base, and with files in one layer.
+//! How time grows with the number of layers, of images that share a base, and of files in one layer.
 
 use std::fs;
 use std::io::Write;
@@ -13,14 +13,14 @@ use crate::engines::tarball::{Dialect, Tarball};
 /// One measurement.
 pub(crate) struct Point {
     pub(crate) what: &'static str,
-    /// How many layers, images or files.
+    /// The number of layers, images or files.
     pub(crate) number: usize,
     pub(crate) bytes: u64,
     pub(crate) millis: f64,
     pub(crate) peak_mib: f64,
 }
 
-/// Builds the images with the bench's daemon, and saves them.
+/// Builds images with the benchmark's daemon, and saves them.
 pub(crate) fn measure(bench: &Bench, folder: &Path, small: bool, million: bool) -> Outcome<Vec<Point>> {
     let context = folder.join("growth");
     fs::create_dir_all(&context)?;
@@ -85,7 +85,7 @@ fn point(bench: &Bench, what: &'static str, number: usize, names: &[String]) -> 
         let run = own.run(&place)?;
         bytes = fs::metadata(&place.out)?.len();
         clear(&place.out)?;
-        // The first warms the cache.
+        // The first run warms the cache.
         if round > 0 {
             runs.push(run);
         }

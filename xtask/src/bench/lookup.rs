@@ -1,6 +1,6 @@
-//! A store with a thousand images, as Docker lays it out: how long it takes to list it, and to find one small image in it.
+//! Measures how long it takes to list a Docker store of a thousand images, and to save one small image of it.
 //!
-//! Each layer is a tar with one empty file, so that nothing but looking up costs time.
+//! Each layer is a tar with one empty file, so only the lookup costs time.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::engines::image::hex;
 use crate::engines::process::{bytes, program, run, text};
 use crate::engines::tarball::{Dialect, Entry, FILE, Tarball};
 
-/// Layers of each image.
+/// How many layers each image has.
 const LAYERS: usize = 20;
 const DRIVER: &str = "image/overlay2";
 
@@ -23,7 +23,7 @@ const DRIVER: &str = "image/overlay2";
 pub(crate) const TITLES: [&str; 2] =
     ["images, on a store of 1,000 images and 20,000 layers", "save of one small image there"];
 
-/// The comparisons; there is no peer that reads such a store.
+/// The rows. They have no peers, because no other program reads such a store.
 pub(crate) fn specs(bench: &Bench, root: &Path) -> Vec<Spec> {
     let place = bench.memory();
     let out = &*place.out.display().to_string();
@@ -71,11 +71,11 @@ pub(crate) fn make(root: &Path, images: usize) -> Outcome {
         }
         let digests = digests(&work)?;
         for (image, diff_id) in digests.iter().enumerate() {
-            // A chain id is the digest of a text, or the first diff id.
-            let said = chains[image]
+            // The first chain id is the first diff id; the others are digests of this text.
+            let hashed = chains[image]
                 .as_ref()
                 .map_or(String::new(), |chain| format!("sha256:{chain} sha256:{diff_id}"));
-            fs::write(work.join(format!("{image:06}")), said)?;
+            fs::write(work.join(format!("{image:06}")), hashed)?;
         }
         let chained = self::digests(&work)?;
         for (image, diff_id) in digests.into_iter().enumerate() {
@@ -110,8 +110,10 @@ fn documents(root: &Path, work: &Path, diff_ids: &[Vec<String>]) -> Outcome {
     for (image, diff_ids) in diff_ids.iter().enumerate() {
         let diff_ids: Vec<String> = diff_ids.iter().map(|id| format!("sha256:{id}")).collect();
         let config = json!({
-            "architecture": "amd64", "os": "linux", "created": format!("2020-01-01T00:{:02}:{:02}Z", image / 60 % 60, image % 60),
-            "config": {"Labels": {"number": image.to_string()}}, "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": []
+            "architecture": "amd64", "os": "linux",
+            "created": format!("2020-01-01T00:{:02}:{:02}Z", image / 60 % 60, image % 60),
+            "config": {"Labels": {"number": image.to_string()}},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": []
         });
         configs.push(serde_json::to_vec(&config)?);
         fs::write(work.join(format!("{image:06}")), &configs[image])?;
@@ -135,7 +137,7 @@ fn split(name: &str, tar: &[u8]) -> String {
     format!("{}\n{file}\n{}\n", raw(&tar[..512], 0), raw(&tar[512..], 2))
 }
 
-/// The digests of all files of a folder, in the order of their names.
+/// The digests of all files in a folder, in the order of their names.
 fn digests(folder: &Path) -> Outcome<Vec<String>> {
     let lines = text(program("sh", ["-c", "cd \"$0\" && sha256sum -b -- *"]).arg(folder))?;
     Ok(lines.lines().map(|line| hex(line.split(' ').next().unwrap_or_default())).collect())
@@ -155,7 +157,7 @@ fn base64(data: &[u8]) -> String {
     out
 }
 
-/// The store can be listed and read: what was made here is what Docker would have made.
+/// Checks that the store can be listed and verified, as one that Docker made.
 pub(crate) fn check(bench: &Bench, root: &Path, images: usize) -> Outcome {
     let listed = bytes(program(&bench.layerlift, ["images", "--json", "--root"]).arg(root))?;
     let listed: Vec<serde_json::Value> = serde_json::from_slice(&listed)?;

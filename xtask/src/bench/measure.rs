@@ -1,4 +1,4 @@
-//! One run of one program: time on the wall and on the processors, peak memory, first byte, temporary files.
+//! A run of a program: wall time, CPU time, peak memory, first byte, temporary files.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::engines::process::{interrupted, program};
 
-/// What a run took.
+/// What a run cost.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Run {
     pub(crate) wall: Duration,
-    /// User and system, of the program, what it started, and the daemon that worked for it.
+    /// User and system time of the program, its children, and the daemon that worked for it.
     pub(crate) cpu: Duration,
-    /// Peak resident size in bytes, of the largest process that was started.
+    /// Peak resident size of the largest process, in bytes.
     pub(crate) memory: u64,
-    /// When the first byte came; only for a pipe.
+    /// When the first byte arrived; only for a pipe.
     pub(crate) first_byte: Option<Duration>,
 }
 
@@ -29,20 +29,20 @@ pub(crate) struct Run {
 pub(crate) struct Contender {
     pub(crate) what: String,
     pub(crate) command: Vec<String>,
-    /// The process that does the work, where that is a daemon.
+    /// The process of the daemon that does the work, if there is one.
     pub(crate) daemon: Option<u32>,
-    /// layerlift's time is at most this part of this one's.
+    /// The largest allowed ratio of layerlift's time to this program's.
     pub(crate) goal: Option<f64>,
 }
 
-/// Where the output goes, and what belongs to the time.
+/// Where the output goes, and what the time includes.
 #[derive(Clone)]
 pub(crate) struct Place {
     /// Removed after each run.
     pub(crate) out: PathBuf,
     /// Standard output is read to its end, as `cat >/dev/null` does.
     pub(crate) drain: bool,
-    /// A sync of the file system belongs to the time.
+    /// The time includes a sync of the file system.
     pub(crate) sync: bool,
     /// The page cache is emptied before each run.
     pub(crate) cold: bool,
@@ -83,36 +83,36 @@ impl Contender {
         }
         let wall = began.elapsed();
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{}: {}: {}", self.command.join(" "), output.status, said.trim()).into());
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{}: {}: {}", self.command.join(" "), output.status, stderr.trim()).into());
         }
         let by_daemon = self.daemon.map(cpu_of).unwrap_or_default().saturating_sub(before);
         let text = fs::read_to_string(&figures)?;
         let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let [user, system, kib] = numbers[..] else { return Err(format!("time said {text:?}").into()) };
+        let [user, system, kib] = numbers[..] else { return Err(format!("time printed {text:?}").into()) };
         let cpu = Duration::from_secs_f64(user + system) + by_daemon;
         Ok(Run { wall, cpu, memory: (kib * 1024.0) as u64, first_byte })
     }
 
-    /// Runs it once and watches: the most bytes that lay in these folders for temporary files while it ran, or in files without
-    /// a name.
+    /// Runs it once, and returns the largest number of bytes that were in these folders or in unnamed files
+    /// meanwhile.
     pub(crate) fn temporary(&self, place: &Place, folders: &[PathBuf]) -> Outcome<u64> {
         let done = AtomicBool::new(false);
         let all = || size_of(folders) + size_without_name();
         let before = all();
         thread::scope(|scope| {
             let watcher = scope.spawn(|| {
-                let mut most = before;
+                let mut peak = before;
                 while !done.load(Ordering::Relaxed) {
-                    most = most.max(all());
+                    peak = peak.max(all());
                     thread::sleep(Duration::from_millis(20));
                 }
-                most
+                peak
             });
             let run = self.run(place);
             done.store(true, Ordering::Relaxed);
-            let most = watcher.join().map_err(|_| "the watcher panicked")?;
-            run.map(|_| most - before)
+            let peak = watcher.join().map_err(|_| "the watcher panicked")?;
+            run.map(|_| peak - before)
         })
     }
 }
@@ -133,7 +133,7 @@ pub(crate) fn medians(runs: &[Run]) -> Run {
     }
 }
 
-/// Removes an output, whatever it is.
+/// Removes an output, file or directory.
 pub(crate) fn clear(out: &Path) -> Outcome {
     match fs::symlink_metadata(out) {
         Ok(metadata) if metadata.is_dir() => Ok(fs::remove_dir_all(out)?),
@@ -142,16 +142,17 @@ pub(crate) fn clear(out: &Path) -> Outcome {
     }
 }
 
-/// What a process has used so far, and its children that have ended; in hundredths of a second, as the kernel counts.
+/// The CPU time of a process and its finished children. The kernel counts in hundredths of a second.
 fn cpu_of(process: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The name, in parentheses, may have blanks in it.
+    // The name is in parentheses, and may contain blanks.
     let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = numbers.skip(11).take(4).filter_map(|word| word.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }
 
-/// Bytes in files that processes have open and that no folder has (any more). Only ours are to be seen: we have a namespace of our own.
+/// Bytes in open files that have no name, or no longer have one. The namespace of the benchmark shows only
+/// its own processes.
 fn size_without_name() -> u64 {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let open =
@@ -168,7 +169,7 @@ fn size_of(folders: &[PathBuf]) -> u64 {
     let mut sum = 0;
     let mut open: Vec<PathBuf> = folders.to_vec();
     while let Some(folder) = open.pop() {
-        // Files come and go while one looks.
+        // Files come and go meanwhile.
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.metadata() {
                 Ok(metadata) if metadata.is_dir() => open.push(entry.path()),

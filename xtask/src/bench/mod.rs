@@ -1,8 +1,10 @@
-//! `cargo xtask bench`: layerlift beside its peers and beside what the machine can do at best, on one image, in turn.
+//! `cargo xtask bench`: compares layerlift with its peers, and with the best that the machine can do, on one
+//! image.
 //!
-//! An image is made (or `--root` names a data root that has one), loaded into a dockerd of our own with overlay2, copied to
-//! containers-storage and to an OCI layout with gzip layers. Then each row's programs run in turn (A B A B), as often as
-//! `--runs` says; what is printed are medians, and each goal is a ratio of two medians of the same row.
+//! It builds an image (or takes one from the data root given with `--root`), loads it into a dockerd of its
+//! own with overlay2, and copies it to containers-storage and to an OCI layout with gzip layers. Then the
+//! programs of each row run in turn (A B A B), `--runs` times each. It prints medians, and each goal is a
+//! ratio of two medians of the same row.
 
 mod chart;
 mod counts;
@@ -27,37 +29,37 @@ use crate::engines::scratch::{Scratch, enter_namespaces};
 use image::words;
 use measure::{Contender, Place};
 
-/// What can be chosen.
+/// Options of the benchmark.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// A small image of generated files, each program once: checks that the benchmark runs, measures nothing
+    /// Use a small image of generated files and run each program once: tests the benchmark, measures nothing
     #[arg(long)]
     small: bool,
     /// How often each program runs
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Also with an empty page cache
+    /// Also measure with an empty page cache
     #[arg(long)]
     cold: bool,
-    /// Also layers of up to a million files
+    /// Also measure layers of up to a million files
     #[arg(long)]
     million: bool,
-    /// Only rows whose title has this in it, or "growth"; may be given several times
+    /// Measure only rows whose title contains this, or "growth"; may be repeated
     #[arg(long)]
     only: Vec<String>,
-    /// A data root of Docker with overlay2 that has an image already; it is read, and served by a daemon of our own
+    /// Use the image in this data root of Docker with overlay2; a daemon of the benchmark's own serves it
     #[arg(long, requires = "image")]
     root: Option<PathBuf>,
     /// The name of that image
     #[arg(long, requires = "root")]
     image: Option<String>,
-    /// Keep the image and its stores in this folder, and take what an earlier run left there
+    /// Keep the image and its stores in this folder, and reuse what an earlier run left there
     #[arg(long, conflicts_with_all = ["root", "small"])]
     keep: Option<PathBuf>,
     /// Measure this program instead of building one
     #[arg(long)]
     program: Option<PathBuf>,
-    /// Where outputs on a disk go, and the stores; needs eight times the image's size
+    /// Where the stores and the outputs on a disk go; needs eight times the image's size
     #[arg(long, default_value = "/var/tmp")]
     disk: PathBuf,
     /// A file system in memory for the other outputs; needs twice the image's size
@@ -77,7 +79,7 @@ pub(crate) struct Bench {
     stores: image::Stores,
     memory: PathBuf,
     disk: PathBuf,
-    /// What layerlift makes of the image, for programs that only copy or hash.
+    /// layerlift's archive of the image, for programs that only copy or hash.
     finished: PathBuf,
     /// `TMPDIR` of the peers.
     peers_temporary: PathBuf,
@@ -87,7 +89,7 @@ pub(crate) struct Bench {
     only: Vec<String>,
 }
 
-/// All that was found.
+/// All results.
 pub(crate) struct Found {
     pub(crate) rows: Vec<row::Row>,
     pub(crate) growth: Vec<growth::Point>,
@@ -101,7 +103,11 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let needed = ["dockerd", "docker", "podman", "skopeo", "tar", "strace", "openssl"];
     let missing: Vec<&str> = needed.into_iter().filter(|program| !installed(program)).collect();
     if !missing.is_empty() || !Path::new("/usr/bin/time").exists() {
-        println!("not run: {} or time is not installed", missing.join(", "));
+        let time = if Path::new("/usr/bin/time").exists() { None } else { Some("/usr/bin/time") };
+        println!(
+            "skipped, not installed: {}",
+            missing.into_iter().chain(time).collect::<Vec<_>>().join(", ")
+        );
         return Ok(());
     }
     enter_namespaces()?;
@@ -147,7 +153,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
     fs::remove_file(&counted)?;
 
     let mut specs = rows::specs(bench);
-    // What takes long to make is made for its rows alone.
+    // Slow to make, so made only if its rows are measured.
     let graph = if bench.wants(&rows::GRAPH) { Some(graph::Graph::make(stores, folder)?) } else { None };
     specs.extend(graph.iter().flat_map(|graph| rows::graph(bench, graph)));
     if bench.wants(&lookup::TITLES) {
@@ -187,7 +193,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
 }
 
 impl Bench {
-    /// Whether one of these rows is to be measured.
+    /// Whether any of these rows is to be measured.
     fn wants(&self, titles: &[&str]) -> bool {
         self.only.is_empty() || titles.iter().any(|title| self.only.iter().any(|only| title.contains(only)))
     }
@@ -197,7 +203,8 @@ impl Bench {
         Place { out: self.memory.join("out"), drain: false, sync: false, cold: false }
     }
 
-    /// An output on the disk, with a sync at the end, since only some programs flush what they write.
+    /// An output on the disk. A sync at the end makes programs comparable, since only some flush what they
+    /// write.
     fn disk(&self) -> Place {
         Place { out: self.disk.join("out"), drain: false, sync: true, cold: false }
     }
@@ -217,7 +224,7 @@ impl Bench {
         self.layerlift(&["save", "--quiet", "--root"], root, more)
     }
 
-    /// A peer, with a folder of its own for what is temporary.
+    /// The command of a peer, with a `TMPDIR` that is watched.
     fn peer_words<'a>(&self, peer: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let temporary = format!("TMPDIR={}", self.peers_temporary.display());
         let mut all = vec!["env".to_owned(), temporary];

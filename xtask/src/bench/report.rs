@@ -1,4 +1,4 @@
-//! The figures as a table and as JSON.
+//! The results as tables and as JSON.
 
 use std::fmt::Write;
 use std::fs;
@@ -13,11 +13,12 @@ use super::row::{Goal, Row};
 use crate::Outcome;
 use crate::engines::process::{program, text as said_by};
 
-/// Tables in Markdown: a line for each program, ratios and goals beside the peers.
+/// Tables in Markdown: a line for each program, with ratios and goals on the lines of the peers.
 pub(crate) fn text(found: &Found) -> String {
     let mut text =
         format!("{}.\nMedians of {} runs in turn. Image: {}.\n\n", found.machine, found.runs, found.image);
-    text += "| what | wall s | CPU s | peak MiB | temporary MB | first byte ms | ratio | goal | |\n|---|---|---|---|---|---|---|---|---|\n";
+    text += "| what | wall s | CPU s | peak MiB | temporary MB | first byte ms | ratio | goal | |\n";
+    text += "|---|---|---|---|---|---|---|---|---|\n";
     text.extend(found.rows.iter().map(self::row));
     text += "\n| growth with | number | wall ms | ms each | MB/s | peak MiB |\n|---|---|---|---|---|---|\n";
     for Point { what, number, bytes, millis, peak_mib } in &found.growth {
@@ -28,8 +29,8 @@ pub(crate) fn text(found: &Found) -> String {
     let counts = &found.counts;
     let _ = writeln!(
         text,
-        "\nOne save of {} files into a file: {:.2} calls to the system per file, {} bytes read, {} written, {} of them the output, \
-         {} file created.",
+        "\nOne save of {} files into a file: {:.2} system calls per file, {} bytes read, {} written, {} in the \
+         output, {} file created.",
         counts.files,
         counts.calls_per_file(),
         counts.read,
@@ -57,7 +58,7 @@ pub(crate) fn row(row: &Row) -> String {
     text
 }
 
-/// The same for machines.
+/// The same as JSON.
 pub(crate) fn json(found: &Found) -> String {
     let row = |row: &Row| {
         let peers: Vec<Value> = row
@@ -77,7 +78,10 @@ pub(crate) fn json(found: &Found) -> String {
         let own = run(&row.own, row.temporary.first());
         json!({"what": row.what, "bytes": row.bytes, "layerlift": own, "peers": peers, "goals": goals})
     };
-    let point = |point: &Point| json!({"what": point.what, "number": point.number, "bytes": point.bytes, "wall_ms": point.millis, "peak_mib": point.peak_mib});
+    let point = |point: &Point| {
+        let Point { what, number, bytes, millis, peak_mib } = point;
+        json!({"what": what, "number": number, "bytes": bytes, "wall_ms": millis, "peak_mib": peak_mib})
+    };
     let counts = &found.counts;
     let all = json!({
         "machine": found.machine,

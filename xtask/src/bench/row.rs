@@ -1,4 +1,4 @@
-//! Programs that run in turn, and what came of it.
+//! Programs that run in turn, and the results.
 
 use std::fs;
 
@@ -6,17 +6,17 @@ use super::Bench;
 use super::measure::{Contender, Place, Run, clear, medians};
 use crate::Outcome;
 
-/// A comparison that is to be made.
+/// A comparison to make.
 pub(crate) struct Spec {
     pub(crate) what: &'static str,
     pub(crate) own: Contender,
     pub(crate) peers: Vec<Contender>,
     pub(crate) place: Place,
-    /// Goals beside those for the ratios of times.
+    /// Goals other than ratios of times.
     pub(crate) goals: fn(&Row) -> Vec<Goal>,
 }
 
-/// A comparison: layerlift first, then each peer.
+/// The result of a comparison: layerlift first, then each peer.
 pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) own: Run,
@@ -32,11 +32,11 @@ pub(crate) struct Row {
 pub(crate) struct Peer {
     pub(crate) what: String,
     pub(crate) run: Run,
-    /// layerlift's time is at most this part of the peer's.
+    /// The largest allowed ratio of layerlift's time to the peer's.
     pub(crate) goal: Option<f64>,
 }
 
-/// Something that is at most what was set as a goal.
+/// A value and its limit.
 #[derive(Clone, Copy)]
 pub(crate) struct Goal {
     pub(crate) what: &'static str,
@@ -45,7 +45,7 @@ pub(crate) struct Goal {
 }
 
 impl Spec {
-    /// Runs all programs of a row in turn, after each once to warm the cache.
+    /// Runs each program once to warm the cache, then all of them in turn.
     pub(crate) fn measure(&self, bench: &Bench, cold: bool) -> Outcome<Option<Row>> {
         let what = format!("{}{}", self.what, if cold { ", cold cache" } else { "" });
         if !bench.wants(&[&*what]) {

@@ -1,4 +1,4 @@
-//! What is compared with what on the one image, and the goals.
+//! What is compared with what on the image, and the goals.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use super::measure::{Contender, Place};
 use super::row::{Goal, Row, Spec};
 use super::{Bench, image::words};
 
-/// Peak resident size without recompression.
+/// Limit of the peak resident size without recompression, in MiB.
 const MEMORY: f64 = 32.0;
 
-/// All comparisons of the one image.
+/// All comparisons on the image.
 pub(crate) fn specs(bench: &Bench) -> Vec<Spec> {
     let mut specs = docker(bench);
     specs.extend(containers(bench));
@@ -40,7 +40,7 @@ fn docker(bench: &Bench) -> Vec<Spec> {
         ];
         let mut goals: fn(&Row) -> Vec<Goal> = memory;
         if !place.sync {
-            // What a verified export cannot do without.
+            // The work that no verified export can avoid.
             let read = "find \"$@\" -type f -print0 | xargs -0 cat >/dev/null";
             let read =
                 words(["sh", "-c", read, "sh"].into_iter().chain(stores.layers.iter().map(String::as_str)));
@@ -121,7 +121,7 @@ fn containers(bench: &Bench) -> Vec<Spec> {
             &stores.containers.root(),
             &["--format", "oci-archive", "--compress", how, "-o", out, image],
         );
-        // Two threads here, 16 MiB more for each.
+        // Each of the two threads may take 16 MiB more.
         let goals = |row: &Row| vec![Goal { limit: MEMORY + 32.0, ..memory(row)[0] }];
         specs.push(Spec { what, own, peers, place: place.clone(), goals });
     }
@@ -149,13 +149,13 @@ fn layout(bench: &Bench) -> Vec<Spec> {
         ];
         peers.extend(peer);
         let own = bench.save(layout, &["--format", format, "-o", out, image]);
-        // What cannot be hidden: with two processors the longer of copying and hashing, at best.
+        // With two processors, copying and hashing overlap at best, and the longer of the two remains.
         let goals = |row: &Row| {
             let seconds = |peer: usize| row.peers[peer].run.wall.as_secs_f64();
             let hidden = (seconds(1) - 1.5 * seconds(0)).max(0.0);
             let ratio = row.own.wall.as_secs_f64() / (1.5 * seconds(0) + hidden);
             let goal = Goal {
-                what: "of 1.5 times cp and the hashing that does not hide behind it",
+                what: "relative to 1.5 × cp plus the hashing that takes longer than that",
                 value: ratio,
                 limit: 1.0,
             };
@@ -178,16 +178,13 @@ fn memory(row: &Row) -> Vec<Goal> {
     vec![Goal { what: "peak resident size, MiB", value, limit: MEMORY }]
 }
 
-/// The sum of what reading, hashing and writing cost when nothing else is done.
+/// Compares with the sum of what reading, hashing and writing cost on their own.
 fn floor(row: &Row) -> Vec<Goal> {
     let floor: f64 =
         row.peers.iter().filter(|peer| peer.goal.is_none()).map(|peer| peer.run.cpu.as_secs_f64()).sum();
     let value = row.own.cpu.as_secs_f64() / floor.max(0.001);
-    [
-        memory(row),
-        vec![Goal { what: "processor time, of that of cat, SHA-256 and cp together", value, limit: 1.1 }],
-    ]
-    .concat()
+    [memory(row), vec![Goal { what: "CPU time relative to cat, SHA-256 and cp together", value, limit: 1.1 }]]
+        .concat()
 }
 
 /// The titles of [`graph`]'s rows.
