@@ -5,7 +5,7 @@ use std::io;
 use std::num::NonZeroUsize;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use layerlift_archive::header::{Encoder, Header};
+use layerlift_archive::tar::{Encoder, Header};
 use layerlift_archive::{Entry, Hasher, Options, Tree, write_stream};
 
 fn headers(criterion: &mut Criterion) {

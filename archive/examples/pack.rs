@@ -1,4 +1,5 @@
-//! Packs files into a tar: `pack OUT FILE…`. Each is opened once; its contents are written where they belong.
+//! Packs files into a tar: `pack OUT FILE…`. Each file is opened once, and its contents are written where
+//! they belong.
 
 use std::error::Error;
 use std::fs::File;

@@ -9,8 +9,8 @@ use crate::{Digest, Error, Explanation, Hasher};
 
 /// Bytes whose number is known before the first of them exists.
 ///
-/// Contents are shared between threads. Each reader has a position of its own, so one content can be read twice, or
-/// for two entries at once.
+/// Contents are shared between threads. Each reader has a position of its own, so one content can be read
+/// twice, or for two entries at once.
 pub trait Content: Send + Sync {
     /// How many bytes a reader yields: exactly this many, or the read is an error.
     fn len(&self) -> u64;
@@ -25,14 +25,16 @@ pub trait Content: Send + Sync {
         None
     }
 
-    /// Starts at the first byte. Raw, because nothing is compared with [`Content::digest`] or [`Content::len`]: that is
-    /// for those who hash the bytes anyway. [`verified`] makes a reader that compares.
+    /// Starts at the first byte. Raw, because nothing is compared with [`Content::digest`] or
+    /// [`Content::len`]: that is for those who hash the bytes anyway. [`verified`] makes a reader that
+    /// compares.
     ///
-    /// A reader should fill as much of the buffer as it can. [`crate::content_error`] gives its errors a kind.
+    /// A reader should fill as much of the buffer as it can. [`crate::content_error`] gives its errors a
+    /// kind.
     fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>>;
 
-    /// After the bytes turned out to differ from [`Content::digest`]: what is wrong with them, if the content can tell
-    /// (which file of a layer has changed, say). May read everything once more.
+    /// After the bytes turned out to differ from [`Content::digest`]: what is wrong with them, if the content
+    /// can tell (which file of a layer has changed, say). May read everything once more.
     fn explain(&self) -> Option<Explanation> {
         None
     }
@@ -116,8 +118,8 @@ pub fn verified(content: &dyn Content) -> io::Result<Verified<'_>> {
 /// The bytes of a content, compared with its length and its digest.
 ///
 /// The read that would hand out the last byte fails with [`Error::Length`] or [`Error::Mismatch`] (inside the
-/// [`io::Error`]) when they differ, and so does every read after it. Who has all [`Content::len`] bytes has the right
-/// ones, without a last read of nothing.
+/// [`io::Error`]) when they differ, and so does every read after it. Who has all [`Content::len`] bytes has
+/// the right ones, without a last read of nothing.
 pub struct Verified<'a> {
     content: &'a dyn Content,
     name: &'a str,

@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use crate::Hasher;
 
-/// A SHA-256 digest. Prints and parses as `sha256:<64 hex>`; [`Digest::hex`] leaves the prefix out.
+/// A SHA-256 digest. Prints and parses as `sha256:<64 hex>`; [`Digest::hex`] has no prefix.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-/// A text that is no `sha256:` digest. Holds the text, for the message.
+/// A text that is not a `sha256:` digest. Holds the text, for the message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a digest (sha256: and 64 hex digits)")]
 pub struct ParseDigestError(pub String);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest() {
+    fn what_is_not_a_digest() {
         let hex = Digest::of(b"x").hex();
         for text in ["", "sha256:", &hex, &format!("sha256:{}", hex.to_uppercase()), &format!("sha512:{hex}")]
         {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::{Digest, ErrorKind};
@@ -72,6 +72,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// For [`Result::map_err`]: what was done with `path` when the system failed.
+    pub(crate) fn output<'p>(action: &'static str, path: &'p Path) -> impl Fn(io::Error) -> Error + 'p {
+        move |source| Error::Output { action, path: path.to_owned(), source: Arc::new(source) }
+    }
+
     /// What the error means for the caller. A content's is the kind that its reader's error carries.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -101,8 +106,8 @@ impl Error {
     }
 }
 
-/// Why bytes are not what was recorded of them: any error, shared so that it can be cloned. It speaks as the error that
-/// it holds.
+/// Why bytes are not what was recorded of them: any error, shared so that it can be cloned. It speaks as the
+/// error that it holds.
 #[derive(Clone)]
 pub struct Explanation(Arc<dyn std::error::Error + Send + Sync>);
 

@@ -1,4 +1,5 @@
-//! What a caller can do about an error: the question that exit statuses, and going on with the rest, depend on.
+//! What a caller can do about an error: the question that exit statuses, and going on with the rest, depend
+//! on.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,12 +8,13 @@ use std::sync::Arc;
 
 /// What kind of failure an error is.
 ///
-/// The errors of all crates of layerlift have one of these. Which variant an error has may change between releases;
-/// its kind does not.
+/// The errors of all crates of layerlift have one of these. Which variant an error has may change between
+/// releases; its kind does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request itself: a name that cannot be one, options that exclude each other, a path without a store.
+    /// The request itself: a name that cannot be one, options that exclude each other, a path without a
+    /// store.
     Request,
     /// What the caller asked for is not there.
     NotFound,
@@ -30,7 +32,8 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The kind of an error that a [`Content`](crate::Content)'s reader handed out: one of [`content_error`],
-    /// or one that holds an error of this crate ([`crate::Error::into_io`]). `None` for the system's own errors.
+    /// or one that holds an error of this crate ([`crate::Error::into_io`]). `None` for the system's own
+    /// errors.
     pub fn of_io(error: &io::Error) -> Option<ErrorKind> {
         let inner = error.get_ref()?;
         if let Some(WithKind { kind, .. }) = inner.downcast_ref() {
@@ -44,9 +47,11 @@ impl ErrorKind {
     }
 }
 
-/// How a [`Content`](crate::Content)'s reader hands out an error of its own, with its kind ([`ErrorKind::of_io`]).
+/// How a [`Content`](crate::Content)'s reader hands out an error of its own, with its kind
+/// ([`ErrorKind::of_io`]).
 ///
-/// The message is that of `error`. The [`io::ErrorKind`] is that of the I/O error among its causes, if there is one.
+/// The message is that of `error`. The [`io::ErrorKind`] is that of the I/O error among its causes, if there
+/// is one.
 pub fn content_error(kind: ErrorKind, error: impl StdError + Send + Sync + 'static) -> io::Error {
     let io_kind = match (io_cause(&error), kind) {
         (Some(cause), _) => cause,

@@ -1,14 +1,18 @@
-//! A [`Tree`] of named entries whose sizes are known, and how it becomes a tar or a directory.
+//! Bytes whose number is known before the first of them exists, and where they go: a [`Tree`] of named
+//! entries becomes a tar or a directory; items of your own go to a [`Sink`] of your own.
 //!
 //! ```text
 //! Tree ──> write_stream   a tar on a pipe, in order, one pass
-//!     └──> write_file     a tar in a file, contents produced side by side at offsets known beforehand
+//!     └──> write_file     a tar in a file, contents written side by side at offsets known in advance
 //!     └──> write_dir      a directory
+//! Item ──> produce        any other output, with the same engine
+//! Check ─> check          no output: only digests
 //! ```
 //!
-//! The crate knows nothing of images. Whoever builds a tree says how long each content is before its first byte
-//! exists; that is what makes a tar's total known before the start, and its contents writable in any order.
-//! A content that names its digest is hashed on the way, beside the thread that reads it.
+//! The crate knows nothing of images. A [`Content`] says how long it is before its first byte exists; so the
+//! length of a tar is known before the start, and its contents can be written in any order. A content that
+//! names its digest is hashed on the way, beside the thread that reads it, and an output whose bytes differ
+//! is never completed. To read one yourself, use [`verified`].
 //!
 //! ```
 //! use layerlift_archive::{Entry, Options, Tree, write_stream};
@@ -25,29 +29,24 @@
 mod compression;
 mod content;
 mod digest;
-mod dir;
 mod error;
 mod error_kind;
-mod file;
 mod hash;
-pub mod header;
-mod observer;
-mod sha256;
+mod options;
+mod output;
+mod produce;
 mod spool;
-mod stream;
+pub mod tar;
 mod tree;
-mod work;
 
 pub use compression::{Compression, CompressionLevel, Compressor, Decompressor, ParseCompressionError};
 pub use content::{Bytes, Content, FileRange, Verified, verified};
 pub use digest::{Digest, ParseDigestError};
-pub use dir::{Existing, write_dir};
 pub use error::{Error, Explanation};
 pub use error_kind::{ErrorKind, content_error};
-pub use file::write_file;
-pub use hash::{Check, check, digest};
-pub use observer::{Observer, Options};
-pub use sha256::Hasher;
+pub use hash::Hasher;
+pub use options::{Observer, Options};
+pub use output::{Check, Existing, check, digest, write_dir, write_file, write_files, write_stream};
+pub use produce::{Item, Order, Outcome, Sink, first_failure, produce};
 pub use spool::{Spool, Spooled};
-pub use stream::write_stream;
 pub use tree::{Entry, Node, Tree};

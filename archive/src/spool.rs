@@ -1,16 +1,15 @@
-//! Bytes that have no length before they have been produced: written to an unnamed temporary file, then a content like
-//! any other.
+//! Bytes whose number is known only after they have been produced: they are kept in a temporary file without
+//! a name, and are a content like any other from then on.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::file::output;
 use crate::{Content, Digest, Error, FileRange, Hasher};
 
-/// Takes bytes, hashes them if their digest is wanted, and keeps them in a temporary file that has no name: it is gone with the process, however
-/// that ends.
+/// Takes bytes, hashes them if asked to, and keeps them in a temporary file. The file has no name, so it
+/// disappears with the process, however that ends.
 pub struct Spool {
     file: File,
     folder: PathBuf,
@@ -18,7 +17,7 @@ pub struct Spool {
     len: u64,
 }
 
-/// What a [`Spool`] took: a content with length and digest.
+/// The bytes that a [`Spool`] took.
 #[derive(Debug, Clone)]
 pub struct Spooled {
     range: FileRange,
@@ -26,13 +25,15 @@ pub struct Spooled {
 }
 
 impl Spool {
-    /// A spool in `folder`, which must have room for all that will be written.
+    /// A spool in `folder`, which must have room for all bytes. With `hash`, [`Spooled::sha256`] has their
+    /// digest.
     pub fn new(folder: &Path, hash: bool) -> Result<Self, Error> {
-        let file = tempfile::tempfile_in(folder).map_err(output("create a temporary file in", folder))?;
+        let file =
+            tempfile::tempfile_in(folder).map_err(Error::output("create a temporary file in", folder))?;
         Ok(Spool { file, folder: folder.to_owned(), hasher: hash.then(Hasher::default), len: 0 })
     }
 
-    /// The folder that it is in, for messages.
+    /// The folder that the file is in, for messages.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -71,7 +72,7 @@ impl Content for Spooled {
         self.range.len
     }
 
-    /// The bytes were hashed when they were written; reading them back is checked against that only by their length.
+    /// `None`: the bytes were hashed on their way in, and are not hashed again on their way out.
     fn digest(&self) -> Option<Digest> {
         None
     }

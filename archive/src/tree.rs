@@ -1,9 +1,8 @@
-//! The tree: entries in the order in which they will stand in the archive.
+//! The tree: named entries in the order of the archive.
 
 use std::sync::Arc;
 
 use crate::content::{Bytes, Content};
-use crate::header;
 
 /// An archive before it is written: entries in order, each with a known size.
 #[derive(Default, Clone)]
@@ -16,7 +15,8 @@ pub struct Tree {
 pub struct Entry {
     /// Relative path, `/` between components; a directory's ends in `/`.
     pub path: String,
-    /// The mode as the header has it. Go's tar writer put the file type there too (`0o100644`); readers ignore that part.
+    /// The mode as the header has it. Go's tar writer put the file type there too (`0o100644`); readers
+    /// ignore it.
     pub mode: u32,
     /// Seconds since 1970.
     pub mtime: u64,
@@ -89,11 +89,6 @@ impl Tree {
     /// Bytes of content in all entries.
     pub fn content_len(&self) -> u64 {
         self.entries.iter().map(Entry::len).sum()
-    }
-
-    /// Length in bytes of the tree as a tar, with headers, padding and the two zero blocks at the end.
-    pub fn tar_len(&self) -> u64 {
-        header::TRAILER + self.entries.iter().map(header::entry_len).sum::<u64>()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A directory that is there already: what it has stays, what is torn is replaced, what is new is added.
+//! A directory that exists: its blobs stay, incomplete ones are replaced, new ones are added.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

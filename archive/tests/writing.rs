@@ -1,5 +1,5 @@
-//! The three outputs of one tree: equal to each other for any number of threads, readable by another tar, and gone
-//! without a trace when something fails.
+//! The three outputs of one tree: equal to each other for any number of threads, readable by another tar, and
+//! without a trace after a failure.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -55,7 +55,7 @@ struct Pieces<'a> {
 impl Read for Pieces<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.content.fail_at.is_some_and(|at| at <= self.at) {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "etc/passwd is gone"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "etc/passwd is missing"));
         }
         let left = &self.content.bytes[self.at..];
         let n = left.len().min(buf.len()).min(1 + self.at % 70_001);
@@ -232,7 +232,7 @@ fn damage_leaves_nothing_behind() {
 }
 
 #[test]
-fn checks_tell_good_from_bad() {
+fn checks_find_what_is_damaged() {
     let good = Odd::new(noise(700_000, 1));
     let bad = Odd { digest: Some(Digest::of(b"other")), ..Odd::new(noise(700_000, 2)) };
     let none = Bytes(noise(10, 3));
@@ -284,7 +284,7 @@ fn a_stream_has_all_that_precedes_a_failure() {
     }
 }
 
-/// Counts, and says stop after a while.
+/// Counts bytes, and asks to stop after some of them.
 struct Watch {
     bytes: AtomicU64,
     limit: u64,
@@ -358,7 +358,7 @@ impl io::Write for Slow {
 }
 
 #[test]
-fn who_waits_is_quiet() {
+fn workers_that_wait_are_not_woken_for_nothing() {
     let tree = tree();
     let looks = Looks(AtomicU64::new(0));
     write_stream(&tree, Slow, &threads(8).with_observer(&looks)).unwrap();
@@ -368,7 +368,7 @@ fn who_waits_is_quiet() {
     assert!(looks < 12 * buffers, "{looks} looks for {buffers} buffers");
 }
 
-/// Takes some bytes, then fails, and is not asked again.
+/// Takes some bytes, then fails, and must not be called again.
 struct Full {
     room: usize,
     failed: bool,
@@ -399,7 +399,7 @@ fn a_stream_that_fails_ends_the_work() {
 }
 
 #[test]
-fn outputs_that_cannot_be() {
+fn outputs_that_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("none/out.tar");
     let error = write_file(&tree(), &missing, &threads(1)).unwrap_err();

@@ -1,6 +1,6 @@
-//! Parallel compression. The output does not depend on the number of threads: the input is cut into blocks of a fixed
-//! size, and each becomes a gzip member or a zstd frame. Members one after another are one stream to every reader (RFC
-//! 1952, section 2.2; RFC 8878, section 3).
+//! Parallel compression. The output does not depend on the number of threads: the input is cut into blocks of
+//! a fixed size, and each becomes a gzip member or a zstd frame. Members one after another are one stream to
+//! every reader (RFC 1952, section 2.2; RFC 8878, section 3).
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,7 +12,8 @@ use flate2::write::GzEncoder;
 use super::{Compression, CompressionLevel};
 
 impl CompressionLevel {
-    /// Bytes of input per block: enough that cutting costs little, small enough that a few per thread fit in memory.
+    /// Bytes of input per block: enough that cutting costs little, small enough that a few per thread fit in
+    /// memory.
     fn block(self) -> usize {
         if self.compression == Compression::Gzip { 512 << 10 } else { 2 << 20 }
     }

@@ -1,4 +1,5 @@
-//! Decompression of bytes that are pushed, for those who have to do something else with the compressed bytes as well.
+//! Decompression of bytes that are pushed, for those who have to do something else with the compressed bytes
+//! as well.
 
 use std::io::{self, Write};
 
@@ -31,8 +32,8 @@ impl<W: Write> Decompressor<W> {
         Ok(Decompressor { decoder })
     }
 
-    /// Writes what is left, and returns the output. A gzip stream that is cut is an error; one of zstd is not, so its
-    /// output must be compared with a digest.
+    /// Writes what is left, and returns the output. A gzip stream that is cut is an error; one of zstd is
+    /// not, so its output must be compared with a digest.
     pub fn finish(self) -> io::Result<W> {
         match self.decoder {
             Decoder::None(out) => Ok(out),

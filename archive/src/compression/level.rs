@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::Compression;
 
-/// A compression that can be written, and its level. Parses from `gzip`, `gzip:1` to `gzip:9`, `zstd`, `zstd:1` to
-/// `zstd:22`, and prints as `gzip:6`.
+/// A compression that can be written, and its level. Parses from `gzip`, `gzip:1` to `gzip:9`, `zstd`,
+/// `zstd:1` to `zstd:22`, and prints as `gzip:6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CompressionLevel {
     pub(super) compression: Compression,

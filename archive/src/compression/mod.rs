@@ -1,7 +1,7 @@
 //! The compressions of layers and archives: one type for what is read and for what is written.
 //!
-//! gzip is always there. The others are cargo features of the same names (`zstd`, `xz`, `bzip2`), on by default;
-//! without a feature its algorithm is still recognized, and using it is an error of kind
+//! gzip is always there. The others are cargo features of the same names (`zstd`, `xz`, `bzip2`), on by
+//! default; without a feature its algorithm is still recognized, and using it is an error of kind
 //! [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) that names it.
 
 use std::fmt;
@@ -17,8 +17,8 @@ pub use level::{CompressionLevel, ParseCompressionError};
 
 use crate::{ErrorKind, content_error};
 
-/// An xz stream may ask for up to 4 GiB of memory; `xz -9` needs 65 MiB. The other decoders have limits of their own:
-/// zstd a window of 128 MiB.
+/// An xz stream may ask for up to 4 GiB of memory; `xz -9` needs 65 MiB. The other decoders have limits of
+/// their own: zstd a window of 128 MiB.
 #[cfg(feature = "xz")]
 const XZ_MEMORY: u64 = 512 << 20;
 
@@ -62,7 +62,8 @@ impl Compression {
         }
     }
 
-    /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines read them.
+    /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines
+    /// read them.
     pub fn decompress<'r>(self, reader: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
         let reader = BufReader::with_capacity(64 << 10, reader);
         match self {

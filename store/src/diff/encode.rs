@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use layerlift_archive::header::{Encoder, Header, TRAILER, padding};
+use layerlift_archive::tar::{Encoder, Header, TRAILER, padding};
 use rustix::fs::{FileType, OFlags};
 
 use super::attributes::{Attribute, Attributes, Wanted};

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::header;
-use crate::work::{self, Job, OnFailure, Order, Sink};
+use crate::produce::{Item, Order, Sink, first_failure, produce};
+use crate::tar::{TRAILER, items};
 use crate::{Compressor, Error, Options, Tree};
 
 /// Writes the tree as a tar to `out`.
 ///
-/// A content is checked before its last buffer is written, so that a damaged one never arrives whole; what came before
-/// it is on its way by then. Errors of `out` are [`Error::Stream`].
+/// A content is compared with its digest before its last buffer is written, so a damaged one never arrives
+/// whole; what came before it has been written by then. Errors of `out` are [`Error::Stream`].
 pub fn write_stream(tree: &Tree, out: impl Write + Send, options: &Options<'_>) -> Result<(), Error> {
     let Some(compression) = options.compression else { return write_plain(tree, out, options) };
     let mut compressor = Compressor::new(out, compression, options.threads);
@@ -19,11 +19,10 @@ pub fn write_stream(tree: &Tree, out: impl Write + Send, options: &Options<'_>) 
 }
 
 fn write_plain(tree: &Tree, out: impl Write + Send, options: &Options<'_>) -> Result<(), Error> {
-    let mut jobs = header::jobs(tree);
-    let trailer = vec![0; header::TRAILER as usize];
-    jobs.push(Job { entry: "", head: trailer, content: None, padding: 0, hash: false, start: 0 });
+    let mut items = items(tree);
+    items.push(Item::without_content("", vec![0; TRAILER as usize]));
     let sink = Stream(Mutex::new(out));
-    work::first_failure(work::run(&jobs, Some(&sink), Order::OfJobs, OnFailure::Stop, options))?;
+    first_failure(produce(&items, &sink, Order::AsGiven, options))?;
     let mut out = sink.0.into_inner().unwrap_or_else(PoisonError::into_inner);
     out.flush().map_err(stream_error)
 }

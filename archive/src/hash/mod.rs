@@ -1,11 +1,11 @@
-//! SHA-256 of bytes that come piece by piece, two streams at a time where there are two.
+//! SHA-256 of bytes that come piece by piece, of two streams at a time if there are two.
 //!
-//! Each step of SHA-256 needs the result of the one before, so that a processor with SHA instructions spends most of its
-//! time waiting for them. The blocks of a second stream fill that time: two take little longer than one
-//! (`archive/benches/writing.rs`: 2.7 GB/s together where one has 1.5 GB/s, on a Zen 3). A single stream, and every
-//! processor without these instructions, is left to the `sha2` crate.
+//! Each step of SHA-256 needs the result of the one before, so a processor with SHA instructions spends most
+//! of its time waiting for them. The blocks of a second stream fill that time: two take little longer than
+//! one (`archive/benches/writing.rs`: 2.7 GB/s together, 1.5 GB/s alone, on a Zen 3). The `sha2` crate does
+//! the rest: single streams, and processors without these instructions.
 
-mod lanes;
+mod pairs;
 
 use std::io;
 
@@ -26,7 +26,7 @@ pub struct Hasher {
     state: State,
     /// All bytes taken.
     len: u64,
-    /// The last `len % 64` of them, which fill no block yet.
+    /// The last `len % 64` of them, which do not fill a block yet.
     rest: Block,
 }
 
@@ -45,13 +45,13 @@ impl Hasher {
         self.keep(blocks, rest);
     }
 
-    /// Takes the next bytes of two streams: as two calls of [`Hasher::update`], in less time.
+    /// Takes the next bytes of two streams: the same as two calls of [`Hasher::update`], in less time.
     pub fn update_both(a: (&mut Hasher, &[u8]), b: (&mut Hasher, &[u8])) {
         let ((a, bytes_a), (b, bytes_b)) = (a, b);
         let (bytes_a, bytes_b) = (a.fill_block(bytes_a), b.fill_block(bytes_b));
         let ((blocks_a, rest_a), (blocks_b, rest_b)) = (bytes_a.as_chunks(), bytes_b.as_chunks());
         let both = blocks_a.len().min(blocks_b.len());
-        lanes::compress_both([&mut a.state, &mut b.state], [&blocks_a[..both], &blocks_b[..both]]);
+        pairs::compress_both([&mut a.state, &mut b.state], [&blocks_a[..both], &blocks_b[..both]]);
         compress256(&mut a.state, &blocks_a[both..]);
         compress256(&mut b.state, &blocks_b[both..]);
         a.keep(blocks_a, rest_a);
@@ -75,7 +75,7 @@ impl Hasher {
         let mut last = [self.rest, [0; 64]];
         last[0][filled..].fill(0);
         last[0][filled] = 0x80;
-        // Its own block if the length does not fit behind the mark.
+        // The length gets a block of its own if it does not fit behind the mark.
         let blocks = if filled < 56 { 1 } else { 2 };
         last[blocks - 1][56..].copy_from_slice(&bits.to_be_bytes());
         compress256(&mut self.state, &last[..blocks]);
@@ -103,7 +103,7 @@ impl Hasher {
 
     /// Remembers that these blocks were compressed, and what is left behind them.
     fn keep(&mut self, blocks: &[Block], rest: &[u8]) {
-        // Behind bytes that did not complete a block there is nothing.
+        // Bytes that did not complete a block are the last.
         if !rest.is_empty() {
             self.rest[..rest.len()].copy_from_slice(rest);
         }
@@ -173,9 +173,11 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the pieces, alone or in pairs of different lengths: the library's digest.
+        /// The digest is that of the library, for any pieces, alone or in pairs of different lengths.
         #[test]
-        fn pieces_and_pairs(pieces in prop::collection::vec((0..700usize, 0..700usize, any::<bool>()), 0..12)) {
+        fn pieces_and_pairs(
+            pieces in prop::collection::vec((0..700usize, 0..700usize, any::<bool>()), 0..12),
+        ) {
             let (mut a, mut b) = (Hasher::default(), Hasher::default());
             let (mut all_a, mut all_b) = (Vec::new(), Vec::new());
             for (number, (len_a, len_b, both)) in pieces.into_iter().enumerate() {

@@ -1,14 +1,11 @@
-//! Tar headers, byte for byte as Go's `archive/tar` wrote them when engines wrote their layers with it (Go 1.4,
-//! `writer.go`): USTAR where it fits, a name split where that is enough, PAX records for names and xattrs, base-256
-//! numbers with the GNU magic for what octal digits cannot hold.
+//! Headers, byte for byte as Go's `archive/tar` wrote them when engines wrote their layers with it (Go 1.4,
+//! `writer.go`): USTAR where it fits, a name split where that is enough, PAX records for names and xattrs,
+//! base-256 numbers with the GNU magic for what octal digits cannot hold.
 //!
-//! Three things differ on purpose. PAX headers are named `PaxHeaders.0` instead of after the process, and their records
-//! are sorted: both made every run's bytes different. And no name is split once the magic is GNU's: a reader that goes by the
-//! magic, Go's and GNU tar among them, takes the prefix for something else, and the file for one in the layer's root.
-
-use crate::Tree;
-use crate::tree::{Entry, Node};
-use crate::work::Job;
+//! Three things differ on purpose. PAX headers are named `PaxHeaders.0` instead of after the process, and
+//! their records are sorted: both made every run's bytes different. And names are not split once the magic is
+//! GNU's: readers that go by the magic, Go's and GNU tar among them, do not take the field for a prefix, and
+//! put the file into the layer's root.
 
 /// Size of a tar block; headers and contents fill whole blocks.
 pub const BLOCK: u64 = 512;
@@ -38,7 +35,7 @@ pub struct Header<'a> {
     pub gid: u64,
     /// Bytes of content that follow.
     pub size: u64,
-    /// Seconds since 1970; outside of what 33 bits hold, the header says 0.
+    /// Seconds since 1970; the header says 0 for what 33 bits cannot hold.
     pub mtime: i64,
     /// Major and minor number of a device.
     pub device: (u64, u64),
@@ -46,7 +43,8 @@ pub struct Header<'a> {
     pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
 }
 
-/// Writes headers of one tar. The GNU magic, once a number has needed it, stays for the rest of the archive, as Go has it.
+/// Writes the headers of one tar. Once a number has needed the GNU magic, it stays for the rest of the
+/// archive, as in Go.
 #[derive(Debug, Default)]
 pub struct Encoder {
     used_binary: bool,
@@ -93,7 +91,8 @@ impl Encoder {
         out.resize(out.len() + padding(body.len() as u64) as usize, 0);
     }
 
-    /// The header block without its checksum; texts that do not fit go to `records` and leave their field empty.
+    /// The header block without its checksum; texts that do not fit go to `records` and leave their field
+    /// empty.
     fn block<'h>(&mut self, header: &Header<'h>, records: &mut Vec<(Vec<u8>, &'h [u8])>) -> [u8; 512] {
         let mut block = [0; 512];
         text(&mut block[NAME], header.name, b"path", records);
@@ -151,7 +150,7 @@ fn with_checksum(mut block: [u8; 512]) -> [u8; 512] {
     block
 }
 
-/// USTAR's way with a path of up to 255 bytes: split at a `/` into prefix and name. The rule for where is Go's.
+/// Splits a path of up to 255 bytes at a `/` into prefix and name, as USTAR has it. Go's rule says where.
 fn split_long_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     if !name.is_ascii() {
         return None;
@@ -177,7 +176,7 @@ fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
     [len.to_string().as_bytes(), b" ", key, b"=", value, b"\n"].concat()
 }
 
-/// `dir/PaxHeaders.0/file`, what is not ASCII left out, at most 100 bytes.
+/// `dir/PaxHeaders.0/file` without what is not ASCII, at most 100 bytes.
 fn pax_name(name: &[u8]) -> Vec<u8> {
     let at = name.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
     let (dir, file) = name.split_at(at);
@@ -189,49 +188,6 @@ fn pax_name(name: &[u8]) -> Vec<u8> {
 /// Zero bytes that follow `size` bytes of content.
 pub fn padding(size: u64) -> u64 {
     (BLOCK - size % BLOCK) % BLOCK
-}
-
-/// Header blocks of a tree's entry: owner 0:0 without names.
-pub(crate) fn encode_entry(encoder: &mut Encoder, entry: &Entry, out: &mut Vec<u8>) {
-    let (kind, link) = match &entry.node {
-        Node::Dir => (b'5', ""),
-        Node::Symlink(target) => (b'2', target.as_str()),
-        Node::File(_) => (b'0', ""),
-    };
-    let header = Header {
-        name: entry.path.as_bytes(),
-        link: link.as_bytes(),
-        kind,
-        mode: entry.mode,
-        size: entry.len(),
-        mtime: i64::try_from(entry.mtime).unwrap_or(i64::MAX),
-        ..Header::default()
-    };
-    encoder.encode(&header, out);
-}
-
-/// The entries of a tree as what is to be produced for a tar, in its order.
-pub(crate) fn jobs(tree: &Tree) -> Vec<Job<'_>> {
-    let mut encoder = Encoder::default();
-    let mut jobs = Vec::with_capacity(tree.entries().len());
-    let mut start = 0;
-    for entry in tree.entries() {
-        let mut head = Vec::new();
-        encode_entry(&mut encoder, entry, &mut head);
-        let padding = padding(entry.len());
-        let len = head.len() as u64 + entry.len() + padding;
-        let content = entry.content().map(|content| &**content);
-        jobs.push(Job { entry: &entry.path, head, content, padding: padding as usize, hash: false, start });
-        start += len;
-    }
-    jobs
-}
-
-/// Bytes that an entry takes in a tar: headers, content and padding.
-pub(crate) fn entry_len(entry: &Entry) -> u64 {
-    let mut header = Vec::new();
-    encode_entry(&mut Encoder::default(), entry, &mut header);
-    header.len() as u64 + entry.len() + padding(entry.len())
 }
 
 #[cfg(test)]
@@ -277,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_link_takes_the_name_along_without_a_split() {
+    fn beside_a_long_link_the_name_is_not_split() {
         let name = ["d".repeat(90), "/".into(), "f".repeat(60)].concat();
         let link = "l".repeat(101);
         let bytes =
@@ -289,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn large_ids_bring_the_gnu_magic_for_the_rest() {
+    fn large_ids_need_the_gnu_magic_from_then_on() {
         let mut encoder = Encoder::default();
         let mut out = Vec::new();
         encoder.encode(&Header { name: b"a", kind: b'0', uid: 0o7777777, ..Header::default() }, &mut out);

@@ -25,8 +25,8 @@ impl Observer for () {}
 pub struct Options<'a> {
     /// Threads that read, hash and write. The bytes written do not depend on it.
     pub threads: NonZeroUsize,
-    /// Compress the tar as a whole. Its length is then unknown until the end, so it is written front to back. Ignored
-    /// for a directory.
+    /// Compress the tar as a whole. Its length is then unknown until the end, so it is written front to back.
+    /// Ignored for a directory.
     pub compression: Option<CompressionLevel>,
     /// Hears of progress.
     pub observer: &'a dyn Observer,

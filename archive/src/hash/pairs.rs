@@ -1,7 +1,8 @@
 //! The compression function for two streams at once, with the SHA instructions of x86-64.
 //!
-//! The instructions keep a state as the words A, B, E, F and C, D, G, H, and do two rounds each (Intel, "SHA Extensions",
-//! 2013). Every step is done for both streams before the next one begins; so no step waits for the one before it.
+//! The instructions keep a state as the words A, B, E, F and C, D, G, H, and do two rounds each (Intel, "SHA
+//! Extensions", 2013). Each step is done for both streams before the next one begins, so none waits for the
+//! one before it.
 
 use multiversion::multiversion;
 use multiversion::target::match_target;
@@ -44,52 +45,52 @@ mod instructions {
         [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
     ];
 
-    #[expect(clippy::needless_range_loop, reason = "one number for the blocks of all streams")]
+    #[expect(clippy::needless_range_loop, reason = "one index for the blocks of all streams")]
     #[target_feature(enable = "sse2,ssse3,sse4.1,sha")]
     pub(super) fn compress<const N: usize>(states: [&mut State; N], blocks: [&[Block]; N]) {
         let len = blocks.map(<[Block]>::len).into_iter().min().unwrap_or_default();
         let blocks = blocks.map(|blocks| &blocks[..len]);
         let mut abef = [_mm_setzero_si128(); N];
         let mut cdgh = abef;
-        for lane in 0..N {
-            let [a, b, c, d, e, f, g, h] = *states[lane];
-            (abef[lane], cdgh[lane]) = (vector([f, e, b, a]), vector([h, g, d, c]));
+        for stream in 0..N {
+            let [a, b, c, d, e, f, g, h] = *states[stream];
+            (abef[stream], cdgh[stream]) = (vector([f, e, b, a]), vector([h, g, d, c]));
         }
         for number in 0..len {
             let before = (abef, cdgh);
             let mut words = [[_mm_setzero_si128(); 4]; N];
-            for lane in 0..N {
-                words[lane] = message(&blocks[lane][number]);
+            for stream in 0..N {
+                words[stream] = message(&blocks[stream][number]);
             }
             // Unrolled by hand: a loop would move the words through memory.
             macro_rules! four_rounds {
                 ($($step:literal)*) => {$(
                     let round = vector(ROUND[$step]);
-                    for lane in 0..N {
-                        let w0 = words[lane][$step % 4];
-                        let w1 = words[lane][($step + 1) % 4];
-                        let w2 = words[lane][($step + 2) % 4];
-                        let w3 = words[lane][($step + 3) % 4];
+                    for stream in 0..N {
+                        let w0 = words[stream][$step % 4];
+                        let w1 = words[stream][($step + 1) % 4];
+                        let w2 = words[stream][($step + 2) % 4];
+                        let w3 = words[stream][($step + 3) % 4];
                         let input = _mm_add_epi32(w0, round);
-                        cdgh[lane] = _mm_sha256rnds2_epu32(cdgh[lane], abef[lane], input);
+                        cdgh[stream] = _mm_sha256rnds2_epu32(cdgh[stream], abef[stream], input);
                         let input = _mm_shuffle_epi32(input, 0b00_00_11_10);
-                        abef[lane] = _mm_sha256rnds2_epu32(abef[lane], cdgh[lane], input);
+                        abef[stream] = _mm_sha256rnds2_epu32(abef[stream], cdgh[stream], input);
                         // The words of the rounds that come sixteen later.
                         if $step < 12 {
                             let sum = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w1), _mm_alignr_epi8(w3, w2, 4));
-                            words[lane][$step % 4] = _mm_sha256msg2_epu32(sum, w3);
+                            words[stream][$step % 4] = _mm_sha256msg2_epu32(sum, w3);
                         }
                     }
                 )*};
             }
             four_rounds!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-            for lane in 0..N {
-                abef[lane] = _mm_add_epi32(abef[lane], before.0[lane]);
-                cdgh[lane] = _mm_add_epi32(cdgh[lane], before.1[lane]);
+            for stream in 0..N {
+                abef[stream] = _mm_add_epi32(abef[stream], before.0[stream]);
+                cdgh[stream] = _mm_add_epi32(cdgh[stream], before.1[stream]);
             }
         }
-        for (lane, state) in states.into_iter().enumerate() {
-            let ([f, e, b, a], [h, g, d, c]) = (array(abef[lane]), array(cdgh[lane]));
+        for (stream, state) in states.into_iter().enumerate() {
+            let ([f, e, b, a], [h, g, d, c]) = (array(abef[stream]), array(cdgh[stream]));
             *state = [a, b, c, d, e, f, g, h];
         }
     }

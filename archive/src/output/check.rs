@@ -1,0 +1,30 @@
+//! Contents that are only read, to learn or to check their digests.
+
+use std::num::NonZeroUsize;
+
+use crate::produce::{Item, OnFailure, Order, run};
+use crate::{Content, Digest, Error, Options};
+
+/// A content to check.
+pub struct Check<'a> {
+    /// What messages call it.
+    pub name: &'a str,
+    /// Its bytes.
+    pub content: &'a dyn Content,
+}
+
+/// Reads all contents to their ends, side by side. Returns the digest of each, or what is wrong with it. A
+/// damaged one does not keep the others from being read; [`crate::Observer::cancelled`] does.
+pub fn check<'a>(contents: &[Check<'a>], options: &Options<'_>) -> Vec<Result<Digest, Error>> {
+    let item = |check: &Check<'a>| Item::new(check.name, check.content).with_hash();
+    let items: Vec<Item<'_>> = contents.iter().map(item).collect();
+    let outcomes = run(&items, None, Order::Any, OnFailure::Continue, options);
+    outcomes.into_iter().map(|outcome| outcome.into_result()?.ok_or(Error::Cancelled)).collect()
+}
+
+/// Reads one content to its end, on this thread.
+pub fn digest(one: &Check<'_>) -> Result<Digest, Error> {
+    let options = Options::default().with_threads(NonZeroUsize::MIN);
+    let one = [Check { name: one.name, content: one.content }];
+    check(&one, &options).pop().unwrap_or(Err(Error::Cancelled))
+}

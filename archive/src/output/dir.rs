@@ -1,0 +1,163 @@
+//! A directory: every entry a file of its own, written side by side.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use super::temporary::{dir_beside, file_beside, folder, persist, sync_folder};
+use crate::produce::{Item, Order, Sink, first_failure, produce};
+use crate::tree::Node;
+use crate::{Content, Entry, Error, Options, Tree};
+
+/// Files that are open at the same time.
+const OPEN: usize = 64;
+
+/// What to do with an output directory that exists and is not empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It is an error.
+    Refuse,
+    /// Files that do not exist are added, those whose name is their digest are left as they are if their
+    /// length is right, all others are replaced, each at once. For layouts whose files are named by content.
+    Extend,
+}
+
+/// Writes the tree as a directory.
+///
+/// A new directory is made under a temporary name beside it and renamed when it is complete. An existing one
+/// is extended file by file in the order of the tree, each under its name only when complete. The documents
+/// that make it valid come last, so they are never there without what they name.
+pub fn write_dir(tree: &Tree, path: &Path, existing: Existing, options: &Options<'_>) -> Result<(), Error> {
+    check_paths(tree.entries().iter().map(|entry| &*entry.path))?;
+    let occupied = match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(Error::output("open", path)(error)),
+    };
+    if occupied {
+        return match existing {
+            Existing::Extend => extend(tree, path, options),
+            Existing::Refuse => Err(Error::output("write", path)(io::ErrorKind::DirectoryNotEmpty.into())),
+        };
+    }
+    // `DIR/` and `DIR` are the same place; without its slash the path has a parent to be made in.
+    let path: PathBuf = path.components().collect();
+    let temporary = dir_beside(&path)?;
+    make_dirs(tree, temporary.path())?;
+    let entries: Vec<&Entry> = tree.entries().iter().collect();
+    write_entries(&entries, temporary.path(), options)?;
+    fs::rename(temporary.path(), &path).map_err(Error::output("rename", &path))?;
+    // The directory has its name now; there is nothing left to remove.
+    let _ = temporary.keep();
+    sync_folder(&path);
+    Ok(())
+}
+
+/// Writes contents as files into a directory that exists, and so do the folders of their names.
+///
+/// Each file is written under a temporary name, compared with its content's length and digest, and gets its
+/// name only then; a file of that name is replaced at once. Several are written side by side. After a failure
+/// there are some of the files, all of them complete.
+///
+/// Names are relative to `dir`, with `/` between components.
+pub fn write_files(dir: &Path, files: &[(&str, &dyn Content)], options: &Options<'_>) -> Result<(), Error> {
+    check_paths(files.iter().map(|(name, _)| *name))?;
+    for group in files.chunks(OPEN) {
+        let paths: Vec<PathBuf> = group.iter().map(|(name, _)| dir.join(name)).collect();
+        let temporaries = paths.iter().map(|path| file_beside(path)).collect::<Result<Vec<_>, _>>()?;
+        let files = temporaries.iter().map(|temporary| temporary.reopen());
+        let files = files.collect::<io::Result<_>>().map_err(Error::output("open", dir))?;
+        let sink = Files { files, paths: &paths };
+        let items: Vec<Item<'_>> = group.iter().map(|&(name, content)| Item::new(name, content)).collect();
+        first_failure(produce(&items, &sink, Order::Any, options))?;
+        for (temporary, path) in temporaries.into_iter().zip(&paths) {
+            persist(temporary, path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds to a directory: contents first, then the documents that follow them in the tree.
+fn extend(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), Error> {
+    make_dirs(tree, path)?;
+    let is_new = |entry: &&Entry| !(named_by_digest(entry) && exists(entry, &path.join(&entry.path)));
+    let new: Vec<&Entry> = tree.entries().iter().filter(is_new).collect();
+    let (blobs, documents): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| named_by_digest(entry));
+    write_entries(&blobs, path, options)?;
+    documents.iter().try_for_each(|entry| write_entries(&[*entry], path, options))
+}
+
+/// Whether such an entry exists already. A file of another length is what is left of one that was never
+/// complete.
+fn exists(entry: &Entry, path: &Path) -> bool {
+    let len = match &entry.node {
+        Node::Dir | Node::Symlink(_) => return path.exists(),
+        Node::File(content) => content.len(),
+    };
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == len)
+}
+
+fn named_by_digest(entry: &Entry) -> bool {
+    let name = entry.path.rsplit('/').next().unwrap_or_default();
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Refuses paths that lead out of the output, and any path that comes twice.
+fn check_paths<'p>(paths: impl Iterator<Item = &'p str>) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    for path in paths {
+        let bad = |why| Err(Error::Entry { entry: path.to_owned(), why });
+        if path.is_empty() || !Path::new(path).components().all(|c| matches!(c, Component::Normal(_))) {
+            return bad("its path leads out of the output");
+        }
+        if !seen.insert(path.trim_end_matches('/')) {
+            return bad("it is there twice");
+        }
+    }
+    Ok(())
+}
+
+fn make_dirs(tree: &Tree, root: &Path) -> Result<(), Error> {
+    for entry in tree.entries() {
+        let path = root.join(&entry.path);
+        let dir = match entry.node {
+            Node::Dir => path,
+            Node::Symlink(_) | Node::File(_) => folder(&path),
+        };
+        fs::create_dir_all(&dir).map_err(Error::output("create", &dir))?;
+    }
+    Ok(())
+}
+
+struct Files<'a> {
+    files: Vec<File>,
+    paths: &'a [PathBuf],
+}
+
+impl Sink for Files<'_> {
+    fn put(&self, item: usize, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.files[item].write_all_at(bytes, offset).map_err(Error::output("write", &self.paths[item]))
+    }
+
+    fn side_by_side(&self) -> bool {
+        true
+    }
+}
+
+/// Writes links and files below `root`.
+fn write_entries(entries: &[&Entry], root: &Path, options: &Options<'_>) -> Result<(), Error> {
+    let mut files: Vec<(&str, &dyn Content)> = Vec::new();
+    for entry in entries {
+        match &entry.node {
+            Node::Dir => {}
+            Node::Symlink(target) => {
+                let path = root.join(&entry.path);
+                symlink(target, &path).map_err(Error::output("create", &path))?;
+            }
+            Node::File(content) => files.push((&entry.path, &**content)),
+        }
+    }
+    write_files(root, &files, options)
+}

@@ -1,0 +1,12 @@
+//! The outputs: sinks that make a tree a stream, a file or a directory, and one that only checks.
+
+mod check;
+mod dir;
+mod file;
+mod stream;
+mod temporary;
+
+pub use check::{Check, check, digest};
+pub use dir::{Existing, write_dir, write_files};
+pub use file::write_file;
+pub use stream::write_stream;

@@ -1,0 +1,118 @@
+//! The threads that do the work.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::pipeline::Piece;
+use super::schedule::{Schedule, Task, ToHash};
+use super::{Item, Outcome, Sink};
+use crate::{Digest, Error, Hasher, Options};
+
+/// What all workers share.
+pub(super) struct Workers<'a> {
+    pub(super) items: &'a [Item<'a>],
+    pub(super) sink: Option<&'a dyn Sink>,
+    pub(super) options: &'a Options<'a>,
+    pub(super) schedule: Mutex<Schedule<'a>>,
+    /// There may be something to do again, or nothing ever.
+    pub(super) news: Condvar,
+}
+
+/// Locks; a panic of another thread is reported where that thread is joined, not here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'a> Workers<'a> {
+    /// One worker: takes tasks until there are no more.
+    pub(super) fn work(&self) {
+        let _ending = Ending(self);
+        let mut schedule = lock(&self.schedule);
+        loop {
+            if self.options.observer.cancelled() {
+                schedule.cancelled = true;
+                schedule.stop = true;
+            }
+            match schedule.take() {
+                Task::End => return,
+                Task::Wait => {
+                    schedule.waiting += 1;
+                    schedule = self.news.wait(schedule).unwrap_or_else(PoisonError::into_inner);
+                    schedule.waiting -= 1;
+                    // Nothing has changed: to wake the others now would be for nothing, and they would wake
+                    // this one.
+                    continue;
+                }
+                Task::Read(item, mut source, mut buffer) => {
+                    drop(schedule);
+                    let filled = source.read(&mut buffer);
+                    schedule = lock(&self.schedule);
+                    schedule.was_read(item, source, buffer, filled);
+                }
+                Task::Write(item, piece) => {
+                    drop(schedule);
+                    let result = self.write(item, &piece);
+                    schedule = lock(&self.schedule);
+                    schedule.was_written(item, piece, result);
+                }
+                Task::Hash(mut pieces) => {
+                    drop(schedule);
+                    let verdicts = self.hash(&mut pieces);
+                    schedule = lock(&self.schedule);
+                    for (piece, verdict) in pieces.into_iter().zip(verdicts) {
+                        schedule.was_hashed(piece, verdict);
+                    }
+                }
+            }
+            if schedule.waiting > 0 {
+                self.news.notify_all();
+            }
+        }
+    }
+
+    fn write(&self, item: usize, piece: &Piece) -> Result<(), Error> {
+        let Some(sink) = self.sink else { return Ok(()) };
+        sink.put(item, piece.filled.offset, piece.bytes())?;
+        self.options.observer.advance(piece.bytes().len() as u64);
+        Ok(())
+    }
+
+    /// Hashes one piece or two. For each that is the last of its item, the result has the digest, compared.
+    fn hash(&self, pieces: &mut [ToHash]) -> Vec<Option<Result<Digest, Error>>> {
+        if let [a, b] = pieces {
+            Hasher::update_both((&mut a.hasher, a.piece.content()), (&mut b.hasher, b.piece.content()));
+        } else {
+            pieces.iter_mut().for_each(|one| one.hasher.update(one.piece.content()));
+        }
+        let verdict = |ToHash { item, hasher, piece }: &mut ToHash| {
+            if self.sink.is_none() {
+                self.options.observer.advance(piece.content().len() as u64);
+            }
+            piece.filled.last.then(|| self.items[*item].compare(std::mem::take(&mut **hasher).finish()))
+        };
+        pieces.iter_mut().map(verdict).collect()
+    }
+
+    /// What became of each item.
+    pub(super) fn finish(self) -> Vec<Outcome> {
+        let schedule = self.schedule.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let outcome = |verdict| match verdict {
+            Some(Ok(digest)) => Outcome::Done(digest),
+            Some(Err(error)) => Outcome::Failed(error),
+            None if schedule.cancelled => Outcome::Failed(Error::Cancelled),
+            None => Outcome::Unfinished,
+        };
+        schedule.verdicts.into_iter().map(outcome).collect()
+    }
+}
+
+/// At the end of a worker, even by a panic: the others must not wait for it.
+struct Ending<'a, 'b>(&'b Workers<'a>);
+
+impl Drop for Ending<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.0.schedule).stop = true;
+        }
+        self.0.news.notify_all();
+    }
+}
