@@ -9,6 +9,7 @@
 
 mod bench;
 mod ci;
+mod compare;
 mod dist;
 mod engines;
 mod interop;
@@ -37,6 +38,8 @@ enum Task {
     Ci(ci::Options),
     /// Check layerlift against real engines (needs root and the engines)
     Interop(interop::Options),
+    /// Compare every output of every fixture with that of another build, byte for byte
+    Compare(compare::Options),
     /// Measure layerlift beside its peers, on an image that it makes (needs root and the engines)
     Bench(bench::Options),
     /// Make fixtures with the engines of this machine (needs root)
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Tidy(options) => tidy::run(&options),
         Task::Ci(options) => ci::run(&options),
         Task::Interop(options) => interop::run(&options),
+        Task::Compare(options) => compare::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fixtures(options) => interop::fixtures::run_all(&options),
         Task::Man => dist::man().map(drop),
