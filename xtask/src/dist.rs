@@ -1,4 +1,4 @@
-//! What a release ships: the program, man pages, completions and texts, in one archive per machine.
+//! What a release ships: the program, man pages, completions and texts, in one archive per architecture.
 //!
 //! ```text
 //! target/dist/layerlift-0.1.0-x86_64-linux.tar.gz
@@ -12,7 +12,7 @@ use xshell::cmd;
 
 use crate::{Outcome, workspace};
 
-/// The shells that the program writes completions for, and the file names that these shells look for.
+/// The shells that the program writes completions for, and the file names that they look for.
 const SHELLS: [(&str, &str); 4] = [
     ("bash", "layerlift.bash"),
     ("zsh", "_layerlift"),
@@ -20,10 +20,10 @@ const SHELLS: [(&str, &str); 4] = [
     ("elvish", "layerlift.elv"),
 ];
 
-/// Texts that go with the program.
+/// Texts that ship with the program.
 const TEXTS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Writes the man pages, one for the program and one for each of its commands; returns their folder.
+/// Writes the man pages, one for the program and one for each command, and returns their folder.
 pub(crate) fn man() -> Outcome<PathBuf> {
     let program = program()?;
     let shell = workspace::shell()?;
@@ -39,7 +39,7 @@ pub(crate) fn man() -> Outcome<PathBuf> {
     Ok(folder)
 }
 
-/// Writes the completions; returns their folder.
+/// Writes the completions and returns their folder.
 pub(crate) fn completions() -> Outcome<PathBuf> {
     let program = program()?;
     let shell = workspace::shell()?;
@@ -51,7 +51,7 @@ pub(crate) fn completions() -> Outcome<PathBuf> {
     Ok(folder)
 }
 
-/// Builds the program for release.
+/// Builds the program in release mode.
 pub(crate) fn program() -> Outcome<PathBuf> {
     let shell = workspace::shell()?;
     cmd!(shell, "cargo build --quiet --release --locked -p layerlift").quiet().run()?;
@@ -88,9 +88,11 @@ pub(crate) fn run() -> Outcome {
     let archive = dist.join(format!("{name}.tar.gz"));
     let time = cmd!(shell, "git log -1 --format=%ct").quiet().read()?;
     let time = format!("--mtime=@{}", time.trim());
+    let gzip = "--use-compress-program=gzip -9n";
     cmd!(
         shell,
-        "tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX {time} --use-compress-program=gzip\\ -9n -cf {archive} -C {dist} {name}"
+        "tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX {time} {gzip} -cf {archive}
+         -C {dist} {name}"
     )
     .quiet()
     .run()?;
@@ -112,7 +114,8 @@ fn fresh(name: &str) -> Outcome<PathBuf> {
 mod tests {
     #[test]
     fn commands_of_a_help_text() {
-        let help = "Export\n\nUsage: x\n\nCommands:\n  save    Write\n          more\n  images  List\n\nOptions:\n  -h\n";
+        let help = "Export\n\nUsage: x\n\nCommands:\n  save    Write\n          more\n  images  List\n\n\
+                    Options:\n  -h\n";
         assert_eq!(super::commands(help).collect::<Vec<_>>(), ["save", "images"]);
     }
 }

@@ -8,7 +8,7 @@ use crate::Outcome;
 
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
 /// A shell in that folder.
@@ -26,8 +26,7 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// Files under version control, and new ones that are not ignored, relative to the root. Without git: nothing to go by,
-/// which is an error.
+/// Files under version control and new files that are not ignored, relative to the root. Needs git.
 pub(crate) fn files() -> Outcome<Vec<PathBuf>> {
     let shell = shell()?;
     let listed = cmd!(shell, "git ls-files -z --cached --others --exclude-standard").quiet().read()?;

@@ -13,7 +13,7 @@ use super::row::{Goal, Spec};
 use crate::Outcome;
 use crate::engines::image::hex;
 use crate::engines::process::{bytes, program, run, text};
-use crate::engines::tarball::{Dialect, Entry, FILE, Tarball};
+use crate::engines::tarball::{Dialect, FILE, Member, Tarball};
 
 /// How many layers each image has.
 const LAYERS: usize = 20;
@@ -64,7 +64,7 @@ pub(crate) fn make(root: &Path, images: usize) -> Outcome {
         let mut splits = Vec::new();
         for (image, name) in names.iter().enumerate() {
             let mut tar = Tarball::new(Dialect::Gnu);
-            tar.add(&Entry::new(FILE, name));
+            tar.add(&Member::new(FILE, name));
             let tar = tar.finish(1024);
             fs::write(work.join(format!("{image:06}")), &tar)?;
             splits.push(split(name, &tar));

@@ -29,8 +29,8 @@ pub(crate) fn text(found: &Found) -> String {
     let counts = &found.counts;
     let _ = writeln!(
         text,
-        "\nOne save of {} files into a file: {:.2} system calls per file, {} bytes read, {} written, {} in the \
-         output, {} file created.",
+        "\nOne save of {} files into a file: {:.2} system calls per file, {} bytes read, {} written, {} in \
+         the output, {} file created.",
         counts.files,
         counts.calls_per_file(),
         counts.read,

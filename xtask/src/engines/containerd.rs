@@ -1,4 +1,4 @@
-//! A containerd of our own, and `ctr`.
+//! A private containerd, and `ctr`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use super::image::{Image, familiar, hex};
 use super::process::{bytes, program, run, text};
 use crate::Outcome;
 
-/// A running daemon, ended when it is dropped.
+/// A running daemon. Dropping it stops it.
 pub(crate) struct Containerd {
     _daemon: Daemon,
     socket: PathBuf,
@@ -23,12 +23,12 @@ impl Containerd {
     pub(crate) fn start(home: &Path) -> Outcome<Self> {
         fs::create_dir_all(home)?;
         let (config, socket) = (home.join("config.toml"), home.join("socket"));
-        // No container runs, so what serves them is left out.
+        // No container will run, so CRI is disabled.
         fs::write(
             &config,
             format!(
-                "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
-                 [grpc]\naddress = \"{0}/socket\"\n",
+                "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n\
+                 disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{0}/socket\"\n",
                 home.display()
             ),
         )?;
@@ -38,12 +38,12 @@ impl Containerd {
         Ok(Containerd { _daemon: daemon, socket })
     }
 
-    /// A command of the client, in a namespace of our own.
+    /// A command of the client.
     pub(crate) fn ctr<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         ctr(&self.socket, arguments)
     }
 
-    /// Images by what their manifests and configs say.
+    /// The images, read from their manifests and configs.
     pub(crate) fn images(&self) -> Outcome<Vec<Image>> {
         let listed = text(self.ctr(["images", "ls"]))?;
         let mut images: Vec<Image> = Vec::new();
@@ -56,11 +56,11 @@ impl Containerd {
             let manifest: Value = serde_json::from_slice(&bytes(self.ctr(["content", "get", digest]))?)?;
             let id = manifest["config"]["digest"]
                 .as_str()
-                .ok_or_else(|| format!("{name} is no image manifest"))?;
+                .ok_or_else(|| format!("{name} is not an image manifest"))?;
             let config: Value = serde_json::from_slice(&bytes(self.ctr(["content", "get", id]))?)?;
             let diff_ids =
                 config["rootfs"]["diff_ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            // An image without a name is listed by its digest.
+            // ctr lists an image without a name by its digest.
             let tag = (!name.contains("@sha256:")).then(|| familiar(name));
             let image = Image { id: hex(id), tags: BTreeSet::new(), diff_ids: diff_ids.map(hex).collect() };
             match images.iter_mut().find(|known| known.id == image.id) {
@@ -71,7 +71,7 @@ impl Containerd {
         Ok(images)
     }
 
-    /// Names of all images, one for each image.
+    /// The names of all images.
     pub(crate) fn names(&self) -> Outcome<Vec<String>> {
         Ok(text(self.ctr(["images", "ls", "-q"]))?.lines().map(str::to_owned).collect())
     }

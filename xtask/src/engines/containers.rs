@@ -1,4 +1,4 @@
-//! A containers-storage of our own: podman, buildah and skopeo on a graph root in the scratch folder.
+//! A private containers-storage: podman, buildah and skopeo on a graph root in the scratch folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::process::{program, run, text};
 use super::user::User;
 use crate::Outcome;
 
-/// A graph root and who works with it.
+/// A graph root and its owner.
 pub(crate) struct Storage {
     home: PathBuf,
     driver: String,
@@ -21,7 +21,7 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Below `home`; `user` is `None` for root.
+    /// Creates it below `home`; root owns it if `user` is `None`.
     pub(crate) fn new(home: &Path, driver: &str, user: Option<User>) -> Outcome<Self> {
         for folder in ["root", "run", "tmp"] {
             fs::create_dir_all(home.join(folder))?;
@@ -32,7 +32,7 @@ impl Storage {
         Ok(Storage { home: home.to_owned(), driver: driver.to_owned(), option: None, user })
     }
 
-    /// With an option for the driver.
+    /// Sets an option of the driver.
     pub(crate) fn with_option(self, option: Option<&'static str>) -> Self {
         Storage { option, ..self }
     }
@@ -42,7 +42,7 @@ impl Storage {
         self.home.join("root")
     }
 
-    /// The folder around it, the owner's.
+    /// The folder around the graph root.
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }
@@ -55,7 +55,7 @@ impl Storage {
     /// A command of podman.
     pub(crate) fn podman<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = self.command("podman");
-        // No container runs: neither systemd nor a log of events is asked for.
+        // No container will run, so neither systemd nor an event log is needed.
         command.args(["--cgroup-manager=cgroupfs", "--events-backend=none"]).args(arguments);
         command
     }
@@ -67,7 +67,7 @@ impl Storage {
         command
     }
 
-    /// An image of this storage as skopeo names it.
+    /// The name of an image in this storage for skopeo.
     pub(crate) fn transport(&self, name: &str) -> String {
         let option = self.option.map_or(String::new(), |option| format!(":{option}"));
         format!(
@@ -78,7 +78,7 @@ impl Storage {
         )
     }
 
-    /// A program as the owner of this storage runs it.
+    /// A program that runs as the owner of this storage.
     pub(crate) fn owners_program(&self, name: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = match &self.user {
             None => program(name, [""; 0]),
@@ -96,9 +96,9 @@ impl Storage {
         command
     }
 
-    /// What podman lists.
+    /// The images that podman lists.
     pub(crate) fn images(&self) -> Outcome<Vec<Image>> {
-        // All: an untagged image that others build upon counts as a step of a build.
+        // With --all, because podman takes an untagged image that others build upon for a step of a build.
         let listed = text(self.podman(["images", "--all", "--quiet", "--no-trunc"]))?;
         let mut ids: Vec<&str> = listed.lines().collect();
         ids.sort_unstable();

@@ -1,4 +1,4 @@
-//! A daemon that we started, and that does not outlive us.
+//! A daemon that does not outlive this process.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use super::process::{interrupted, signal};
 use crate::Outcome;
 
-/// How long a daemon may take to answer, and to end.
+/// How long a daemon may take to start, and to stop.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A running process, stopped by its id at the latest when it is dropped.
+/// A running daemon. Dropping it stops it, by its process id.
 pub(crate) struct Daemon(Child);
 
 impl Daemon {
-    /// Starts it and waits until `answers` says that it does. What it prints goes to `log`.
+    /// Starts it and waits until `answers` is true. Its output goes to `log`.
     pub(crate) fn start(mut command: Command, log: &Path, answers: impl Fn() -> bool) -> Outcome<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let file = File::create(log)?;
@@ -28,12 +28,9 @@ impl Daemon {
                 return Err("interrupted".into());
             }
             if daemon.0.try_wait()?.is_some() || Instant::now() > deadline {
-                let said = fs::read_to_string(log)?;
-                return Err(format!(
-                    "{name} does not start: {}",
-                    said.lines().last().unwrap_or("it says nothing")
-                )
-                .into());
+                let log = fs::read_to_string(log)?;
+                let why = log.lines().last().unwrap_or("its log is empty");
+                return Err(format!("{name} does not start: {why}").into());
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -45,7 +42,7 @@ impl Daemon {
         self.0.id()
     }
 
-    /// Asks it to end, and waits for that.
+    /// Stops it and waits for its end.
     pub(crate) fn stop(mut self) -> Outcome {
         self.end(LIMIT)
     }
@@ -55,7 +52,7 @@ impl Daemon {
         let deadline = Instant::now() + limit;
         while self.0.try_wait()?.is_none() {
             if Instant::now() > deadline {
-                // With what it has started.
+                // With its children.
                 signal("KILL", &format!("-{}", self.0.id()));
                 self.0.wait()?;
                 return Err(format!("a daemon had to be killed after {} s", limit.as_secs()).into());
@@ -69,7 +66,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if matches!(self.0.try_wait(), Ok(None)) {
-            // Somebody waits for us to be gone.
+            // Shorter than the limit, since this process is about to end, perhaps on ctrl-C.
             let _ = self.end(Duration::from_secs(15));
         }
     }

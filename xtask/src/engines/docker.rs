@@ -1,4 +1,5 @@
-//! A dockerd of our own: socket, data root, exec root and pid file in the scratch folder, no bridge, no iptables.
+//! A private dockerd: socket, data root, exec root and pid file in the scratch folder, no bridge, no
+//! iptables.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +24,7 @@ struct Client {
 }
 
 impl Docker {
-    /// Starts one. `home` gets all its files except the data root.
+    /// Starts a daemon. `home` holds all its files except the data root.
     pub(crate) fn start(home: &Path, root: &Path, driver: &str) -> Outcome<Self> {
         fs::create_dir_all(home)?;
         let client = Client { home: home.to_owned() };
@@ -48,7 +49,7 @@ impl Docker {
         self.client.command(arguments)
     }
 
-    /// What the daemon lists: images with a tag, and those nobody else builds upon.
+    /// The images that the daemon lists: those with a tag, and those that no other image builds upon.
     pub(crate) fn images(&self) -> Outcome<Vec<Image>> {
         let listed = text(self.docker(["images", "--quiet", "--no-trunc"]))?;
         let ids: BTreeSet<&str> = listed.lines().collect();
@@ -71,7 +72,7 @@ impl Docker {
             .collect())
     }
 
-    /// A name for each image and tag, as the daemon takes it.
+    /// A name that the daemon accepts for each image and tag.
     pub(crate) fn names(&self) -> Outcome<Vec<String>> {
         let listed =
             text(self.docker(["images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]))?;
@@ -84,7 +85,7 @@ impl Docker {
         run(self.docker(["image", "prune", "--all", "--force"]))
     }
 
-    /// Stops it and waits until it is gone.
+    /// Stops it and waits for its end.
     pub(crate) fn stop(self) -> Outcome {
         self.daemon.stop()
     }
@@ -97,7 +98,7 @@ impl Client {
 
     fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = program("docker", ["--host", &self.address()]);
-        // The classic builder: it needs nothing but the daemon.
+        // The classic builder needs nothing but the daemon.
         command
             .args(arguments)
             .env("DOCKER_CONFIG", &self.home)

@@ -1,4 +1,4 @@
-//! What is known of an image, whoever says it.
+//! What an engine, or the check that built it, says about an image.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use super::process::{program, text};
 use crate::Outcome;
 
-/// What is known of an image, from whoever made it or from the engine that has it.
+/// An image as an engine lists it, or as a check built it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Image {
     /// The config's digest, 64 hex digits.
     pub(crate) id: String,
-    /// `interop/shapes:1.0`: as Docker writes them for a person.
+    /// `interop/shapes:1.0`: familiar names, as Docker shows them.
     pub(crate) tags: BTreeSet<String>,
     /// Digests of the uncompressed layers, base first, 64 hex digits each.
     pub(crate) diff_ids: Vec<String>,
@@ -20,17 +20,17 @@ pub(crate) struct Image {
 /// The digest of a file, 64 hex digits.
 pub(crate) fn sha256(file: &Path) -> Outcome<String> {
     let line = text(program("sha256sum", ["-b", "--"]).arg(file))?;
-    // A name with odd bytes puts a backslash in front.
+    // sha256sum puts a backslash in front of the digest where it escapes the name.
     Ok(line.trim_start_matches('\\').chars().take(64).collect())
 }
 
-/// A name without what engines put in front of it, so that their answers can be compared.
+/// A name without the prefixes that differ between engines, so that their answers can be compared.
 pub(crate) fn familiar(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("localhost/")).unwrap_or(name);
     name.strip_prefix("library/").unwrap_or(name).to_owned()
 }
 
-/// `sha256:` is for people.
+/// A digest without `sha256:`.
 pub(crate) fn hex(digest: &str) -> String {
     digest.strip_prefix("sha256:").unwrap_or(digest).to_owned()
 }

@@ -1,5 +1,5 @@
-//! Real engines, each with folders, sockets and a user of its own, and what they need: processes that end, a place that
-//! vanishes, tars made by hand.
+//! Real engines, each with its own folders, sockets and user, and what they need: processes that are sure to
+//! end, a scratch folder that is sure to be removed, tars made by hand.
 
 pub(crate) mod containerd;
 pub(crate) mod containers;

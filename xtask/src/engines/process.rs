@@ -1,4 +1,4 @@
-//! Running other programs: never longer than they may, never longer than the person at the terminal wants.
+//! Runs other programs, with a time limit, and ends them on ctrl-C.
 
 use std::borrow::BorrowMut;
 use std::ffi::OsStr;
@@ -13,22 +13,23 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
-/// No single step takes longer on a slow machine.
+/// No single step takes this long, not even on a slow machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on SIGINT, SIGTERM and SIGHUP end what is running, and let everything be cleared away.
+/// From now on, SIGINT, SIGTERM and SIGHUP end the running program, and everything is cleaned up.
 pub(crate) fn handle_signals() -> Outcome {
     Ok(ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst))?)
 }
 
-/// Whether one of these signals came.
+/// Whether one of these signals arrived.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
-/// A program, by its name, with arguments. In a process group of its own, so that ctrl-C at the terminal reaches only us.
+/// A program with arguments, in a process group of its own, so that ctrl-C at the terminal reaches only this
+/// process.
 pub(crate) fn program<S: AsRef<OsStr>>(
     name: impl AsRef<OsStr>,
     arguments: impl IntoIterator<Item = S>,
@@ -44,24 +45,25 @@ pub(crate) fn installed(name: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
-/// Runs it; its standard output as text. A failure says the command and the end of what it said.
+/// Runs a command and returns its standard output as text. An error has the command and the end of its
+/// standard error.
 pub(crate) fn text(command: impl BorrowMut<Command>) -> Outcome<String> {
     Ok(String::from_utf8_lossy(&bytes(command)?).into_owned())
 }
 
-/// Runs it; its standard output.
+/// Runs a command and returns its standard output.
 pub(crate) fn bytes(mut command: impl BorrowMut<Command>) -> Outcome<Vec<u8>> {
     let command = command.borrow_mut();
     let output = output(&mut *command)?;
     if output.status.success() { Ok(output.stdout) } else { Err(failure(command, &output).into()) }
 }
 
-/// Runs it, whatever it says.
+/// Runs a command and ignores its standard output.
 pub(crate) fn run(command: impl BorrowMut<Command>) -> Outcome {
     bytes(command).map(drop)
 }
 
-/// Runs it and returns how it ended, and what it printed.
+/// Runs a command and returns its status and its output.
 pub(crate) fn output(mut command: impl BorrowMut<Command>) -> Outcome<Output> {
     let command = command.borrow_mut();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -74,7 +76,7 @@ pub(crate) fn output(mut command: impl BorrowMut<Command>) -> Outcome<Output> {
     Ok(Output { status, stdout: joined(stdout), stderr: joined(stderr) })
 }
 
-/// Runs it with standard output into a file.
+/// Runs a command with its standard output in a file.
 pub(crate) fn into_file(mut command: impl BorrowMut<Command>, file: &Path) -> Outcome {
     let command = command.borrow_mut();
     command.stdout(File::create(file)?).stderr(Stdio::piped());
@@ -86,7 +88,7 @@ pub(crate) fn into_file(mut command: impl BorrowMut<Command>, file: &Path) -> Ou
     if status.success() { Ok(()) } else { Err(failure(command, &output).into()) }
 }
 
-/// Waits until the child ends by itself, or ends it.
+/// Waits for the child, and kills it at the limit or on a signal.
 pub(crate) fn wait(child: &mut Child, limit: Duration) -> Outcome<ExitStatus> {
     let deadline = Instant::now() + limit;
     let mut pause = Duration::from_millis(1);
@@ -96,7 +98,7 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> Outcome<ExitStatus> {
         }
         let late = Instant::now() > deadline;
         if late || interrupted() {
-            // The group, so that no helper of it goes on.
+            // The whole group, so that no child of it keeps running.
             signal("KILL", &format!("-{}", child.id()));
             child.wait()?;
             return Err(if late {
@@ -110,20 +112,20 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> Outcome<ExitStatus> {
     }
 }
 
-/// Sends a signal to a process or, with a minus sign, to a group.
+/// Sends a signal to a process, or to a group if the target has a minus sign.
 pub(crate) fn signal(name: &str, target: &str) {
     // It may have ended already.
     let _ = Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
 }
 
 fn failure(command: &Command, output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let mut last: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).rev().take(3).collect();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let mut last: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).rev().take(3).collect();
     last.reverse();
     format!("{}: {}: {}", shown(command), output.status, last.join(" | "))
 }
 
-/// The command as one would type it, shortened.
+/// The command line, shortened.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
@@ -133,7 +135,7 @@ fn shown(command: &Command) -> String {
 fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // A pipe that breaks ends what was said.
+        // Where the pipe breaks, the output ends.
         let _ = pipe.read_to_end(&mut bytes);
         bytes
     })

@@ -1,4 +1,4 @@
-//! A registry of our own, on a free port of the loopback address.
+//! A registry on a free port of the loopback address.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use super::daemon::Daemon;
 use super::process::program;
 use crate::Outcome;
 
-/// A running registry, ended when it is dropped.
+/// A running registry. Dropping it stops it.
 pub(crate) struct Registry {
     _daemon: Daemon,
     address: String,
@@ -23,7 +23,8 @@ impl Registry {
         fs::write(
             &config,
             format!(
-                "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
+                "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
+                 http: {{addr: '{address}'}}\n",
                 home.join("files").display()
             ),
         )?;
@@ -33,7 +34,7 @@ impl Registry {
         Ok(Registry { _daemon: daemon, address })
     }
 
-    /// `127.0.0.1:PORT`; engines need no TLS there.
+    /// `127.0.0.1:PORT`, where engines do without TLS.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }

@@ -1,5 +1,5 @@
-//! A place of its own: a temporary folder, and namespaces in which every mount and every daemon ends with the task, even if
-//! the task is killed.
+//! A temporary folder, and namespaces in which all mounts and daemons end with the task, even if the task is
+//! killed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -26,7 +26,8 @@ pub(crate) struct Mount {
     at: PathBuf,
 }
 
-/// Starts this program again in mount and process namespaces of its own, and ends as that does. Inside, only sees to signals.
+/// Starts this program again in its own mount and process namespaces, and exits with its status. Inside of
+/// them, only sets up signal handling.
 pub(crate) fn enter_namespaces() -> Outcome {
     if std::env::var_os(INSIDE).is_some() {
         return handle_signals();
@@ -34,25 +35,25 @@ pub(crate) fn enter_namespaces() -> Outcome {
     let namespaces =
         ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"];
     run(program("unshare", namespaces).arg("true")).map_err(|error| {
-        format!("needs root and the right to mount (a container has it only if privileged): {error}")
+        format!("this needs root and permission to mount (in a container: --privileged): {error}")
     })?;
     let mut inner = Command::new("unshare")
         .args(namespaces)
         .arg(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
-        // unshare turns a deaf ear to signals while it waits; its group has the one who listens.
+        // unshare ignores signals while it waits. The process that handles them is in its group.
         .process_group(0)
         .spawn()?;
     handle_signals()?;
-    let mut told = false;
+    let mut signalled = false;
     let status = loop {
         if let Some(status) = inner.try_wait()? {
             break status;
         }
-        if interrupted() && !told {
+        if interrupted() && !signalled {
             signal("TERM", &format!("-{}", inner.id()));
-            told = true;
+            signalled = true;
         }
         thread::sleep(Duration::from_millis(50));
     };
@@ -60,21 +61,21 @@ pub(crate) fn enter_namespaces() -> Outcome {
 }
 
 impl Scratch {
-    /// A new folder where temporary files go.
+    /// A new folder in the system's folder for temporary files.
     pub(crate) fn new(keep: bool) -> Outcome<Self> {
         Scratch::made(&std::env::temp_dir(), keep)
     }
 
-    /// A new folder in another one.
+    /// A new folder in the given one.
     pub(crate) fn below(folder: &Path) -> Outcome<Self> {
         Scratch::made(folder, false)
     }
 
-    /// Its name is short, because the path of a unix socket holds 107 bytes.
+    /// The name is short, because the path of a Unix socket is limited to 107 bytes.
     fn made(folder: &Path, keep: bool) -> Outcome<Self> {
         let made = text(program("mktemp", ["-d", "-p"]).arg(folder).arg("layerlift-XXXXXXXX"))?;
         let path = PathBuf::from(made.trim_end());
-        // An ordinary user works in there too.
+        // An ordinary user works in it too.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         Ok(Scratch { path, keep })
     }
@@ -91,7 +92,7 @@ impl Scratch {
     }
 }
 
-/// Unmounts whatever is mounted below a folder.
+/// Unmounts everything below a folder.
 pub(crate) fn unmount_below(folder: &Path) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let places = mounts
@@ -110,20 +111,20 @@ impl Drop for Scratch {
         if self.keep {
             println!("kept: {}", self.path.display());
         } else {
-            // By a program that bears with names of any bytes and with what was made unreadable.
+            // rm copes with names of any bytes and with unreadable folders.
             let _ = Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&self.path).status();
         }
     }
 }
 
 impl Mount {
-    /// Mounts with the arguments of mount(8); `at` is the last of them.
+    /// Runs mount(8) with these arguments, followed by `what` and `at`.
     pub(crate) fn new(arguments: &[&str], what: &Path, at: &Path) -> Outcome<Self> {
         run(program("mount", arguments).arg(what).arg(at))?;
         Ok(Mount { at: at.to_owned() })
     }
 
-    /// A new file system in a file, as large as the checks need.
+    /// A new btrfs in a file, large enough for the checks.
     pub(crate) fn btrfs(file: &Path, at: &Path) -> Outcome<Self> {
         if !installed("mkfs.btrfs") {
             return Err("mkfs.btrfs is not installed".into());
@@ -136,7 +137,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Whoever cleared the folder may have unmounted it already.
+        // Removing the folder may have unmounted it already.
         let mut umount = Command::new("umount");
         let unmounted =
             umount.arg(&self.at).stderr(Stdio::null()).status().is_ok_and(|status| status.success());

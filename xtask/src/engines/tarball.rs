@@ -1,23 +1,25 @@
-//! Tars with what is rare in them: the three header dialects, owners and names that do not fit, capabilities, devices.
+//! Builds tars with rare contents: both header dialects, owners and names that do not fit, capabilities,
+//! devices.
 
-/// How a value that does not fit into a header of 512 bytes is written.
+/// How values that do not fit into a header of 512 bytes are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// A record of keywords ahead of the entry (POSIX 2001).
+    /// As records in an extra header before the entry (POSIX 2001).
     Pax,
-    /// A long name as an entry of its own, large numbers in base 256.
+    /// Long names as entries of their own, large numbers in base 256.
     Gnu,
 }
 
-/// One entry. Its kind is the type flag of the header.
+/// A member of the tar.
 #[derive(Clone)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct Member<'a> {
+    /// The type flag of the header.
     pub(crate) kind: u8,
     pub(crate) path: &'a [u8],
     pub(crate) mode: u32,
     pub(crate) uid: u64,
     pub(crate) gid: u64,
-    /// Seconds and nanoseconds; the latter only survive in PAX.
+    /// Seconds and nanoseconds; only PAX keeps the latter.
     pub(crate) mtime: (i64, u32),
     pub(crate) link: &'a [u8],
     pub(crate) device: (u32, u32),
@@ -33,15 +35,15 @@ pub(crate) const BLOCK: u8 = b'4';
 pub(crate) const DIRECTORY: u8 = b'5';
 pub(crate) const FIFO: u8 = b'6';
 
-/// A tar in the making. Small: it is kept in memory.
+/// A tar that is built in memory.
 pub(crate) struct Tarball {
     dialect: Dialect,
     bytes: Vec<u8>,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> Member<'a> {
     pub(crate) fn new(kind: u8, path: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
-        Entry {
+        Member {
             kind,
             path: path.as_ref(),
             mode: if kind == DIRECTORY { 0o755 } else { 0o644 },
@@ -61,7 +63,7 @@ impl Tarball {
         Tarball { dialect, bytes: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, entry: &Entry<'_>) -> &mut Self {
+    pub(crate) fn add(&mut self, entry: &Member<'_>) -> &mut Self {
         match self.dialect {
             Dialect::Pax => self.pax(entry),
             Dialect::Gnu => {
@@ -80,16 +82,16 @@ impl Tarball {
 
     /// A file with this content.
     pub(crate) fn file(&mut self, path: &str, data: &[u8]) -> &mut Self {
-        self.add(&Entry { data, ..Entry::new(FILE, path) })
+        self.add(&Member { data, ..Member::new(FILE, path) })
     }
 
     /// A directory.
     pub(crate) fn directory(&mut self, path: &str) -> &mut Self {
-        self.add(&Entry::new(DIRECTORY, path))
+        self.add(&Member::new(DIRECTORY, path))
     }
 
-    /// The tar, with `trailer` bytes of zeros behind the last entry. An archive ends with 1024 of them; readers bear with
-    /// fewer, and writers that fill a record leave more.
+    /// The tar, with `trailer` zero bytes at its end. An archive should end with 1024 of them. Readers accept
+    /// fewer, and writers that fill up a record leave more.
     pub(crate) fn finish(mut self, trailer: usize) -> Vec<u8> {
         self.bytes.resize(self.bytes.len() + trailer, 0);
         self.bytes
@@ -102,11 +104,11 @@ impl Tarball {
 
     fn gnu_long(&mut self, kind: u8, name: &[u8]) {
         let data = [name, b"\0"].concat();
-        self.header(&Entry { data: &data, mtime: (0, 0), ..Entry::new(kind, "././@LongLink") });
+        self.header(&Member { data: &data, mtime: (0, 0), ..Member::new(kind, "././@LongLink") });
         self.padded(&data);
     }
 
-    fn pax(&mut self, entry: &Entry<'_>) {
+    fn pax(&mut self, entry: &Member<'_>) {
         let mut records = Vec::new();
         let mut record = |key: &str, value: &[u8]| {
             let rest = key.len() + value.len() + 3;
@@ -139,12 +141,12 @@ impl Tarball {
             record(&format!("SCHILY.xattr.{name}"), value);
         }
         if !records.is_empty() {
-            self.header(&Entry { data: &records, mtime: (0, 0), ..Entry::new(b'x', "PaxHeaders.0/entry") });
+            self.header(&Member { data: &records, mtime: (0, 0), ..Member::new(b'x', "PaxHeaders.0/entry") });
             self.padded(&records);
         }
     }
 
-    fn header(&mut self, entry: &Entry<'_>) {
+    fn header(&mut self, entry: &Member<'_>) {
         let mut block = [0_u8; 512];
         let mut put = |at: usize, len: usize, value: &[u8]| {
             let len = len.min(value.len());
@@ -185,7 +187,7 @@ impl Tarball {
     }
 }
 
-/// GNU's binary numbers: the first bit set, the rest two's complement, most significant byte first.
+/// A GNU binary number: the first bit is set, the rest is two's complement, most significant byte first.
 fn base256<const N: usize>(value: i128) -> [u8; N] {
     let mut field = [0; N];
     field.copy_from_slice(&value.to_be_bytes()[16 - N..]);

@@ -1,4 +1,5 @@
-//! An ordinary user for the time of the checks: known in our mount namespace only, by copies of `/etc/passwd` and the like.
+//! An ordinary user for the checks, who exists only in this mount namespace, in copies of `/etc/passwd` and
+//! the like.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,17 +12,17 @@ use crate::Outcome;
 
 const NAME: &str = "layerlift-interop";
 const ID: &str = "54321";
-/// The ids that this user may give to others in a namespace: as many as a container needs.
+/// The subordinate ids of the user: as many as a container needs.
 const SUBORDINATE: &str = "layerlift-interop:1500000000:65536";
 
-/// Who it is, and where at home.
+/// The user.
 #[derive(Clone)]
 pub(crate) struct User {
     home: PathBuf,
 }
 
 impl User {
-    /// Makes the user known. The mounts are undone with the namespace that we are in.
+    /// Creates the user. The mounts end with this namespace.
     pub(crate) fn make(scratch: &Scratch) -> Outcome<(Self, Vec<Mount>)> {
         if let Some(missing) =
             ["newuidmap", "newgidmap", "setpriv"].iter().find(|program| !installed(program))
@@ -50,12 +51,12 @@ impl User {
         Ok((user, mounts))
     }
 
-    /// Gives a folder and all in it to the user.
+    /// Changes the owner of a folder and everything in it to the user.
     pub(crate) fn own(&self, folder: &Path) -> Outcome {
         run(program("chown", ["-R", &format!("{ID}:{ID}")]).arg(folder))
     }
 
-    /// A program as this user runs it.
+    /// A program that runs as this user.
     pub(crate) fn program(&self, name: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = program("setpriv", ["--reuid", ID, "--regid", ID, "--clear-groups", "--"]);
         let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,5 @@
-//! An archive taken apart with nothing but tar and sha256sum: what it says is compared with what it holds.
+//! Reads an archive with nothing but tar and sha256sum, and compares what its documents say with what it
+//! holds.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -11,7 +12,7 @@ use crate::Outcome;
 use crate::engines::image::{Image, familiar, hex, sha256};
 use crate::engines::process::{program, run, text};
 
-/// What layerlift can write.
+/// The formats that layerlift writes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Format {
     DockerArchive,
@@ -35,7 +36,7 @@ pub(crate) fn unpack(archive: &Path, folder: &Path) -> Outcome {
     run(program("tar", ["-xf"]).arg(archive).arg("-C").arg(folder))
 }
 
-/// The images in an unpacked archive, every digest checked.
+/// The images in an unpacked archive. Every digest is checked.
 pub(crate) fn images(folder: &Path, format: Format) -> Outcome<Vec<Image>> {
     match format {
         Format::DockerArchive => {
@@ -54,7 +55,7 @@ pub(crate) fn images(folder: &Path, format: Format) -> Outcome<Vec<Image>> {
     }
 }
 
-/// Images of `manifest.json`, as docker, podman and skopeo read it.
+/// The images of `manifest.json`, which docker, podman and skopeo read.
 pub(crate) fn by_manifest_json(folder: &Path) -> Outcome<Vec<Image>> {
     let manifest = json(&folder.join("manifest.json"))?;
     let mut images = Vec::new();
@@ -66,8 +67,8 @@ pub(crate) fn by_manifest_json(folder: &Path) -> Outcome<Vec<Image>> {
             tags: strings(&image["RepoTags"]).map(familiar).collect(),
             diff_ids: layers.collect::<Outcome<_>>()?,
         };
-        let said: Vec<String> = strings(&json(&config)?["rootfs"]["diff_ids"]).map(hex).collect();
-        if said != found.diff_ids {
+        let named: Vec<String> = strings(&json(&config)?["rootfs"]["diff_ids"]).map(hex).collect();
+        if named != found.diff_ids {
             return Err(format!("the layers of {} are not those that its config names", found.id).into());
         }
         images.push(found);
@@ -75,7 +76,7 @@ pub(crate) fn by_manifest_json(folder: &Path) -> Outcome<Vec<Image>> {
     Ok(images)
 }
 
-/// Images of an OCI layout.
+/// The images of an OCI layout.
 pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
     if json(&folder.join("oci-layout"))?["imageLayoutVersion"] != "1.0.0" {
         return Err("oci-layout does not say version 1.0.0".into());
@@ -88,9 +89,9 @@ pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
         let mut diff_ids = Vec::new();
         for layer in array(&manifest["layers"]) {
             let path = blob(folder, layer)?;
-            let (said, is) = (string(&layer["mediaType"])?, compression(&path)?);
-            if said.rsplit(['+', '.']).next() != Some(is) {
-                return Err(format!("{} is a {is} and is called {said}", path.display()).into());
+            let (media_type, found) = (string(&layer["mediaType"])?, compression(&path)?);
+            if media_type.rsplit(['+', '.']).next() != Some(found) {
+                return Err(format!("{} is {found}, its media type is {media_type}", path.display()).into());
             }
             diff_ids.push(uncompressed(&path)?);
         }
@@ -108,7 +109,8 @@ pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
     Ok(images)
 }
 
-/// The digests of the OCI manifests that `index.json` names. One in Docker's words cannot stay in an OCI layout.
+/// The digests of the OCI manifests in `index.json`. Manifests in Docker's format are left out, since they
+/// cannot stay in an OCI layout.
 pub(crate) fn manifest_digests(folder: &Path) -> Outcome<Vec<String>> {
     let index = json(&folder.join("index.json"))?;
     let manifests = array(&index["manifests"])
@@ -132,7 +134,7 @@ pub(crate) fn media_types(folder: &Path) -> Outcome<BTreeSet<String>> {
     Ok(types)
 }
 
-/// The ids of an OCI layout's images, and `org.opencontainers.image.ref.name` of each where it is the only one of that name.
+/// The id and the `org.opencontainers.image.ref.name` of each image in an OCI layout whose name is unique.
 pub(crate) fn ref_names(folder: &Path) -> Outcome<Vec<(String, String)>> {
     let index = json(&folder.join("index.json"))?;
     let name = |descriptor: &Value| {
@@ -150,8 +152,8 @@ pub(crate) fn ref_names(folder: &Path) -> Outcome<Vec<(String, String)>> {
     Ok(names)
 }
 
-/// Images of Docker until 1.9: a folder for each layer, named by an id; `repositories` leads to the topmost ones. Their ids
-/// are not those of configs.
+/// The images of docker-v1: a folder for each layer, named by its id; `repositories` names the top layers.
+/// The ids are not digests of configs.
 fn by_repositories(folder: &Path) -> Outcome<Vec<Image>> {
     let mut tops: Vec<(String, BTreeSet<String>)> = Vec::new();
     let mut parents = BTreeSet::new();
@@ -176,7 +178,7 @@ fn by_repositories(folder: &Path) -> Outcome<Vec<Image>> {
             ids.push(id);
         }
     }
-    // What nobody builds upon is an image, with or without a name.
+    // A layer that is not the parent of another is an image, with or without a name.
     ids.retain(|id| !parents.contains(id) && tops.iter().all(|(top, _)| top != id));
     tops.extend(ids.into_iter().map(|id| (id, BTreeSet::new())));
     let mut images = Vec::new();
@@ -190,7 +192,7 @@ fn by_repositories(folder: &Path) -> Outcome<Vec<Image>> {
             diff_ids.insert(0, sha256(&folder.join(&layer).join("layer.tar"))?);
             let document = json(&folder.join(&layer).join("json"))?;
             if document["id"] != layer {
-                return Err(format!("{layer}/json says another id").into());
+                return Err(format!("{layer}/json has another id").into());
             }
             next = document["parent"].as_str().map(str::to_owned);
         }
@@ -202,13 +204,13 @@ fn by_repositories(folder: &Path) -> Outcome<Vec<Image>> {
 /// What may differ between two lists of images.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Alike {
-    /// The ids: an older format has others, and some tools write configs anew.
+    /// The ids: an older format has others, and some tools rewrite configs.
     pub(crate) other_ids: bool,
-    /// The tags: the reader was given one image at a time.
+    /// The tags: the reader got one image at a time.
     pub(crate) other_tags: bool,
 }
 
-/// The same images, in any order.
+/// Compares two lists of images, in any order.
 pub(crate) fn same(expected: &[Image], found: &[Image], alike: Alike) -> Outcome {
     let plain = |images: &[Image]| {
         let mut images = images.to_vec();
@@ -222,7 +224,8 @@ pub(crate) fn same(expected: &[Image], found: &[Image], alike: Alike) -> Outcome
         }
         images.sort_by(|a, b| (&a.id, &a.diff_ids, &a.tags).cmp(&(&b.id, &b.diff_ids, &b.tags)));
         images.dedup_by(|other, kept| {
-            // Where ids say nothing, images of the same layers are one: some formats cannot tell them apart.
+            // Where ids mean nothing, images with the same layers count as one, because some formats cannot
+            // tell them apart.
             let one = (&other.id, &other.diff_ids) == (&kept.id, &kept.diff_ids)
                 && (alike.other_ids || other.tags == kept.tags);
             if one {
@@ -248,19 +251,19 @@ fn shown(image: Option<&Image>) -> String {
     format!("{:.12} [{tags}] of {} layers {}", image.id, layers.len(), layers.join(" "))
 }
 
-/// Every blob hashes to its name.
+/// Checks that every blob hashes to its name.
 fn blobs(folder: &Path) -> Outcome {
     let blobs = folder.join("blobs/sha256");
     for line in text(program("sh", ["-c", "cd \"$0\" && sha256sum -b -- *"]).arg(&blobs))?.lines() {
         match line.split_once(" *") {
             Some((digest, name)) if digest == name => {}
-            _ => return Err(format!("a blob that is not what its name says: {line}").into()),
+            _ => return Err(format!("a blob does not hash to its name: {line}").into()),
         }
     }
     Ok(())
 }
 
-/// The file of a descriptor, its size checked.
+/// The file of a descriptor. Its size is checked.
 fn blob(folder: &Path, descriptor: &Value) -> Outcome<PathBuf> {
     let path = inside(folder, &format!("blobs/sha256/{}", hex(string(&descriptor["digest"])?)))?;
     let len = fs::metadata(&path)?.len();
@@ -271,7 +274,7 @@ fn blob(folder: &Path, descriptor: &Value) -> Outcome<PathBuf> {
     }
 }
 
-/// How a layer is compressed, as media types end.
+/// The compression of a layer, as the suffix of a media type.
 fn compression(path: &Path) -> Outcome<&'static str> {
     let mut first = Vec::new();
     File::open(path)?.take(4).read_to_end(&mut first)?;
@@ -292,7 +295,7 @@ fn uncompressed(path: &Path) -> Outcome<String> {
     Ok(text(program("bash", ["-c", script]).arg(path).arg(decompress))?.chars().take(64).collect())
 }
 
-/// A path of an archive; one that leads out of it is an error.
+/// A path in an archive. One that leads out of it is an error.
 fn inside(folder: &Path, path: &str) -> Outcome<PathBuf> {
     let found = folder.join(path).canonicalize().map_err(|error| format!("{path}: {error}"))?;
     if found.starts_with(folder.canonicalize()?) {

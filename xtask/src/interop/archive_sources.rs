@@ -1,4 +1,4 @@
-//! Archives and layouts as sources: what docker, podman, buildah, skopeo, ctr and umoci write.
+//! Archives and layouts as sources: those that docker, podman, buildah, skopeo, ctr and umoci write.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::engines::image::Image;
 use crate::engines::process::{into_file, program, run};
 use crate::engines::scratch::unmount_below;
 
-/// How an archive says what is in it.
+/// Which document lists the images of an archive.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// `manifest.json`.
@@ -25,7 +25,7 @@ enum Kind {
     Oci,
 }
 
-/// Who writes an archive, as what, and what has to be installed for that.
+/// A name, the kind of archive, the programs that must be installed, and what writes the archive.
 type Writer = (&'static str, Kind, &'static [&'static str], fn(&Material<'_>, &Path) -> Outcome);
 
 const WRITERS: [Writer; 12] = [
@@ -70,7 +70,7 @@ const WRITERS: [Writer; 12] = [
     }),
 ];
 
-/// What the writers begin with.
+/// What the writers start from.
 struct Material<'a> {
     archive: &'a Archive,
     folder: &'a Path,
@@ -86,7 +86,7 @@ pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Repor
     let folder = checks.scratch.folder("a")?;
     let archive = images::make(&folder, Set::All)?;
     let storage = Storage::new(&folder.join("s"), "overlay", None)?;
-    // A daemon that does not start is told by the writers that need it.
+    // If the daemon does not start, the writers that need it report that.
     let docker = Docker::start(&folder.join("d"), &checks.scratch.folder("a/root")?, "vfs").ok();
     if let Some(docker) = &docker {
         run(docker.docker(["load", "--input"]).arg(&archive.path))?;
@@ -116,7 +116,7 @@ pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Repor
     Ok(())
 }
 
-/// The archive as a source: what is in it is found without layerlift.
+/// The archive as a source. Its images are read without layerlift.
 fn taken(name: &str, kind: Kind, out: &Path, unpacked: &Path) -> Outcome<Source> {
     let folder = if out.is_dir() { out } else { unpacked };
     if folder == unpacked {
@@ -133,7 +133,7 @@ fn taken(name: &str, kind: Kind, out: &Path, unpacked: &Path) -> Outcome<Source>
         name: name.to_owned(),
         root: out.to_owned(),
         images,
-        // A layout's names are tags at best, and each reader makes something else of them.
+        // The names in a layout are tags at best, and each reader interprets them differently.
         alike: Alike { other_tags: kind == Kind::Oci, ..Alike::default() },
         manifests,
         compress: name == "skopeo copy, oci:",

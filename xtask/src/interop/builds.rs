@@ -1,4 +1,4 @@
-//! Images that an engine makes itself: built, imported, committed, pushed and pulled.
+//! Images that an engine makes: built, imported, committed, pushed and pulled.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::engines::docker::Docker;
 use crate::engines::process::{program, run, text};
 use crate::engines::registry::Registry;
 
-/// A program without libraries, so that an image made from nothing can run it.
+/// A static program, so that an image from scratch can run it.
 const TOOL: &str = r#"
 fn main() {
     for task in std::env::args().skip(1) {
@@ -26,7 +26,8 @@ fn main() {
 }
 "#;
 
-/// Deletes, replaces and links in several steps; the engine makes the layers from what its driver saw.
+/// Deletes, replaces and links files in several steps. The engine makes the layers from what its driver
+/// records.
 const DOCKERFILE: &str = r#"FROM scratch
 COPY tool /tool
 COPY tree /
@@ -40,7 +41,7 @@ LABEL org.example.of=interop
 CMD ["/tool"]
 "#;
 
-/// What `docker build` takes, in a folder.
+/// Makes a build context in a folder.
 pub(crate) fn context(folder: &Path) -> Outcome<PathBuf> {
     let context = folder.join("context");
     for place in ["tree/a", "tree/b/old", "tree/c/old"] {
@@ -62,7 +63,7 @@ pub(crate) fn context(folder: &Path) -> Outcome<PathBuf> {
 pub(crate) fn docker(docker: &Docker, context: &Path, layer: &Path) -> Outcome {
     run(docker.docker(["build", "--quiet", "--network=none", "--tag", "interop/built:b1"]).arg(context))?;
     run(docker.docker(["import", "--change", "CMD [\"/bin/a\"]"]).arg(layer).arg("interop/imported:i1"))?;
-    // The container stays, with layers of its own that are no image's.
+    // The container stays, with layers that do not belong to an image.
     let container = text(docker.docker(["create", "--network=none", "interop/built:b1"]))?;
     let container = container.trim();
     run(docker.docker(["cp"]).arg(context.join("tree")).arg(format!("{container}:/added")))?;
@@ -70,7 +71,7 @@ pub(crate) fn docker(docker: &Docker, context: &Path, layer: &Path) -> Outcome {
     run(docker.docker(["tag", "interop/shapes:1.0", "library-less"]))
 }
 
-/// Pushes an image, forgets it, and pulls it by tag and by digest.
+/// Pushes an image, removes it, and pulls it by tag and by digest.
 pub(crate) fn docker_registry(docker: &Docker, registry: &Registry) -> Outcome {
     let name = format!("{}/interop/built:pulled", registry.address());
     run(docker.docker(["tag", "interop/built:b1", &name]))?;
@@ -88,7 +89,7 @@ pub(crate) fn buildah(storage: &Storage, context: &Path) -> Outcome {
             ["build", "--quiet", "--network=host", "--isolation=chroot", "--format", format, "--tag", tag];
         run(storage.podman(build).arg(context))?;
     }
-    // It stays, with a layer of its own that is no image's.
+    // The working container stays, with a layer that does not belong to an image.
     let container = text(storage.buildah(["from", "scratch"]))?;
     let container = container.trim();
     run(storage.buildah(["copy", "--quiet", container]).arg(context.join("tree")).arg("/added"))?;
@@ -96,7 +97,7 @@ pub(crate) fn buildah(storage: &Storage, context: &Path) -> Outcome {
     run(storage.buildah(["commit", "--quiet", container, "interop/committed:c1"]))
 }
 
-/// Pushes an image and pulls it, which keeps the manifest of the registry.
+/// Pushes an image and pulls it again, so that the store also keeps the registry's manifest.
 pub(crate) fn podman_registry(storage: &Storage, registry: &Registry) -> Outcome {
     let name = format!("{}/interop/built:pulled", registry.address());
     run(storage.podman(["push", "--quiet", "--tls-verify=false", "interop/built:oci", &name]))?;

@@ -1,4 +1,4 @@
-//! Stores of podman, buildah and skopeo: containers-storage, of root and of an ordinary user.
+//! containers-storage, which podman, buildah and skopeo write, as root and as an ordinary user.
 
 use std::path::Path;
 
@@ -14,14 +14,14 @@ use crate::engines::registry::Registry;
 use crate::engines::scratch::{Mount, unmount_below};
 use crate::engines::user::User;
 
-/// Drivers, and whether the store is an ordinary user's.
+/// The drivers, and whether an ordinary user owns the store.
 const STORES: [(&str, bool); 6] =
     [("overlay", false), ("vfs", false), ("btrfs", false), (FUSE, false), ("overlay", true), ("vfs", true)];
 
-/// The driver overlay with fuse-overlayfs doing the kernel's part.
+/// The driver overlay, with fuse-overlayfs in place of the kernel.
 const FUSE: &str = "fuse-overlayfs";
 
-/// Runs the checks of each store that is asked for.
+/// Runs the checks of each requested store.
 pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Report) -> Outcome {
     let wanted =
         STORES.iter().filter(|(driver, _)| options.wants(Engine::Podman, driver)).collect::<Vec<_>>();
@@ -38,7 +38,7 @@ pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Repor
         if installed("docker-registry") { Some(Registry::start(&folder.join("registry"))?) } else { None };
     for (index, &(driver, ordinary)) in wanted.into_iter().enumerate() {
         let name = format!("podman {driver}{}", if ordinary { " of an ordinary user" } else { "" });
-        // podman wants a run root of at most 50 characters.
+        // podman limits the run root to 50 characters.
         let home = checks.scratch.folder(&format!("p{index}"))?;
         let user = if ordinary {
             match User::make(checks.scratch) {
@@ -76,7 +76,7 @@ pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Repor
     Ok(())
 }
 
-/// What a driver needs below its graph root.
+/// Prepares what a driver needs below its graph root.
 fn needs(driver: &str, option: Option<&str>, home: &Path, root: &Path) -> Outcome<Option<Mount>> {
     if option.is_some() && !(installed(FUSE) && Path::new("/dev/fuse").exists()) {
         return Err("fuse-overlayfs or /dev/fuse is missing".into());
@@ -93,7 +93,7 @@ fn one(
     checks: &Checks<'_>,
     report: &mut Report,
 ) -> Outcome {
-    let loaded = report.check(&format!("{name}: podman load of the images made here"), || {
+    let loaded = report.check(&format!("{name}: podman load of the synthetic images"), || {
         run(storage.podman(["load", "--quiet", "--input"]).arg(&archive.path))?;
         same(&archive.images, &storage.images()?, Alike::default())
     });

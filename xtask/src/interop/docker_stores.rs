@@ -1,4 +1,4 @@
-//! Stores of Docker, one for each graph driver.
+//! Docker's stores, one for each graph driver.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::engines::process::{installed, program, run, text};
 use crate::engines::registry::Registry;
 use crate::engines::scratch::Mount;
 
-/// Drivers, and the program that each needs.
+/// The drivers, and the program that each needs.
 const DRIVERS: [(&str, &str); 5] = [
     ("overlay2", "dockerd"),
     ("vfs", "dockerd"),
@@ -25,7 +25,7 @@ const DRIVERS: [(&str, &str); 5] = [
     ("fuse-overlayfs", "fuse-overlayfs"),
 ];
 
-/// What all drivers get.
+/// What the stores of all drivers are filled with.
 struct Material {
     archive: Archive,
     context: PathBuf,
@@ -33,7 +33,7 @@ struct Material {
     registry: Option<Registry>,
 }
 
-/// Runs the checks of each driver that is asked for.
+/// Runs the checks of each requested driver.
 pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Report) -> Outcome {
     let wanted =
         DRIVERS.iter().filter(|(driver, _)| options.wants(Engine::Docker, driver)).collect::<Vec<_>>();
@@ -89,7 +89,7 @@ fn one(
             return Ok(());
         }
     };
-    let loaded = report.check(&format!("{name}: docker load of the images made here"), || {
+    let loaded = report.check(&format!("{name}: docker load of the synthetic images"), || {
         run(docker.docker(["load", "--input"]).arg(&material.archive.path))?;
         same(&material.archive.images, &docker.images()?, Alike::default())
     });
@@ -125,7 +125,7 @@ fn one(
     checks.check(&source, live.exists().then_some(&live), report)
 }
 
-/// What a driver needs below its data root.
+/// Prepares what a driver needs below its data root.
 fn prepare(driver: &str, home: &Path, root: &Path) -> Outcome<Option<Mount>> {
     if driver != "btrfs" {
         return Ok(None);
@@ -133,7 +133,7 @@ fn prepare(driver: &str, home: &Path, root: &Path) -> Outcome<Option<Mount>> {
     Mount::btrfs(&home.join("btrfs.img"), root).map(Some)
 }
 
-/// Our docker-v1 holds the folders that `docker save` writes, with the same documents byte for byte.
+/// Checks that docker-v1 has the folders that `docker save` writes, with the same documents byte for byte.
 fn like_docker_save(
     docker: &Docker,
     root: &Path,

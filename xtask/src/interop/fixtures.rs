@@ -1,12 +1,13 @@
-//! `cargo xtask fixtures`: data roots that real engines wrote, small enough to keep, and what the engines say of them.
+//! `cargo xtask fixtures`: data roots that real engines wrote, small enough to keep, and what the engines say
+//! about them.
 //!
 //! ```text
 //! target/fixtures/<engine>-<version>-<driver>/
 //!     README.md       how it was made
-//!     store.tar.xz    the data root, owners, times, devices and xattrs kept
+//!     store.tar.xz    the data root with owners, times, devices and xattrs
 //!     images.txt      what the engine lists
-//!     inspect.json    what it says of each image
-//!     save/           what it saves: a listing of each archive's entries with their digests
+//!     inspect.json    what it says about each image
+//!     save/           for each archive that it saves: a listing of the entries, and the digests of the files
 //! ```
 
 use std::fs;
@@ -26,16 +27,16 @@ use crate::{interop::builds, workspace};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Where they go
+    /// The folder for the fixtures
     #[arg(long, default_value = "target/fixtures")]
     output: PathBuf,
 }
 
-/// Docker's and podman's drivers that run on any machine.
+/// The drivers of docker and podman that run on any machine.
 const STORES: [(&str, &str); 4] =
     [("docker", "overlay2"), ("docker", "vfs"), ("podman", "overlay"), ("podman", "vfs")];
 
-/// An engine on a store, for as long as the fixture is made.
+/// An engine on its store, while the fixture is made.
 enum Client {
     Docker(Docker),
     Podman(Storage),
@@ -50,7 +51,7 @@ impl Client {
     }
 }
 
-/// Makes all of them.
+/// Makes all fixtures.
 pub(crate) fn run_all(options: &Options) -> Outcome {
     enter_namespaces()?;
     let output = workspace::root().join(&options.output);
@@ -106,7 +107,8 @@ fn one(engine: &str, driver: &str, home: &Path, output: &Path) -> Outcome {
         let (tar, unpacked) = (home.join("saved.tar"), home.join("saved"));
         run(client.command(&["save", "--output"]).arg(&tar).arg(name))?;
         archive::unpack(&tar, &unpacked)?;
-        let listing = "tar -tvf \"$0\" --numeric-owner --full-time; cd \"$1\" && find . -type f -print0 | sort -z | xargs -0 sha256sum";
+        let listing = "tar -tvf \"$0\" --numeric-owner --full-time; \
+                       cd \"$1\" && find . -type f -print0 | sort -z | xargs -0 sha256sum";
         let listing = text(program("sh", ["-c", listing]).arg(&tar).arg(&unpacked))?;
         fs::write(fixture.join("save").join(format!("{}.txt", name.replace(['/', ':'], "_"))), listing)?;
         run(program("rm", ["-rf", "--"]).arg(&unpacked).arg(&tar))?;
@@ -123,17 +125,18 @@ fn one(engine: &str, driver: &str, home: &Path, output: &Path) -> Outcome {
     Ok(())
 }
 
-/// How the fixture came about.
+/// A README that says how the fixture was made.
 fn readme(engine: &str, driver: &str, version: &str) -> String {
     format!(
         "# A data root of {engine} {version}, driver {driver}\n\n\
-         Made by `cargo xtask fixtures` with the engine itself, from nothing: `{engine} load` of an archive whose layers\n\
-         `xtask/src/interop/images.rs` writes byte for byte, then the builds of `xtask/src/interop/builds.rs`. A stopped\n\
-         container remains in it, with layers of its own.\n\n\
+         `cargo xtask fixtures` made this with the engine itself: `{engine} load` of an archive whose\n\
+         layers `xtask/src/interop/images.rs` writes byte for byte, then the builds of\n\
+         `xtask/src/interop/builds.rs`. The store also holds a stopped container with its own layers.\n\n\
          ```sh\n\
          tar --xattrs --xattrs-include='*' --numeric-owner -xJf store.tar.xz    # as root\n\
          ```\n\n\
-         `images.txt` is what `{engine} images --all --digests --no-trunc` printed, `inspect.json` what `{engine} image inspect`\n\
-         said, and each file in `save/` lists an archive of `{engine} save`: its entries, then the digest of each file.\n"
+         `images.txt` is the output of `{engine} images --all --digests --no-trunc`, `inspect.json`\n\
+         that of `{engine} image inspect`. Each file in `save/` lists an archive of `{engine} save`: its\n\
+         entries, then the digest of each file.\n"
     )
 }

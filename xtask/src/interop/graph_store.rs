@@ -1,7 +1,7 @@
-//! The small data root of a genuine Docker 1.8 that lies in `docs/example`: what today's engines make of its images.
+//! The small data root of a real Docker 1.8 in `docs/example`, loaded into a current engine.
 //!
-//! The id that an image of Docker 1.8 gets is not layerlift's to choose: it is the one that `docker load` computes for the
-//! archive that Docker 1.8 itself wrote.
+//! Images of Docker 1.8 have no config, so `docker load` computes one, and its digest is the id. layerlift
+//! must arrive at the same id when it makes the config itself.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The images of the checks, made from nothing: what engines do to directories, owners and names, in as few bytes as will do.
+//! The synthetic images of the checks. They hold what engines do to directories, owners and names, in few
+//! bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,10 @@ use crate::Outcome;
 use crate::engines::image::{Image, sha256};
 use crate::engines::process::{program, run};
 use crate::engines::tarball::{
-    BLOCK, CHARACTER, DIRECTORY, Dialect, Entry, FIFO, FILE, HARD_LINK, SYMLINK, Tarball,
+    BLOCK, CHARACTER, DIRECTORY, Dialect, FIFO, FILE, HARD_LINK, Member, SYMLINK, Tarball,
 };
 
-/// A tar that `docker load` and `podman load` take, and what is in it.
+/// A tar for `docker load` and `podman load`, and the images in it.
 pub(crate) struct Archive {
     pub(crate) path: PathBuf,
     pub(crate) images: Vec<Image>,
@@ -21,13 +22,13 @@ pub(crate) struct Archive {
 /// Which images.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Set {
-    /// What only root may unpack is among them: devices, owners beyond 65535.
+    /// All images, including what only root can unpack: devices, owners beyond 65535.
     All,
-    /// What an ordinary user's engine can unpack.
+    /// Only what an ordinary user's engine can unpack.
     Ordinary,
 }
 
-/// A capability as the kernel keeps it: version 2, effective; `CAP_NET_RAW` permitted.
+/// `security.capability` as the kernel stores it: version 2, effective, with `CAP_NET_RAW` permitted.
 const CAP_NET_RAW: &[u8] = &[1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Makes the archive in a folder.
@@ -66,7 +67,7 @@ pub(crate) fn make(folder: &Path, set: Set) -> Outcome<Archive> {
         fs::write(&path, &config)?;
         let id = sha256(&path)?;
         fs::rename(&path, work.join(format!("{id}.json")))?;
-        // `null` as Docker writes it.
+        // Docker writes `null` for an image without tags.
         let written = if tags.is_empty() { Value::Null } else { json!(tags) };
         manifest.push(json!({"Config": format!("{id}.json"), "RepoTags": written, "Layers": paths}));
         images.push(Image { id, tags: tags.into_iter().map(str::to_owned).collect(), diff_ids });
@@ -78,14 +79,15 @@ pub(crate) fn make(folder: &Path, set: Set) -> Outcome<Archive> {
     Ok(Archive { path, images })
 }
 
-/// A config with bytes that no program would write again: spaces, the order of keys, an escaped slash, an unknown key.
+/// A config that no program would write like this: odd spaces, an odd order of keys, an escaped slash, an
+/// unknown key. Its digest only survives where its bytes are copied.
 fn config(index: usize, diff_ids: &[String]) -> String {
     let diff_ids = diff_ids.iter().map(|id| format!("\"sha256:{id}\"")).collect::<Vec<_>>();
     let history =
         vec![r#"{"created": "2019-05-04T03:02:01.000000009Z", "created_by": "by hand"}"#; diff_ids.len()];
     format!(
-        r#"{{ "unknown\/key": {{"b": 1, "a": "\u003c"}}, "rootfs": {{"type": "layers", "diff_ids": [{}]}}, "os": "linux",
-  "history": [{}], "created": "2019-05-04T03:02:01.{:09}Z", "architecture": "{}",
+        r#"{{ "unknown\/key": {{"b": 1, "a": "\u003c"}}, "rootfs": {{"type": "layers", "diff_ids": [{}]}},
+  "os": "linux", "history": [{}], "created": "2019-05-04T03:02:01.{:09}Z", "architecture": "{}",
   "config": {{"Env": ["PATH=/bin", "INDEX={index}"], "Labels": {{"of": "interop"}}, "Cmd": ["/bin/a"]}} }}
 "#,
         diff_ids.join(", "),
@@ -95,7 +97,7 @@ fn config(index: usize, diff_ids: &[String]) -> String {
     )
 }
 
-/// This machine's, so that what unpacks images for it takes these.
+/// This machine's architecture, so that programs which unpack images accept these.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -104,88 +106,97 @@ fn architecture() -> &'static str {
     }
 }
 
-/// A first layer: every type of entry, and contents of several sizes.
+/// A base layer: every type of entry, and contents of several sizes.
 fn base(set: Set) -> Vec<u8> {
     let mut tar = Tarball::new(Dialect::Pax);
-    for folder in
-        ["bin", "dev", "etc", "etc/deep", "etc/deep/er", "gone", "opaque", "opaque/inner", "usr", "usr/lib"]
-    {
+    for folder in [
+        "bin",
+        "dev",
+        "etc",
+        "etc/deep",
+        "etc/deep/er",
+        "removed",
+        "opaque",
+        "opaque/inner",
+        "usr",
+        "usr/lib",
+    ] {
         tar.directory(folder);
     }
-    tar.add(&Entry { mode: 0o1777, ..Entry::new(DIRECTORY, "tmp") });
+    tar.add(&Member { mode: 0o1777, ..Member::new(DIRECTORY, "tmp") });
     let noise: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    tar.add(&Entry {
+    tar.add(&Member {
         data: &noise,
         mode: 0o4755,
         mtime: (1_400_000_000, 123_456_789),
-        ..Entry::new(FILE, "bin/a")
+        ..Member::new(FILE, "bin/a")
     });
-    tar.add(&Entry { link: b"bin/a", ..Entry::new(HARD_LINK, "bin/b") });
-    tar.add(&Entry { link: b"a", mode: 0o777, ..Entry::new(SYMLINK, "bin/c") });
-    tar.add(&Entry { link: b"usr/lib", mode: 0o777, ..Entry::new(SYMLINK, "lib") });
-    tar.add(&Entry { link: b"/nowhere/../..", mode: 0o777, ..Entry::new(SYMLINK, "broken") });
+    tar.add(&Member { link: b"bin/a", ..Member::new(HARD_LINK, "bin/b") });
+    tar.add(&Member { link: b"a", mode: 0o777, ..Member::new(SYMLINK, "bin/c") });
+    tar.add(&Member { link: b"usr/lib", mode: 0o777, ..Member::new(SYMLINK, "lib") });
+    tar.add(&Member { link: b"/nowhere/../..", mode: 0o777, ..Member::new(SYMLINK, "broken") });
     let capable = [("security.capability", CAP_NET_RAW)];
-    tar.add(&Entry { data: b"ping", mode: 0o755, xattrs: &capable, ..Entry::new(FILE, "bin/ping") });
-    tar.add(&Entry { mode: 0o600, ..Entry::new(FIFO, "dev/fifo") });
+    tar.add(&Member { data: b"ping", mode: 0o755, xattrs: &capable, ..Member::new(FILE, "bin/ping") });
+    tar.add(&Member { mode: 0o600, ..Member::new(FIFO, "dev/fifo") });
     if set == Set::All {
-        tar.add(&Entry { mode: 0o666, device: (1, 3), ..Entry::new(CHARACTER, "dev/null") });
-        tar.add(&Entry { mode: 0o660, device: (8, 1), ..Entry::new(BLOCK, "dev/sda1") });
-        tar.add(&Entry {
+        tar.add(&Member { mode: 0o666, device: (1, 3), ..Member::new(CHARACTER, "dev/null") });
+        tar.add(&Member { mode: 0o660, device: (8, 1), ..Member::new(BLOCK, "dev/sda1") });
+        tar.add(&Member {
             uid: 4_000_000_000,
             gid: 3_000_000,
             data: b"x",
-            ..Entry::new(FILE, "etc/far-owner")
+            ..Member::new(FILE, "etc/far-owner")
         });
     }
-    tar.add(&Entry { uid: 1000, gid: 65_533, data: b"x", mode: 0o400, ..Entry::new(FILE, "etc/owned") });
-    tar.add(&Entry { data: b"now", mtime: (-86_400, 0), ..Entry::new(FILE, "etc/before-1970") });
-    tar.add(&Entry { data: b"then", mtime: (9_000_000_000, 0), ..Entry::new(FILE, "etc/after-2242") });
-    tar.file("etc/empty", b"").file("etc/deep/er/x", b"deep").file("gone/a", b"a").file("gone/b", b"b");
+    tar.add(&Member { uid: 1000, gid: 65_533, data: b"x", mode: 0o400, ..Member::new(FILE, "etc/owned") });
+    tar.add(&Member { data: b"now", mtime: (-86_400, 0), ..Member::new(FILE, "etc/before-1970") });
+    tar.add(&Member { data: b"then", mtime: (9_000_000_000, 0), ..Member::new(FILE, "etc/after-2242") });
+    tar.file("etc/empty", b"").file("etc/deep/er/x", b"deep").file("removed/a", b"a").file("removed/b", b"b");
     tar.file("opaque/old", b"old")
         .file("opaque/inner/old", b"old")
         .file("usr/lib/x", b"a library")
         .file("etc/kept", b"1");
-    tar.add(&Entry { data: &vec![0; 3 << 20], ..Entry::new(FILE, "zeros") });
+    tar.add(&Member { data: &vec![0; 3 << 20], ..Member::new(FILE, "zeros") });
     tar.finish(10_240)
 }
 
-/// A second layer: additions, replacements, deletions, a directory that hides what was below it.
+/// A second layer: additions, replacements, deletions, an opaque directory.
 fn changes() -> Vec<u8> {
     let mut tar = Tarball::new(Dialect::Gnu);
-    tar.directory("./etc").file("./etc/kept", b"2").file("./.wh.gone", b"").file("./etc/.wh.empty", b"");
+    tar.directory("./etc").file("./etc/kept", b"2").file("./.wh.removed", b"").file("./etc/.wh.empty", b"");
     tar.directory("./opaque").file("./opaque/.wh..wh..opq", b"").file("./opaque/new", b"new");
-    // A file where a directory was, and the other way round.
+    // A file replaces a directory, and the other way round.
     tar.file("./etc/deep", b"now a file").directory("./broken").file("./broken/x", b"now a directory");
     tar.file("./lib/through-a-link", b"ends up in usr/lib");
-    tar.add(&Entry { link: b"./etc/kept", ..Entry::new(HARD_LINK, "./etc/kept-too") });
+    tar.add(&Member { link: b"./etc/kept", ..Member::new(HARD_LINK, "./etc/kept-too") });
     tar.file("./never/./there/.wh.before", b"");
     tar.finish(512)
 }
 
-/// Names that a header has no room for, or no letters.
+/// Names that are too long for a header, or not ASCII.
 pub(crate) fn names(set: Set) -> Vec<u8> {
     let mut tar = Tarball::new(Dialect::Gnu);
     let long = format!("long/{}/{}", "d".repeat(120), "f".repeat(200));
     tar.file(&long, b"long");
-    tar.add(&Entry { link: long.as_bytes(), ..Entry::new(HARD_LINK, "long/linked") });
-    tar.add(&Entry { link: long.as_bytes(), mode: 0o777, ..Entry::new(SYMLINK, "long/symlink") });
-    tar.add(&Entry { data: b"latin", ..Entry::new(FILE, b"latin-\xe9\xff") });
+    tar.add(&Member { link: long.as_bytes(), ..Member::new(HARD_LINK, "long/linked") });
+    tar.add(&Member { link: long.as_bytes(), mode: 0o777, ..Member::new(SYMLINK, "long/symlink") });
+    tar.add(&Member { data: b"latin", ..Member::new(FILE, b"latin-\xe9\xff") });
     tar.file("größe-日本", b"utf-8").file("a b\tc\nd", b"blanks").file("back\\slash\"quote'", b"quotes");
     tar.file(&"n".repeat(100), b"exactly what a header holds");
     if set == Set::All {
-        let far = Entry {
+        let far = Member {
             uid: 2_097_152,
             gid: 4_294_967_290,
             mtime: (-1, 0),
             data: b"x",
-            ..Entry::new(FILE, "far")
+            ..Member::new(FILE, "far")
         };
         tar.add(&far);
     }
     tar.finish(65_536)
 }
 
-/// One of many layers.
+/// One of many small layers.
 fn one_file(index: usize) -> Vec<u8> {
     let mut tar = Tarball::new(Dialect::Pax);
     tar.file(&format!("file-{index}"), index.to_string().as_bytes())

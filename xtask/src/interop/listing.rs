@@ -1,4 +1,4 @@
-//! A store, entry by entry, so that one can say that nothing in it has changed.
+//! Lists a store entry by entry, to check that nothing in it has changed.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use crate::Outcome;
 use crate::engines::process::{bytes, program};
 
-/// Every entry below a folder: type, mode, owner, links, size, times (not that of access) and the digest of its content.
-/// The time of a change of status is among them, so that xattrs and what was changed back are covered.
+/// Every entry below a folder: type, mode, owner, links, size, times and the digest of its content. Among the
+/// times is that of the last status change (ctime), which covers xattrs and changes that were undone; the
+/// access time is not.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Listing(BTreeMap<PathBuf, (String, String)>);
 
@@ -43,12 +44,12 @@ impl Listing {
         Ok(Listing(entries))
     }
 
-    /// Nothing changed, or what did.
+    /// Fails if anything changed.
     pub(crate) fn same(&self, now: &Listing) -> Outcome {
         let mut differences = Vec::new();
         for (path, was) in &self.0 {
             match now.0.get(path) {
-                None => differences.push(format!("{} is gone", path.display())),
+                None => differences.push(format!("{} is missing", path.display())),
                 Some(is) if is != was => {
                     differences.push(format!(
                         "{} was `{} {}`, is `{} {}`",

@@ -1,8 +1,9 @@
-//! layerlift against real engines: each fills a store of its own with images made from nothing, layerlift saves them, and
-//! every program that loads archives loads what it wrote.
+//! Checks layerlift against real engines. Each engine fills its own store with synthetic images, layerlift
+//! saves them, and every program that loads archives loads the result.
 //!
-//! Everything happens in a temporary folder and in namespaces of its own; daemons are started on sockets there and stopped
-//! by their ids. What is not installed, or cannot run on this machine, is reported as not run, never as passed.
+//! Everything happens in a temporary folder and in private namespaces. Daemons listen on sockets there and
+//! are stopped by their process ids. A program that is not installed, or cannot run on this machine, is
+//! reported as not run, never as passed.
 
 mod archive;
 mod archive_sources;
@@ -29,21 +30,21 @@ use source::Checks;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only stores of these engines
+    /// Check only stores of these engines
     #[arg(long, value_enum, value_delimiter = ',')]
     engine: Vec<Engine>,
-    /// Only stores of these drivers
+    /// Check only stores of these drivers
     #[arg(long, value_delimiter = ',')]
     driver: Vec<String>,
     /// Check this program instead of building one
     #[arg(long)]
     program: Option<PathBuf>,
-    /// Leave the temporary folder for a look
+    /// Keep the temporary folder
     #[arg(long)]
     keep: bool,
 }
 
-/// Whose stores.
+/// What writes a store.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Engine {
     Docker,
@@ -59,7 +60,7 @@ impl Options {
     }
 }
 
-/// Runs everything that was asked for.
+/// Runs the requested checks.
 pub(crate) fn run(options: &Options) -> Outcome {
     scratch::enter_namespaces()?;
     let mut report = Report::default();

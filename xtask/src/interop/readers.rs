@@ -1,4 +1,4 @@
-//! The programs that read what layerlift writes: one line in each table below for each of them.
+//! The programs that read what layerlift writes. Each has a line in each of the tables below.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(crate) struct Written {
     pub(crate) tar: PathBuf,
     /// The same, unpacked.
     pub(crate) folder: PathBuf,
-    /// What has to be in it.
+    /// The images that must be in it.
     pub(crate) images: Vec<Image>,
 }
 
@@ -38,14 +38,14 @@ pub(crate) enum Reader {
     Buildah,
 }
 
-/// The readers that are there, with daemons and stores of their own.
+/// The readers that are installed, with private daemons and stores.
 pub(crate) struct Readers {
     readers: Vec<Reader>,
     docker: Option<Docker>,
     containerd: Option<Containerd>,
     storage: Storage,
     folder: PathBuf,
-    /// Archives by their digest, and what each was.
+    /// The name of each archive that was read, by its digest.
     read: RefCell<BTreeMap<String, String>>,
     /// Dropped last.
     _memory: Option<Mount>,
@@ -66,7 +66,7 @@ impl Reader {
         }
     }
 
-    /// What it does with an archive; nothing if it does not know the format.
+    /// What it does with an archive; `None` if it does not know the format.
     fn action(self, format: Format) -> Option<&'static str> {
         Some(match (self, format) {
             (Reader::Docker, Format::DockerArchive | Format::DockerV1) => "docker load, docker save",
@@ -79,25 +79,26 @@ impl Reader {
         })
     }
 
-    /// What a reader is known not to do.
+    /// Why a reader cannot read this archive, if that is known.
     fn obstacle(self, written: &Written) -> Option<&'static str> {
         if self != Reader::Umoci {
             return None;
         }
         let types = archive::media_types(&written.folder).unwrap_or_default();
         if types.iter().any(|one| one.ends_with("zstd")) {
-            return Some("umoci 0.4 knows no zstd");
+            return Some("umoci 0.4 does not support zstd");
         }
         let nameless = archive::ref_names(&written.folder).is_ok_and(|names| names.is_empty());
-        nameless.then_some("umoci finds images by the reference name, and here several have the same")
+        nameless.then_some("umoci finds images by their reference name, and here several share one")
     }
 }
 
 impl Readers {
-    /// Starts what has to run. What is missing is reported once.
+    /// Starts the daemons. A reader that is not installed is reported once.
     pub(crate) fn start(scratch: &Scratch, report: &mut Report) -> Outcome<Self> {
         let folder = scratch.folder("readers")?;
-        // What readers write is thrown away, and a disk would be asked to flush it.
+        // What readers write is thrown away, so it stays in memory: on a disk they would wait for it to be
+        // flushed.
         let memory =
             Mount::new(&["-t", "tmpfs", "-o", "mode=755,size=75%"], Path::new("layerlift"), &folder).ok();
         let (mut docker, mut containerd, mut readers) = (None, None, Vec::new());
@@ -109,7 +110,7 @@ impl Readers {
             }
             let started = match reader {
                 Reader::Docker => {
-                    // vfs runs wherever overlay2 does not.
+                    // Where overlay2 does not run, vfs does.
                     let start = |driver: &str| {
                         Docker::start(
                             &folder.join(format!("d-{driver}")),
@@ -141,13 +142,12 @@ impl Readers {
         })
     }
 
-    /// Has every reader read the archive, and compares what it then has with what there should be.
+    /// Lets every reader read the archive, and compares the images that it then has with those that it should
+    /// have.
     pub(crate) fn check(&self, what: &str, written: &Written, report: &mut Report) {
         let Ok(digest) = sha256(&written.tar) else { return };
         if let Some(first) = self.read.borrow().get(&digest) {
-            report.check(&format!("{what}: the same bytes as {first}, which every reader has taken"), || {
-                Ok(())
-            });
+            report.check(&format!("{what}: the same bytes as {first}, which has been read"), || Ok(()));
             return;
         }
         self.read.borrow_mut().insert(digest, what.to_owned());
@@ -203,7 +203,7 @@ impl Readers {
         let references = references(written)?;
         match written.shape.format {
             Format::OciArchive => {
-                // podman load takes the only image of an OCI archive, and no archive of several.
+                // podman load refuses an OCI archive with more than one image.
                 for (reference, _) in &references {
                     run(self.storage.podman(["pull", "--quiet", &source(written, reference)]))?;
                 }
@@ -225,7 +225,7 @@ impl Readers {
         self.holds(&references)
     }
 
-    /// These images and no others are in our containers-storage, by id and with all layers.
+    /// Checks that the readers' containers-storage holds exactly these images, by id and with all layers.
     fn holds(&self, references: &[(String, &Image)]) -> Outcome {
         let expected: Vec<Image> = references.iter().map(|(_, image)| (*image).clone()).collect();
         same(&expected, &self.storage.images()?, Alike { other_tags: true, ..Alike::default() })
@@ -234,7 +234,7 @@ impl Readers {
     fn containerd(&self, written: &Written) -> Outcome {
         let containerd = self.containerd.as_ref().ok_or("no daemon")?;
         containerd.clear()?;
-        // Names by digest too, so that an image without a tag is kept.
+        // With names by digest, because an image without a tag would be dropped otherwise.
         run(containerd.ctr(["images", "import", "--digests"]).arg(&written.tar))?;
         same(&written.images, &containerd.images()?, Alike::default())?;
         containerd.clear()
@@ -259,7 +259,7 @@ fn skopeo(written: &Written, folder: &Path) -> Outcome {
         run(program("skopeo", ["copy", "--quiet", "--insecure-policy", &source, &to]))?;
         copied.push((*image).clone());
     }
-    // On the way from Docker's format to OCI's skopeo writes configs anew.
+    // skopeo rewrites configs when it converts from Docker's format to OCI's.
     let other_ids = written.shape.format != Format::OciArchive;
     same(&copied, &by_index(&folder.join("layout"))?, Alike { other_ids, other_tags: true })?;
     if written.shape.format == Format::OciArchive {
@@ -295,18 +295,18 @@ fn umoci(written: &Written, folder: &Path) -> Outcome {
     Ok(())
 }
 
-/// How skopeo, podman and buildah name an image of an archive.
+/// The name of an image in an archive, for skopeo, podman and buildah.
 fn source(written: &Written, reference: &str) -> String {
     let transport = if written.shape.format == Format::OciArchive { "oci-archive" } else { "docker-archive" };
     let separator = if reference.is_empty() { "" } else { ":" };
     format!("{transport}:{}{separator}{reference}", written.tar.display())
 }
 
-/// The images that can be named in an archive of several, and a name of each.
+/// The images of an archive that can be named, and a name of each.
 fn references(written: &Written) -> Outcome<Vec<(String, &Image)>> {
     let mut references = Vec::new();
     if written.shape.format == Format::DockerArchive {
-        // By position, which suits names of any shape, and none.
+        // By position, which also works for images with odd names, or without one.
         for (position, found) in by_manifest_json(&written.folder)?.iter().enumerate() {
             let image = written.images.iter().find(|image| image.id == found.id);
             references.extend(image.map(|image| (format!("@{position}"), image)));

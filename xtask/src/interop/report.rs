@@ -1,11 +1,11 @@
-//! What passed, what failed, and what was not run, each with its name.
+//! Collects the names of the checks that passed, failed, or were not run.
 
 use std::time::Instant;
 
 use crate::Outcome;
 use crate::engines::process;
 
-/// Counts, and prints a line for each check as soon as it is known.
+/// Counts the checks, and prints a line as soon as each one ends.
 #[derive(Default)]
 pub(crate) struct Report {
     passed: usize,
@@ -19,7 +19,7 @@ impl Report {
         self.step(name, check).is_some()
     }
 
-    /// Runs a step that others need; its value if it passed.
+    /// Runs a step that others depend on. Returns its value if it passed.
     pub(crate) fn step<T>(&mut self, name: &str, step: impl FnOnce() -> Outcome<T>) -> Option<T> {
         if process::interrupted() {
             return None;
@@ -43,13 +43,13 @@ impl Report {
         }
     }
 
-    /// Says that something could not be tried here.
+    /// Records a check that cannot run here.
     pub(crate) fn not_run(&mut self, name: &str, why: &str) {
         println!("not run  {name}: {why}");
         self.not_run.push(name.to_owned());
     }
 
-    /// Names what failed and what was not run, and ends with the counts.
+    /// Prints the checks that failed or were not run, and the counts.
     pub(crate) fn finish(self) -> Outcome {
         for (title, names) in [("not run", &self.not_run), ("failed", &self.failures)] {
             for name in names {

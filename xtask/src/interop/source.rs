@@ -1,4 +1,4 @@
-//! A store that an engine filled, and all that layerlift has to do with it.
+//! A store that an engine filled, and everything that layerlift must do with it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,32 +20,32 @@ use crate::engines::scratch::{Mount, Scratch};
 /// A store.
 #[derive(Default)]
 pub(crate) struct Source {
-    /// For the report.
+    /// Its name in the report.
     pub(crate) name: String,
-    /// What `--root` gets.
+    /// The value of `--root`.
     pub(crate) root: PathBuf,
-    /// What its engine says is there.
+    /// The images that its engine lists.
     pub(crate) images: Vec<Image>,
-    /// What the archives may differ in from that list.
+    /// In what the archives may differ from that list.
     pub(crate) alike: Alike,
-    /// Digests of manifests that a layout made of it has to keep.
+    /// Digests of the manifests that an OCI layout made from it must keep.
     pub(crate) manifests: Vec<String>,
     /// Whether compressed outputs are tried too.
     pub(crate) compress: bool,
-    /// Ids that may be listed besides: what the engine hides, such as the steps of a build.
+    /// Ids that may be listed in addition, although the engine hides them, such as the steps of a build.
     pub(crate) hidden: BTreeSet<String>,
 }
 
-/// An output that is asked for.
+/// A kind of output.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) format: Format,
-    /// What `--compress` gets.
+    /// The value of `--compress`.
     pub(crate) compress: Option<&'static str>,
 }
 
 impl Shape {
-    /// Layers as the store has them.
+    /// Layers as they are in the store.
     pub(crate) const PLAIN: [Shape; 3] = [
         Shape { format: Format::DockerArchive, compress: None },
         Shape { format: Format::DockerV1, compress: None },
@@ -74,7 +74,7 @@ pub(crate) struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// The command that saves everything below a root.
+    /// A command that saves all images of a root.
     pub(crate) fn save(&self, root: &Path, shape: Shape) -> Command {
         let mut command =
             program(self.layerlift, ["save", "--quiet", "--all", "--format", shape.format.name()]);
@@ -82,7 +82,8 @@ impl Checks<'_> {
         command
     }
 
-    /// Everything that is checked of a store at rest. `live` is what was saved while its engine was running.
+    /// Runs all checks on a store whose engine is stopped. `live` is an archive that was saved while it was
+    /// running.
     pub(crate) fn check(&self, source: &Source, live: Option<&Path>, report: &mut Report) -> Outcome {
         let name = &source.name;
         let before = Listing::of(&source.root)?;
@@ -127,11 +128,11 @@ impl Checks<'_> {
             |id: &String| source.hidden.contains(id) || source.images.iter().any(|image| image.id == *id);
         match listed.iter().map(id).find(|id| !known(id)) {
             None => Ok(()),
-            Some(id) => Err(format!("{id} is listed, and the engine does not know it").into()),
+            Some(id) => Err(format!("{id} is listed, but the engine does not know it").into()),
         }
     }
 
-    /// Saves everything, and holds the archive against what the engine says.
+    /// Saves everything, and compares the archive with what the engine lists.
     fn saved(&self, source: &Source, shape: Shape, folder: &Path) -> Outcome<Written> {
         let format = shape.format;
         let (tar, unpacked) = (folder.join("all.tar"), folder.join("all"));
@@ -150,12 +151,14 @@ impl Checks<'_> {
         if let Some(lost) = source.manifests.iter().find(|digest| !kept.contains(digest)) {
             return Err(format!("manifest {lost} was not kept").into());
         }
-        // Where engines and layouts differ in names, the archive's are what its readers have to find.
+        // Where engines and layouts name images differently, readers have to find the names in the archive.
         let images = if source.alike.other_tags { images } else { source.images.clone() };
         Ok(Written { shape, tar, folder: unpacked, images })
     }
 
-    /// One thread and eight, a pipe, another place, a mount that cannot be written to, a running engine.
+    /// Saves again with one thread and with eight, into a pipe, from a read-only mount, from a copy
+    /// elsewhere, and into a folder. The bytes must be the same each time, and the same as those saved while
+    /// the engine was running.
     fn again(&self, source: &Source, written: &Written, live: Option<&Path>, folder: &Path) -> Outcome {
         let other = folder.join("other.tar");
         let same_bytes = |how: &str| -> Outcome {
@@ -205,7 +208,7 @@ impl Checks<'_> {
         }
     }
 
-    /// Each image by its first tag, or else by its id.
+    /// Saves each image on its own, by its first tag or else by its id.
     fn each(&self, source: &Source) -> Outcome {
         let folder = self.scratch.folder("each")?;
         for image in &source.images {

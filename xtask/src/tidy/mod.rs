@@ -26,20 +26,7 @@ const HOUSES: [&str; 4] = ["archive/src", "store/src", "export/src", "cli/src"];
 const CONFINED: &str = "store/src";
 
 /// Where the rules on lines, words, circles and opening are not kept yet; `--strict` looks there, too.
-const NOT_YET: [&str; 12] = [
-    "archive",
-    "cli",
-    "CHANGELOG.md",
-    "docs",
-    "export",
-    "README.md",
-    "store",
-    "xtask/src/bench",
-    "xtask/src/dist.rs",
-    "xtask/src/engines",
-    "xtask/src/interop",
-    "xtask/src/workspace.rs",
-];
+const NOT_YET: [&str; 7] = ["archive", "cli", "CHANGELOG.md", "docs", "export", "README.md", "store"];
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
