@@ -11,13 +11,10 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
-
 use crate::containers::settings;
+use crate::fs::named;
 
 /// Relative to the root of a system.
 const SYSTEM: &[&str] = &[
@@ -61,17 +58,16 @@ pub fn search(dir: &Path) -> Vec<PathBuf> {
     let mut places = below(dir);
     let is_store = |path: &Path| crate::detect(path).is_ok_and(|found| !found.is_empty());
     let mut found = Vec::new();
-    let walk = WalkDir::new(dir).min_depth(1).max_depth(SEARCHED).sort_by_file_name().into_iter();
-    let goes_on = |entry: &DirEntry| {
-        let enter = entry.file_type().is_dir() && !VIRTUAL.iter().any(|name| entry.path() == dir.join(name));
-        if enter && is_store(entry.path()) {
-            found.push(entry.path().to_owned());
+    named::visit(dir, SEARCHED, |folder| {
+        if VIRTUAL.iter().any(|name| folder == dir.join(name)) {
             return false;
         }
-        enter
-    };
-    // What may not be listed holds nothing that could be found.
-    walk.filter_entry(goes_on).for_each(drop);
+        let store = is_store(folder);
+        if store {
+            found.push(folder.to_owned());
+        }
+        !store
+    });
     places.extend(found);
     existing(places)
 }
@@ -82,18 +78,14 @@ pub fn below(dir: &Path) -> Vec<PathBuf> {
     let mut places = vec![dir.to_owned()];
     places.extend(system(dir));
     let mut homes = vec![dir.to_owned(), dir.join("root")];
-    // A folder that is not there, or that may not be listed, holds nothing that could be found.
-    let listed = fs::read_dir(dir.join("home")).into_iter().flatten().flatten();
-    let mut listed: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
-    listed.sort();
-    homes.extend(listed);
+    homes.extend(named::list(dir, "home"));
     places.extend(settings::roots(dir, &homes));
     places.extend(homes.iter().flat_map(|home| user(&home.join(".local/share"))));
     existing(places)
 }
 
 fn system(root: &Path) -> Vec<PathBuf> {
-    let configured = data_root(&root.join("etc/docker/daemon.json"));
+    let configured = data_root(root, &root.join("etc/docker/daemon.json"));
     // On a mounted disk the configured path is meant below that disk's root.
     let configured = configured.map(|path| root.join(path.strip_prefix("/").unwrap_or(&path)));
     configured.into_iter().chain(SYSTEM.iter().map(|place| root.join(place))).collect()
@@ -104,9 +96,8 @@ fn user(data: &Path) -> Vec<PathBuf> {
 }
 
 /// The data root that a daemon's settings name. Settings that cannot be read name none: the usual places remain.
-fn data_root(settings: &Path) -> Option<PathBuf> {
-    let mut text = String::new();
-    fs::File::open(settings).ok()?.take(SETTINGS_LIMIT).read_to_string(&mut text).ok()?;
+fn data_root(system: &Path, settings: &Path) -> Option<PathBuf> {
+    let text = named::settings(system, settings, SETTINGS_LIMIT)?;
     let settings: serde_json::Value = serde_json::from_str(&text).ok()?;
     let path = settings.get("data-root").or_else(|| settings.get("graph"))?.as_str()?;
     Some(PathBuf::from(path)).filter(|path| path.is_absolute())
@@ -123,6 +114,8 @@ fn existing(places: Vec<PathBuf>) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -164,8 +157,8 @@ mod tests {
             ("no json", None),
         ] {
             fs::write(file.path(), text).unwrap();
-            assert_eq!(data_root(file.path()), expected.map(PathBuf::from), "{text}");
+            assert_eq!(data_root(Path::new("/"), file.path()), expected.map(PathBuf::from), "{text}");
         }
-        assert_eq!(data_root(Path::new("/nowhere/daemon.json")), None);
+        assert_eq!(data_root(Path::new("/"), Path::new("/nowhere/daemon.json")), None);
     }
 }

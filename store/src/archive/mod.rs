@@ -8,7 +8,6 @@
 //!
 //! No name leads out: not one with `..` or a leading `/`, and no link.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +15,7 @@ use std::sync::Arc;
 
 use layerlift_archive::{Content, FileRange};
 
+use crate::fs::named;
 use crate::open::OpenOptions;
 use crate::{Error, Hint, Root};
 
@@ -50,8 +50,7 @@ pub(crate) struct Place {
 
 /// Opens a file: a tar, whole or compressed.
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    let metadata = file.metadata().map_err(|error| Error::io("read", path, error))?;
+    let (file, metadata) = named::open(path)?;
     let kind = metadata.file_type();
     if !kind.is_file() && !kind.is_fifo() && !kind.is_char_device() && !kind.is_socket() {
         let hint = Some(Hint::Other("name a tar, or the directory of an image layout".into()));
@@ -172,12 +171,9 @@ impl Files {
 fn find_in(root: &Root, name: String) -> Result<Option<Place>, Error> {
     let mut at = name.clone();
     for _ in 0..LINKS {
-        let (parent, last) = at.rsplit_once('/').unwrap_or((".", &at));
-        let Some(dir) = root.try_dir(parent)? else { return Ok(None) };
-        let Ok(target) = rustix::fs::readlinkat(dir.as_dir(), last, Vec::new()) else {
+        let Some(target) = root.try_link(&at)? else {
             let Some(file) = root.try_open_file(&at)? else { return Ok(None) };
-            let io = |error| Error::io("read", root.join(&at), error);
-            let len = file.metadata().map_err(io)?.len();
+            let len = file.metadata().map_err(|error| Error::io("read", root.join(&at), error))?.len();
             let range = FileRange { file: Arc::new(file), offset: 0, len, digest: None };
             return Ok(Some(Place { name: at, range }));
         };

@@ -18,11 +18,11 @@
 //! say where to look, so that one which cannot be read is as good as none: the usual places remain.
 
 use std::env;
-use std::fs::{File, Metadata};
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::fs::named;
 
 /// Relative to the root of a system, the first wins.
 const SYSTEM: &[&str] = &["etc/containers/storage.conf", "usr/share/containers/storage.conf"];
@@ -133,10 +133,7 @@ fn of_home<'a>(system: &'a Path, home: &'a Path) -> Option<Settings<'a>> {
 }
 
 fn read<'a>(file: &Path, system: &'a Path, home: Option<&'a Path>) -> Option<Settings<'a>> {
-    let mut text = String::new();
-    // A named pipe would never end.
-    file.metadata().ok().filter(Metadata::is_file)?;
-    File::open(file).ok()?.take(LIMIT).read_to_string(&mut text).ok()?;
+    let text = named::settings(system, file, LIMIT)?;
     let document: Document = toml::from_str(&text).ok()?;
     Some(Settings { storage: document.storage, system, home })
 }

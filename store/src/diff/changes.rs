@@ -32,7 +32,7 @@ pub(super) fn all(root: &Root) -> Result<Records, Error> {
 
 /// What turns `old` into `new`.
 pub(super) fn compare(new: &Root, old: &Root) -> Result<Records, Error> {
-    let device = walk::stat_root(old)?.st_dev;
+    let device = old.stat()?.st_dev;
     let mut records = Comparison::new(new, old)?.run(Some(device))?;
     records.write_ancestors();
     Ok(records)
@@ -49,7 +49,7 @@ struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     fn new(new: &'a Root, old: &'a Root) -> Result<Self, Error> {
         Ok(Comparison {
-            records: Records::new(Metadata::new(&walk::stat_root(new)?)),
+            records: Records::new(Metadata::new(&new.stat()?)),
             new: Cursor::new(new),
             old: Cursor::new(old),
             new_attributes: Attributes::default(),

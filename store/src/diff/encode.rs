@@ -9,13 +9,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use layerlift_archive::tar::{Encoder, Header, TRAILER, padding};
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::FileType;
 
 use super::attributes::{Attribute, Attributes, Wanted};
 use super::order::Order;
 use super::records::{Id, Kind, Metadata, Records};
-use super::walk::{self, Cursor};
-use crate::{Error, Root};
+use super::walk::Cursor;
+use crate::{Error, Root, fs};
 
 const BUFFER: usize = 256 << 10;
 
@@ -161,7 +161,7 @@ impl Writer<'_> {
 
     fn contents(&mut self, id: Id, size: u64) -> Result<(), Error> {
         let dir = self.cursor.dir(self.records, self.records.get(id).parent)?;
-        let file = walk::open(dir, self.records.name(id), OFlags::RDONLY)
+        let file = fs::open_file_in(dir, self.records.name(id))
             .map_err(|errno| self.error("open", id, errno.into()))?;
         let mut left = size;
         loop {

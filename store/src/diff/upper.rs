@@ -41,7 +41,7 @@ struct Marks {
 
 /// Everything in an upper directory.
 pub(super) fn read(root: &Root) -> Result<Records, Error> {
-    let stat = walk::stat_root(root)?;
+    let stat = root.stat()?;
     check_privilege(root, stat.st_uid)?;
     let mut records = Records::new(Metadata::new(&stat));
     let mut cursor = Cursor::new(root);

@@ -6,11 +6,11 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, RawDir, Stat};
 use rustix::io::Errno;
 
 use super::records::{Id, ROOT, Records};
-use crate::{Error, Root};
+use crate::{Error, Root, fs};
 
 /// How many directories stay open above the current one; when there are more, half are closed. Several layers
 /// are computed at a time, with two trees each, and together they must stay far below the usual limit of
@@ -23,8 +23,6 @@ const FAR: usize = 128;
 
 /// A little less than the kernel's limit for a path.
 const PATH: usize = 4000;
-
-const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
 /// Opens directories of a tree by their records, and keeps those above open for the next one.
 pub(super) struct Cursor<'a> {
@@ -69,7 +67,7 @@ impl<'a> Cursor<'a> {
             self.open.push((last, dir));
         }
         for &next in missing.iter().rev() {
-            let dir = open(self.top(), records.name(next), DIR)
+            let dir = fs::open_dir_in(self.top(), records.name(next))
                 .map_err(|errno| error("open", self.root, records, next, b"", errno))?;
             self.open.push((next, dir));
         }
@@ -90,7 +88,7 @@ impl<'a> Cursor<'a> {
         let dir = self.dir(records, id)?;
         let listed = if id == ROOT {
             // The descriptor of the root is shared, and the position in it would be too.
-            open(dir, b".", DIR).and_then(|dir| listing.read(dir.as_fd()))
+            fs::reopen_dir(dir).and_then(|dir| listing.read(dir.as_fd()))
         } else {
             listing.read(dir)
         };
@@ -107,8 +105,6 @@ impl<'a> Cursor<'a> {
 
 /// Opens the last of a chain of directories, no link among them; as many at a time as a path can hold.
 fn pass<'n>(dir: &OwnedFd, names: impl Iterator<Item = &'n [u8]>) -> rustix::io::Result<OwnedFd> {
-    const HOW: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
-    const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
     let mut names = names.peekable();
     let mut here: Option<OwnedFd> = None;
     let mut path = Vec::new();
@@ -118,39 +114,10 @@ fn pass<'n>(dir: &OwnedFd, names: impl Iterator<Item = &'n [u8]>) -> rustix::io:
         if names.peek().is_some_and(|next| path.len() + next.len() < PATH) {
             continue;
         }
-        let from = here.as_ref().unwrap_or(dir).as_fd();
-        here = Some(match rustix::fs::openat2(from, path.as_slice(), FLAGS, Mode::empty(), HOW) {
-            // Before Linux 5.6, or in a sandbox that does not know it.
-            Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN) => step(from, &path, FLAGS)?,
-            other => other?,
-        });
+        here = Some(fs::pass(here.as_ref().unwrap_or(dir), &path)?);
         path.clear();
     }
     here.map_or_else(|| rustix::io::fcntl_dupfd_cloexec(dir, 0), Ok)
-}
-
-/// The same, one component at a time.
-fn step(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    let mut here = rustix::io::fcntl_dupfd_cloexec(dir, 0)?;
-    for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
-        here = rustix::fs::openat(&here, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
-    }
-    Ok(here)
-}
-
-/// Opens `name`, a single component, without following a link and, where that is allowed, without a trace in
-/// its access time.
-pub(super) fn open(dir: impl AsFd, name: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    match rustix::fs::openat(&dir, name, flags | OFlags::NOATIME, Mode::empty()) {
-        Err(Errno::PERM) => rustix::fs::openat(&dir, name, flags, Mode::empty()),
-        other => other,
-    }
-}
-
-/// `stat` of the root itself.
-pub(super) fn stat_root(root: &Root) -> Result<Stat, Error> {
-    rustix::fs::fstat(root.as_dir()).map_err(|errno| Error::io("look up", root.path(), errno))
 }
 
 /// An error about `name` in the directory `dir`, or about the directory if the name is empty.
@@ -239,16 +206,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_down_agree() {
+    fn a_chain_of_directories_has_no_link() {
         let temp = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(temp.path().join("a/b/c")).unwrap();
         std::os::unix::fs::symlink("a", temp.path().join("link")).unwrap();
-        let dir = rustix::fs::open(temp.path(), DIR, Mode::empty()).unwrap();
+        let root = Root::open(temp.path()).unwrap();
         let inode = |opened: rustix::io::Result<OwnedFd>| rustix::fs::fstat(opened?).map(|stat| stat.st_ino);
         for (path, found) in [("a/b/c", true), ("link/b", false), ("a/none", false)] {
-            let passed = inode(pass(&dir, path.split('/').map(str::as_bytes)));
-            assert_eq!(passed.is_ok(), found, "{path}: {passed:?}");
-            assert_eq!(passed.ok(), inode(step(dir.as_fd(), path.as_bytes(), DIR)).ok(), "{path}");
+            let passed = inode(pass(root.as_dir(), path.split('/').map(str::as_bytes)));
+            let named = root.dir(path).ok().map(|dir| dir.stat().unwrap().st_ino);
+            assert_eq!((passed.is_ok(), passed.ok()), (found, named), "{path}");
         }
     }
 }

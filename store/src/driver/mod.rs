@@ -123,11 +123,7 @@ impl Driver {
 /// Whether the directory is a mount point without its dataset, which would otherwise look like a layer
 /// without files.
 fn never_mounted(root: &Root, dir: &Root) -> Result<bool, Error> {
-    let device = |dir: &Root| {
-        let error = |errno: rustix::io::Errno| Error::io("look up", dir.path(), errno);
-        Ok(rustix::fs::fstat(dir.as_dir()).map_err(error)?.st_dev)
-    };
-    Ok(device(dir)? == device(root)? && dir.list(".")?.is_empty())
+    Ok(dir.stat()?.st_dev == root.stat()?.st_dev && dir.list(".")?.is_empty())
 }
 
 /// Whether `id` is safe as a single component of a path. Ids are 64 hex digits; those of BuildKit (in Docker

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 
 use crate::Root;
-use crate::root::Folder;
+use crate::fs::Folder;
 
 /// A folder and one below it take turns. In the trees of distributions, a third open folder would almost
 /// never be used.

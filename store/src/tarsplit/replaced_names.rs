@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 
 use super::checksum::Checksum;
-use crate::{Error, Root, root};
+use crate::{Error, Root, fs};
 
 /// How many candidates are compared. More names decode alike only where somebody set out to make them.
 const CANDIDATES: usize = 256;
@@ -41,7 +41,7 @@ fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
 
 fn names_like(tree: &Root, folder: &[u8], component: &str) -> Result<Vec<Vec<u8>>, Error> {
     let Ok(dir) = tree.open_dir_in_tree(folder) else { return Ok(Vec::new()) };
-    let names = root::list(dir)
+    let names = fs::list(dir)
         .map_err(|errno| Error::io("list", tree.join(super::reader::relative(folder)), errno))?;
     let mut names: Vec<Vec<u8>> = names.into_iter().map(OsStringExt::into_vec).collect();
     names.retain(|name| as_go_writes(name) == component);

@@ -103,7 +103,7 @@ fn damage_is_named() {
         ("missing", |p| fs::remove_file(p).unwrap(), "cannot open"),
         ("changed", |p| fs::write(p, b"CONTENTS").unwrap(), "checksum"),
         ("grown", |p| fs::write(p, b"contents and more").unwrap(), "longer"),
-        ("shorter", |p| fs::write(p, b"cont").unwrap(), "shorter, 4 bytes instead of 8"),
+        ("shorter", |p| fs::write(p, b"cont").unwrap(), "shorter, 4 of 8 bytes"),
         (
             "a directory",
             |p| {

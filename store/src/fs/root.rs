@@ -1,28 +1,18 @@
-//! Access below a directory, and nowhere else.
-//!
-//! Two ways to get at a file, since a store holds two kinds of tree. The engine's own files ([`Root::open_file`] and
-//! the like) never have a symbolic link on their way: one there is an attempt to lead out, or damage. Inside a layer
-//! ([`Root::open_in_tree`]) links are part of the image: `lib -> usr/lib`, then `lib/x`. They are followed as a container would
-//! follow them, with the layer's directory as `/`; the last component must be the file itself.
+//! An open directory, and what is below it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::{DIR, FILE, Links, beneath, list};
 use crate::Error;
-
-mod folder;
-mod walk;
-
-pub(crate) use folder::Folder;
 
 /// An open directory, and the path that messages call it by.
 #[derive(Debug, Clone)]
@@ -30,18 +20,6 @@ pub struct Root {
     dir: Arc<OwnedFd>,
     path: PathBuf,
 }
-
-/// Whether the kernel has refused `openat2`: too old (before 5.6), or a sandbox that does not know it.
-static NO_OPENAT2: AtomicBool = AtomicBool::new(false);
-/// Whether `O_NOATIME` was refused; only a file's owner and root may leave its access time alone.
-static NO_NOATIME: AtomicBool = AtomicBool::new(false);
-
-/// For files: a named pipe must not block, a terminal not become ours.
-const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
-const DIR: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
-const STRICT: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_SYMLINKS);
-const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
 impl Root {
     /// Opens a directory by any path. Links on the way to it are followed: the caller named it.
@@ -134,12 +112,27 @@ impl Root {
         }
     }
 
+    /// What a link below leads to; `None` for what is not there or not a link. No link on the way to it is followed.
+    pub(crate) fn try_link(&self, relative: impl AsRef<Path>) -> Result<Option<OsString>, Error> {
+        let relative = relative.as_ref();
+        let (parent, name) = (relative.parent(), relative.file_name().unwrap_or_default());
+        let parent = parent.filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let Some(dir) = self.try_dir(parent)? else { return Ok(None) };
+        let target = rustix::fs::readlinkat(dir.as_dir(), name, Vec::new());
+        Ok(target.ok().map(|target| OsString::from_vec(target.into_bytes())))
+    }
+
+    /// `stat` of the directory itself.
+    pub(crate) fn stat(&self) -> Result<Stat, Error> {
+        rustix::fs::fstat(&self.dir).map_err(|errno| io_error("look up", &self.path, errno))
+    }
+
     /// Names in a directory below (`"."` for this one), sorted, without `.` and `..`.
     pub fn list(&self, relative: impl AsRef<Path>) -> Result<Vec<OsString>, Error> {
         let relative = relative.as_ref();
         let error = |errno| io_error("list", &self.join(relative), errno);
         let dir = self.resolve(relative, DIR).map_err(error)?;
-        let mut names = list(&dir).map_err(error)?;
+        let mut names = list(dir).map_err(error)?;
         names.sort();
         Ok(names)
     }
@@ -150,81 +143,31 @@ impl Root {
     }
 
     /// Opens a file of a layer, this directory being the layer's root: links in its folders lead inside, the file itself
-    /// must be none. What else it is (a directory, a device) shows when it is read.
+    /// must not be a link. What else it is (a directory, a device) shows when it is read.
     pub fn open_in_tree(&self, name: &[u8]) -> io::Result<File> {
         let name = Path::new(OsStr::from_bytes(name));
-        Ok(File::from(open(self.dir.as_fd(), name, FILE | OFlags::NOFOLLOW, IN_ROOT)?))
+        Ok(File::from(beneath::open(self.dir.as_fd(), name, FILE | OFlags::NOFOLLOW, Links::Inside)?))
+    }
+
+    /// Opens a file as the system whose `/` this directory is opens its settings: the last component may be a link as well.
+    pub(super) fn open_settings(&self, name: &Path) -> io::Result<File> {
+        Ok(File::from(beneath::open(self.dir.as_fd(), name, FILE, Links::Inside)?))
     }
 
     /// Opens a directory of a layer in the same way; the last component may be a link as well.
     pub fn open_dir_in_tree(&self, name: &[u8]) -> io::Result<OwnedFd> {
         let name = Path::new(OsStr::from_bytes(name));
         let name = if name.as_os_str().is_empty() { Path::new(".") } else { name };
-        Ok(open(self.dir.as_fd(), name, DIR, IN_ROOT)?)
+        Ok(beneath::open(self.dir.as_fd(), name, DIR, Links::Inside)?)
     }
 
     fn resolve(&self, relative: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        open(self.dir.as_fd(), relative, flags, STRICT)
+        beneath::open(self.dir.as_fd(), relative, flags, Links::Refused)
     }
 
     fn read_error(&self, relative: &Path, source: io::Error) -> Error {
         Error::io("read", self.join(relative), source)
     }
-}
-
-/// Names in an open directory, in the order of the disk.
-pub(crate) fn list(dir: impl AsFd) -> rustix::io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(OsStr::from_bytes(name).to_owned());
-        }
-    }
-    Ok(names)
-}
-
-fn open(dir: impl AsFd, path: &Path, flags: OFlags, how: ResolveFlags) -> rustix::io::Result<OwnedFd> {
-    let dir = dir.as_fd();
-    if flags.contains(OFlags::PATH) {
-        return open_once(dir, path, flags, how);
-    }
-    without_atime(flags, |flags| open_once(dir, path, flags, how))
-}
-
-/// Opens something to be read, with `O_NOATIME` unless that is refused.
-fn without_atime(
-    flags: OFlags,
-    open: impl Fn(OFlags) -> rustix::io::Result<OwnedFd>,
-) -> rustix::io::Result<OwnedFd> {
-    if !NO_NOATIME.load(Ordering::Relaxed) {
-        match open(flags | OFlags::NOATIME) {
-            Err(Errno::PERM) => NO_NOATIME.store(true, Ordering::Relaxed),
-            other => return other,
-        }
-    }
-    open(flags)
-}
-
-fn open_once(
-    dir: rustix::fd::BorrowedFd<'_>,
-    path: &Path,
-    flags: OFlags,
-    how: ResolveFlags,
-) -> rustix::io::Result<OwnedFd> {
-    // A rename elsewhere makes `..` undecidable for a moment; the kernel then asks for another try.
-    for _ in 0..16 {
-        if NO_OPENAT2.load(Ordering::Relaxed) {
-            break;
-        }
-        match rustix::fs::openat2(dir, path, flags, Mode::empty(), how) {
-            Err(Errno::AGAIN) => {}
-            Err(Errno::NOSYS) => NO_OPENAT2.store(true, Ordering::Relaxed),
-            other => return other,
-        }
-    }
-    walk::open(dir, path, flags, how.contains(ResolveFlags::IN_ROOT))
 }
 
 fn io_error(action: &'static str, path: &Path, errno: Errno) -> Error {
@@ -244,6 +187,3 @@ fn not_found_is_none<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(error) => Err(error),
     }
 }
-
-#[cfg(test)]
-mod tests;
