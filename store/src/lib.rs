@@ -32,6 +32,7 @@ mod layer;
 pub mod layout;
 pub mod lookup;
 mod open;
+mod parallel;
 pub mod places;
 mod reference;
 mod store;

@@ -10,5 +10,5 @@ mod large;
 mod listing;
 mod outputs;
 mod program;
-mod refusals;
 mod store;
+mod system_calls;

@@ -4,16 +4,11 @@
 //! in `layerdb`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use super::layerdb::LayerDb;
 use super::{ImageRoot, imagedb, repositories};
-use crate::{Broken, ChainId, Error, ImageKey, Listing, Reference, Root, Summary, config};
-
-/// Images for which a thread is worth its start.
-const PER_THREAD: usize = 64;
+use crate::{Broken, ChainId, Error, ImageKey, Listing, Reference, Root, Summary, config, parallel};
 
 pub(super) fn list(image_roots: &[ImageRoot]) -> Result<Listing, Error> {
     let mut listing = Listing::default();
@@ -37,7 +32,9 @@ fn add(images: &ImageRoot, listing: &mut Listing) -> Result<(), Error> {
     let steps = imagedb::build_steps(root, &ids);
     ids.retain(|id| references.contains_key(id) || !steps.contains(id));
     ids.extend(references.keys().filter(|id| ids.binary_search(id).is_err()).cloned().collect::<Vec<_>>());
-    for (id, result) in ids.iter().zip(summaries(images, &ids)) {
+    let sizes = Sizes::default();
+    let summaries = parallel::map(&ids, |id| summary(images, id, &sizes));
+    for (id, result) in ids.iter().zip(summaries) {
         let references = references.remove(id).unwrap_or_default();
         match result {
             Ok(summary) => listing.images.push(Summary { references, ..summary }),
@@ -60,31 +57,6 @@ fn references(root: &Root, broken: &mut Vec<Broken>) -> BTreeMap<String, Vec<Ref
         }
     }
     by_image
-}
-
-/// A summary of each image without its references, several at a time.
-fn summaries(images: &ImageRoot, ids: &[String]) -> Vec<Result<Summary, Error>> {
-    let sizes = Mutex::default();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-        for index in taken.take_while(|index| *index < ids.len()) {
-            done.push((index, summary(images, &ids[index], &sizes)));
-        }
-        done
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(ids.len() / PER_THREAD).min(8);
-    let mut done = thread::scope(|scope| {
-        let helpers = (1..threads).map(|_| scope.spawn(work)).collect::<Vec<_>>();
-        let mut done = work();
-        for helper in helpers {
-            done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn summary(images: &ImageRoot, id: &str, sizes: &Sizes) -> Result<Summary, Error> {

@@ -3,16 +3,11 @@
 //! Each `json` is read once, several at a time, and each chain is walked once however many images share it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::document::{self, Document};
 use super::names::Names;
 use super::{GraphStore, chain, repositories};
-use crate::{Broken, Error, Listing, Reference, Summary, V1Id, driver};
-
-/// Images for which a thread is worth its start.
-const PER_THREAD: usize = 64;
+use crate::{Broken, Error, Listing, Reference, Summary, V1Id, driver, parallel};
 
 /// What matters of one image.
 struct Node {
@@ -101,23 +96,7 @@ fn read(store: &GraphStore) -> Result<Nodes, Error> {
         let size = document::layer_size(store.graph(), id);
         Ok(Node { parent, created: document.created, size })
     };
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push((id.clone(), one(id)));
-        }
-        done
-    };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(ids.len() / PER_THREAD).min(8);
-    Ok(thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut done = work();
-        for helper in helpers {
-            done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done.into_iter().collect()
-    }))
+    Ok(parallel::map(&ids, |id| (id.clone(), one(id))).into_iter().collect())
 }
 
 /// The only one of sorted ids that begins with a prefix.

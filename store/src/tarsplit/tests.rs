@@ -258,6 +258,33 @@ fn a_wrong_digest_is_explained_by_files() {
     assert!(!text.contains("tree/c"), "{text}");
 }
 
+#[test]
+fn damaged_files_are_counted() {
+    for (count, first) in [
+        (1, "1 of its files is not what was recorded:"),
+        (2, "2 of its files are not what was recorded:"),
+        (20, "20 of its files are not what was recorded:"),
+        (21, "21 of its files are not what was recorded:"),
+        (27, "27 of its files are not what was recorded:"),
+    ] {
+        let mut layer = Layer::new().file(b"sound", "sound", b"sound");
+        for number in 0..count {
+            let name = format!("file{number:02}");
+            layer = layer.file(name.as_bytes(), &name, b"contents");
+            fs::write(layer.path(name.as_bytes()), b"CONTENTS").unwrap();
+        }
+        let opened = layer.open(&layer.gzip(), Some(DiffId(Digest::of(b"other")))).unwrap();
+        let text = opened.explain().unwrap().to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], first);
+        assert_eq!(lines.iter().filter(|line| line.contains("has changed")).count(), count.min(20));
+        match count.checked_sub(20).filter(|more| *more > 0) {
+            Some(more) => assert_eq!(lines[21..], [format!("  and {more} more")]),
+            None => assert_eq!(lines.len(), count + 1),
+        }
+    }
+}
+
 proptest::proptest! {
     /// Any metadata give bytes or an error: never a panic, and never more bytes than announced.
     #[test]
