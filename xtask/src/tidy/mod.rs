@@ -26,7 +26,7 @@ const HOUSES: [&str; 4] = ["archive/src", "store/src", "export/src", "cli/src"];
 const CONFINED: &str = "store/src";
 
 /// Where the rules on lines, words, circles and opening are not kept yet; `--strict` looks there, too.
-const NOT_YET: [&str; 7] = ["archive", "cli", "CHANGELOG.md", "docs", "export", "README.md", "store"];
+const NOT_YET: [&str; 5] = ["archive", "cli", "docs/architecture.md", "export", "store"];
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
