@@ -87,6 +87,19 @@ impl Error {
         }
     }
 
+    /// The same error of a content that messages call `entry`.
+    pub fn of_entry(self, name: &str) -> Self {
+        let entry = name.to_owned();
+        match self {
+            Error::Content { source, .. } => Error::Content { entry, source },
+            Error::Mismatch { expected, found, source, .. } => {
+                Error::Mismatch { entry, expected, found, source }
+            }
+            Error::Length { expected, found, .. } => Error::Length { entry, expected, found },
+            other => other,
+        }
+    }
+
     /// Whether [`crate::Observer::cancelled`] ended the work, rather than a failure.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Error::Cancelled)

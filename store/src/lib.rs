@@ -1,18 +1,15 @@
-//! Where container engines keep images: opening a store, names, tags and ids, parent chains, and the bytes of a layer.
+//! Where container engines keep images: opening a store, names, tags and ids, parent chains, and the bytes of
+//! a layer.
 //!
-//! Nothing here writes below a store's root, takes a lock there or mounts anything; a store is untrusted input.
+//! Nothing here writes below a store's root, takes a lock there or mounts anything; a store is untrusted
+//! input.
+//!
+//! A program that lists images and reads their layers. It fails on a changed byte, because the plain call for
+//! the bytes of a layer compares them with what is recorded ([`LayerTar::reader`]); [`Store::images`] reports
+//! images that cannot be read beside those that can.
 //!
 //! ```no_run
-//! use layerlift_store::{open, OpenOptions};
-//!
-//! let store = open("/var/lib/docker".as_ref(), &OpenOptions::default())?;
-//! for selected in store.resolve("alpine:3.20")? {
-//!     let image = store.image(&selected.image)?;
-//!     for layer in &image.layers {
-//!         println!("{} of {}", layer.key.id, image.key.id);
-//!     }
-//! }
-//! # Ok::<(), layerlift_store::Error>(())
+#![doc = include_str!("../examples/verified.rs")]
 //! ```
 
 mod archive;
@@ -42,7 +39,7 @@ pub use error::{Error, Hint};
 pub use fs::Root;
 pub use id::{ChainId, DiffId, ImageId, V1Id, hex_id};
 pub use image::{Broken, Document, Image, ImageKey, Layer, LayerKey, Listing, Manifest, Summary, V1Document};
-pub use layer::{BlobLayer, DiffLayer, LayerTar, SplitLayer};
+pub use layer::{BlobLayer, DiffLayer, LayerTar, SplitLayer, TarReader, Written};
 pub use layerlift_archive::ErrorKind;
 pub use open::{Detected, OpenOptions, StoreKind, detect, open};
 pub use reference::Reference;

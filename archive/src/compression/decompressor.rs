@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 
-use super::Compression;
+use super::{Compression, decoding_error};
 
 /// Decompresses what is written to it. Takes gzip and zstd: the compressions that layers keep in an archive.
 pub struct Decompressor<W: Write> {
@@ -37,10 +37,10 @@ impl<W: Write> Decompressor<W> {
     pub fn finish(self) -> io::Result<W> {
         match self.decoder {
             Decoder::None(out) => Ok(out),
-            Decoder::Gzip(decoder) => decoder.finish(),
+            Decoder::Gzip(decoder) => decoder.finish().map_err(decoding_error),
             #[cfg(feature = "zstd")]
             Decoder::Zstd(mut decoder) => {
-                decoder.flush()?;
+                decoder.flush().map_err(decoding_error)?;
                 Ok(decoder.into_inner())
             }
         }
@@ -51,9 +51,9 @@ impl<W: Write> Write for Decompressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.decoder {
             Decoder::None(out) => out.write(bytes),
-            Decoder::Gzip(decoder) => decoder.write(bytes),
+            Decoder::Gzip(decoder) => decoder.write(bytes).map_err(decoding_error),
             #[cfg(feature = "zstd")]
-            Decoder::Zstd(decoder) => decoder.write(bytes),
+            Decoder::Zstd(decoder) => decoder.write(bytes).map_err(decoding_error),
         }
     }
 

@@ -62,23 +62,23 @@ impl Compression {
         }
     }
 
-    /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines
-    /// read them.
+    /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines read
+    /// them. What the decoder cannot understand is an error of kind [`ErrorKind::Malformed`].
     pub fn decompress<'r>(self, reader: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
         let reader = BufReader::with_capacity(64 << 10, reader);
         match self {
             Compression::None => Ok(Box::new(reader)),
-            Compression::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(reader))),
+            Compression::Gzip => Ok(Box::new(Decoding(flate2::bufread::MultiGzDecoder::new(reader)))),
             #[cfg(feature = "zstd")]
-            Compression::Zstd => Ok(Box::new(zstd::stream::read::Decoder::with_buffer(reader)?)),
+            Compression::Zstd => Ok(Box::new(Decoding(zstd::stream::read::Decoder::with_buffer(reader)?))),
             #[cfg(feature = "xz")]
             Compression::Xz => {
                 let stream =
                     liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
-                Ok(Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream)))
+                Ok(Box::new(Decoding(liblzma::bufread::XzDecoder::new_stream(reader, stream))))
             }
             #[cfg(feature = "bzip2")]
-            Compression::Bzip2 => Ok(Box::new(bzip2::bufread::MultiBzDecoder::new(reader))),
+            Compression::Bzip2 => Ok(Box::new(Decoding(bzip2::bufread::MultiBzDecoder::new(reader)))),
             #[cfg(not(all(feature = "zstd", feature = "xz", feature = "bzip2")))]
             other => Err(other.not_built_in()),
         }
@@ -94,6 +94,23 @@ impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// A decoder: gives its errors a kind.
+struct Decoding<R>(R);
+
+impl<R: Read> Read for Decoding<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf).map_err(decoding_error)
+    }
+}
+
+/// A decoder's own errors are neither the system's nor do they have a kind.
+fn decoding_error(error: io::Error) -> io::Error {
+    let own = error.raw_os_error().is_none()
+        && error.kind() != io::ErrorKind::Interrupted
+        && ErrorKind::of_io(&error).is_none();
+    if own { content_error(ErrorKind::Malformed, error) } else { error }
 }
 
 /// A compression whose cargo feature is off.
@@ -126,5 +143,22 @@ mod tests {
         }
         assert_eq!(Compression::detect(b"ustar"), Compression::None);
         assert_eq!(Compression::detect(b""), Compression::None);
+    }
+
+    #[test]
+    fn what_a_decoder_cannot_understand_is_malformed() {
+        for (compression, first, built_in) in ALL {
+            let Some(mut reader) = compression.decompress(first).ok().filter(|_| built_in) else { continue };
+            let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+            assert_eq!(ErrorKind::of_io(&error), Some(ErrorKind::Malformed), "{compression}: {error}");
+        }
+        struct Refused;
+        impl Read for Refused {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::from_raw_os_error(13))
+            }
+        }
+        let error = Compression::Gzip.decompress(Refused).unwrap().read(&mut [0]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(13), "the system's error is what it was");
     }
 }

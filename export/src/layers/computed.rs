@@ -1,19 +1,19 @@
-//! Layers whose length is unknown until they are produced: once, front to back, into a temporary file or a hash.
+//! Layers whose length is unknown until they are produced: once, front to back, into a temporary file or a
+//! hash.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use layerlift_archive::{
-    Compression, CompressionLevel, Compressor, Content, Digest, Error as ArchiveError, Hasher, Observer,
-    Options, Spool,
+    Compression, CompressionLevel, Compressor, Error as ArchiveError, Observer, Options, Spool,
 };
-use layerlift_store::{BlobLayer, DiffId, LayerTar};
+use layerlift_store::{DiffId, LayerTar};
 
 use crate::format::Blob;
 
-/// Produces a layer into a temporary file in `folder`, compressed on request. Without `hash`, only a layer with a recorded
-/// digest is hashed. `name` is for messages.
+/// Produces a layer into a temporary file in `folder`, compressed on request. Without `hash`, only a layer of
+/// which a digest is recorded is hashed. `name` is for messages.
 pub(crate) fn spool(
     name: &str,
     tar: &LayerTar,
@@ -22,129 +22,67 @@ pub(crate) fn spool(
     hash: bool,
     options: &Options<'_>,
 ) -> Result<Blob, ArchiveError> {
-    let hash = hash || compression.is_none() && tar.diff_id().is_some();
-    let mut watched = Watched { to: Spool::new(folder, hash)?, observer: options.observer, failed: None };
-    let written = match compression {
+    // What is written as it is has the tar's digest.
+    let spool = Spool::new(folder, hash && compression.is_some())?;
+    let mut watched = Watched { to: spool, observer: options.observer, len: 0 };
+    let failed = |error| match error {
+        ArchiveError::Stream(_) if options.observer.cancelled() => ArchiveError::Cancelled,
+        ArchiveError::Stream(source) => {
+            ArchiveError::Output { action: "write a temporary file in", path: folder.to_owned(), source }
+        }
+        error => error.of_entry(name),
+    };
+    let stream = |source| ArchiveError::Stream(Arc::new(source));
+    let diff_id = match compression {
         None => {
             let mut out = io::BufWriter::with_capacity(256 << 10, &mut watched);
-            produce(tar, &mut out).and_then(|found| out.flush().map(|()| found)).map(|found| (found, None))
+            let written = if hash || is_recorded(tar) {
+                tar.write_to(&mut out).map(|written| Some(written.diff_id))
+            } else {
+                tar.write_raw_to(&mut out).map(|()| None)
+            };
+            written.and_then(|found| out.flush().map(|()| found).map_err(stream)).map_err(failed)?
         }
         Some(compression) => {
-            let compressor = Compressor::new(&mut watched, compression, options.threads);
-            let mut out = Hashed { inner: compressor, hasher: Hasher::default() };
-            produce(tar, &mut out).and_then(|found| {
-                out.inner.finish()?;
-                Ok((found, Some(DiffId(out.hasher.finish()))))
-            })
+            let mut out = Compressor::new(&mut watched, compression, options.threads);
+            let written = tar.write_to(&mut out).map_err(failed)?;
+            out.finish().map_err(stream).map_err(failed)?;
+            Some(written.diff_id)
         }
     };
-    let (blob, diff_id) = match (written, watched.failed) {
-        (Ok(found), _) => found,
-        (Err(_), _) if options.observer.cancelled() => return Err(ArchiveError::Cancelled),
-        (Err(_), Some(source)) => {
-            let path = watched.to.folder().to_owned();
-            return Err(ArchiveError::Output {
-                action: "write a temporary file in",
-                path,
-                source: Arc::new(source),
-            });
-        }
-        (Err(source), None) => {
-            return Err(ArchiveError::Content { entry: name.to_owned(), source: Arc::new(source) });
-        }
-    };
-    compare_blob(name, tar, blob)?;
     let spooled = watched.to.finish();
-    let digest = spooled.sha256();
-    let diff_id = diff_id.or(digest.map(DiffId));
-    if let Some(expected) = tar.diff_id() {
-        compare(name, expected.0, diff_id.expect("a layer with a recorded digest is hashed").0)?;
-    }
+    let digest = if compression.is_none() { diff_id.map(|id| id.0) } else { spooled.sha256() };
     let compression = compression.map_or(Compression::None, CompressionLevel::compression);
     Ok(Blob { content: Arc::new(spooled), compression, digest, diff_id })
 }
 
-/// Length and digest of a layer's tar. A blob's own digest is checked as well.
+/// Whether there is a digest that the bytes of a layer must have.
+fn is_recorded(tar: &LayerTar) -> bool {
+    tar.diff_id().is_some() || matches!(tar, LayerTar::Blob(blob) if blob.digest().is_some())
+}
+
+/// Length and digest of a layer's tar, which is not compared with the recorded one. A blob's own digest is.
 pub(crate) fn digest(
     name: &str,
     tar: &LayerTar,
     observer: &dyn Observer,
 ) -> Result<(u64, DiffId), ArchiveError> {
-    let mut out = Watched { to: Hasher::default(), observer, failed: None };
-    match produce(tar, &mut out) {
-        Ok(found) => {
-            compare_blob(name, tar, found)?;
-            Ok((out.to.len(), DiffId(out.to.finish())))
+    let mut out = Watched { to: io::sink(), observer, len: 0 };
+    match tar.write_to(&mut out) {
+        Ok(written) => Ok((written.len, written.diff_id)),
+        Err(ArchiveError::Mismatch { expected, found, .. }) if tar.diff_id() == Some(DiffId(expected)) => {
+            Ok((out.len, DiffId(found)))
         }
-        Err(_) if observer.cancelled() => Err(ArchiveError::Cancelled),
-        Err(source) => Err(ArchiveError::Content { entry: name.to_owned(), source: Arc::new(source) }),
+        Err(ArchiveError::Stream(_)) => Err(ArchiveError::Cancelled),
+        Err(error) => Err(error.of_entry(name)),
     }
 }
 
-/// Writes the plain tar of a layer, and returns the digest of a blob as stored.
-fn produce(tar: &LayerTar, out: &mut dyn Write) -> io::Result<Option<Digest>> {
-    match tar {
-        LayerTar::Blob(blob) => decompress(blob, out).map(Some),
-        other => other.write_to(out).map(|()| None),
-    }
-}
-
-fn compare_blob(name: &str, tar: &LayerTar, found: Option<Digest>) -> Result<(), ArchiveError> {
-    match (tar, found) {
-        (LayerTar::Blob(BlobLayer { stored, .. }), Some(found)) => {
-            stored.digest.map_or(Ok(()), |expected| compare(name, expected, found))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn compare(name: &str, expected: Digest, found: Digest) -> Result<(), ArchiveError> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(ArchiveError::Mismatch { entry: name.to_owned(), expected, found, source: None })
-}
-
-/// Decompresses a blob, and returns its digest.
-fn decompress(blob: &BlobLayer, out: &mut dyn Write) -> io::Result<Digest> {
-    let mut stored = Hashed { inner: blob.stored.raw_reader()?, hasher: Hasher::default() };
-    io::copy(&mut blob.compression.decompress(&mut stored)?, out)?;
-    // Bytes behind the end of the compressed stream are part of the blob.
-    io::copy(&mut stored, &mut io::sink())?;
-    Ok(stored.hasher.finish())
-}
-
-/// Hashes what is read or written through it.
-struct Hashed<T> {
-    inner: T,
-    hasher: Hasher,
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..n]);
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.hasher.update(&buf[..n]);
-        Ok(n)
-    }
-}
-
-/// Keeps errors of the output apart from those of the layer, and stops when cancelled.
+/// Counts, and fails when cancelled.
 struct Watched<'a, W> {
     to: W,
     observer: &'a dyn Observer,
-    failed: Option<io::Error>,
+    len: u64,
 }
 
 impl<W: Write> Write for Watched<'_, W> {
@@ -152,14 +90,9 @@ impl<W: Write> Write for Watched<'_, W> {
         if self.observer.cancelled() {
             return Err(io::Error::other("interrupted"));
         }
-        match self.to.write(bytes) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                let kind = error.kind();
-                self.failed = Some(error);
-                Err(kind.into())
-            }
-            other => other,
-        }
+        let n = self.to.write(bytes)?;
+        self.len += n as u64;
+        Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use layerlift_store::{Document, Error, Image, ImageKey, LayerKey, Selected, Store};
+use layerlift_archive::Hasher;
+use layerlift_store::{DiffId, Document, Error, Image, ImageKey, LayerKey, Selected, Store};
 
 /// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all others must come out
 /// whole. Panics with the name or id that breaks a rule.
@@ -116,16 +117,29 @@ fn layer(store: &dyn Store, key: &LayerKey, unreadable: bool) -> u64 {
         Err(_) if unreadable => return 0,
         tar => tar.unwrap_or_else(|e| panic!("layer {key:?}: {}", chain(&e))),
     };
-    let mut count = Count(0);
-    match tar.write_to(&mut count) {
+    let mut hasher = Hasher::default();
+    let written = match tar.write_to(&mut hasher) {
         Err(_) if unreadable => return 0,
         written => written.unwrap_or_else(|e| panic!("layer {key:?}: {}", chain(&e))),
-    }
+    };
     assert!(!unreadable, "layer {key:?} is readable after all");
-    if let Some(len) = tar.tar_len() {
-        assert_eq!(count.0, len, "layer {key:?}: its length");
+    let len = hasher.len();
+    assert_eq!(
+        (written.len, written.diff_id),
+        (len, DiffId(hasher.finish())),
+        "layer {key:?}: what was written"
+    );
+    if let Some(known) = tar.tar_len() {
+        assert_eq!(len, known, "layer {key:?}: its length");
     }
-    count.0
+    if let Some(recorded) = tar.diff_id() {
+        assert_eq!(written.diff_id, recorded, "layer {key:?}: its digest");
+    }
+    let mut hasher = Hasher::default();
+    let read = io::copy(&mut tar.reader().expect("it was readable a moment ago"), &mut hasher);
+    assert_eq!(read.expect("it was readable a moment ago"), len, "layer {key:?}: its length in a reader");
+    assert_eq!(DiffId(hasher.finish()), written.diff_id, "layer {key:?}: its digest in a reader");
+    len
 }
 
 fn unknown(store: &dyn Store) {
@@ -176,17 +190,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
-}
-
-struct Count(u64);
-
-impl Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
