@@ -23,7 +23,7 @@ mod store;
 use crate::open::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, driver};
 
-pub use store::ContainersStore;
+pub(crate) use store::ContainersStore;
 
 /// What there is of this kind of store in a directory.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {

@@ -16,7 +16,7 @@ use crate::{
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the names of
 /// directories, a layer's id the engine's own.
 #[derive(Debug)]
-pub struct ContainersStore {
+pub(crate) struct ContainersStore {
     drivers: Vec<Images>,
     /// Drivers whose records could not be read, and why.
     unread: Vec<(String, Error)>,

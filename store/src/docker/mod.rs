@@ -23,7 +23,7 @@ mod store;
 use crate::open::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, driver};
 
-pub use store::DockerStore;
+pub(crate) use store::DockerStore;
 
 /// Where the images of a driver are described: `image/<driver>`.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use crate::{
 
 /// Docker's image store since 1.10. An image's key has its driver, a layer's the hex digits of its chain id.
 #[derive(Debug)]
-pub struct DockerStore {
+pub(crate) struct DockerStore {
     root: Root,
     images: Vec<ImageRoot>,
 }

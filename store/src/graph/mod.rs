@@ -29,7 +29,7 @@ use std::io;
 use crate::open::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root};
 
-pub use store::GraphStore;
+pub(crate) use store::GraphStore;
 
 /// What there is of this kind of store in a data root.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {

@@ -14,7 +14,7 @@ use crate::{
 
 /// Docker's graph store, with the layers of one driver. The key of an image and that of its top layer have the same id.
 #[derive(Debug)]
-pub struct GraphStore {
+pub(crate) struct GraphStore {
     root: Root,
     graph: Root,
     driver: String,
@@ -26,7 +26,7 @@ impl GraphStore {
     }
 
     /// The graph driver whose layers these are.
-    pub fn driver(&self) -> &str {
+    pub(crate) fn driver(&self) -> &str {
         &self.driver
     }
 

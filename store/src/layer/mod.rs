@@ -14,7 +14,7 @@ mod pushed;
 mod reader;
 mod write;
 
-pub use crate::diff::DiffLayer;
+pub use crate::diff::{DiffLayer, LayerDir};
 pub use crate::tarsplit::SplitLayer;
 pub use reader::TarReader;
 

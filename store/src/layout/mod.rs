@@ -26,8 +26,8 @@ use crate::archive::{self, Files};
 use crate::open::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, Store, json};
 
-pub use store::LayoutStore;
-pub use v1::V1ArchiveStore;
+pub(crate) use store::LayoutStore;
+pub(crate) use v1::V1ArchiveStore;
 
 const INDEX: &str = "index.json";
 const MANIFEST: &str = "manifest.json";

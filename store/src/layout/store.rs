@@ -17,7 +17,7 @@ use crate::{
 /// An OCI image layout or a docker-archive. Its images have no driver; the key of a layer is its file's name and, behind `@`,
 /// its diff id.
 #[derive(Debug)]
-pub struct LayoutStore {
+pub(crate) struct LayoutStore {
     kind: StoreKind,
     files: Files,
     images: Vec<Found>,

@@ -29,7 +29,7 @@ const LAYERS: usize = 4096;
 
 /// A docker-v1 archive.
 #[derive(Debug)]
-pub struct V1ArchiveStore {
+pub(crate) struct V1ArchiveStore {
     files: Files,
     ids: Vec<V1Id>,
     /// Repository, tag, id as it is written there.

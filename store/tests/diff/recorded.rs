@@ -10,7 +10,7 @@ use std::io::Read;
 
 use layerlift_archive::Digest;
 use layerlift_store::Root;
-use layerlift_store::diff::{DiffLayer, LayerDir};
+use layerlift_store::{DiffLayer, LayerDir};
 
 use crate::listing::{fixture, lines, root_user, unpack};
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use layerlift_store::diff::{DiffLayer, LayerDir};
+use layerlift_store::{DiffLayer, LayerDir};
 use layerlift_store::{Error, Root};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 

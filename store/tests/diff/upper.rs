@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use layerlift_archive::Content;
-use layerlift_store::diff::{DiffLayer, LayerDir};
+use layerlift_store::{DiffLayer, LayerDir};
 use layerlift_store::{LayerTar, OpenOptions, open};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use layerlift_store::diff::LayerDir;
+use layerlift_store::LayerDir;
 use layerlift_store::{Document, Error, Hint, ImageKey, LayerKey, LayerTar, OpenOptions, Store, open};
 
 /// A data root that grows by images.
