@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::{Existing, Options, Tree, write_dir, write_file, write_stream};
-use layerlift_export::Format;
+use layerlift_export::{Bundle, Format, Layout, Prepared, push, tree};
 
 use crate::error::Error;
 use crate::signals::Guard;
@@ -35,12 +35,12 @@ impl Destination {
         }
     }
 
-    /// Refuses at once what would fail after all the work.
+    /// Refuses now what would fail after all the work.
     pub(crate) fn check(&self, format: Format) -> Result<(), Error> {
         match self {
             Destination::Stream if io::stdout().is_terminal() => return Err(Error::Terminal),
             Destination::File(path) if path.is_dir() => return Err(Error::OutputIsDirectory(path.clone())),
-            // What is in it is for the format to look at.
+            // What is in it, the format looks at.
             Destination::Dir(_) if format.extends() => {}
             Destination::Dir(path) if path.read_dir().is_ok_and(|mut dir| dir.next().is_some()) => {
                 return Err(Error::OutputNotEmpty(path.clone()));
@@ -75,14 +75,15 @@ impl Destination {
         })
     }
 
-    /// Refuses an output that its file system has no room for. One that does not tell how much room it has is believed.
+    /// Refuses an output for which its file system has too little room. A file system that does not say how much it
+    /// has is trusted.
     pub(crate) fn check_space(&self, needed: u64) -> Result<(), Error> {
         let Some(folder) = self.folder() else { return Ok(()) };
         let Ok(stat) = rustix::fs::statvfs(&folder) else { return Ok(()) };
         if stat.f_blocks == 0 {
             return Ok(());
         }
-        // What is kept for root is there for root.
+        // Root may use the blocks that are reserved for it.
         let blocks = if rustix::process::geteuid().is_root() { stat.f_bfree } else { stat.f_bavail };
         let available = blocks.saturating_mul(stat.f_frsize);
         if needed <= available {
@@ -92,38 +93,20 @@ impl Destination {
         Err(Error::Space { path: path.clone(), needed, available })
     }
 
-    /// Bytes that the tree takes here.
-    pub(crate) fn len_of(&self, tree: &Tree) -> u64 {
-        if matches!(self, Destination::Dir(_)) { tree.content_len() } else { tree.tar_len() }
-    }
-
-    /// The directory that may be there already and gets the images besides its own.
-    pub(crate) fn extended(&self, format: Format) -> Option<&Path> {
+    /// The layout that gets more images, if there is one.
+    pub(crate) fn layout(&self, format: Format) -> Result<Option<Layout>, Error> {
         match self {
-            Destination::Dir(path) if format.extends() => Some(path),
-            _ => None,
+            Destination::Dir(path) if format.extends() => Ok(Layout::try_open(path)?),
+            _ => Ok(None),
         }
     }
 
-    /// Writes the tree.
-    pub(crate) fn write(&self, tree: &Tree, existing: Existing, options: &Options<'_>) -> Result<(), Error> {
-        match self {
-            Destination::Stream => {
-                // The handle itself: that of the standard library looks for line ends in all that it is given.
-                let out = io::stdout().as_fd().try_clone_to_owned().map_err(Error::Stdout)?;
-                widen(&out);
-                write_stream(tree, File::from(out), options)?;
-            }
-            Destination::File(path) => {
-                let _guard = self.folder().map(|_| Guard::new());
-                write_file(tree, path, options)?;
-            }
-            Destination::Dir(path) => {
-                let _guard = Guard::new();
-                write_dir(tree, path, existing, options)?;
-            }
+    /// What is to be written here.
+    pub(crate) fn output<'p>(&'p self, prepared: &'p Prepared, layout: Option<Layout>) -> Output<'p> {
+        match (layout, prepared.bundle()) {
+            (Some(layout), Some(bundle)) => Output::Layout(layout, bundle),
+            _ => Output::Tree(self, tree(prepared)),
         }
-        Ok(())
     }
 
     /// Length of the file that was written, which compression decides.
@@ -141,8 +124,49 @@ impl Destination {
     }
 }
 
-/// Asks for the largest pipe that everybody may have: the program and its reader then wait for each other less often. What is
-/// no pipe, is larger already, or may not grow, stays as it is.
+/// What is written, and where to.
+pub(crate) enum Output<'p> {
+    Tree(&'p Destination, Tree),
+    Layout(Layout, &'p Bundle),
+}
+
+impl Output<'_> {
+    /// Bytes that it takes.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Output::Tree(Destination::Dir(_), tree) => tree.content_len(),
+            Output::Tree(_, tree) => tree.tar_len(),
+            Output::Layout(_, bundle) => bundle.len(),
+        }
+    }
+
+    pub(crate) fn write(&self, options: &Options<'_>) -> Result<(), Error> {
+        match self {
+            Output::Tree(Destination::Stream, tree) => {
+                // The handle itself: that of the standard library looks for line ends in all that it is given.
+                let out = io::stdout().as_fd().try_clone_to_owned().map_err(Error::Stdout)?;
+                widen(&out);
+                write_stream(tree, File::from(out), options)?;
+            }
+            Output::Tree(destination @ Destination::File(path), tree) => {
+                let _guard = destination.folder().map(|_| Guard::new());
+                write_file(tree, path, options)?;
+            }
+            Output::Tree(Destination::Dir(path), tree) => {
+                let _guard = Guard::new();
+                write_dir(tree, path, Existing::Refuse, options)?;
+            }
+            Output::Layout(layout, bundle) => {
+                let _guard = Guard::new();
+                push(bundle, layout, options)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks for the largest pipe that every user may have: the program and its reader then wait for each other less
+/// often. Anything but a pipe, and a pipe that is larger already or may not grow, stays as it is.
 fn widen(out: impl AsFd) {
     const LARGEST: usize = 1 << 20;
     if rustix::pipe::fcntl_getpipe_size(&out).is_ok_and(|size| size < LARGEST) {

@@ -9,6 +9,7 @@ use std::error::Error as StdError;
 use std::sync::Mutex;
 
 use indicatif::ProgressBar;
+use layerlift_export::Warning;
 use serde::Serialize;
 
 use crate::args::{Args, Command, ProgressKind, Work};
@@ -31,6 +32,8 @@ pub(crate) struct Reporter {
 struct Event<'a> {
     event: &'a str,
     message: &'a str,
+    #[serde(flatten)]
+    fields: Option<&'a Warning>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     hints: &'a [String],
 }
@@ -55,6 +58,19 @@ impl Reporter {
         if !self.quiet {
             self.say("warning", &Message::of_text(text));
         }
+    }
+
+    /// Something that an archive cannot give as the store has it. Its fields are for machines.
+    pub(crate) fn warning(&self, warning: &Warning) {
+        if self.quiet {
+            return;
+        }
+        if self.json {
+            let message = &warning.to_string();
+            let fields = Some(warning);
+            return self.event(&Event { event: "warning", message, fields, hints: &[] });
+        }
+        self.warn(&warning.to_string());
     }
 
     /// An error that something else goes on after, as a warning.
@@ -109,7 +125,12 @@ impl Reporter {
 
     fn say(&self, level: &str, message: &Message) {
         if self.json {
-            return self.event(&Event { event: level, message: &message.text, hints: &message.hints });
+            return self.event(&Event {
+                event: level,
+                message: &message.text,
+                fields: None,
+                hints: &message.hints,
+            });
         }
         let mut lines = format!("layerlift: {level}: {}", message.text);
         for hint in &message.hints {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use layerlift_archive::{Options as WriteOptions, write_file};
-use layerlift_export::{Options, plan, select};
+use layerlift_export::{Options, plan, select, tree};
 use layerlift_store::{OpenOptions, open};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,8 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let store = open(Path::new(root), &OpenOptions::default())?;
     let selection = select(&*store, names)?;
-    let mut plan = plan(&*store, selection, &Options::default())?;
-    let tree = plan.build(&WriteOptions::default())?;
-    write_file(&tree, Path::new(out), &WriteOptions::default())?;
+    let prepared = plan(&*store, selection, &Options::default())?.prepare(&WriteOptions::default())?;
+    write_file(&tree(&prepared), Path::new(out), &WriteOptions::default())?;
     Ok(())
 }

@@ -1,9 +1,10 @@
-//! A plan in words, for a dry run.
+//! The report of a dry run.
 
 use std::fmt;
 
 use crate::Plan;
-use crate::layers::{Planned, State};
+use crate::layers::{PlannedLayer, State};
+use crate::plan::Draft;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -11,21 +12,20 @@ impl fmt::Display for Plan {
             f,
             "{}: {}, {}",
             self.options.format,
-            count(self.images.len(), "image"),
-            count(self.layers.len(), "layer")
+            count(self.drafts.len(), "image"),
+            count(self.layer_count(), "layer")
         )?;
-        for (image, source) in self.images.iter().zip(&self.sources) {
-            let names: Vec<_> = image.references.iter().map(ToString::to_string).collect();
+        for Draft { planned, image, layers, .. } in &self.drafts {
+            let names: Vec<_> = planned.references.iter().map(ToString::to_string).collect();
             let names = if names.is_empty() { "(no name)".to_owned() } else { names.join(", ") };
-            let id = image.image_id.map_or(source.image.key.id.clone(), |id| id.0.hex());
-            let layers = count(source.layers.len(), "layer");
-            writeln!(f, "  {id:.12}  {names}: {layers}, {}", self.total(source.layers.iter().copied()))?;
+            let id = planned.image_id.map_or(image.key.id.clone(), |id| id.0.hex());
+            let total = total(layers.iter().map(|&index| &self.layers[index]));
+            writeln!(f, "  {id:.12}  {names}: {}, {total}", count(layers.len(), "layer"))?;
         }
-        writeln!(f, "layers: {}", self.total(0..self.layers.len()))?;
-        let shared = self.layers.iter().filter(|layer| layer.uses > 1);
-        let spared: u64 = shared.map(|layer| (layer.uses as u64 - 1) * layer.len().unwrap_or(0)).sum();
-        if spared > 0 {
-            writeln!(f, "shared: {}, in the archive once", bytes(spared))?;
+        writeln!(f, "layers: {}", total(self.used()))?;
+        let shared = self.used().map(|layer| (layer.uses as u64 - 1) * layer.len().unwrap_or(0)).sum();
+        if shared > 0 {
+            writeln!(f, "shared: {}, in the archive once", bytes(shared))?;
         }
         if let Some(len) = self.tar_len() {
             writeln!(f, "tar: {}", bytes(len))?;
@@ -41,12 +41,12 @@ impl fmt::Display for Plan {
 impl Plan {
     /// What comes before the first byte of the archive.
     fn first(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_unmeasured = |layer: &&Planned| matches!(layer.state, State::Unmeasured(_));
-        let unmeasured = self.layers.iter().filter(is_unmeasured).count();
+        let is_unmeasured = |layer: &&PlannedLayer| matches!(layer.state, State::Unmeasured(_));
+        let unmeasured = self.used().filter(is_unmeasured).count();
         let measured = self.first_pass().count() - unmeasured;
         if unmeasured > 0 {
             let layers = count(unmeasured, "layer");
-            writeln!(f, "first: {layers} without a length beforehand to be written to temporary files")?;
+            writeln!(f, "first: {layers} of unknown length to be written to temporary files")?;
         }
         if measured > 0 {
             let layers = count(measured, "layer");
@@ -55,27 +55,27 @@ impl Plan {
             } else {
                 "hashed, as the store has no digest of them"
             };
-            let len = self.first_pass().filter_map(Planned::len).sum();
+            let len = self.first_pass().filter_map(PlannedLayer::len).sum();
             writeln!(f, "first: {layers} ({}) to be {why}", bytes(len))?;
         }
         Ok(())
     }
+}
 
-    /// Bytes of some layers, each index as often as it comes.
-    fn total(&self, indices: impl Iterator<Item = usize>) -> String {
-        let mut sum = 0;
-        let mut unknown = 0;
-        for index in indices {
-            match self.layers[index].len() {
-                Some(len) => sum += len,
-                None => unknown += 1,
-            }
+/// Bytes of layers, each as often as it comes.
+fn total<'l>(layers: impl Iterator<Item = &'l PlannedLayer>) -> String {
+    let mut sum = 0;
+    let mut unknown = 0;
+    for layer in layers {
+        match layer.len() {
+            Some(len) => sum += len,
+            None => unknown += 1,
         }
-        match unknown {
-            0 => bytes(sum),
-            _ if sum == 0 => "length not known yet".to_owned(),
-            _ => format!("{} and {} of unknown length", bytes(sum), count(unknown, "layer")),
-        }
+    }
+    match unknown {
+        0 => bytes(sum),
+        _ if sum == 0 => "length not known yet".to_owned(),
+        _ => format!("{} and {} of unknown length", bytes(sum), count(unknown, "layer")),
     }
 }
 

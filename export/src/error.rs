@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use layerlift_archive::Error as ArchiveError;
+use layerlift_archive::{Digest, Error as ArchiveError, Explanation};
 use layerlift_store::{DiffId, ErrorKind, Hint as StoreHint};
 
 /// Why an export could not be planned or prepared.
@@ -79,6 +79,22 @@ pub enum Error {
         /// The kind of the cause.
         kind: ErrorKind,
     },
+    /// A target failed. [`crate::Target`]s have their own errors in it.
+    #[error("cannot {action}")]
+    Target {
+        /// What was tried: "upload blob sha256:4f…", say.
+        action: String,
+        /// The kind of the failure.
+        kind: ErrorKind,
+        /// The target's own error.
+        source: Explanation,
+    },
+    /// A bundle leaves a blob out that its target lacks.
+    #[error("blob {digest} is left out, but not there either")]
+    LeftOut {
+        /// The blob.
+        digest: Digest,
+    },
 }
 
 /// What can be done about an error, for a program to word.
@@ -103,9 +119,11 @@ impl Error {
             Error::Archive(error) => error.kind(),
             Error::Image { source, .. } | Error::Layer { source, .. } => source.kind(),
             Error::Document { .. } => ErrorKind::Malformed,
-            Error::NoLayers { .. } | Error::Compression { .. } | Error::NoLayout { .. } => ErrorKind::Request,
+            Error::Compression { .. } | Error::NoLayout { .. } => ErrorKind::Request,
+            Error::NoLayers { .. } => ErrorKind::Unsupported,
+            Error::LeftOut { .. } => ErrorKind::Missing,
             Error::DiffId { .. } => ErrorKind::Damaged,
-            Error::Shared { kind, .. } => *kind,
+            Error::Shared { kind, .. } | Error::Target { kind, .. } => *kind,
         }
     }
 

@@ -1,34 +1,51 @@
-//! From images of a store to the tree of an archive format.
+//! From names of images to an archive, or to blobs in a target.
 //!
 //! ```text
-//! names ──select──> images ──plan──> what will be written, and what it costs ──build──> Tree
+//! names ──select──> Selection ──plan──> Plan ──prepare──> Prepared ──tree──> Tree, for an output of archive
+//!                               metadata    first pass,   Bundle ──push──> Target: a layout, say
+//!                               only        spools
 //! ```
 //!
+//! Each step consumes the one before it. A [`Plan`] can be shown, and dropped; after [`Plan::prepare`], what is left is to
+//! write.
+//!
 //! ```no_run
-//! use layerlift_export::{Options, plan, select};
+//! use layerlift_export::{Options, plan, select, tree};
 //! use layerlift_store::{OpenOptions, open};
 //!
 //! let store = open("/var/lib/docker".as_ref(), &OpenOptions::default())?;
 //! let selection = select(&*store, &["alpine:3.20".to_owned()])?;
-//! let mut plan = plan(&*store, selection, &Options::default())?;
+//! let plan = plan(&*store, selection, &Options::default())?;
 //! println!("{plan}");
-//! let tree = plan.build(&layerlift_archive::Options::default())?;
+//! let options = layerlift_archive::Options::default();
+//! let prepared = plan.prepare(&options)?;
+//! layerlift_archive::write_file(&tree(&prepared), "alpine.tar".as_ref(), &options)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bundle;
 mod document;
 mod dry_run;
 mod error;
 mod format;
 mod layers;
+mod left_out;
+mod options;
 mod plan;
 mod prepare;
 mod select;
+mod target;
 mod verify;
+mod warning;
 
+pub use bundle::{Blob, Bundle, Descriptor, Root};
 pub use error::{Error, Hint};
-pub use format::Format;
+pub use format::{Format, tree};
 pub use layerlift_archive::ErrorKind;
-pub use plan::{LayerCompression, Options, Plan, PlannedImage, plan};
+pub use options::{LayerCompression, Options};
+pub use plan::{Plan, PlannedImage, plan};
+pub use prepare::Prepared;
 pub use select::{Selection, TagPolicy, select, select_all};
+pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify};
+pub use warning::Warning;

@@ -1,120 +1,189 @@
-//! The first pass: hash layers that have no digest, spool those that have no length, and with `keep_going` check all.
+//! The first pass: spool layers that have no length, hash those that have no digest, with `keep_going` check all.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use layerlift_archive::{Check, Digest, Error as ArchiveError, Options, Tree};
-use layerlift_store::{DiffId, LayerTar};
+use layerlift_archive::{Check, Digest, Error as ArchiveError, Options};
+use layerlift_store::LayerTar;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use crate::format::Blob;
-use crate::layers::{self, Planned, State, computed};
-use crate::{Error, Plan};
+use crate::bundle::Bundle;
+use crate::format::Contents;
+use crate::layers::{Measured, PlannedLayer, State, computed};
+use crate::left_out::{self, LeftOut};
+use crate::plan::{Draft, PlannedImage};
+use crate::{Error, Plan, Warning};
+
+/// All that an archive needs: what is left is to write it, as a [`crate::tree()`] or by [`crate::push`].
+pub struct Prepared {
+    images: Vec<PlannedImage>,
+    layers: usize,
+    warnings: Vec<Warning>,
+    left_out: Vec<Error>,
+    contents: Contents,
+}
+
+/// A layer after the first pass; `None` if it is bad, or in no image.
+type Passed = Option<Measured>;
 
 impl Plan {
-    /// Does what has to come first (hash layers that have no digest, spool those that have no length, with
-    /// [`crate::Options::keep_going`] check all), in parallel, and makes the tree.
-    ///
-    /// Afterwards [`Plan::images`] has the ids that engines will show, and [`Plan::left_out`] what turned out to be damaged.
-    pub fn build(&mut self, options: &Options<'_>) -> Result<Tree, Error> {
-        let mut damaged = BTreeMap::new();
-        for (index, spooled) in self.spool(options) {
-            match spooled {
-                Ok(blob) => self.layers[index].state = State::Measured(blob),
-                Err(error) => self.failed(&mut damaged, index, error)?,
+    /// Does what has to come first, in parallel: spools layers that have no length, hashes those that have no digest, and
+    /// with [`crate::Options::keep_going`] checks all of them.
+    pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
+        let Plan { drafts, layers, options: chosen, .. } = self;
+        let names: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
+        let (layers, bad) = first_pass(layers, &chosen, options)?;
+        let mut left_out = LeftOut::new(chosen.keep_going);
+        let mut ready = Vec::with_capacity(drafts.len());
+        for draft in left_out::without(drafts, bad, |index| names[index].clone(), &mut left_out)? {
+            if draft.documents.is_some() {
+                ready.push(draft);
+                continue;
             }
+            let measured = draft.layers.iter().map(|&index| layers[index].as_ref());
+            let measured = measured.collect::<Option<_>>().expect("images with bad layers are left out");
+            ready.extend(left_out.sort(draft.with_documents(chosen.format, measured))?);
         }
-        for (index, found) in self.check(options) {
-            match (found, &mut self.layers[index].state) {
-                (Ok(digest), State::Measured(blob)) => {
-                    // Whoever writes the layer checks that these are still its bytes.
-                    blob.digest = Some(digest);
-                    blob.diff_id = blob.diff_id.or(Some(DiffId(digest)));
-                    blob.content = layers::expecting(blob.content.clone(), blob.digest);
-                }
-                (Ok(_), _) => {}
-                (Err(error), _) => self.failed(&mut damaged, index, error)?,
-            }
-        }
-        if !damaged.is_empty() {
-            self.without(damaged)?;
-            self.tree = None;
-        }
-        if self.tree.is_none() {
-            self.try_tree()?;
-        }
-        self.tell_new_ids();
-        Ok(self.tree.clone().expect("every layer is measured and hashed"))
+        let warnings = ready.iter().filter_map(other_image_id).collect();
+        let mut used: Vec<usize> = ready.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
+        used.sort_unstable();
+        used.dedup();
+        let (images, documents) = ready
+            .into_iter()
+            .filter_map(|draft| Some((draft.planned.clone(), (draft.planned.references, draft.documents?))))
+            .unzip();
+        Ok(Prepared {
+            images,
+            layers: used.len(),
+            warnings,
+            left_out: left_out.into_errors(),
+            contents: chosen.format.contents(documents),
+        })
+    }
+}
+
+impl Prepared {
+    /// The images, in the order of the archive.
+    pub fn images(&self) -> &[PlannedImage] {
+        &self.images
     }
 
-    /// Which ids came of layers whose digests could not be kept.
-    fn tell_new_ids(&mut self) {
-        for (image, source) in self.images.iter().zip(&self.sources) {
-            let old = source.image.image_id();
-            if let (Some(old), Some(new)) = (old, image.image_id.filter(|&new| old != Some(new))) {
-                let warning =
-                    format!("{}: the image has the id {new} in the archive, not {old}", source.name);
-                if !self.warnings.contains(&warning) {
-                    self.warnings.push(warning);
-                }
-            }
-        }
+    /// Number of distinct layers.
+    pub fn layer_count(&self) -> usize {
+        self.layers
     }
 
-    fn failed(
-        &self,
-        damaged: &mut BTreeMap<usize, Error>,
-        index: usize,
-        error: ArchiveError,
-    ) -> Result<(), Error> {
-        let error = Error::from(error);
-        if error.ends_all() {
-            return Err(error);
-        }
-        damaged.insert(index, error);
-        Ok(())
+    /// What the first pass has shown, beyond [`Plan::warnings`].
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
-    /// Produces layers that have no length, side by side.
-    fn spool(&self, options: &Options<'_>) -> Vec<(usize, Result<Blob, ArchiveError>)> {
-        let folder = match self.options.temp_dir.as_path() {
-            none if none == Path::new("") => std::env::temp_dir(),
-            folder => folder.to_owned(),
-        };
-        let unmeasured: Vec<(usize, &Planned, &LayerTar)> = self
-            .layers
-            .iter()
-            .enumerate()
-            .filter_map(|(index, layer)| match &layer.state {
-                State::Unmeasured(tar) => Some((index, layer, tar)),
-                State::Measured(_) | State::Damaged => None,
-            })
-            .collect();
-        let compression = self.options.layers.target();
-        let spool = |(index, layer, tar): (usize, &Planned, &LayerTar)| {
-            let hash = layer.needs_digest;
-            (index, computed::spool(&layer.name(), tar, &folder, compression, hash, options))
-        };
-        if compression.is_some() {
-            // One after another: each is compressed on all threads.
-            return unmeasured.into_iter().map(spool).collect();
-        }
-        in_parallel(options, || unmeasured.into_par_iter().map(spool).collect())
+    /// What the first pass has left out, beyond [`Plan::left_out`].
+    pub fn left_out(&self) -> &[Error] {
+        &self.left_out
     }
 
-    /// Hashes what is measured and has to be hashed.
-    fn check(&self, options: &Options<'_>) -> Vec<(usize, Result<Digest, ArchiveError>)> {
-        let all = self.options.keep_going;
-        let measured = self.layers.iter().enumerate().filter_map(|(index, layer)| match &layer.state {
-            State::Measured(blob) if all || layer.ready().is_none() => Some((index, layer.name(), blob)),
-            _ => None,
-        });
-        let measured: Vec<_> = measured.collect();
-        let checks: Vec<_> =
-            measured.iter().map(|(_, name, blob)| Check { name, content: &*blob.content }).collect();
-        let found = layerlift_archive::check(&checks, options);
-        measured.iter().map(|(index, ..)| *index).zip(found).collect()
+    /// The images as blobs by digest. `None` for a format that does not have blobs.
+    pub fn bundle(&self) -> Option<&Bundle> {
+        self.contents.bundle()
     }
+
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.contents
+    }
+}
+
+/// An image whose id could not be kept.
+fn other_image_id(draft: &Draft) -> Option<Warning> {
+    let (old, new) = (draft.image.image_id()?, draft.planned.image_id?);
+    (old != new).then(|| Warning::OtherImageId { image: draft.name.clone(), old, new })
+}
+
+/// Spools and hashes. Returns the layers by their places, and what is wrong with the bad ones.
+fn first_pass(
+    layers: Vec<PlannedLayer>,
+    chosen: &crate::Options,
+    options: &Options<'_>,
+) -> Result<(Vec<Passed>, Vec<(usize, Error)>), Error> {
+    let mut bad = Vec::new();
+    let mut spooled = Vec::new();
+    for (index, result) in spool(&layers, chosen, options) {
+        spooled.push((index, keep(result, index, &mut bad)?));
+    }
+    let checked = check(&layers, chosen.keep_going, options);
+    let mut passed: Vec<Passed> = layers.into_iter().map(PlannedLayer::into_measured).collect();
+    for (index, layer) in spooled {
+        passed[index] = layer;
+    }
+    for (index, result) in checked {
+        let digest = keep(result, index, &mut bad)?;
+        passed[index] = passed[index].take().zip(digest).map(|(layer, digest)| layer.hashed(digest));
+    }
+    Ok((passed, bad))
+}
+
+/// What succeeded. What failed is bad, unless it ends everything.
+fn keep<T>(
+    result: Result<T, ArchiveError>,
+    index: usize,
+    bad: &mut Vec<(usize, Error)>,
+) -> Result<Option<T>, Error> {
+    match result.map_err(Error::from) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.ends_all() => Err(error),
+        Err(error) => {
+            bad.push((index, error));
+            Ok(None)
+        }
+    }
+}
+
+/// Produces layers that have no length, side by side.
+fn spool(
+    layers: &[PlannedLayer],
+    chosen: &crate::Options,
+    options: &Options<'_>,
+) -> Vec<(usize, Result<Measured, ArchiveError>)> {
+    let folder = match chosen.temp_dir.as_path() {
+        none if none == Path::new("") => std::env::temp_dir(),
+        folder => folder.to_owned(),
+    };
+    let unmeasured = layers.iter().enumerate().filter_map(|(index, layer)| match &layer.state {
+        State::Unmeasured(tar) if layer.uses > 0 => Some((index, layer, tar)),
+        _ => None,
+    });
+    let unmeasured: Vec<(usize, &PlannedLayer, &LayerTar)> = unmeasured.collect();
+    let compression = chosen.layers.target();
+    let spool = |(index, layer, tar): (usize, &PlannedLayer, &LayerTar)| {
+        let hash = layer.needs_digest;
+        (index, computed::spool(&layer.name(), tar, &folder, compression, hash, options))
+    };
+    if compression.is_some() {
+        // One after another: each is compressed on all threads.
+        return unmeasured.into_iter().map(spool).collect();
+    }
+    in_parallel(options, || unmeasured.into_par_iter().map(spool).collect())
+}
+
+/// Hashes layers that have a length and must be hashed.
+fn check(
+    layers: &[PlannedLayer],
+    all: bool,
+    options: &Options<'_>,
+) -> Vec<(usize, Result<Digest, ArchiveError>)> {
+    let mut places = Vec::new();
+    let mut contents = Vec::new();
+    for (index, layer) in layers.iter().enumerate() {
+        if let State::Measured(Measured { content: Some(content), .. }) = &layer.state
+            && layer.uses > 0
+            && layer.is_read_first(all)
+        {
+            places.push(index);
+            contents.push((layer.name(), content));
+        }
+    }
+    let checks: Vec<_> =
+        contents.iter().map(|(name, content)| Check { name, content: &***content }).collect();
+    places.into_iter().zip(layerlift_archive::check(&checks, options)).collect()
 }
 
 /// Runs rayon's work on as many threads as the options say.

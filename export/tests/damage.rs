@@ -1,4 +1,4 @@
-//! Damage, layers that have to be made first, and what is told about them.
+//! Damage, layers that have to be computed first, and what is reported of them.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -10,11 +10,11 @@ use std::io;
 use common::fake::{Fake, Kept};
 use common::{chain, check_blobs, data_root, document, entries, exported, planned, store, threaded, written};
 use layerlift_archive::Observer;
-use layerlift_export::{Format, Options, plan, select_all, verify};
+use layerlift_export::{Format, Options, PlannedImage, Warning, plan, select_all, tree, verify};
 use layerlift_store::{ImageKey, Reference, Store};
 
 fn keep_going() -> Options {
-    Options { keep_going: true, ..Options::default() }
+    Options::default().with_keep_going(true)
 }
 
 fn all(store: &dyn Store) -> Vec<(ImageKey, Vec<Reference>)> {
@@ -28,11 +28,11 @@ fn damaged() -> Fake {
     let good = store.add_layer("good", Kept::Plain);
     let gzip = store.add_layer("gzip", Kept::Gzip);
     let bad = store.add_layer("bad", Kept::Damaged);
-    let gone = store.add_layer("gone", Kept::Missing);
+    let missing = store.add_layer("missing", Kept::Missing);
     store.add_image(&[good, bad], &["changed:1"], "");
     store.add_image(&[good], &["sound:1"], "");
     store.add_image(&[good, bad, gzip], &["changed:2"], "");
-    store.add_image(&[gone], &["missing:1"], "");
+    store.add_image(&[missing], &["missing:1"], "");
     store.add_image(&[good, gzip], &["sound:2"], "");
     store.broken.push("unreadable".to_owned());
     store
@@ -41,25 +41,27 @@ fn damaged() -> Fake {
 #[test]
 fn the_sound_ones_are_exported() {
     let store = damaged();
-    let mut plan = plan(&store, select_all(&store).unwrap(), &keep_going()).unwrap();
-    let names = |plan: &layerlift_export::Plan| -> Vec<String> {
-        plan.images.iter().map(|image| image.references[0].to_string()).collect()
-    };
-    assert_eq!(names(&plan), ["changed:1", "sound:1", "changed:2", "sound:2"]);
-    let tree = plan.build(&threaded(2)).unwrap();
-    assert_eq!(names(&plan), ["sound:1", "sound:2"]);
-    let told: Vec<String> = plan.left_out.iter().map(|error| chain(error)).collect();
+    let plan = plan(&store, select_all(&store).unwrap(), &keep_going()).unwrap();
+    let name = |image: &PlannedImage| image.references[0].to_string();
+    let names: Vec<String> = plan.images().map(name).collect();
+    assert_eq!(names, ["changed:1", "sound:1", "changed:2", "sound:2"]);
+    let mut said: Vec<String> = plan.left_out().iter().map(|error| chain(error)).collect();
+    let prepared = plan.prepare(&threaded(2)).unwrap();
+    let names: Vec<String> = prepared.images().iter().map(name).collect();
+    assert_eq!(names, ["sound:1", "sound:2"]);
+    assert_eq!(prepared.layer_count(), 2);
+    said.extend(prepared.left_out().iter().map(|error| chain(error)));
     let starts = [
         "cannot export unreadable: unreadable is damaged: it is empty",
         "cannot export missing:1: cannot read layer layer3: layer3 is damaged: it is not there",
         "cannot export changed:1: layer layer2 is damaged: expected sha256:",
         "cannot export changed:2: it has layer layer2 in common with changed:1",
     ];
-    assert_eq!(told.len(), starts.len(), "{told:?}");
-    for (told, start) in told.iter().zip(starts) {
-        assert!(told.starts_with(start), "{told}");
+    assert_eq!(said.len(), starts.len(), "{said:?}");
+    for (said, start) in said.iter().zip(starts) {
+        assert!(said.starts_with(start), "{said}");
     }
-    let entries = entries(&written(&tree, 2));
+    let entries = entries(&written(&tree(&prepared), 2));
     check_blobs(&entries);
     assert_eq!(document(&entries, "manifest.json").as_array().unwrap().len(), 2);
 }
@@ -72,9 +74,9 @@ fn without_keep_going_the_first_is_the_error() {
     let error = exported(&store, &["sound:1", "missing:1"], &Options::default()).unwrap_err();
     assert!(error.starts_with("cannot export missing:1: cannot read layer layer3"), "{error}");
     // What a first pass need not read shows when it is written.
-    let mut plan = planned(&store, &["changed:1"], &Options::default()).unwrap();
-    let tree = plan.build(&threaded(1)).unwrap();
-    let error = layerlift_archive::write_stream(&tree, io::sink(), &threaded(1)).unwrap_err();
+    let plan = planned(&store, &["changed:1"], &Options::default()).unwrap();
+    let prepared = plan.prepare(&threaded(1)).unwrap();
+    let error = layerlift_archive::write_stream(&tree(&prepared), io::sink(), &threaded(1)).unwrap_err();
     assert!(error.to_string().contains("is damaged: expected sha256:"), "{error}");
 }
 
@@ -86,13 +88,13 @@ fn verify_hides_nothing() {
         let sound: Vec<bool> = report.images.iter().map(|image| report.is_sound(image)).collect();
         assert_eq!(sound, [false, true, false, false, true]);
         let errors: Vec<bool> = report.layers.iter().map(|layer| layer.error.is_some()).collect();
-        assert_eq!(errors, [false, true, false, true], "good, bad, gzip, gone");
+        assert_eq!(errors, [false, true, false, true], "good, bad, gzip, missing");
         assert_eq!(report.layers[2].len, 2048, "the tar of a compressed layer");
         assert_eq!(report.images[2].layers, [0, 1, 2]);
     }
 }
 
-/// A graph store has no digests; the checksums of its tar-split data tell.
+/// A graph store has no digests; its tar-split data have checksums of files.
 #[test]
 fn verify_a_graph_store() {
     let Some(root) = data_root("docker-graph/1.8.3-vfs-broken/store.tar.xz") else { return };
@@ -134,15 +136,21 @@ fn a_layer_that_has_to_be_computed() {
     let layer = root.path().join("image/overlay2/layerdb/sha256").join(base);
     fs::remove_file(layer.join("tar-split.json.gz")).unwrap();
     let store = store(root.path());
-    let mut plan = planned(&*store, &["bench/torture:1.0"], &Options::default()).unwrap();
+    let plan = planned(&*store, &["bench/torture:1.0"], &Options::default()).unwrap();
     assert_eq!(plan.tar_len(), None);
-    assert_eq!(plan.images[0].image_id, None);
-    assert!(plan.warnings[0].contains(base) && plan.warnings[0].contains(id), "{:?}", plan.warnings);
-    let tree = plan.build(&threaded(2)).unwrap();
-    let new = plan.images[0].image_id.unwrap().0.hex();
+    assert_eq!(plan.images().next().unwrap().image_id, None);
+    let Warning::DigestNotKept { image_id, layer, others: 0, .. } = &plan.warnings()[0] else {
+        panic!("{:?}", plan.warnings());
+    };
+    assert_eq!((image_id.as_str(), layer.as_str()), (id, base));
+    let prepared = plan.prepare(&threaded(2)).unwrap();
+    let new = prepared.images()[0].image_id.unwrap().0.hex();
     assert_ne!(new, id);
-    assert!(plan.warnings.last().unwrap().contains(&new), "{:?}", plan.warnings);
-    let entries = entries(&written(&tree, 2));
+    let [warning @ Warning::OtherImageId { .. }] = prepared.warnings() else {
+        panic!("{:?}", prepared.warnings());
+    };
+    assert!(warning.to_string().contains(id) && warning.to_string().contains(&new), "{warning}");
+    let entries = entries(&written(&tree(&prepared), 2));
     check_blobs(&entries);
     let stored = root.path().join("image/overlay2/imagedb/content/sha256").join(id);
     let stored = fs::read_to_string(stored).unwrap();
@@ -151,7 +159,7 @@ fn a_layer_that_has_to_be_computed() {
     let computed = manifest[0]["Layers"][0].as_str().unwrap().rsplit('/').next().unwrap();
     assert_eq!(stored.replace(base, computed).into_bytes(), config);
     // The same in the older format: other ids, and all of them there.
-    let options = Options { format: Format::DockerV1, ..Options::default() };
+    let options = Options::default().with_format(Format::DockerV1);
     let entries = common::entries(&exported(&*store, &["bench/torture:1.0"], &options).unwrap());
     assert_eq!(entries.len(), 11 * 4 + 1);
 }
@@ -162,11 +170,11 @@ fn an_image_without_layers() {
     store.add_image(&[], &["empty:1"], "");
     let entries = entries(&exported(&store, &["empty:1"], &Options::default()).unwrap());
     assert_eq!(document(&entries, "manifest.json")[0]["Layers"], serde_json::json!([]));
-    let options = Options { format: Format::DockerV1, ..Options::default() };
+    let options = Options::default().with_format(Format::DockerV1);
     let error = planned(&store, &["empty:1"], &options).err().unwrap();
     assert!(error.contains("has no layers"), "{error}");
-    let plan = planned(&store, &["empty:1"], &Options { keep_going: true, ..options }).unwrap();
-    assert_eq!((plan.images.len(), plan.left_out.len()), (0, 1));
+    let plan = planned(&store, &["empty:1"], &options.with_keep_going(true)).unwrap();
+    assert_eq!((plan.images().len(), plan.left_out().len()), (0, 1));
 }
 
 struct Impatient;
@@ -183,11 +191,10 @@ fn what_ends_everything() {
     let gzip = store.add_layer("gzip", Kept::Gzip);
     store.add_image(&[gzip], &["a:1"], "");
     // The one format whose layers cannot be compressed has to spool it.
-    let spooling = Options { format: Format::DockerV1, ..keep_going() };
-    let nowhere = Options { temp_dir: "/nowhere/at/all".into(), ..spooling };
-    let error = planned(&store, &["a:1"], &nowhere).unwrap().build(&threaded(2)).err().unwrap();
+    let nowhere = keep_going().with_format(Format::DockerV1).with_temp_dir("/nowhere/at/all");
+    let error = planned(&store, &["a:1"], &nowhere).unwrap().prepare(&threaded(2)).err().unwrap();
     assert!(chain(&error).contains("/nowhere/at/all"), "{error}");
     let options = threaded(2).with_observer(&Impatient);
-    let error = planned(&store, &["a:1"], &keep_going()).unwrap().build(&options).err().unwrap();
+    let error = planned(&store, &["a:1"], &keep_going()).unwrap().prepare(&options).err().unwrap();
     assert_eq!(error.to_string(), "interrupted");
 }

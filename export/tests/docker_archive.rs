@@ -8,7 +8,7 @@ use std::fs;
 
 use common::fake::{Fake, Kept};
 use common::{check_blobs, data_root, document, entries, entry, exported, planned, store, threaded, written};
-use layerlift_export::{Options, TagPolicy, plan, select_all};
+use layerlift_export::{Options, TagPolicy, plan, select_all, tree};
 use serde_json::json;
 
 const MANY: &str = "801433d13fa6fae5aa5baadc88eb1eb6d0b1ff6fec624d97ed4518b506d90574";
@@ -20,11 +20,11 @@ fn documents() {
     let (a, b) = (store.add_layer("a", Kept::Plain), store.add_layer("b", Kept::Plain));
     let id = store.add_image(&[a, b, a], &["base:1", "base:latest"], "");
     let (a, b) = (store.diff_id(a).0, store.diff_id(b).0);
-    let mut plan = planned(&store, &["base"], &Options::default()).unwrap();
-    assert_eq!(plan.images[0].image_id.unwrap().0.hex(), id);
-    let tree = plan.build(&threaded(1)).unwrap();
-    let tar = written(&tree, 1);
-    assert_eq!(plan.tar_len(), Some(tar.len() as u64));
+    let plan = planned(&store, &["base"], &Options::default()).unwrap();
+    assert_eq!(plan.images().next().unwrap().image_id.unwrap().0.hex(), id);
+    let tar_len = plan.tar_len();
+    let tar = written(&tree(&plan.prepare(&threaded(1)).unwrap()), 1);
+    assert_eq!(tar_len, Some(tar.len() as u64));
     let entries = entries(&tar);
     check_blobs(&entries);
     let index = document(&entries, "index.json");
@@ -95,12 +95,12 @@ fn from_the_store_of_today() {
     for driver in ["overlay2", "vfs"] {
         let Some(root) = data_root(&format!("docker-20.10-{driver}.tar.xz")) else { return };
         let store = store(root.path());
-        let mut plan = plan(&*store, select_all(&*store).unwrap(), &Options::default()).unwrap();
+        let plan = plan(&*store, select_all(&*store).unwrap(), &Options::default()).unwrap();
         assert_eq!(plan.first_pass_len(), Some(0));
-        let ids: Vec<_> = plan.images.iter().map(|image| image.image_id.unwrap().0.hex()).collect();
+        let ids: Vec<_> = plan.images().map(|image| image.image_id.unwrap().0.hex()).collect();
         assert_eq!(ids.len(), 2);
         assert!(ids.contains(&MANY.to_owned()) && ids.contains(&TORTURE.to_owned()));
-        let tree = plan.build(&threaded(2)).unwrap();
+        let tree = tree(&plan.prepare(&threaded(2)).unwrap());
         let tar = written(&tree, 8);
         assert!(tar == written(&tree, 1));
         let entries = entries(&tar);
@@ -129,7 +129,7 @@ fn names_by_policy() {
         (&["a:2"], TagPolicy::Keep, json!(["a:2"])),
         (&[&digest], TagPolicy::Named, json!(null)),
     ] {
-        let options = Options { tags, ..Options::default() };
+        let options = Options::default().with_tags(tags);
         let entries = entries(&exported(&store, names, &options).unwrap());
         let manifest = document(&entries, "manifest.json");
         assert_eq!(manifest[0]["RepoTags"], expected, "{names:?}");
@@ -150,10 +150,11 @@ fn names_that_have_no_place() {
     let second = store.add_image(&[a], &["library/x:1", "x:2"], ", \"os\": \"linux\"");
     let plan = plan(&store, select_all(&store).unwrap(), &Options::default()).unwrap();
     let names: Vec<Vec<String>> =
-        plan.images.iter().map(|image| image.references.iter().map(ToString::to_string).collect()).collect();
+        plan.images().map(|image| image.references.iter().map(ToString::to_string).collect()).collect();
     assert_eq!(names, [vec!["x:1"], vec!["x:2"]]);
+    let warnings: Vec<String> = plan.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(
-        plan.warnings,
+        warnings,
         [
             "the name Bad:1 is left out: its repository is not valid today".to_owned(),
             "the name y:-1 is left out: its tag is not valid today".to_owned(),
@@ -170,13 +171,13 @@ fn ids_of_the_graph_store() {
     let mut compared = 0;
     for line in include_str!("fixtures/docker-20.10-loaded-ids.txt").lines() {
         let (name, id) = line.split_once(' ').unwrap();
-        let mut plan = planned(&*store, &[name], &Options::default()).unwrap();
-        assert_eq!(plan.images[0].image_id, None, "{name}: nothing has been hashed yet");
+        let plan = planned(&*store, &[name], &Options::default()).unwrap();
+        assert_eq!(plan.images().next().unwrap().image_id, None, "{name}: nothing has been hashed yet");
         assert!(plan.first_pass_len() > Some(0) && plan.to_string().contains("to be hashed"), "{plan}");
-        let tree =
-            plan.build(&threaded(2)).unwrap_or_else(|error| panic!("{name}: {}", common::chain(&error)));
-        assert_eq!(plan.images[0].image_id.unwrap().0.hex(), id, "{name}");
-        let entries = entries(&written(&tree, 2));
+        let prepared =
+            plan.prepare(&threaded(2)).unwrap_or_else(|error| panic!("{name}: {}", common::chain(&error)));
+        assert_eq!(prepared.images()[0].image_id.unwrap().0.hex(), id, "{name}");
+        let entries = entries(&written(&tree(&prepared), 2));
         check_blobs(&entries);
         assert_eq!(document(&entries, "manifest.json")[0]["Config"], format!("blobs/sha256/{id}"), "{name}");
         compared += 1;

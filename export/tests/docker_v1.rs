@@ -1,4 +1,4 @@
-//! docker-v1 archives, held against those that genuine daemons wrote.
+//! docker-v1 archives, held against those that real daemons wrote.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -13,7 +13,7 @@ use layerlift_export::{Format, Options};
 use serde_json::Value;
 
 fn options() -> Options {
-    Options { format: Format::DockerV1, ..Options::default() }
+    Options::default().with_format(Format::DockerV1)
 }
 
 /// The same entries, bytes and modes as `docker save` of 20.10, which adds two documents of newer formats.

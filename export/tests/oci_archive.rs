@@ -1,4 +1,4 @@
-//! oci-archive: what passes through unchanged, what compression changes, and layouts that get more images.
+//! oci-archive: what is copied as it is, and what compression changes.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -7,13 +7,12 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use common::fake::{Fake, Kept};
-use common::{check_blobs, document, entries, entry, exported, planned, store, threaded, written};
-use layerlift_archive::{CompressionLevel, Digest, Existing, write_dir};
-use layerlift_export::{Format, LayerCompression, Options, plan, select_all};
+use common::{check_blobs, document, entries, entry, exported, store, threaded, written};
+use layerlift_archive::{CompressionLevel, Digest};
+use layerlift_export::{Format, LayerCompression, Options, plan, select_all, tree};
 use layerlift_store::Store;
 use serde_json::{Value, json};
 
@@ -25,14 +24,13 @@ fn archive(name: &str) -> PathBuf {
 }
 
 fn oci(layers: LayerCompression) -> Options {
-    Options { format: Format::OciArchive, layers, ..Options::default() }
+    Options::default().with_format(Format::OciArchive).with_layers(layers)
 }
 
 /// All images of a store in an archive, written by so many threads.
 fn all(store: &dyn Store, options: &Options, threads: usize) -> Vec<u8> {
-    let mut plan = plan(store, select_all(store).unwrap(), options).unwrap();
-    let tree = plan.build(&threaded(threads)).unwrap();
-    written(&tree, threads)
+    let plan = plan(store, select_all(store).unwrap(), options).unwrap();
+    written(&tree(&plan.prepare(&threaded(threads)).unwrap()), threads)
 }
 
 /// The digests in an `index.json`.
@@ -93,7 +91,7 @@ fn compressed_blobs_pass_through() {
         let before = entries(&tar);
         let store = store(&source);
         for format in [Format::OciArchive, Format::DockerArchive] {
-            let after = entries(&all(&*store, &Options { format, ..Options::default() }, 2));
+            let after = entries(&all(&*store, &Options::default().with_format(format), 2));
             let ids = check_images(&after);
             assert_eq!(manifests(&after), manifests(&before), "{name} {format}");
             for old in
@@ -103,7 +101,7 @@ fn compressed_blobs_pass_through() {
             }
             assert_eq!(ids.len(), store.images().unwrap().images.len());
         }
-        let v1 = entries(&all(&*store, &Options { format: Format::DockerV1, ..Options::default() }, 2));
+        let v1 = entries(&all(&*store, &Options::default().with_format(Format::DockerV1), 2));
         let layers: BTreeSet<_> = v1
             .iter()
             .filter(|e| e.path.ends_with("/layer.tar"))
@@ -159,90 +157,8 @@ fn compression_without_a_place() {
     for (format, layers) in
         [(Format::DockerArchive, zstd), (Format::DockerV1, LayerCompression::With(CompressionLevel::GZIP))]
     {
-        let error = exported(&store, &["a"], &Options { format, layers, ..Options::default() }).unwrap_err();
+        let error = exported(&store, &["a"], &Options::default().with_format(format).with_layers(layers))
+            .unwrap_err();
         assert!(error.contains("has no place for layers that are compressed"), "{error}");
     }
-}
-
-/// A layout that is there gets more images; what it has is not touched, but for names that mean something else now.
-#[test]
-fn layouts_are_extended() {
-    let dir = tempfile::tempdir().unwrap();
-    let layout = dir.path().join("layout");
-    let mut store = Fake::default();
-    let (a, b) = (store.add_layer("a", Kept::Gzip), store.add_layer("b", Kept::Plain));
-    store.add_image(&[a], &["localhost/x:1", "localhost/x:old"], "");
-    store.add_image(&[a, b], &["localhost/y:1"], "");
-    let extend = |store: &Fake, names: &[&str]| {
-        let options = Options { extend: Some(layout.clone()), ..oci(LayerCompression::AsStored) };
-        let mut plan = planned(store, names, &options)?;
-        let tree = plan.build(&threaded(2)).unwrap();
-        write_dir(&tree, &layout, Existing::Extend, &threads()).unwrap();
-        Ok::<_, String>(())
-    };
-    fn threads() -> layerlift_archive::Options<'static> {
-        threaded(2)
-    }
-    extend(&store, &["localhost/x"]).unwrap();
-
-    let index = layout.join("index.json");
-    let read = || fs::read_to_string(&index).unwrap();
-    let foreign = r#"{"digest":"sha256:0", "size" : 1.0,"unknown":[ ]}"#;
-    let changed = read()
-        .replace(r#""manifests":["#, &format!(r#""annotations":{{ "kept":"1" }},"manifests":[{foreign},"#));
-    fs::write(&index, changed).unwrap();
-    let blobs = || -> BTreeSet<(PathBuf, u64, i64)> {
-        let entries = fs::read_dir(layout.join("blobs/sha256")).unwrap().map(Result::unwrap);
-        let state = |entry: fs::DirEntry| {
-            let metadata = entry.metadata().unwrap();
-            (entry.path(), metadata.ino(), metadata.mtime_nsec())
-        };
-        entries.map(state).collect()
-    };
-    let before = blobs();
-    extend(&store, &["localhost/y"]).unwrap();
-    assert!(blobs().is_superset(&before), "blobs are written again");
-    assert_eq!(blobs().len(), before.len() + 3);
-    let text = read();
-    assert!(text.contains(foreign) && text.contains(r#""annotations":{ "kept":"1" }"#), "{text}");
-
-    // The name moves to another image; the old one keeps its other name.
-    let mut other = Fake::default();
-    let c = other.add_layer("c", Kept::Plain);
-    let moved = other.add_image(&[c], &["localhost/x:1"], "");
-    extend(&other, &["localhost/x"]).unwrap();
-    let again = read();
-    extend(&other, &["localhost/x"]).unwrap();
-    assert_eq!(read(), again, "the same images once more");
-    let mut without = serde_json::from_str::<Value>(&again).unwrap();
-    without["manifests"].as_array_mut().unwrap().remove(0);
-    fs::write(&index, without.to_string()).unwrap();
-    let listed = common::store(&layout).images().unwrap();
-    assert!(listed.broken.is_empty(), "{:?}", listed.broken);
-    let mut names: Vec<(String, bool)> = listed
-        .images
-        .iter()
-        .flat_map(|image| image.references.iter().map(|name| (name.to_string(), image.key.id == moved)))
-        .collect();
-    names.sort();
-    let expected = [("localhost/x:1", true), ("localhost/x:old", false), ("localhost/y:1", false)];
-    assert_eq!(names, expected.map(|(name, moved)| (name.to_owned(), moved)));
-}
-
-/// A directory with other things in it is no place for images, and stays as it is.
-#[test]
-fn other_directories_are_refused() {
-    let mut store = Fake::default();
-    let layer = store.add_layer("a", Kept::Plain);
-    store.add_image(&[layer], &["a:1"], "");
-    let dir = tempfile::tempdir().unwrap();
-    let options = Options { extend: Some(dir.path().to_owned()), ..oci(LayerCompression::AsStored) };
-    planned(&store, &["a"], &options).unwrap();
-    fs::write(dir.path().join("notes"), "mine").unwrap();
-    let error = planned(&store, &["a"], &options).err().unwrap();
-    assert!(error.contains("not an OCI layout") && error.contains(dir.path().to_str().unwrap()), "{error}");
-    fs::write(dir.path().join("oci-layout"), "{}").unwrap();
-    fs::write(dir.path().join("index.json"), "[").unwrap();
-    let error = planned(&store, &["a"], &options).err().unwrap();
-    assert!(error.contains("index.json is malformed"), "{error}");
 }

@@ -1,8 +1,7 @@
-//! Graph stores that daemons of Docker 1.7 and 1.8 wrote, and the answers of those daemons: names, chains,
-//! listing, damage.
+//! Graph stores as daemons of Docker 1.7 and 1.8 wrote them, and what those daemons answered: names, chains, listing, damage.
 //!
-//! `fixtures/docker-graph/<store>/` has `store.tar.xz`, a data root, and `cases.json.xz`: for each request,
-//! the entries and the `repositories` of the archive that `docker save` wrote, or its error.
+//! `fixtures/docker-graph/<store>/` has `store.tar.xz`, a data root, and `cases.json.xz`: for each request the entries and the
+//! `repositories` of the archive that `docker save` wrote, or its error.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -49,7 +48,7 @@ fn cases(name: &str) -> Vec<Case> {
     cases.cases
 }
 
-/// A copy of a data root. `None` if its devices and owners cannot be restored, which is printed.
+/// A copy of a data root; `None`, said aloud, where its devices and owners cannot be made.
 fn data_root(name: &str) -> Option<tempfile::TempDir> {
     use std::os::unix::fs::MetadataExt;
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
@@ -74,7 +73,7 @@ fn store(root: &Path) -> Box<dyn Store> {
     open(root, &OpenOptions::default()).unwrap()
 }
 
-/// The contents of an archive of these names: `repositories`, and a folder for each layer.
+/// What an archive of these names would hold: `repositories`, and a folder for each layer.
 fn archive(store: &dyn Store, names: &[String]) -> Result<(Repositories, BTreeSet<String>), Error> {
     let (mut repositories, mut layers) = (Repositories::new(), BTreeSet::new());
     for name in names {
@@ -89,7 +88,7 @@ fn archive(store: &dyn Store, names: &[String]) -> Result<(Repositories, BTreeSe
     Ok((repositories, layers))
 }
 
-/// Compares the cases of a store that `wanted` picks with the daemon's answers.
+/// Cases of a store that `wanted` picks, held against the daemon's answers.
 fn compare(name: &str, root: &Path, wanted: impl Fn(&Case) -> bool) {
     let store = store(root);
     let mut compared = 0;
@@ -111,7 +110,7 @@ fn compare(name: &str, root: &Path, wanted: impl Fn(&Case) -> bool) {
     assert!(compared > 20, "{name}: only {compared} cases");
 }
 
-/// Failures of the daemon that concern the bytes of a layer, not names and chains.
+/// Failures that have nothing to do with names and chains: the bytes of a layer.
 fn bytes(case: &Case) -> bool {
     ["no such id", "Multiple IDs", "No such image", "wrong id", "Prefix can't", "/json: no such"]
         .iter()
@@ -124,8 +123,7 @@ fn store_of_1_8() {
     let Some(root) = data_root("1.8.2-vfs") else { return };
     compare("1.8.2-vfs", root.path(), |case| !bytes(case));
     listing(root.path());
-    // Docker 1.8 recorded files that it never unpacked: those of aufs itself, the contents of a global
-    // header.
+    // Docker 1.8 recorded what it never unpacked: files of aufs itself, the contents of a global header.
     let unreadable = [
         "48337d6a23dc8807e5752058ebe6d60ab3a6751c640b697b5a01acafa453e79e",
         "6916fb8c1dc8fb266fcdf90c7e1ed67bc15729c8db170d3353b4217ac3cddd06",
@@ -136,7 +134,7 @@ fn store_of_1_8() {
 #[test]
 fn store_of_1_7() {
     let Some(root) = data_root("1.7.1-overlay") else { return };
-    // 1.8 changed the rules for these.
+    // 1.8 has other rules for these.
     let other = ["pfx_", "dig_", "repoid", "err_", "id", "amb_"];
     let other = |case: &Case| other.iter().any(|start| case.case.starts_with(start));
     compare("1.7.1-overlay", root.path(), |case| !bytes(case) && !other(case));
@@ -146,8 +144,8 @@ fn store_of_1_7() {
 #[test]
 fn damaged_store() {
     let Some(root) = data_root("1.8.3-vfs-broken") else { return };
-    // The daemon answered some cases that make no sense (a folder with half an id, a chain without an end),
-    // and failed in others because of a size that no archive needs.
+    // What the daemon answered although it makes no sense (a folder with half an id, a chain without an end), and what it
+    // could not because of a size that no archive needs.
     let other = [
         "cycle",
         "selfparent",
@@ -221,42 +219,32 @@ fn damaged_listing(root: &Path) {
     let expected = [
         (
             "ghost:latest",
-            "ghost:latest needs image 0000000000000000000000000000000000000000000000000000000000000000, \
-             which is missing (ROOT/graph/",
+            "ghost:latest needs image 0000000000000000000000000000000000000000000000000000000000000000, which is missing (ROOT/graph/",
         ),
         ("halfghost:zz", "halfghost:zz needs image 1111"),
         (
             "base:child",
-            "base:child needs image c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec, \
-             which is missing",
+            "base:child needs image c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec, which is missing",
         ),
         (
             "localhost:5000/team/app:1.0",
-            "image 37594723cb28803c661edb9d9e29bcf0f856d82b46f405ffcba64efc7f2b2d9f needs parent \
-             c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec, which is missing (ROOT/graph/\
-             c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec is not there)",
+            "image 37594723cb28803c661edb9d9e29bcf0f856d82b46f405ffcba64efc7f2b2d9f needs parent c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec, which is missing (ROOT/graph/c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec is not there)",
         ),
         (
             "nodriver:latest",
-            "image 5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735 needs layer \
-             5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735, which is missing (ROOT/vfs/dir\
-             /5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735 is not there)",
+            "image 5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735 needs layer 5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735, which is missing (ROOT/vfs/dir/5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735 is not there)",
         ),
         (
             "json:dupkey",
-            "ROOT/graph/c535cea9bc72a63ddb5eeb71d9b35e3b6ddc0b5d7fdf365e3ed30daeb92a2e83/json is malformed: \
-             EOF while parsing a string at line 1 column 7",
+            "ROOT/graph/c535cea9bc72a63ddb5eeb71d9b35e3b6ddc0b5d7fdf365e3ed30daeb92a2e83/json is malformed: EOF while parsing a string at line 1 column 7",
         ),
         (
             "json:ws",
-            "ROOT/graph/ac70d1d377a57a695a8761ef630676828e3714f3736ce22f823c2e685beeb23e/json is malformed: \
-             it is empty",
+            "ROOT/graph/ac70d1d377a57a695a8761ef630676828e3714f3736ce22f823c2e685beeb23e/json is malformed: it is empty",
         ),
         (
             "wrongid:latest",
-            "ROOT/graph/7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f/json is malformed: \
-             it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f and says that \
-             its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
+            "ROOT/graph/7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f/json is malformed: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f and says that its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
         ),
         (
             "nojson:latest",
@@ -264,24 +252,19 @@ fn damaged_listing(root: &Path) {
         ),
         (
             "selfparent:latest",
-            "ROOT/graph/ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3/json is malformed: \
-             it says that image ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3 is its \
-             own parent",
+            "ROOT/graph/ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3/json is malformed: it says that image ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3 is its own parent",
         ),
         (
             "json:oldconfig",
-            "names as parent e186432624c2f3eecf3c8ec7017ff4e4cc10f3b7ec8c5320120f2ee5456d846c, which is a \
-             descendant of image ef7abec546d4fb18d235d807a29fc9d70a4c4f71476eaf2ce242c3e727d25a91",
+            "names as parent e186432624c2f3eecf3c8ec7017ff4e4cc10f3b7ec8c5320120f2ee5456d846c, which is a descendant of image ef7abec546d4fb18d235d807a29fc9d70a4c4f71476eaf2ce242c3e727d25a91",
         ),
         (
             "json:rawutf8",
-            "ROOT/graph/fcc0c2e1feac62c93d3eb193b94716a023c82db311f7d5e01797c8542e485819/json is malformed: \
-             it names as parent \"short\", which is not the id of an image here",
+            "ROOT/graph/fcc0c2e1feac62c93d3eb193b94716a023c82db311f7d5e01797c8542e485819/json is malformed: it names as parent \"short\", which is not the id of an image here",
         ),
         (
             "emptyid:latest",
-            "ROOT/repositories-vfs is malformed: it says that emptyid:latest is image \"\", which is not the \
-             id of an image here",
+            "ROOT/repositories-vfs is malformed: it says that emptyid:latest is image \"\", which is not the id of an image here",
         ),
     ];
     for (name, text) in expected {

@@ -1,9 +1,7 @@
-//! `layerlift save`: names to images, images to a plan, the plan to a tree, the tree to an output.
+//! `layerlift save`: names become images, images a plan; what the plan prepares goes to an output.
 
-use std::path::Path;
-
-use layerlift_archive::{Existing, Options as WriteOptions};
-use layerlift_export::{Options, Plan, Selection, plan, select_all};
+use layerlift_archive::Options as WriteOptions;
+use layerlift_export::{Error as ExportError, Layout, Options, Plan, Selection, plan, select_all};
 
 use crate::args::Save;
 use crate::destination::Destination;
@@ -13,6 +11,7 @@ use crate::progress::{Progress, Summary};
 use crate::report::Reporter;
 use crate::sources::{Source, Sources};
 use crate::status::Status;
+use crate::terminal::visible;
 
 pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
@@ -32,62 +31,74 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
         by_name(&sources, &args.names, args.keep_going, reporter)?
     };
     let temp_dir = args.temp_dir.clone().or_else(|| destination.folder()).unwrap_or_else(std::env::temp_dir);
-    let options = Options {
-        format: args.format,
-        tags: args.tags,
-        keep_going: args.keep_going,
-        layers: args.compress.unwrap_or_default(),
-        extend: destination.extended(args.format).map(Path::to_owned),
-        temp_dir,
-    };
-    let mut plan = plan(&*source.store, selection, &options)?;
-    let mut told = tell_left_out(&plan, 0, reporter);
-
-    if args.dry_run {
-        // With its warnings.
-        print(&crate::terminal::visible(&plan.to_string()))?;
-    } else {
-        let warned = tell_warnings(&plan, 0, reporter);
-        if plan.images.is_empty() {
-            return Err(Error::NothingLeft);
-        }
-        if let Some(len) = plan.tar_len().filter(|_| args.archive_compress.is_none()) {
-            destination.check_space(len)?;
-        }
-        let progress = Progress::new(&args.work, reporter);
-        let write_options = WriteOptions::default()
-            .with_threads(threads)
-            .with_compression(args.archive_compress)
-            .with_observer(&progress);
-        let first_pass_len = plan.first_pass_len();
-        if first_pass_len != Some(0) {
-            progress.begin("prepare", first_pass_len);
-        }
-        let tree = plan.build(&write_options)?;
-        progress.end();
-        tell_warnings(&plan, warned, reporter);
-        told = tell_left_out(&plan, told, reporter);
-        if plan.images.is_empty() {
-            return Err(Error::NothingLeft);
-        }
-        let bytes = destination.len_of(&tree);
-        if args.archive_compress.is_none() {
-            destination.check_space(bytes)?;
-        }
-        progress.begin("write", Some(bytes));
-        let existing = match destination.extended(args.format) {
-            Some(_) => Existing::Extend,
-            None => Existing::Refuse,
-        };
-        destination.write(&tree, existing, &write_options)?;
-        let bytes = destination.written().unwrap_or(bytes);
-        let (images, layers) = (plan.images.len(), plan.layer_count());
-        progress.finish(&Summary { output: destination.name(), bytes, images, layers });
+    let options = Options::default()
+        .with_format(args.format)
+        .with_tags(args.tags)
+        .with_keep_going(args.keep_going)
+        .with_layers(args.compress.unwrap_or_default())
+        .with_temp_dir(temp_dir);
+    let layout = destination.layout(args.format)?;
+    let plan = plan(&*source.store, selection, &options)?;
+    if report_left_out(plan.left_out(), reporter) {
+        status = Status::Incomplete;
     }
-    if told > 0 {
+    if args.dry_run {
+        print(&visible(&plan.to_string()))?;
+    } else if write(plan, &destination, layout, args, reporter)? {
         status = Status::Incomplete;
     }
     Ok(status)
+}
+
+/// Prepares and writes; returns whether something was left out on the way.
+fn write(
+    plan: Plan,
+    destination: &Destination,
+    layout: Option<Layout>,
+    args: &Save,
+    reporter: &Reporter,
+) -> Result<bool, Error> {
+    plan.warnings().iter().for_each(|warning| reporter.warning(warning));
+    if plan.images().len() == 0 {
+        return Err(Error::NothingLeft);
+    }
+    let compressed = args.archive_compress.is_some();
+    if let Some(len) = plan.tar_len().filter(|_| !compressed) {
+        destination.check_space(len)?;
+    }
+    let progress = Progress::new(&args.work, reporter);
+    let options = WriteOptions::default()
+        .with_threads(args.work.threads())
+        .with_compression(args.archive_compress)
+        .with_observer(&progress);
+    let first_pass_len = plan.first_pass_len();
+    if first_pass_len != Some(0) {
+        progress.begin("prepare", first_pass_len);
+    }
+    let prepared = plan.prepare(&options)?;
+    progress.end();
+    prepared.warnings().iter().for_each(|warning| reporter.warning(warning));
+    let incomplete = report_left_out(prepared.left_out(), reporter);
+    if prepared.images().is_empty() {
+        return Err(Error::NothingLeft);
+    }
+    let output = destination.output(&prepared, layout);
+    let bytes = output.len();
+    if !compressed {
+        destination.check_space(bytes)?;
+    }
+    progress.begin("write", Some(bytes));
+    output.write(&options)?;
+    let bytes = destination.written().unwrap_or(bytes);
+    let (images, layers) = (prepared.images().len(), prepared.layer_count());
+    progress.finish(&Summary { output: destination.name(), bytes, images, layers });
+    Ok(incomplete)
+}
+
+/// Reports what cannot be exported; returns whether there is anything.
+fn report_left_out(errors: &[ExportError], reporter: &Reporter) -> bool {
+    errors.iter().for_each(|error| reporter.error(error));
+    !errors.is_empty()
 }
 
 /// Every image of the one store that has any.
@@ -137,16 +148,4 @@ fn by_name<'s>(
         return Err(Error::DifferentStores { stores: places.iter().map(line).collect() });
     }
     Ok((&sources.opened[first], selection, status))
-}
-
-/// Says what there is to know beyond what was said before; returns how much that is by now.
-fn tell_warnings(plan: &Plan, told: usize, reporter: &Reporter) -> usize {
-    plan.warnings.iter().skip(told).for_each(|warning| reporter.warn(warning));
-    plan.warnings.len()
-}
-
-/// Says what is left out beyond what was said before; returns how many that are by now.
-fn tell_left_out(plan: &Plan, told: usize, reporter: &Reporter) -> usize {
-    plan.left_out.iter().skip(told).for_each(|error| reporter.error(error));
-    plan.left_out.len()
 }

@@ -1,5 +1,7 @@
 //! Small changes to stored documents that leave every other byte where it is.
 
+use std::ops::Range;
+
 use layerlift_store::{DiffId, V1Id};
 
 use super::go_json::{Value, quote};
@@ -16,35 +18,44 @@ pub(crate) fn identified(raw: &[u8], id: &V1Id, parent: Option<&V1Id>) -> Result
         // Of several fields with one name, the last counts.
         match fields.iter().rev().find(|(field, _)| field == name) {
             Some((_, value)) if value.text().as_deref() == Some(wanted.as_str()) => {}
-            Some((_, value)) => changes.push((*value, quoted(wanted.as_str()))),
+            Some((_, value)) => changes.push((span(raw, *value), quoted(wanted.as_str()))),
             None => missing.extend([quoted(name), b":".to_vec(), quoted(wanted.as_str()), b",".to_vec()]),
         }
     }
     if changes.is_empty() && missing.is_empty() {
         return Ok(raw.to_vec());
     }
-    let mut new = replaced(raw, &changes);
-    if !missing.is_empty() {
-        let mut missing = missing.concat();
-        if fields.is_empty() {
-            missing.pop();
-        }
-        let brace = offset(raw, value) + 1;
-        new.splice(brace..brace, missing);
+    let mut missing = missing.concat();
+    if fields.is_empty() {
+        missing.pop();
     }
-    Ok(new)
+    let inside = span(raw, value).start + 1;
+    changes.push((inside..inside, missing));
+    changes.sort_by_key(|(place, _)| place.start);
+    Ok(replaced(raw, changes))
 }
 
-/// A config with other diff ids, and everything else as it was.
-pub(crate) fn with_diff_ids(config: &[u8], diff_ids: &[DiffId]) -> Result<Vec<u8>, String> {
+/// A config with other diff ids, those of layers on top added, and everything else as it was.
+pub(crate) fn with_diff_ids(
+    config: &[u8],
+    diff_ids: &[DiffId],
+    on_top: &[DiffId],
+) -> Result<Vec<u8>, String> {
     let value = Value::first(config)?;
     let rootfs = field(value, "rootfs").ok_or("it has no rootfs")?;
-    let items = field(rootfs, "diff_ids").and_then(Value::items).ok_or("its rootfs has no diff_ids")?;
+    let list = field(rootfs, "diff_ids").ok_or("its rootfs has no diff_ids")?;
+    let items = list.items().ok_or("its rootfs has no diff_ids")?;
     if items.len() != diff_ids.len() {
         return Err(format!("it names {} layers, but the image has {}", items.len(), diff_ids.len()));
     }
-    let changes: Vec<_> = items.into_iter().zip(diff_ids.iter().map(|id| quoted(&id.to_string()))).collect();
-    Ok(replaced(config, &changes))
+    let quoted_id = |id: &DiffId| quoted(&id.to_string());
+    let mut changes: Vec<_> =
+        items.iter().zip(diff_ids).map(|(old, id)| (span(config, *old), quoted_id(id))).collect();
+    let bracket = span(config, list).end - 1;
+    let comma = |place: usize| if items.is_empty() && place == 0 { vec![] } else { vec![b','] };
+    let added = on_top.iter().enumerate().flat_map(|(place, id)| [comma(place), quoted_id(id)].concat());
+    changes.push((bracket..bracket, added.collect()));
+    Ok(replaced(config, changes))
 }
 
 /// The field that Go takes for this name.
@@ -60,25 +71,23 @@ fn quoted(text: &str) -> Vec<u8> {
     out
 }
 
-/// `raw` with other bytes in place of some of its values.
-fn replaced(raw: &[u8], changes: &[(Value<'_>, Vec<u8>)]) -> Vec<u8> {
-    let mut changes: Vec<_> =
-        changes.iter().map(|(old, new)| (offset(raw, *old), old.raw().len(), new)).collect();
-    changes.sort();
+/// `raw` with other bytes in some places, which are in their order.
+fn replaced(raw: &[u8], changes: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     let mut at = 0;
-    for (start, len, new) in changes {
-        out.extend_from_slice(&raw[at..start]);
-        out.extend_from_slice(new);
-        at = start + len;
+    for (old, new) in changes {
+        out.extend_from_slice(&raw[at..old.start]);
+        out.extend(new);
+        at = old.end;
     }
     out.extend_from_slice(&raw[at..]);
     out
 }
 
-/// Where a value begins in the bytes that it was read from.
-fn offset(raw: &[u8], value: Value<'_>) -> usize {
-    value.raw().as_ptr().addr() - raw.as_ptr().addr()
+/// Where a value is in the bytes that it was read from.
+fn span(raw: &[u8], value: Value<'_>) -> Range<usize> {
+    let start = value.raw().as_ptr().addr() - raw.as_ptr().addr();
+    start..start + value.raw().len()
 }
 
 #[cfg(test)]
@@ -128,10 +137,16 @@ mod tests {
             format!("{{ \"rootfs\": {{\"diff_ids\": [\"{a}\",\n \"{a}\"], \"type\":\"layers\"}}, \"x\":1 }}");
         let expected =
             format!("{{ \"rootfs\": {{\"diff_ids\": [\"{a}\",\n \"{b}\"], \"type\":\"layers\"}}, \"x\":1 }}");
-        let got = with_diff_ids(config.as_bytes(), &[a, b]).unwrap();
+        let got = with_diff_ids(config.as_bytes(), &[a, b], &[]).unwrap();
         assert_eq!(String::from_utf8(got).unwrap(), expected);
+        let got = with_diff_ids(config.as_bytes(), &[a, b], &[b, a]).unwrap();
+        let expected = expected.replace(&format!("\"{b}\"]"), &format!("\"{b}\",\"{b}\",\"{a}\"]"));
+        assert_eq!(String::from_utf8(got).unwrap(), expected);
+        let empty = br#"{"rootfs":{"diff_ids":[ ]}}"#;
+        let got = with_diff_ids(empty, &[], &[a, b]).unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), format!(r#"{{"rootfs":{{"diff_ids":[ "{a}","{b}"]}}}}"#));
         for config in ["{}", r#"{"rootfs":{}}"#, r#"{"rootfs":{"diff_ids":[]}}"#] {
-            assert!(with_diff_ids(config.as_bytes(), &[a]).is_err(), "{config}");
+            assert!(with_diff_ids(config.as_bytes(), &[a], &[]).is_err(), "{config}");
         }
     }
 }

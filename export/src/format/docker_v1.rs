@@ -11,11 +11,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use layerlift_archive::{Content, Entry, Tree};
-use layerlift_store::{Document, V1Document, V1Id};
+use layerlift_archive::{Bytes, Content, Entry, Tree};
+use layerlift_store::{Document, Reference, V1Document, V1Id};
 
+use super::SourceImage;
 use super::repositories::Repositories;
-use super::{Blob, Built, Failed, Source};
 use crate::document::edit;
 use crate::document::go_json::{Time, Value};
 use crate::document::to_v1::{self, LegacyImage};
@@ -25,47 +25,76 @@ use crate::{Error, Format};
 const DIR: u32 = 0o40755;
 const FILE: u32 = 0o100644;
 
+/// An image as v1 images, each with a layer.
+#[derive(Clone)]
+pub(crate) struct V1Image {
+    /// Base first.
+    folders: Vec<(V1Id, Folder)>,
+    top: V1Id,
+}
+
+/// The folder of a v1 image.
+#[derive(Clone)]
 struct Folder {
-    json: Vec<u8>,
+    json: Arc<Bytes>,
     mtime: u64,
-    layer: Arc<dyn Content>,
+    /// `None` if it is left out on purpose.
+    layer: Option<Arc<dyn Content>>,
 }
 
-pub(super) fn build(images: &[Source<'_>], layers: &[Blob]) -> Result<Built, Failed> {
-    let mut folders = BTreeMap::new();
-    let mut repositories = Repositories::default();
-    for (index, image) in images.iter().enumerate() {
-        let top = add(image, layers, &mut folders).map_err(|error| Failed { image: index, error })?;
-        for reference in image.references {
-            repositories.insert(reference, top.as_str());
+/// The folders of all images, each once.
+#[derive(Default)]
+pub(crate) struct Folders {
+    folders: BTreeMap<V1Id, Folder>,
+    repositories: Repositories,
+}
+
+impl V1Image {
+    pub(super) fn new(image: &SourceImage<'_>) -> Result<Self, Error> {
+        let legacy = match &image.image.document {
+            Document::V1(documents) => documents.iter().map(stored).collect::<Result<Vec<_>, _>>()?,
+            Document::Config { raw, .. } => to_v1::legacy_images(raw, &image.diff_ids()?, &image.what())?,
+        };
+        let Some(top) = legacy.last().map(|top| top.id.clone()) else {
+            return Err(Error::NoLayers { image: image.image.key.id.clone(), format: Format::DockerV1 });
+        };
+        let folders =
+            legacy.into_iter().zip(&image.layers).map(|(LegacyImage { id, json, created }, layer)| {
+                let layer = layer.content.clone();
+                (id, Folder { json: Arc::new(Bytes(json)), mtime: created.mtime(), layer })
+            });
+        Ok(V1Image { folders: folders.collect(), top })
+    }
+}
+
+impl FromIterator<(Vec<Reference>, V1Image)> for Folders {
+    fn from_iter<I: IntoIterator<Item = (Vec<Reference>, V1Image)>>(images: I) -> Self {
+        let mut all = Folders::default();
+        for (names, V1Image { folders, top }) in images {
+            for (id, folder) in folders {
+                all.folders.entry(id).or_insert(folder);
+            }
+            names.iter().for_each(|name| all.repositories.insert(name, top.as_str()));
         }
+        all
     }
-    let mut tree = Tree::default();
-    for (id, Folder { json, mtime, layer }) in folders {
-        tree.push(Entry::dir(format!("{id}/"), mtime).with_mode(DIR));
-        tree.push(Entry::bytes(format!("{id}/VERSION"), mtime, b"1.0".to_vec()).with_mode(FILE));
-        tree.push(Entry::bytes(format!("{id}/json"), mtime, json).with_mode(FILE));
-        tree.push(Entry::file(format!("{id}/layer.tar"), mtime, layer).with_mode(FILE));
-    }
-    tree.extend(repositories.entry().map(|entry| entry.with_mode(FILE)));
-    // Each engine that loads this makes an id of its own: the same as here until 1.9, a config's digest since.
-    Ok(Built { tree, ids: vec![None; images.len()] })
 }
 
-/// Adds the folders of an image; returns the id of its top layer.
-fn add(image: &Source<'_>, layers: &[Blob], folders: &mut BTreeMap<V1Id, Folder>) -> Result<V1Id, Error> {
-    let legacy = match &image.image.document {
-        Document::V1(documents) => documents.iter().map(stored).collect::<Result<Vec<_>, _>>()?,
-        Document::Config { raw, .. } => to_v1::legacy_images(raw, &image.diff_ids(layers)?, &image.what())?,
-    };
-    let Some(top) = legacy.last().map(|top| top.id.clone()) else {
-        return Err(Error::NoLayers { image: image.image.key.id.clone(), format: Format::DockerV1 });
-    };
-    for (LegacyImage { id, json, created }, &layer) in legacy.into_iter().zip(image.layers) {
-        let layer = layers[layer].content.clone();
-        folders.entry(id).or_insert(Folder { json, mtime: created.mtime(), layer });
+impl Folders {
+    pub(super) fn tree(&self) -> Tree {
+        let mut tree = Tree::default();
+        for (id, Folder { json, mtime, layer }) in &self.folders {
+            let mtime = *mtime;
+            tree.push(Entry::dir(format!("{id}/"), mtime).with_mode(DIR));
+            tree.push(Entry::bytes(format!("{id}/VERSION"), mtime, b"1.0".to_vec()).with_mode(FILE));
+            tree.push(Entry::file(format!("{id}/json"), mtime, json.clone()).with_mode(FILE));
+            if let Some(layer) = layer {
+                tree.push(Entry::file(format!("{id}/layer.tar"), mtime, layer.clone()).with_mode(FILE));
+            }
+        }
+        tree.extend(self.repositories.entry().map(|entry| entry.with_mode(FILE)));
+        tree
     }
-    Ok(top)
 }
 
 fn stored(document: &V1Document) -> Result<LegacyImage, Error> {
@@ -73,7 +102,7 @@ fn stored(document: &V1Document) -> Result<LegacyImage, Error> {
     let error = |why| Error::Document { what: format!("json of image {id}"), why };
     let json = edit::identified(raw, id, parent.as_ref()).map_err(error)?;
     let fields = Value::first(raw).map_err(error)?.fields().unwrap_or_default();
-    // A time that cannot be read is no reason to fail: only the headers show it.
+    // Only headers show the time, so one that cannot be read is not a failure.
     let created = fields.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("created"));
     let created = created.and_then(|(_, value)| Time::parse(&value.text()?)).unwrap_or_default();
     Ok(LegacyImage { id: id.clone(), json, created })

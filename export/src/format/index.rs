@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use layerlift_archive::Entry;
-use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, MediaType, SCHEMA_VERSION};
+use layerlift_archive::{Digest, Entry};
+use oci_spec::image::{ANNOTATION_REF_NAME, MediaType, SCHEMA_VERSION};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::oci::to_json;
+use super::reference;
+use crate::bundle::{Descriptor, Root};
 
 /// The annotation in which containerd and Docker keep an image's whole name.
-pub(super) const CONTAINERD_NAME: &str = "io.containerd.image.name";
+pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Members of a JSON object, byte for byte.
-pub(super) type Members = BTreeMap<String, Box<RawValue>>;
+pub(crate) type Members = BTreeMap<String, Box<RawValue>>;
 
 /// An entry of `index.json`.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Listed {
+pub(crate) enum Listed {
     New(Box<Named>),
     /// One that the index has already, byte for byte.
     Kept(Box<RawValue>),
@@ -26,7 +28,7 @@ pub(super) enum Listed {
 
 /// A new entry. The annotations are sorted: oci-spec keeps them in a hash map, whose order differs between runs.
 #[derive(Serialize)]
-pub(super) struct Named {
+pub(crate) struct Named {
     #[serde(flatten)]
     manifest: Descriptor,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -45,8 +47,33 @@ impl Listed {
     }
 }
 
+/// An entry of a layout's index, and what tells whether it replaces another one.
+pub(crate) struct NewEntry {
+    /// As OCI tools have it and as containerd has it; `None` for an image without a name.
+    pub(crate) name: Option<(String, String)>,
+    /// Of its manifest.
+    pub(crate) digest: Digest,
+    pub(crate) listed: Listed,
+}
+
+/// The entries of an image in a layout: one for each name, or one without a name. Names are whole, since a layout can
+/// hold several repositories.
+pub(crate) fn entries(root: &Root) -> Vec<NewEntry> {
+    let manifest = &root.descriptor;
+    let digest = manifest.digest;
+    if root.names.is_empty() {
+        return vec![NewEntry { name: None, digest, listed: Listed::nameless(manifest.clone()) }];
+    }
+    let entry = |name| {
+        let (name, full) = (ToString::to_string(name), reference::full(name));
+        let listed = Listed::named(manifest.clone(), full.clone(), name.clone());
+        NewEntry { name: Some((name, full)), digest, listed }
+    };
+    root.names.iter().map(entry).collect()
+}
+
 /// `oci-layout` and `index.json`; `members` are what else the index has.
-pub(super) fn documents(manifests: Vec<Listed>, members: &Members) -> [Entry; 2] {
+pub(crate) fn documents(manifests: Vec<Listed>, members: &Members) -> [Entry; 2] {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Index<'a> {

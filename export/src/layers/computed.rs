@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use layerlift_archive::{
-    Compression, CompressionLevel, Compressor, Error as ArchiveError, Observer, Options, Spool,
+    Compression, CompressionLevel, Compressor, Content, Error as ArchiveError, Observer, Options, Spool,
 };
 use layerlift_store::{DiffId, LayerTar};
 
-use crate::format::Blob;
+use super::Measured;
 
 /// Produces a layer into a temporary file in `folder`, compressed on request. Without `hash`, only a layer of
 /// which a digest is recorded is hashed. `name` is for messages.
@@ -21,7 +21,7 @@ pub(crate) fn spool(
     compression: Option<CompressionLevel>,
     hash: bool,
     options: &Options<'_>,
-) -> Result<Blob, ArchiveError> {
+) -> Result<Measured, ArchiveError> {
     // What is written as it is has the tar's digest.
     let spool = Spool::new(folder, hash && compression.is_some())?;
     let mut watched = Watched { to: spool, observer: options.observer, len: 0 };
@@ -53,7 +53,8 @@ pub(crate) fn spool(
     let spooled = watched.to.finish();
     let digest = if compression.is_none() { diff_id.map(|id| id.0) } else { spooled.sha256() };
     let compression = compression.map_or(Compression::None, CompressionLevel::compression);
-    Ok(Blob { content: Arc::new(spooled), compression, digest, diff_id })
+    let len = spooled.len();
+    Ok(Measured { content: Some(Arc::new(spooled)), len, compression, digest, diff_id })
 }
 
 /// Whether there is a digest that the bytes of a layer must have.

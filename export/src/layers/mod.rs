@@ -1,4 +1,4 @@
-//! The distinct layers of the images: how many bytes each has, and what must happen before they can be written.
+//! The distinct layers of the images: how long they are, and what comes before they can be written.
 
 mod compressed;
 pub(crate) mod computed;
@@ -12,53 +12,138 @@ use layerlift_store::{BlobLayer, DiffId, Image, Layer, LayerKey, LayerTar, Store
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::compressed::CompressedBlob;
-use crate::format::Blob;
-use crate::{Error, Format, LayerCompression};
+use crate::{Error, Options};
 
-/// A distinct layer.
-pub(crate) struct Planned {
-    pub(crate) key: LayerKey,
-    /// How often images have it.
+/// A layer of one or several images.
+pub(crate) struct PlannedLayer {
+    /// Its id in the store, or for a layer that no store has a record of, what messages call it.
+    pub(crate) id: String,
+    /// How often images have it; 0 once all of them are left out.
     pub(crate) uses: usize,
     /// Whether an image's documents need its digest.
     pub(crate) needs_digest: bool,
     pub(crate) state: State,
 }
 
-/// How far a layer is.
+/// What is known of a layer.
 pub(crate) enum State {
-    /// Its length is known; its digest perhaps.
-    Measured(Blob),
+    /// Its length, perhaps its digest.
+    Measured(Measured),
     /// It has no length before its bytes have been produced.
     Unmeasured(LayerTar),
-    /// It cannot be read, and no image that stays has it.
-    Damaged,
+    /// It cannot be opened; no image that stays has it.
+    Unreadable,
 }
 
-impl Planned {
-    /// Length of the layer's tar in bytes, if known.
+/// A layer on its way into an archive: its tar, plain or compressed.
+#[derive(Clone)]
+pub(crate) struct Measured {
+    /// `None` if the bytes are left out on purpose.
+    pub(crate) content: Option<Arc<dyn Content>>,
+    /// Bytes of the content.
+    pub(crate) len: u64,
+    pub(crate) compression: Compression,
+    /// The digest of the content. Known, like the diff id, where [`crate::Format::needs_digests`].
+    pub(crate) digest: Option<Digest>,
+    /// The digest of the plain tar.
+    pub(crate) diff_id: Option<DiffId>,
+}
+
+impl PlannedLayer {
+    /// A layer that has just been opened, or could not be.
+    pub(crate) fn new(id: &str, tar: Option<LayerTar>, recorded: Option<DiffId>, options: &Options) -> Self {
+        let state = tar.map_or(State::Unreadable, |tar| State::of(tar, recorded, options));
+        PlannedLayer { id: id.to_owned(), uses: 0, needs_digest: false, state }
+    }
+
+    /// Bytes that it takes in the archive, if known.
     pub(crate) fn len(&self) -> Option<u64> {
         match &self.state {
-            State::Measured(blob) => Some(blob.content.len()),
-            State::Unmeasured(_) | State::Damaged => None,
+            State::Measured(layer) if layer.content.is_none() => Some(0),
+            State::Measured(layer) => Some(layer.len),
+            State::Unmeasured(_) | State::Unreadable => None,
         }
     }
 
-    /// What can go into a tree; `None` while something has to be done first.
-    pub(crate) fn ready(&self) -> Option<&Blob> {
+    /// The layer, if its image's documents can be made and it can be written; `None` while something comes first.
+    pub(crate) fn ready(&self) -> Option<&Measured> {
         match &self.state {
-            State::Measured(blob)
-                if blob.digest.is_some() && blob.diff_id.is_some() || !self.needs_digest =>
-            {
-                Some(blob)
-            }
-            State::Measured(_) | State::Unmeasured(_) | State::Damaged => None,
+            State::Measured(layer) if layer.is_hashed() || !self.needs_digest => Some(layer),
+            State::Measured(_) | State::Unmeasured(_) | State::Unreadable => None,
+        }
+    }
+
+    /// Whether it is read before the archive is written; `all` are, if they are to be checked first.
+    pub(crate) fn is_read_first(&self, all: bool) -> bool {
+        match &self.state {
+            State::Measured(layer) => layer.content.is_some() && (all || self.ready().is_none()),
+            State::Unmeasured(_) => true,
+            State::Unreadable => false,
+        }
+    }
+
+    pub(crate) fn into_measured(self) -> Option<Measured> {
+        match self.state {
+            State::Measured(layer) => Some(layer),
+            State::Unmeasured(_) | State::Unreadable => None,
         }
     }
 
     /// What messages call it.
     pub(crate) fn name(&self) -> String {
-        format!("layer {}", self.key.id)
+        format!("layer {}", self.id)
+    }
+}
+
+impl State {
+    /// A compressed layer stays as it is where the format and the options allow that.
+    fn of(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> State {
+        let (format, layers) = (options.format, options.layers);
+        let diff_id = tar.diff_id().or(recorded);
+        match tar {
+            LayerTar::Blob(layer) if layer.compression != Compression::None => match diff_id {
+                Some(id) if format.takes(layer.compression) && layers.keeps(layer.compression) => {
+                    State::Measured(Measured::compressed(layer, id))
+                }
+                _ => State::Unmeasured(LayerTar::Blob(layer)),
+            },
+            tar if !layers.keeps(Compression::None) => State::Unmeasured(tar),
+            LayerTar::Split(layer) => State::Measured(Measured::plain(Arc::new(layer), diff_id)),
+            LayerTar::Blob(layer) => State::Measured(Measured::plain(Arc::new(layer.stored), diff_id)),
+            tar @ LayerTar::Diff(_) => State::Unmeasured(tar),
+        }
+    }
+}
+
+impl Measured {
+    /// A plain tar: its digest is its diff id.
+    pub(crate) fn plain(content: Arc<dyn Content>, diff_id: Option<DiffId>) -> Self {
+        let digest = diff_id.map(|id| id.0);
+        let len = content.len();
+        let content = Some(expecting(content, digest));
+        Measured { content, len, compression: Compression::None, digest, diff_id }
+    }
+
+    /// A compressed blob that is copied: whoever writes it checks its digest, its reader the diff id.
+    fn compressed(layer: BlobLayer, diff_id: DiffId) -> Self {
+        let BlobLayer { stored, compression, .. } = &layer;
+        let (len, digest, compression) = (stored.len, stored.digest, *compression);
+        let content: Arc<dyn Content> = Arc::new(CompressedBlob { layer, diff_id });
+        Measured { content: Some(content), len, compression, digest, diff_id: Some(diff_id) }
+    }
+
+    /// The same layer once its content has been hashed: whoever writes it checks that the bytes are still the same.
+    pub(crate) fn hashed(self, digest: Digest) -> Self {
+        Measured {
+            content: self.content.map(|content| expecting(content, Some(digest))),
+            digest: Some(digest),
+            diff_id: self.diff_id.or(Some(DiffId(digest))),
+            ..self
+        }
+    }
+
+    fn is_hashed(&self) -> bool {
+        self.digest.is_some() && self.diff_id.is_some()
     }
 }
 
@@ -83,6 +168,22 @@ impl Distinct {
         };
         image.layers.iter().map(place).collect()
     }
+
+    /// Opens all of them. The errors are by place.
+    pub(crate) fn plan(
+        self,
+        store: &dyn Store,
+        options: &Options,
+    ) -> (Vec<PlannedLayer>, Vec<(usize, Error)>) {
+        let mut errors = Vec::new();
+        let mut layers = Vec::with_capacity(self.keys.len());
+        let opened = open(store, &self.keys);
+        for ((key, recorded), tar) in self.keys.iter().zip(self.recorded).zip(opened) {
+            let tar = tar.map_err(|error| errors.push((layers.len(), error))).ok();
+            layers.push(PlannedLayer::new(&key.id, tar, recorded, options));
+        }
+        (layers, errors)
+    }
 }
 
 /// Opens layers, in parallel. The results have the order of `keys`.
@@ -91,43 +192,8 @@ pub(crate) fn open(store: &dyn Store, keys: &[LayerKey]) -> Vec<Result<LayerTar,
     keys.par_iter().map(open).collect()
 }
 
-/// The state of a layer that has just been opened. What is compressed stays as it is where the format and the options
-/// allow that.
-pub(crate) fn state(
-    tar: LayerTar,
-    recorded: Option<DiffId>,
-    format: Format,
-    layers: LayerCompression,
-) -> State {
-    let diff_id = tar.diff_id().or(recorded);
-    match tar {
-        LayerTar::Blob(layer) if layer.compression != Compression::None => match diff_id {
-            Some(id) if format.takes(layer.compression) && layers.keeps(layer.compression) => {
-                State::Measured(compressed(layer, id))
-            }
-            _ => State::Unmeasured(LayerTar::Blob(layer)),
-        },
-        tar if !layers.keeps(Compression::None) => State::Unmeasured(tar),
-        LayerTar::Split(layer) => plain(Arc::new(layer), diff_id),
-        LayerTar::Blob(layer) => plain(Arc::new(layer.stored), diff_id),
-        tar @ LayerTar::Diff(_) => State::Unmeasured(tar),
-    }
-}
-
-fn plain(content: Arc<dyn Content>, diff_id: Option<DiffId>) -> State {
-    State::Measured(Blob::plain(expecting(content, diff_id.map(|id| id.0)), diff_id))
-}
-
-/// A compressed layer that goes into the archive as it is: its own digest is checked by whoever writes it, that of the
-/// tar in it while it passes.
-fn compressed(layer: BlobLayer, diff_id: DiffId) -> Blob {
-    let BlobLayer { stored, compression, .. } = &layer;
-    let (digest, compression) = (stored.digest, *compression);
-    Blob { content: Arc::new(CompressedBlob { layer, diff_id }), compression, digest, diff_id: Some(diff_id) }
-}
-
 /// A content that is checked against a digest that it does not name itself.
-pub(crate) fn expecting(content: Arc<dyn Content>, digest: Option<Digest>) -> Arc<dyn Content> {
+fn expecting(content: Arc<dyn Content>, digest: Option<Digest>) -> Arc<dyn Content> {
     match digest {
         Some(digest) if content.digest() != Some(digest) => Arc::new(Expecting { content, digest }),
         _ => content,

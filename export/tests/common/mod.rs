@@ -1,4 +1,4 @@
-//! Data roots that genuine engines wrote, archives as lists of entries, and stores made up for a test.
+//! Data roots that real engines wrote, archives as lists of entries, and stores made up for a test.
 
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use layerlift_archive::{Digest, Options as WriteOptions, Tree, write_stream};
-use layerlift_export::{Options, Plan, plan, select};
+use layerlift_export::{Options, Plan, plan, select, tree};
 use layerlift_store::{OpenOptions, Store, open};
 use liblzma::read::XzDecoder;
 
 pub(crate) mod fake;
 
-/// A data root of the store crate's fixtures; `None`, said aloud, where its devices and owners cannot be made.
+/// A data root of the store crate's fixtures; `None`, with a message, where its devices and owners cannot be made.
 pub(crate) fn data_root(fixture: &str) -> Option<tempfile::TempDir> {
     use std::os::unix::fs::MetadataExt;
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
@@ -70,12 +70,11 @@ pub(crate) fn threaded(threads: usize) -> WriteOptions<'static> {
     WriteOptions::default().with_threads(NonZeroUsize::new(threads).unwrap())
 }
 
-/// Plans, builds and writes.
+/// Plans, prepares and writes.
 pub(crate) fn exported(store: &dyn Store, names: &[&str], options: &Options) -> Result<Vec<u8>, String> {
-    let mut plan = planned(store, names, options)?;
-    let tree = plan.build(&threaded(2)).map_err(|error| chain(&error))?;
+    let prepared = planned(store, names, options)?.prepare(&threaded(2)).map_err(|error| chain(&error))?;
     let mut bytes = Vec::new();
-    write_stream(&tree, &mut bytes, &threaded(2)).map_err(|error| chain(&error))?;
+    write_stream(&tree(&prepared), &mut bytes, &threaded(2)).map_err(|error| chain(&error))?;
     Ok(bytes)
 }
 

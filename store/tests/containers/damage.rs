@@ -1,4 +1,4 @@
-//! Damaged and hostile stores: an error names the file, and the other image is not affected.
+//! Damaged and hostile stores: an error that names the file, and the other image as if nothing were.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -24,17 +24,17 @@ fn text(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// When an image fails.
+/// Where an image fails.
 #[derive(Clone, Copy, PartialEq)]
 enum Seen {
-    /// In the listing.
+    /// Already in the listing.
     Listed,
     /// When it is opened.
     Opened,
 }
 use Seen::{Listed, Opened};
 
-/// A name, when `demo/app` fails, parts of the message, and what is done to the store.
+/// What is done to `demo/app`, where it is seen, and parts of the message.
 type Case = (&'static str, Seen, [&'static str; 2], fn(&Disk));
 
 fn of_app(data: &str) -> String {
@@ -43,8 +43,7 @@ fn of_app(data: &str) -> String {
 
 const CONFIG: &str =
     "=c2hhMjU2OjI5NmZiYjBkOWI4NGE4Yzk3YjJkMTU0MmVjYzcxMWM4ZTUyYjAyMzU4ODFkN2IwOTYxNDYzNTdlNDM5NjVkNDk=";
-const MANIFEST: &str = "=bWFuaWZlc3Qtc2hhMjU2OjYwYzAwMTE4NTZmYzllOGM4NmI4MjA1MmQxMTM1MmJlMWZmODA2NWU2NjI\
-    yZTUwMzkyZmZhMDM5YjBiNmZlODI=";
+const MANIFEST: &str = "=bWFuaWZlc3Qtc2hhMjU2OjYwYzAwMTE4NTZmYzllOGM4NmI4MjA1MmQxMTM1MmJlMWZmODA2NWU2NjIyZTUwMzkyZmZhMDM5YjBiNmZlODI=";
 
 const CASES: &[Case] = &[
     ("the layer is nowhere", Listed, ["layers.json", "needs layer c6e2"], |disk| {
@@ -67,10 +66,10 @@ const CASES: &[Case] = &[
     ("a parent of another type", Listed, ["layers.json is malformed", "expected a string"], |disk| {
         disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":[]"#);
     }),
-    ("an invalid diff id", Listed, ["layers.json is malformed", "is not a digest"], |disk| {
+    ("a diff id that is none", Listed, ["layers.json is malformed", "is not a digest"], |disk| {
         disk.edit(LAYERS, r#""diff-digest":"sha256:612d"#, r#""diff-digest":"sha256:../"#);
     }),
-    ("an invalid size", Listed, ["layers.json is malformed", "invalid type: string"], |disk| {
+    ("a size that is none", Listed, ["layers.json is malformed", "invalid type: string"], |disk| {
         disk.edit(LAYERS, r#""diff-size":6656"#, r#""diff-size":"large""#);
     }),
     (
@@ -119,7 +118,7 @@ const CASES: &[Case] = &[
     ("another manifest", Opened, [MANIFEST, "its digest is"], |disk| {
         disk.edit(&of_app(MANIFEST), "schemaVersion", "schemaversion");
     }),
-    ("an invalid manifest", Opened, ["/manifest is damaged", "its digest is"], |disk| {
+    ("a manifest that is none", Opened, ["/manifest is damaged", "its digest is"], |disk| {
         disk.write(&of_app("manifest"), "[]");
     }),
     ("a manifest without end", Opened, ["/manifest is malformed", "larger than 16 MiB"], |disk| {
@@ -139,7 +138,7 @@ const CASES: &[Case] = &[
             disk.edit(IMAGES, recorded, &format!(r#""manifest":"{digest}""#));
         },
     ),
-    ("an invalid digest of a manifest", Opened, ["/manifest is malformed", "by images.json"], |disk| {
+    ("a digest of a manifest that is none", Opened, ["/manifest is malformed", "by images.json"], |disk| {
         disk.edit(IMAGES, r#""manifest":"sha256:60c0"#, r#""manifest":"sha256:/../"#);
     }),
     ("no directory", Opened, ["/diff is not there", "needs directory c6e2"], |disk| {
@@ -183,9 +182,9 @@ fn every_damage_is_named_and_hides_nothing() {
     }
 }
 
-/// A malformed record among sound ones.
+/// A record that is none, besides those that are.
 #[test]
-fn malformed_records() {
+fn records_that_are_none() {
     for (record, what, message) in [
         ("5", "record 0", "not a JSON object"),
         (r#"["a","b"]"#, "record 0", "not a JSON object"),
@@ -239,13 +238,13 @@ fn files_of_records_that_are_none() {
         make_fifo(&disk.join(file));
         assert!(text(&open(&disk).err().unwrap()).contains("not a regular file"));
     }
-    // Go writes `null` for an empty list, and a new store has an empty file or none.
+    // What Go writes for nothing, and what an engine that has just begun has.
     for nothing in ["", "[]", "null"] {
         let disk = Disk::small("additional");
         disk.write(IMAGES, nothing);
         assert!(disk.store("additional").images().unwrap().images.is_empty(), "{nothing}");
     }
-    // No image needs the layers of containers.
+    // Layers of containers are needed for no image.
     let disk = Disk::small("additional");
     disk.write("additional/overlay-layers/volatile-layers.json", "[");
     let listing = disk.store("additional").images().unwrap();
@@ -260,7 +259,7 @@ fn make_fifo(path: &std::path::Path) {
 #[test]
 fn names_and_ids_that_are_there_twice() {
     let disk = Disk::small("additional");
-    // If two images have the same name, the last one keeps it, as when Podman repairs its store.
+    // The last image that has a name keeps it; so does Podman when it repairs its store.
     disk.edit(
         IMAGES,
         r#""names":["localhost/demo/base:1.0"]"#,
@@ -275,7 +274,7 @@ fn names_and_ids_that_are_there_twice() {
     let listing = store.images().unwrap();
     let base = listing.images.iter().find(|image| image.key.id == BASE).unwrap();
     assert!(base.references.iter().any(|name| name.to_string() == "a@sha256:00"));
-    // If two layers have the same id, the first one counts.
+    // Of two layers the first counts.
     let layers = fs::read_to_string(disk.join(LAYERS)).unwrap();
     disk.write(LAYERS, layers.replacen(']', &format!(r#"],"x":{{}}}},{{"id":"{UPPER}","gidset":[0]"#), 1));
     assert_eq!(read(disk.store("additional").as_ref(), BASE).unwrap().len(), 1);

@@ -1,18 +1,13 @@
-//! Copies of stores that Podman 4.3, Buildah 1.28 and skopeo 1.9 wrote, for tests to read and to damage.
+//! Copies of stores that Podman 4.3, Buildah 1.28 and skopeo 1.9 wrote, to be read and to be damaged.
 //!
 //! ```text
-//! podman-4.3-overlay.tar.xz   bench/many with two manifests
-//!                             bench/torture with everything that a tar can hold, and a container
-//! podman-4.3-small.tar.xz     demo/base: files, hard and symbolic links
-//!                             demo/app on top of it: a whiteout, an opaque directory
-//!   vfs, btrfs                  by driver; the subvolumes of btrfs are plain directories here
-//!   additional, main            overlay; demo/top of the second has its base layer in the first
-//!   manifests                   demo/app pulled as zstd, saved as v2s2, copied: three manifests; a list;
-//!                               Docker's schema 1
-//!   rootless-fuse               an ordinary user's with fuse-overlayfs: whiteouts are files; owners are
-//!                               shifted by 99,999
-//!   rootless-native             the same with overlayfs: whiteouts are devices, opaque directories have the
-//!                               attribute user.overlay.opaque
+//! podman-4.3-overlay.tar.xz    bench/many with two manifests, bench/torture with everything that a tar can hold, a container
+//! podman-4.3-small.tar.xz      demo/base: files, hard and symbolic links; demo/app on top of it: a whiteout, an opaque directory
+//!   vfs, btrfs                   by driver; the subvolumes of btrfs are plain directories here
+//!   additional, main             overlay; demo/top of the second has its base layer in the first
+//!   manifests                    demo/app pulled as zstd, saved as v2s2, copied: three manifests; a list; Docker's schema 1
+//!   rootless-fuse                an ordinary user's with fuse-overlayfs: whiteouts are files; owners are shifted by 99,999
+//!   rootless-native              the same with overlayfs: whiteouts are devices, opaque is the attribute user.overlay.opaque
 //! ```
 
 use std::fs;
@@ -51,7 +46,7 @@ impl Disk {
         disk
     }
 
-    /// One of the small stores, in a folder with its name.
+    /// One of the small stores, in a folder of its name.
     pub(crate) fn small(name: &str) -> Self {
         Disk::empty().and_small(name, name)
     }
@@ -67,7 +62,7 @@ impl Disk {
         let mut tar = Command::new("tar")
             .args(["--extract", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--strip-components=1"])
             .args(more)
-            // Only root can create the devices in them.
+            // Only root can make the devices in them.
             .args((!is_root()).then_some("--exclude=*/diff/*"))
             .arg("--directory")
             .args([to, Path::new(member)])
@@ -76,7 +71,7 @@ impl Disk {
             .spawn()
             .expect("tar is installed");
         let mut xz = liblzma::read::XzDecoder::new(fs::File::open(&fixture).unwrap());
-        // tar stops reading once it has all members, so only its exit status counts, not a broken pipe.
+        // tar stops reading once it has all members; what it says in the end is what counts.
         let copied = std::io::copy(&mut xz, &mut tar.stdin.take().unwrap());
         let status = tar.wait().unwrap();
         assert!(status.success(), "cannot unpack {}: {status}, {copied:?}", fixture.display());
@@ -96,7 +91,7 @@ impl Disk {
         fs::write(path, text).unwrap();
     }
 
-    /// Replaces text in a file, which must contain it.
+    /// Replaces a text that is there in a file.
     pub(crate) fn edit(&self, path: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.join(path)).unwrap();
         assert!(text.contains(from), "{path} has {from}");
@@ -109,7 +104,7 @@ impl Disk {
     }
 }
 
-/// Whether this process runs as root. If not, prints why the test is skipped.
+/// Whether this process may do everything; says aloud why a test is skipped if not.
 pub(crate) fn root_user(why: &str) -> bool {
     if !is_root() {
         eprintln!("skipped, needs root: {why}");

@@ -1,5 +1,4 @@
-//! containers-storage that Podman, Buildah and skopeo wrote: names, listing, manifests, chains, bytes,
-//! places, damage.
+//! containers-storage as Podman, Buildah and skopeo wrote it: names, listing, manifests, chains, bytes, places, damage.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -21,7 +20,7 @@ fn key(driver: &str, id: &str) -> ImageKey {
     ImageKey { driver: driver.to_owned(), id: id.to_owned() }
 }
 
-/// The output of `podman images --no-trunc`: repository, tag, id, size.
+/// What `podman images --no-trunc` printed: repository, tag, id, size.
 fn engine_listing() -> Vec<[String; 4]> {
     let text = include_str!("../fixtures/podman-4.3-images.txt");
     let row = |line: &str| {
@@ -109,7 +108,7 @@ fn finds_every_spelling_of_a_name() {
 fn image_has_its_config_and_all_its_manifests() {
     let (bench, small) = (Disk::bench(false), Disk::small("manifests"));
     for (store, id, layers, expected) in [
-        // The manifest that was stored last comes first.
+        // The one that was stored last comes first.
         (bench.store("bench"), MANY, 60, &["9e3bca3d", "19f298cc"][..]),
         (bench.store("bench"), TORTURE, 11, &["37c2b967"]),
         (small.store("manifests"), APP, 2, &["60c00118", "346afeae", "4eb21054"]),
@@ -142,7 +141,7 @@ fn what_has_no_config_hides_nothing() {
     }
 }
 
-/// Reads all layers, each from its own store, and returns their number.
+/// Reads all layers, each by its own store; their number.
 fn hash_all(store: &dyn Store, what: &str) -> usize {
     let mut layers = 0;
     for image in store.images().unwrap().images {
@@ -160,8 +159,7 @@ fn hash_all(store: &dyn Store, what: &str) -> usize {
     layers
 }
 
-/// Every layer hashes to its diff id, the strongest check that there is; and the contract of all stores
-/// holds.
+/// The strongest thing that can be said of a layer; and the contract of all stores.
 #[test]
 fn every_layer_hashes_to_its_diff_id() {
     if !root_user(NEEDS_ROOT) {
@@ -187,8 +185,7 @@ fn several_drivers_in_one_root() {
     let drivers =
         listing.images.iter().map(|i| format!("{} {}", &i.key.id[..4], i.key.driver)).collect::<Vec<_>>();
     assert_eq!(drivers, ["296f overlay", "8295 vfs", "aa4a overlay", "aa4a vfs"]);
-    // An image that both drivers have comes from the preferred one. Two images with one name are for the user
-    // to decide.
+    // One image in both is that of the preferred one, two of one name are for the user to decide.
     assert_eq!(store.resolve("demo/base:1.0").unwrap()[0].image, key("overlay", BASE));
     assert!(matches!(store.resolve("demo/app:2.0"), Err(Error::Ambiguous { .. })));
     let only = OpenOptions { driver: Some("vfs".to_owned()), ..OpenOptions::default() };
@@ -197,7 +194,7 @@ fn several_drivers_in_one_root() {
     let none = OpenOptions { driver: Some("aufs".to_owned()), ..OpenOptions::default() };
     let error = open(&disk.join("vfs"), &none).err().unwrap().to_string();
     assert!(error.contains("no images of driver aufs, only of overlay, vfs"), "{error}");
-    // Malformed records of one driver hide nothing of the other.
+    // Records of one driver that are none hide nothing of the other.
     disk.write("vfs/overlay-images/images.json", "no JSON");
     let store = disk.store("vfs");
     let listing = store.images().unwrap();

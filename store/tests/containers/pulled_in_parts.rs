@@ -1,6 +1,5 @@
-//! Layers of zstd:chunked and eStargz, pulled file by file. The records are as containers/storage 1.59 writes
-//! them (`layers.go`, `CreateAsStored`; containers/image, `storage_src.go`), the files from a layer that was
-//! pulled whole.
+//! Layers of zstd:chunked and eStargz, pulled file by file: records as containers/storage 1.59 writes them (`layers.go`,
+//! `CreateAsStored`; containers/image, `storage_src.go`), on the files of a layer that was pulled as a whole.
 
 use std::fs;
 
@@ -28,7 +27,7 @@ fn digest_that_a_config_promised() {
     let tar = store.layer(&upper()).unwrap();
     assert!(matches!(tar, LayerTar::Split(_)));
     assert_eq!(tar.diff_id(), image.layers[1].diff_id);
-    // It must be the diff id that this image's config promises.
+    // It has to be the one that this image's config promises.
     disk.edit(LAYERS, "sha256:612d", "sha256:712d");
     let error = disk.store("additional").image(&key("overlay", APP)).unwrap_err().to_string();
     assert!(
@@ -66,7 +65,7 @@ fn without_tar_split_it_is_computed() {
 }
 
 #[test]
-fn image_id_that_is_not_a_digest() {
+fn image_id_that_is_no_digest() {
     let disk = Disk::small("additional");
     let other = "0123".repeat(16);
     disk.edit(

@@ -1,4 +1,4 @@
-//! The contract of every [`Store`]. Call it from a test of the store:
+//! What every [`Store`] owes its users, whatever lies below. Call it from a test of the store:
 //!
 //! ```ignore
 //! mod contract;
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use layerlift_archive::Hasher;
 use layerlift_store::{DiffId, Document, Error, Image, ImageKey, LayerKey, Selected, Store};
 
-/// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all
-/// others must be intact. Panics with the name or id that breaks a rule.
+/// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all others must come out
+/// whole. Panics with the name or id that breaks a rule.
 pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: &[&str]) {
     let before = snapshot(root);
     let store = open();
@@ -85,8 +85,7 @@ fn documents(name: &str, key: &ImageKey, image: &Image) {
     }
 }
 
-/// Looks an image up by its full id, and by its shortest unambiguous prefix. A repository of that name may
-/// win.
+/// The full id, and the shortest prefix that no error calls ambiguous. A repository of that name is allowed to win.
 fn found_by_id(store: &dyn Store, key: &ImageKey) {
     let mut unique = None;
     for len in [64, 12, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 63] {
@@ -165,7 +164,7 @@ fn unknown(store: &dyn Store) {
     }
 }
 
-/// Everything below a root: size, owner, mode, and the times that a write would change.
+/// All below a root: size, owner, mode, and the times that a write would change.
 fn snapshot(root: &Path) -> BTreeMap<PathBuf, String> {
     let mut all = BTreeMap::new();
     let mut todo = vec![root.to_owned()];

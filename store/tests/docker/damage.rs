@@ -1,4 +1,4 @@
-//! Damaged and hostile stores: an error names the file, and the other image is not affected.
+//! Damaged and hostile stores: an error that names the file, and the other image as if nothing were.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -34,10 +34,10 @@ fn read(data: &DataRoot, id: &str) -> Result<Vec<LayerTar>, Error> {
     store.image(&key(id))?.layers.iter().map(|layer| store.layer(&layer.key)).collect()
 }
 
-/// When an image fails.
+/// Where an image fails.
 #[derive(PartialEq)]
 enum Seen {
-    /// In the listing.
+    /// Already in the listing.
     Listed,
     /// When it is opened.
     Opened,
@@ -46,10 +46,10 @@ use Seen::{Listed, Opened};
 
 struct Case {
     what: &'static str,
-    /// Takes the data root and the directory of the third layer of `bench/torture`.
+    /// Gets the data root and the directory of the third layer of `bench/torture`.
     damage: fn(&DataRoot, &Path),
     seen: Seen,
-    /// Parts of the message, among them the path.
+    /// Parts of the message; one is the path.
     message: [&'static str; 2],
 }
 
@@ -124,7 +124,7 @@ fn cases() -> Vec<Case> {
             fs::write(layer.join("parent"), Digest::of(b"").to_string()).unwrap();
         }),
         case(
-            "a parent that is not a digest",
+            "a parent that is no digest",
             Opened,
             ["/parent is malformed", "is not a digest"],
             |_, layer| {
@@ -226,7 +226,7 @@ fn one_damaged_image_hides_no_other() {
     }
 }
 
-/// The original state of what the cases damage.
+/// What the cases damage, as it was.
 struct Sound {
     moved: PathBuf,
     layer: PathBuf,
@@ -261,7 +261,7 @@ impl Sound {
     }
 }
 
-/// Only a column of the listing depends on `size`.
+/// Nothing but a column of the listing depends on it.
 #[test]
 fn a_size_that_cannot_be_read() {
     let damages: [fn(&Path); 4] = [
@@ -285,7 +285,7 @@ fn a_size_that_cannot_be_read() {
     }
 }
 
-/// A layer is opened by its key alone, without an image that names its diff id.
+/// A layer is opened by its key alone, without an image that says what it should be.
 #[test]
 fn a_layer_follows_from_its_record() {
     let data = DataRoot::metadata(DRIVER);
@@ -387,7 +387,7 @@ fn a_name_that_is_none_hides_no_other() {
     assert_eq!(data.store().resolve("bench/many:1.0").unwrap()[0].image, key(MANY));
 }
 
-/// A sparse file of 100 MiB.
+/// Stands for a file of 100 MiB.
 const HUGE: &str = "huge";
 
 #[test]

@@ -1,4 +1,4 @@
-//! Several drivers in one data root: what is listed, and what is hidden.
+//! Several drivers in one data root; what is listed and what is hidden.
 
 use std::fs;
 
@@ -120,7 +120,7 @@ fn untagged_images_are_listed_unless_they_are_build_steps() {
 }
 
 #[test]
-fn leftovers_and_containers_are_not_images() {
+fn leftovers_and_containers_are_no_images() {
     let data = DataRoot::metadata("overlay2");
     let image = data.image("overlay2");
     let content = image.join("imagedb/content/sha256");

@@ -12,7 +12,7 @@ use fixture::{DataRoot, MANY, TORTURE, root_user};
 use layerlift_archive::{Digest, Hasher};
 use layerlift_store::{ChainId, Document, ImageKey, LayerTar, Reference, StoreKind, Summary, detect};
 
-/// The output of `docker images --digests --no-trunc`, without the column CREATED.
+/// What `docker images --digests --no-trunc` printed, without its column CREATED.
 fn engine_listing() -> Vec<[String; 5]> {
     let text = include_str!("../fixtures/docker-20.10-images.txt");
     let row = |line: &str| {
@@ -24,8 +24,7 @@ fn engine_listing() -> Vec<[String; 5]> {
     text.lines().skip(1).map(row).collect()
 }
 
-/// A listing in the same form. Docker prints a line for each tag, and the digests of its repository in a
-/// column.
+/// The same of a listing. Docker has a line for each tag, and the digests of its repository in a column.
 fn our_listing(images: &[Summary]) -> Vec<[String; 5]> {
     let mut rows = Vec::new();
     for image in images {
@@ -46,7 +45,7 @@ fn our_listing(images: &[Summary]) -> Vec<[String; 5]> {
     rows
 }
 
-/// A size as Docker prints it: three digits and a decimal unit.
+/// Three digits and a decimal unit, as Docker prints sizes.
 fn human(size: u64) -> String {
     match size as f64 {
         size if size >= 1e6 => format!("{:.2}MB", size / 1e6),
@@ -137,7 +136,7 @@ fn keeps_the_contract() {
     contract::check(data.path(), &|| data.store(), &[]);
 }
 
-/// Every layer hashes to its diff id, the strongest check that there is.
+/// The strongest thing that can be said of a layer.
 #[test]
 fn every_layer_hashes_to_its_diff_id() {
     if !root_user("layers have devices, foreign owners and files that nobody else may read") {

@@ -1,5 +1,4 @@
-//! Small synthetic data roots for what the recorded ones lack: other drivers, pulled images, several stores,
-//! bad roots.
+//! Small data roots made here, for what the recorded ones lack: other drivers, pulled images, several stores, bad roots.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +7,7 @@ use std::path::Path;
 use layerlift_store::LayerDir;
 use layerlift_store::{Document, Error, Hint, ImageKey, LayerKey, LayerTar, OpenOptions, Store, open};
 
-/// A data root to which images are added.
+/// A data root that grows by images.
 struct Made(tempfile::TempDir);
 
 fn id(digit: char) -> String {
@@ -38,7 +37,7 @@ impl Made {
         self
     }
 
-    /// Adds an image whose id is 64 times `digit`.
+    /// An image with the id of 64 times `digit`.
     fn image(&self, digit: char, parent: Option<char>) -> &Self {
         let parent = parent.map_or(String::new(), |p| format!(",\"parent\":\"{}\"", id(p)));
         let json = format!("{{\"id\":\"{}\"{parent},\"created\":\"2015-01-02T03:04:05Z\"}}", id(digit));
@@ -65,7 +64,7 @@ fn layer(store: &dyn Store, digit: char) -> Result<LayerTar, Error> {
     store.layer(&image.layers.last().unwrap().key)
 }
 
-/// The directory of a layer without tar-split data and that of its parent, relative to the root.
+/// Where a layer without tar-split data is, relative to the root, and where its parent.
 fn computed(root: &Made, digit: char) -> (String, Option<String>) {
     let LayerTar::Diff(diff) = layer(root.open().unwrap().as_ref(), digit).unwrap() else {
         panic!("not computed")
@@ -101,7 +100,7 @@ fn where_drivers_keep_a_layer() {
         let parent = full.then(|| directory.replace("ID", &id('a')));
         assert_eq!(computed(&root, 'b'), (directory.to_owned(), parent));
         assert_eq!(computed(&root, 'a'), (directory.to_owned(), full.then(|| "none".to_owned())));
-        // Without the driver's entry the image does not exist, whatever `graph/` says.
+        // Without the driver's entry there is no such image, whatever `graph/` says.
         let entry = root.path().join(entry.replace("ID", &id('b')));
         if driver == "aufs" { fs::remove_file(entry) } else { fs::remove_dir_all(entry) }.unwrap();
         let store = root.open().unwrap();
@@ -113,7 +112,7 @@ fn where_drivers_keep_a_layer() {
 }
 
 #[test]
-fn overlays_that_are_not_trees() {
+fn overlays_that_are_no_trees() {
     let root = Made::new();
     root.image('a', None).image('b', Some('a')).image('c', Some('b')).names("overlay", &[("1", &id('c'))]);
     root.dir(&format!("overlay/{}/root", id('a')));
@@ -162,26 +161,26 @@ fn which_driver() {
         }
         Err(error) => panic!("{error}"),
     };
-    // The driver whose file names images.
+    // The one whose file names images.
     let root = Made::new();
     both(&root);
     root.names("vfs", &[]).names("overlay", &[("1", &a)]);
     assert_eq!(driver(&root), "overlay");
     assert!(root.open_driver("vfs").unwrap().resolve("x:1").is_err());
-    // Both files name images.
+    // Both do.
     root.names("vfs", &[("1", &a)]);
     assert_eq!(driver(&root), "overlay or vfs");
     assert_eq!(root.open_driver("vfs").unwrap().resolve("x:1").unwrap()[0].image.driver, "vfs");
     assert!(matches!(root.open_driver("aufs"), Err(Error::NoPartition { .. })));
     assert!(matches!(root.open_driver("../graph"), Err(Error::NoPartition { .. })));
-    // Neither does, so the layers decide. The volumes of Docker 1.6 do not count as layers.
+    // Neither: the layers decide, and volumes of Docker 1.6 are none.
     fs::remove_file(root.path().join("repositories-vfs")).unwrap();
     fs::remove_file(root.path().join("repositories-overlay")).unwrap();
     assert_eq!(driver(&root), "overlay or vfs");
     fs::rename(root.path().join(format!("vfs/dir/{a}")), root.path().join(format!("vfs/dir/{}", id('f'))))
         .unwrap();
     assert_eq!(driver(&root), "overlay");
-    // A file that cannot be read may have named images, which can still be found by their ids.
+    // A file that cannot be read may have named images, and images can still be had by their ids.
     root.write("repositories-overlay", "{\"Repositories\":{\"x\":");
     let store = root.open().unwrap();
     assert_eq!(store.resolve("aaaa").unwrap()[0].image.id, a);
@@ -262,7 +261,7 @@ fn long_chains_and_circles() {
         image(n, n - 1);
     }
     root.write(&format!("graph/{}/json", id(0)), "{}").dir(&format!("vfs/dir/{}", id(0)));
-    // A cycle that no name leads to, and one image that leads to it.
+    // A circle that no name leads to, and one image that leads to it.
     for (n, parent) in [(5001, 5002), (5002, 5003), (5003, 5001), (5004, 5003)] {
         image(n, parent);
     }
@@ -291,7 +290,7 @@ fn roots_that_are_none() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("graph")).unwrap();
     assert!(matches!(open(dir.path()), Err(Error::NoStore { .. })), "nothing but graph");
-    // A data root that was upgraded has both stores, and either may be the one to open.
+    // A data root that was upgraded has both stores, and either can be meant.
     fs::write(dir.path().join("repositories-vfs"), "{}").unwrap();
     assert!(open(dir.path()).is_ok());
     fs::create_dir_all(dir.path().join("image/overlay/imagedb")).unwrap();

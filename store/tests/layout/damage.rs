@@ -1,4 +1,4 @@
-//! Damage and malice: an error says what is wrong, and every other image is not affected.
+//! Damage and malice: an error that says what is wrong, and every other image as before.
 
 use layerlift_archive::Digest;
 use tar::EntryType;
@@ -9,7 +9,7 @@ use crate::made::{
 };
 
 #[test]
-fn what_is_not_an_archive() {
+fn what_is_no_archive() {
     for (bytes, part) in [
         (&b""[..], "the file is empty"),
         (b"\xff\xfeb\0l\0o\0b\0s\0", "PowerShell"),
@@ -24,7 +24,7 @@ fn what_is_not_an_archive() {
     refused(store(&Tar::new().file("etc/passwd", "x").finish()), &["it has no index.json"]);
 }
 
-/// Wherever an archive is cut, the images whose files are complete remain.
+/// Images whose files are all there remain, wherever the archive ends.
 #[test]
 fn cut_off_anywhere() {
     let whole = bytes("ctr-1.6-export-gzip");
@@ -41,8 +41,7 @@ fn cut_off_anywhere() {
     assert!(salvaged > 0);
 }
 
-/// Podman and skopeo write the directories of docker-v1 after the layers and the config, so the image is
-/// found by the latter.
+/// Podman and skopeo write the directories of docker-v1 behind the layers and the config: the image is found by these.
 #[test]
 fn cut_off_before_its_names() {
     let whole = bytes("skopeo-1.9-docker-archive");
@@ -53,7 +52,7 @@ fn cut_off_before_its_names() {
     assert!(listing.images[0].key.id.starts_with("dd67daf7d391"));
 }
 
-/// What is left of a truncated compressed archive is read like a truncated plain one.
+/// The bytes of a compressed archive that are there count as those of a plain one.
 #[test]
 fn cut_off_while_compressed() {
     let whole = zstd::stream::encode_all(&bytes("skopeo-1.9-docker-archive")[..], 1).unwrap();
@@ -208,8 +207,7 @@ fn documents_of_the_whole_archive() {
     refused(store(&newer.finish()), &["2.0.0"]);
 }
 
-/// Entries that lead out of the archive are reported and never used. Of several with one name, the last
-/// counts.
+/// Entries that lead out are told of and never used; of several with one name the last counts.
 #[test]
 fn names_of_entries() {
     let bytes =
@@ -270,7 +268,7 @@ fn sizes_that_lie() {
         let store = crate::made::store(&bytes.finish()).unwrap();
         refused(store.image(&store.resolve("bad:1").unwrap()[0].image), &[what]);
     }
-    // A blob that does not hash to its name.
+    // A blob with other bytes than its name says.
     let other = Tar::new()
         .blob(&layer)
         .blob(&config)
@@ -281,7 +279,7 @@ fn sizes_that_lie() {
     refused(store.image(&store.resolve("bad:1").unwrap()[0].image), &["not its name"]);
 }
 
-/// An index that names itself a thousand times is read once.
+/// An index that names itself a thousand times over is read once.
 #[test]
 fn indexes_below_indexes() {
     let mut inner = index(&[]);
@@ -307,7 +305,7 @@ fn sparse_entries() {
     refused(store(&tar), &["sparse"]);
 }
 
-/// The directories of docker-v1: cycles, parents that are missing or invalid, ids that differ.
+/// The directories of docker-v1: cycles, parents that are missing or none, ids that differ.
 #[test]
 fn docker_v1() {
     let id = |digit: &str| digit.repeat(64);
@@ -343,7 +341,7 @@ fn docker_v1() {
     }
 }
 
-/// Random bytes of real archives are changed: errors are fine, panics and endless loops are not.
+/// Bytes changed anywhere in what the engines wrote: errors are fine, panics and endless loops are not.
 #[test]
 fn changed_bytes() {
     let mut random = 1u64;

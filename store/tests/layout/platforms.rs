@@ -1,4 +1,4 @@
-//! Indexes: several platforms, attestations, nesting, names, and artifacts that are not images.
+//! Indexes: several platforms, attestations, nesting, names, and what is no image.
 
 use layerlift_store::{Error, Hint, OpenOptions, open};
 
@@ -10,7 +10,7 @@ use crate::made::{
 const PLATFORMS: &[(&str, &str)] =
     &[("linux", "s390x"), ("linux", "amd64"), ("linux", "arm64"), ("plan9", "mips")];
 
-/// A layout with an image for each platform below a nested index, and the ids in the order of the platforms.
+/// A layout with one image for each platform below a nested index, and the ids in the order of the platforms.
 fn multi(platforms: &[(&str, &str)], attest: bool) -> (Vec<u8>, Vec<String>) {
     let mut tar = Tar::new();
     let mut descriptors = Vec::new();
@@ -69,7 +69,7 @@ fn choice() {
     assert!(chosen(&all, Some("arm64")).unwrap_err().contains("is not a platform"));
 }
 
-/// An image for another platform is not listed, but is found by its id.
+/// One for another platform is found by its id, though it is not listed.
 #[test]
 fn others_by_id() {
     let (all, ids) = multi(PLATFORMS, false);
@@ -101,7 +101,7 @@ fn platforms_left_out() {
 }
 
 #[test]
-fn artifacts_are_not_images() {
+fn artifacts_are_no_images() {
     let config = config(&[], "");
     let image = manifest(&config, &[]);
     let chart = image.replace(CONFIG, "application/vnd.cncf.helm.config.v1+json");
@@ -140,7 +140,7 @@ fn names() {
     }
 }
 
-/// The same name twice, and no platform to tell the images apart.
+/// The same name twice without a platform that tells them apart.
 #[test]
 fn ambiguous() {
     let configs = ["1", "2"].map(|x| config(&[], &format!(r#""author":"{x}","#)));

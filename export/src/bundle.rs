@@ -1,0 +1,131 @@
+//! Images as blobs by digest: what every OCI tool, every layout and every registry keeps.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use layerlift_archive::{Bytes, Content, Digest};
+use layerlift_store::{DiffId, Reference};
+use oci_spec::image::MediaType;
+use serde::{Serialize, Serializer};
+
+/// What names a blob (image-spec 1.1, `descriptor.md`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Descriptor {
+    /// The media type: `application/vnd.oci.image.config.v1+json`, for example.
+    pub media_type: String,
+    /// The digest of the blob's bytes.
+    #[serde(serialize_with = "as_text")]
+    pub digest: Digest,
+    /// Number of the blob's bytes.
+    pub size: u64,
+}
+
+/// A blob: a layer, a config or a manifest.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Blob {
+    /// What names it.
+    pub descriptor: Descriptor,
+    /// Of a layer, the digest of its uncompressed tar.
+    pub diff_id: Option<DiffId>,
+    /// The bytes. `None` if they are left out on purpose, because the other side has them.
+    ///
+    /// They are to be compared with [`Content::digest`], by reading them with [`layerlift_archive::verified`] or writing
+    /// them with an output of that crate. A content without a digest was hashed when it was made.
+    pub content: Option<Arc<dyn Content>>,
+}
+
+/// What a bundle is there for: an image, by its manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Root {
+    /// The manifest.
+    pub descriptor: Descriptor,
+    /// The image's names, as the format has them. May be empty.
+    pub names: Vec<Reference>,
+}
+
+/// Images as blobs.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Bundle {
+    /// Every blob once. A blob precedes the blobs that name it.
+    pub blobs: Vec<Blob>,
+    /// The images, in the order of the request.
+    pub roots: Vec<Root>,
+}
+
+impl Descriptor {
+    /// A descriptor of these three parts.
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
+        Descriptor { media_type: media_type.into(), digest, size }
+    }
+
+    /// Whether it is a manifest or an index: a blob that names others.
+    pub fn names_others(&self) -> bool {
+        const KINDS: [&str; 2] = [
+            "application/vnd.docker.distribution.manifest.v2+json",
+            "application/vnd.docker.distribution.manifest.list.v2+json",
+        ];
+        let kind = self.media_type.as_str();
+        let oci = [MediaType::ImageManifest, MediaType::ImageIndex];
+        KINDS.contains(&kind) || oci.iter().any(|oci| *oci == MediaType::from(kind))
+    }
+}
+
+impl Blob {
+    /// A blob with these bytes.
+    pub fn new(descriptor: Descriptor, content: impl Into<Option<Arc<dyn Content>>>) -> Self {
+        Blob { descriptor, diff_id: None, content: content.into() }
+    }
+
+    /// A document.
+    pub(crate) fn document(media_type: MediaType, bytes: Vec<u8>) -> Self {
+        let descriptor = Descriptor::new(media_type.to_string(), Digest::of(&bytes), bytes.len() as u64);
+        Blob { descriptor, diff_id: None, content: Some(Arc::new(Bytes(bytes))) }
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blob")
+            .field("descriptor", &self.descriptor)
+            .field("diff_id", &self.diff_id)
+            .field("content", &self.content.is_some())
+            .finish()
+    }
+}
+
+impl Root {
+    /// An image without a name.
+    pub fn new(descriptor: Descriptor) -> Self {
+        Root { descriptor, names: Vec::new() }
+    }
+}
+
+impl Bundle {
+    /// Bytes of all contents.
+    pub fn len(&self) -> u64 {
+        self.blobs.iter().filter_map(|blob| blob.content.as_ref()).map(|content| content.len()).sum()
+    }
+
+    /// Whether there are no blobs.
+    pub fn is_empty(&self) -> bool {
+        self.blobs.is_empty()
+    }
+
+    /// A bundle of these blobs, each once.
+    pub(crate) fn of(blobs: impl Iterator<Item = Blob>, roots: Vec<Root>) -> Self {
+        let mut seen = HashSet::new();
+        let blobs = blobs.filter(|blob| seen.insert(blob.descriptor.digest)).collect();
+        Bundle { blobs, roots }
+    }
+}
+
+/// Serializes what prints as it is written in a document.
+pub(crate) fn as_text<S: Serializer>(value: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}

@@ -1,0 +1,92 @@
+//! What can be chosen about an export.
+
+use std::path::PathBuf;
+
+use layerlift_archive::{Compression, CompressionLevel};
+
+use crate::{Error, Format, TagPolicy};
+
+/// What can be chosen.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The output format.
+    pub format: Format,
+    /// Which tags are kept.
+    pub tags: TagPolicy,
+    /// Leave out images that cannot be exported, instead of failing; [`crate::Plan::left_out`] and
+    /// [`crate::Prepared::left_out`] say which, and why.
+    pub keep_going: bool,
+    /// How layers are compressed.
+    pub layers: LayerCompression,
+    /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
+    pub temp_dir: PathBuf,
+}
+
+/// How layers are compressed in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LayerCompression {
+    /// As the store has them, where the format allows it; the digests of blobs and manifests then stay.
+    #[default]
+    AsStored,
+    /// Not at all.
+    Plain,
+    /// Like this. A layer that has this compression already stays as it is, whatever its level.
+    With(CompressionLevel),
+}
+
+impl Options {
+    /// The same options with this format.
+    pub fn with_format(self, format: Format) -> Self {
+        Options { format, ..self }
+    }
+
+    /// The same options with this choice of tags.
+    pub fn with_tags(self, tags: TagPolicy) -> Self {
+        Options { tags, ..self }
+    }
+
+    /// The same options, with or without leaving out what cannot be exported.
+    pub fn with_keep_going(self, keep_going: bool) -> Self {
+        Options { keep_going, ..self }
+    }
+
+    /// The same options with this compression of layers.
+    pub fn with_layers(self, layers: LayerCompression) -> Self {
+        Options { layers, ..self }
+    }
+
+    /// The same options with this folder for spooled layers.
+    pub fn with_temp_dir(self, temp_dir: impl Into<PathBuf>) -> Self {
+        Options { temp_dir: temp_dir.into(), ..self }
+    }
+
+    /// Refuses what the format cannot hold.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.layers.target() {
+            Some(compression) if !self.format.takes(compression.compression()) => {
+                Err(Error::Compression { format: self.format, compression })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl LayerCompression {
+    /// Whether a layer with this compression stays as it is.
+    pub(crate) fn keeps(self, compression: Compression) -> bool {
+        match self {
+            LayerCompression::AsStored => true,
+            LayerCompression::Plain => compression == Compression::None,
+            LayerCompression::With(to) => compression == to.compression(),
+        }
+    }
+
+    /// How other layers are compressed.
+    pub(crate) fn target(self) -> Option<CompressionLevel> {
+        match self {
+            LayerCompression::AsStored | LayerCompression::Plain => None,
+            LayerCompression::With(compression) => Some(compression),
+        }
+    }
+}

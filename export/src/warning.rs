@@ -1,0 +1,72 @@
+//! What is worth knowing about an export that succeeds.
+
+use layerlift_store::{ImageId, Reference};
+use serde::Serialize;
+
+use crate::bundle::as_text;
+
+/// Something that an archive cannot give as the store has it.
+///
+/// `Display` says it in a sentence. Serialized, it is an object of its fields, and of `kind`: the variant's name in
+/// kebab-case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "snake_case")]
+#[non_exhaustive]
+pub enum Warning {
+    /// Engines of today refuse the name, and with it the archive.
+    #[error("the name {name} is left out: {why}")]
+    NameLeftOut {
+        /// The name, as the store has it.
+        #[serde(serialize_with = "as_text")]
+        name: Reference,
+        /// Which rule it breaks.
+        why: &'static str,
+    },
+    /// Several images have the name; the first of them keeps it.
+    #[error("the name {name} is given to image {kept_by} only, though image {lost_by} has it too")]
+    NameTaken {
+        /// The name, as the archive has it.
+        #[serde(serialize_with = "as_text")]
+        name: Reference,
+        /// The id of the image that keeps the name.
+        kept_by: String,
+        /// The id of the image that loses it.
+        lost_by: String,
+    },
+    /// The tars of some layers are computed from directories, so their digests and the image id cannot be kept.
+    #[error(
+        "{image}: layer {layer}{} no tar-split data: the tar is computed from the layer's directory and has another \
+         digest, so the image gets another id than {image_id}, known once the layer is computed",
+        have(*others)
+    )]
+    DigestNotKept {
+        /// The image's name, or its id.
+        image: String,
+        /// The image's id in the store.
+        image_id: String,
+        /// The first of these layers, by its id in the store.
+        layer: String,
+        /// How many more there are.
+        others: usize,
+    },
+    /// The image has another id in the archive than in the store.
+    #[error("{image}: the image id is {new} in the archive, not {old}")]
+    OtherImageId {
+        /// The image's name, or its id.
+        image: String,
+        /// The id in the store.
+        #[serde(serialize_with = "as_text")]
+        old: ImageId,
+        /// The id in the archive.
+        #[serde(serialize_with = "as_text")]
+        new: ImageId,
+    },
+}
+
+fn have(others: usize) -> String {
+    match others {
+        0 => " has".to_owned(),
+        1 => " and 1 other have".to_owned(),
+        n => format!(" and {n} others have"),
+    }
+}
