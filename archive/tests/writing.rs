@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use layerlift_archive::{
-    Bytes, Check, CompressionLevel, Content, Digest, Entry, Error, Existing, Explanation, Node, Observer,
-    Options, Tree, check, write_dir, write_file, write_stream,
+    Bytes, Check, CompressionLevel, Content, Digest, Entry, Error, Explanation, Node, Observer, Options,
+    Tree, check, write_dir, write_file, write_stream,
 };
 
 /// Bytes that come in small pieces, with a digest that may be wrong and a length that may be a lie.
@@ -131,7 +131,7 @@ fn all_ways_give_the_same_bytes() {
         write_file(&tree, &path, &threads(n)).unwrap();
         assert!(fs::read(&path).unwrap() == first, "file with {n} threads");
         let target = dir.path().join(format!("dir{n}/"));
-        write_dir(&tree, &target, Existing::Refuse, &threads(n)).unwrap();
+        write_dir(&tree, &target, &threads(n)).unwrap();
         for entry in tree.entries() {
             if let Some(content) = entry.content() {
                 let mut expected = Vec::new();
@@ -219,7 +219,7 @@ fn damage_leaves_nothing_behind() {
             let error = write_file(&tree, &path, &threads(n)).unwrap_err();
             assert!(expected(&error) && error.to_string().contains("layer/bad"), "{what} {n}: {error}");
             assert_eq!(fs::read(&path).unwrap(), b"the one before");
-            let error = write_dir(&tree, &dir.path().join("dir"), Existing::Refuse, &threads(n)).unwrap_err();
+            let error = write_dir(&tree, &dir.path().join("dir"), &threads(n)).unwrap_err();
             assert!(expected(&error), "{what} {n}: {error}");
             assert_eq!(files_in(dir.path()), ["out.tar"], "{what} {n}");
             let mut stream = Vec::new();
@@ -407,11 +407,11 @@ fn outputs_that_cannot_be_written() {
     let error = write_file(&tree(), dir.path(), &threads(1)).unwrap_err();
     assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{error}");
     fs::write(dir.path().join("occupied"), "").unwrap();
-    assert!(write_dir(&tree(), dir.path(), Existing::Refuse, &threads(1)).is_err());
+    assert!(write_dir(&tree(), dir.path(), &threads(1)).is_err());
     assert_eq!(files_in(dir.path()), ["occupied"]);
     for path in ["../x", "/x", "a/../../x", ""] {
         let tree = Tree::from_iter([Entry::bytes(path, 0, Vec::new())]);
-        let error = write_dir(&tree, &dir.path().join("new"), Existing::Refuse, &threads(1)).unwrap_err();
+        let error = write_dir(&tree, &dir.path().join("new"), &threads(1)).unwrap_err();
         assert!(matches!(error, Error::Entry { .. }), "{path}: {error}");
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use layerlift_archive::{Existing, Options, Tree, write_dir, write_file, write_stream};
+use layerlift_archive::{Options, Tree, write_dir, write_file, write_stream};
 use layerlift_export::{Bundle, Format, Layout, Prepared, push, tree};
 
 use crate::error::Error;
@@ -154,7 +154,7 @@ impl Output<'_> {
             }
             Output::Tree(Destination::Dir(path), tree) => {
                 let _guard = Guard::new();
-                write_dir(tree, path, Existing::Refuse, options)?;
+                write_dir(tree, path, options)?;
             }
             Output::Layout(layout, bundle) => {
                 let _guard = Guard::new();

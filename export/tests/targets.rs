@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::fake::{Fake, Kept};
 use common::{planned, threaded};
-use layerlift_archive::{Content, Digest, Existing, Explanation, Observer, Options, verified, write_dir};
+use layerlift_archive::{Content, Digest, Explanation, Observer, Options, verified, write_dir};
 use layerlift_export::{
     Blob, Descriptor, Error, ErrorKind, Format, Layout, Prepared, Root, Target, push, tree,
 };
@@ -39,7 +39,7 @@ fn layouts_are_extended() {
         let prepared = prepared(store, names);
         match Layout::try_open(&layout).unwrap() {
             Some(target) => push(prepared.bundle().unwrap(), &target, &threaded(2)).unwrap(),
-            None => write_dir(&tree(&prepared), &layout, Existing::Refuse, &threaded(2)).unwrap(),
+            None => write_dir(&tree(&prepared), &layout, &threaded(2)).unwrap(),
         }
     };
     extend(&store, &["localhost/x"]);
@@ -115,7 +115,7 @@ fn a_layout_survives_a_failure() {
     let (good, bad) = (store.add_layer("good", Kept::Plain), store.add_layer("bad", Kept::Damaged));
     store.add_image(&[good], &["good:1"], "");
     store.add_image(&[bad, good], &["bad:1"], "");
-    write_dir(&tree(&prepared(&store, &["good"])), &layout, Existing::Refuse, &threaded(2)).unwrap();
+    write_dir(&tree(&prepared(&store, &["good"])), &layout, &threaded(2)).unwrap();
     let index = fs::read(layout.join("index.json")).unwrap();
     let blobs = || -> BTreeSet<PathBuf> {
         fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path()).collect()

@@ -14,22 +14,10 @@ use crate::{Content, Entry, Error, Options, Tree};
 /// Files that are open at the same time.
 const OPEN: usize = 64;
 
-/// What to do with an output directory that exists and is not empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
-    /// It is an error.
-    Refuse,
-    /// Files that do not exist are added, those whose name is their digest are left as they are if their
-    /// length is right, all others are replaced, each at once. For layouts whose files are named by content.
-    Extend,
-}
-
-/// Writes the tree as a directory.
+/// Writes the tree as a directory, which must be new or empty.
 ///
-/// A new directory is made under a temporary name beside it and renamed when it is complete. An existing one
-/// is extended file by file in the order of the tree, each under its name only when complete. The documents
-/// that make it valid come last, so they are never there without what they name.
-pub fn write_dir(tree: &Tree, path: &Path, existing: Existing, options: &Options<'_>) -> Result<(), Error> {
+/// It is made under a temporary name beside it, and renamed when it is complete.
+pub fn write_dir(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), Error> {
     check_paths(tree.entries().iter().map(|entry| &*entry.path))?;
     let occupied = match fs::read_dir(path) {
         Ok(mut entries) => entries.next().is_some(),
@@ -37,17 +25,13 @@ pub fn write_dir(tree: &Tree, path: &Path, existing: Existing, options: &Options
         Err(error) => return Err(Error::output("open", path)(error)),
     };
     if occupied {
-        return match existing {
-            Existing::Extend => extend(tree, path, options),
-            Existing::Refuse => Err(Error::output("write", path)(io::ErrorKind::DirectoryNotEmpty.into())),
-        };
+        return Err(Error::output("write", path)(io::ErrorKind::DirectoryNotEmpty.into()));
     }
     // `DIR/` and `DIR` are the same place; without its slash the path has a parent to be made in.
     let path: PathBuf = path.components().collect();
     let temporary = dir_beside(&path)?;
     make_dirs(tree, temporary.path())?;
-    let entries: Vec<&Entry> = tree.entries().iter().collect();
-    write_entries(&entries, temporary.path(), options)?;
+    write_entries(tree.entries(), temporary.path(), options)?;
     fs::rename(temporary.path(), &path).map_err(Error::output("rename", &path))?;
     // The directory has its name now; there is nothing left to remove.
     let _ = temporary.keep();
@@ -77,31 +61,6 @@ pub fn write_files(dir: &Path, files: &[(&str, &dyn Content)], options: &Options
         }
     }
     Ok(())
-}
-
-/// Adds to a directory: contents first, then the documents that follow them in the tree.
-fn extend(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), Error> {
-    make_dirs(tree, path)?;
-    let is_new = |entry: &&Entry| !(named_by_digest(entry) && exists(entry, &path.join(&entry.path)));
-    let new: Vec<&Entry> = tree.entries().iter().filter(is_new).collect();
-    let (blobs, documents): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| named_by_digest(entry));
-    write_entries(&blobs, path, options)?;
-    documents.iter().try_for_each(|entry| write_entries(&[*entry], path, options))
-}
-
-/// Whether such an entry exists already. A file of another length is what is left of one that was never
-/// complete.
-fn exists(entry: &Entry, path: &Path) -> bool {
-    let len = match &entry.node {
-        Node::Dir | Node::Symlink(_) => return path.exists(),
-        Node::File(content) => content.len(),
-    };
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == len)
-}
-
-fn named_by_digest(entry: &Entry) -> bool {
-    let name = entry.path.rsplit('/').next().unwrap_or_default();
-    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Refuses paths that lead out of the output, and any path that comes twice.
@@ -147,7 +106,7 @@ impl Sink for Files<'_> {
 }
 
 /// Writes links and files below `root`.
-fn write_entries(entries: &[&Entry], root: &Path, options: &Options<'_>) -> Result<(), Error> {
+fn write_entries(entries: &[Entry], root: &Path, options: &Options<'_>) -> Result<(), Error> {
     let mut files: Vec<(&str, &dyn Content)> = Vec::new();
     for entry in entries {
         match &entry.node {

@@ -7,6 +7,6 @@ mod stream;
 mod temporary;
 
 pub use check::{Check, check, digest};
-pub use dir::{Existing, write_dir, write_files};
+pub use dir::{write_dir, write_files};
 pub use file::write_file;
 pub use stream::write_stream;
