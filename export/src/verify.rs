@@ -4,15 +4,16 @@ use layerlift_archive::{Check, Compression, Content, Error as ArchiveError, Opti
 use layerlift_store::{DiffId, ImageKey, LayerKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use crate::Error;
 use crate::layers::{self, Distinct, computed};
 use crate::prepare::in_parallel;
+use crate::{Error, ErrorKind};
 
 /// Layers that are open at the same time: each takes file descriptors.
 const OPEN: usize = 128;
 
 /// What [`verify`] found.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// A report for each image, in the order asked.
     pub images: Vec<ImageReport>,
@@ -22,6 +23,7 @@ pub struct Report {
 
 /// The state of an image.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ImageReport {
     /// Which one; its id also where it could not be read.
     pub key: ImageKey,
@@ -35,14 +37,15 @@ pub struct ImageReport {
 
 /// The state of a layer.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LayerReport {
     /// Which one.
     pub key: LayerKey,
-    /// The digest that its bytes are compared with. `None` where the store has none, or has one that cannot be met, since the
-    /// tar would have to be computed from directories.
+    /// The digest that its bytes are compared with. `None` where the store has none, and where the tar is computed from
+    /// directories and so cannot have the recorded one.
     pub expected: Option<DiffId>,
-    /// Whether the store has anything to compare its bytes with: a digest, or checksums of its files. Without, a layer that has
-    /// no error can be read, which is all that is known of it.
+    /// Whether the store has anything to compare its bytes with: a digest, or checksums of its files. If not, a layer
+    /// without an error can be read, and no more is known of it.
     pub recorded: bool,
     /// Bytes of its tar, where that was read.
     pub len: u64,
@@ -53,15 +56,34 @@ pub struct LayerReport {
 impl Report {
     /// Whether an image and all its layers are sound.
     pub fn is_sound(&self, image: &ImageReport) -> bool {
-        image.error.is_none() && image.layers.iter().all(|&layer| self.layers[layer].error.is_none())
+        self.kind(image).is_none()
+    }
+
+    /// What is wrong with an image: the worst that is wrong with itself and its layers, changed bytes above all. `None`
+    /// if it is sound.
+    pub fn kind(&self, image: &ImageReport) -> Option<ErrorKind> {
+        let layers = image.layers.iter().filter_map(|&layer| self.layers[layer].kind());
+        let own = image.error.as_ref().map(Error::kind);
+        layers.chain(own).min_by_key(|kind| WORST_FIRST.iter().position(|worse| worse == kind))
     }
 }
 
-/// Reads and checks every layer of the images once, in parallel. Nothing that is damaged hides anything else.
+/// Kinds by how much of an image they leave: least first.
+const WORST_FIRST: [ErrorKind; 7] = [
+    ErrorKind::Damaged,
+    ErrorKind::Malformed,
+    ErrorKind::Missing,
+    ErrorKind::NotFound,
+    ErrorKind::Unsupported,
+    ErrorKind::Request,
+    ErrorKind::Environment,
+];
+
+/// Reads and checks every layer of the images once, in parallel. What is wrong with one hides nothing of the others.
 ///
-/// A layer must hash to its recorded digest. One that has none (Docker until 1.9) is checked file by file, as far as
-/// tar-split data hold checksums; without these, all that can be said is that it can be read. A compressed blob must hash
-/// to its own digest as well.
+/// A layer must hash to its recorded digest, and a compressed blob to its own as well. A layer without a recorded digest
+/// (Docker until 1.9) is checked file by file, if its tar-split data have checksums; if not, it can be read, and no more
+/// is known.
 pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options: &Options<'_>) -> Report {
     let mut report = Report::default();
     let mut distinct = Distinct::default();
@@ -133,6 +155,11 @@ fn check_some(
 }
 
 impl LayerReport {
+    /// What is wrong with the layer; `None` if it is sound.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        self.error.as_ref().map(Error::kind)
+    }
+
     fn settle(&mut self, found: Result<(u64, DiffId), ArchiveError>, name: &str) {
         match found {
             Ok((len, found)) => {

@@ -10,7 +10,9 @@ use std::io;
 use common::fake::{Fake, Kept};
 use common::{chain, check_blobs, data_root, document, entries, exported, planned, store, threaded, written};
 use layerlift_archive::Observer;
-use layerlift_export::{Format, Options, PlannedImage, Warning, plan, select_all, tree, verify};
+use layerlift_export::{
+    ErrorKind, Format, LayerReport, Options, PlannedImage, Warning, plan, select_all, tree, verify,
+};
 use layerlift_store::{ImageKey, Reference, Store};
 
 fn keep_going() -> Options {
@@ -53,7 +55,7 @@ fn the_sound_ones_are_exported() {
     said.extend(prepared.left_out().iter().map(|error| chain(error)));
     let starts = [
         "cannot export unreadable: unreadable is damaged: it is empty",
-        "cannot export missing:1: cannot read layer layer3: layer3 is damaged: it is not there",
+        "cannot export missing:1: cannot read layer layer3: the image needs layer layer3, which is missing",
         "cannot export changed:1: layer layer2 is damaged: expected sha256:",
         "cannot export changed:2: it has layer layer2 in common with changed:1",
     ];
@@ -87,8 +89,11 @@ fn verify_hides_nothing() {
         let report = verify(&store, &all(&store), &threaded(threads));
         let sound: Vec<bool> = report.images.iter().map(|image| report.is_sound(image)).collect();
         assert_eq!(sound, [false, true, false, false, true]);
-        let errors: Vec<bool> = report.layers.iter().map(|layer| layer.error.is_some()).collect();
-        assert_eq!(errors, [false, true, false, true], "good, bad, gzip, missing");
+        let kinds: Vec<_> = report.layers.iter().map(LayerReport::kind).collect();
+        let (damaged, missing) = (Some(ErrorKind::Damaged), Some(ErrorKind::Missing));
+        assert_eq!(kinds, [None, damaged, None, missing], "good, bad, gzip, missing");
+        let kinds: Vec<_> = report.images.iter().map(|image| report.kind(image)).collect();
+        assert_eq!(kinds, [damaged, None, damaged, missing, None]);
         assert_eq!(report.layers[2].len, 2048, "the tar of a compressed layer");
         assert_eq!(report.images[2].layers, [0, 1, 2]);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use layerlift_archive::Options;
-use layerlift_export::{ImageReport, Report, verify};
+use layerlift_export::{ErrorKind, ImageReport, Report, verify};
 use layerlift_store::{Broken, ImageKey, Reference};
 use serde::Serialize;
 
@@ -46,6 +46,8 @@ struct ImageJson {
     /// Bytes of the tars of its layers.
     size: u64,
     sound: bool,
+    /// What is wrong, if it is not sound.
+    kind: Option<&'static str>,
     /// Number of its layers that the store has nothing to compare with.
     unchecked: usize,
     error: Option<String>,
@@ -59,6 +61,7 @@ struct LayerJson {
     diff_id: Option<String>,
     size: u64,
     sound: bool,
+    kind: Option<&'static str>,
     checked: bool,
     error: Option<String>,
 }
@@ -137,6 +140,7 @@ impl Outcome {
                 diff_id: layer.expected.map(|id| id.to_string()),
                 size: layer.len,
                 sound: layer.error.is_none(),
+                kind: layer.kind().map(word),
                 checked: layer.recorded,
                 error: layer.error.as_ref().map(|error| Message::of(error).text),
             });
@@ -156,6 +160,7 @@ impl Outcome {
             layers: Vec::new(),
             size: 0,
             sound: false,
+            kind: Some(word(broken.error.kind())),
             unchecked: 0,
             error: Some(Message::of(&broken.error).text),
         });
@@ -174,9 +179,21 @@ impl ImageJson {
             layers: layers().map(|layer| layer.key.id.clone()).collect(),
             size: layers().map(|layer| layer.len).sum(),
             sound: report.is_sound(image),
+            kind: report.kind(image).map(word),
             unchecked: layers().filter(|layer| !layer.recorded).count(),
             error: image.error.as_ref().map(|error| Message::of(error).text),
         }
+    }
+}
+
+/// What is wrong with an image or a layer, in a word. Only changed bytes are damage.
+fn word(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Damaged => "damaged",
+        ErrorKind::Malformed => "malformed",
+        ErrorKind::Missing | ErrorKind::NotFound => "missing",
+        ErrorKind::Unsupported | ErrorKind::Request => "unsupported",
+        _ => "unreadable",
     }
 }
 
@@ -190,11 +207,13 @@ fn table(outcome: &Outcome) -> String {
     headings.push("RESULT");
     let mut table = Table::new(&headings);
     for image in &outcome.images {
-        let result = match image.unchecked {
-            _ if !image.sound => "DAMAGED".to_owned(),
-            0 => "ok".to_owned(),
-            1 => "readable, 1 layer unchecked".to_owned(),
-            n => format!("readable, {n} layers unchecked"),
+        let result = match (image.kind, image.unchecked) {
+            // A layer is missing, so its image is not complete.
+            (Some("missing"), _) => "INCOMPLETE".to_owned(),
+            (Some(kind), _) => kind.to_uppercase(),
+            (None, 0) => "ok".to_owned(),
+            (None, 1) => "readable, 1 layer unchecked".to_owned(),
+            (None, n) => format!("readable, {n} layers unchecked"),
         };
         let name = image.references.first().map_or("<none>", |name| name);
         let id = short(&image.id);
@@ -215,25 +234,33 @@ mod tests {
 
     #[test]
     fn what_stands_out() {
-        let image = |name: &str, digit: char, sound| ImageJson {
+        let image = |name: &str, digit: char, kind: Option<ErrorKind>| ImageJson {
             id: digit.to_string().repeat(64),
             references: vec![name.to_owned()],
             driver: "vfs".to_owned(),
             root: "/d".to_owned(),
             layers: vec!["x".to_owned(); 3],
             size: 1_234_567,
-            sound,
+            sound: kind.is_none(),
+            kind: kind.map(word),
             unchecked: 0,
             error: None,
         };
-        let images = vec![image("base:latest", 'a', true), image("app:1.0", 'b', false)];
+        let images = vec![
+            image("base:latest", 'a', None),
+            image("app:1.0", 'b', Some(ErrorKind::Damaged)),
+            image("app:1.1", 'c', Some(ErrorKind::Missing)),
+            image("app:1.2", 'd', Some(ErrorKind::Environment)),
+        ];
         assert_snapshot!(table(&Outcome { images, ..Outcome::default() }), @r"
         IMAGE         IMAGE ID       LAYERS   SIZE     RESULT
         base:latest   aaaaaaaaaaaa   3        1.23MB   ok
         app:1.0       bbbbbbbbbbbb   3        1.23MB   DAMAGED
+        app:1.1       cccccccccccc   3        1.23MB   INCOMPLETE
+        app:1.2       dddddddddddd   3        1.23MB   UNREADABLE
         ");
 
-        let mut images = vec![image("base:latest", 'a', true), image("base:latest", 'a', true)];
+        let mut images = vec![image("base:latest", 'a', None), image("base:latest", 'a', None)];
         images[0].unchecked = 2;
         images[1].driver = "overlay2".to_owned();
         assert_snapshot!(table(&Outcome { images, ..Outcome::default() }), @r"

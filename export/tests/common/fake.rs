@@ -127,9 +127,11 @@ impl Store for Fake {
             }
             Kept::Damaged => stored[512] ^= 1,
             Kept::Missing => {
-                return Err(Error::Damaged {
-                    path: key.id.clone().into(),
-                    why: "it is not there".to_owned(),
+                return Err(Error::Missing {
+                    of: "the image".to_owned(),
+                    what: "layer",
+                    id: key.id.clone(),
+                    path: "blobs".into(),
                 });
             }
         }
