@@ -146,7 +146,7 @@ fn names_by_policy() {
 fn names_that_have_no_place() {
     let mut store = Fake::default();
     let a = store.add_layer("a", Kept::Plain);
-    let first = store.add_image(&[a], &["x:1", "docker.io/library/x:1", "Bad:1", "y:-1"], "");
+    let first = store.add_image(&[a], &["x:1", "docker.io/library/x:1", "Bad:1", "y:-1", "a..b:1"], "");
     let second = store.add_image(&[a], &["library/x:1", "x:2"], ", \"os\": \"linux\"");
     let plan = plan(&store, select_all(&store).unwrap(), &Options::default()).unwrap();
     let names: Vec<Vec<String>> =
@@ -158,6 +158,7 @@ fn names_that_have_no_place() {
         [
             "the name Bad:1 is left out: its repository is not valid today".to_owned(),
             "the name y:-1 is left out: its tag is not valid today".to_owned(),
+            "the name a..b:1 is left out: its repository is not valid today".to_owned(),
             format!("the name x:1 is given to image {first} only, though image {second} has it too"),
         ]
     );

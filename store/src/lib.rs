@@ -42,5 +42,5 @@ pub use image::{Broken, Document, Image, ImageKey, Layer, LayerKey, Listing, Man
 pub use layer::{BlobLayer, DiffLayer, LayerDir, LayerTar, SplitLayer, TarReader, Written};
 pub use layerlift_archive::ErrorKind;
 pub use open::{Detected, OpenOptions, StoreKind, detect, open};
-pub use reference::Reference;
+pub use reference::{Reference, Rules};
 pub use store::{Selected, Store};

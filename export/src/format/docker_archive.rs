@@ -16,7 +16,6 @@ use oci_spec::image::MediaType;
 use super::index::{self, Listed, Members};
 use super::manifest_json::{self, Item, LayerSource};
 use super::oci::{self, OciImage};
-use super::reference;
 use super::repositories::Repositories;
 use crate::bundle::{Blob, Bundle};
 
@@ -33,7 +32,7 @@ pub(super) fn tree(bundle: &Bundle, images: &[OciImage]) -> Tree {
             }
             tags.push(name.to_string());
             let tag = name.tag_or_digest().to_owned();
-            listed.push(Listed::named(root.descriptor.clone(), reference::full(name), tag));
+            listed.push(Listed::named(root.descriptor.clone(), name.full().to_string(), tag));
         }
         if tags.is_empty() {
             listed.push(Listed::nameless(root.descriptor.clone()));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use layerlift_archive::{Digest, Entry};
+use layerlift_store::Reference;
 use oci_spec::image::{ANNOTATION_REF_NAME, MediaType, SCHEMA_VERSION};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::oci::to_json;
-use super::reference;
 use crate::bundle::{Descriptor, Root};
 
 /// The annotation in which containerd and Docker keep an image's whole name.
@@ -64,8 +64,8 @@ pub(crate) fn entries(root: &Root) -> Vec<NewEntry> {
     if root.names.is_empty() {
         return vec![NewEntry { name: None, digest, listed: Listed::nameless(manifest.clone()) }];
     }
-    let entry = |name| {
-        let (name, full) = (ToString::to_string(name), reference::full(name));
+    let entry = |name: &Reference| {
+        let (name, full) = (name.to_string(), name.full().to_string());
         let listed = Listed::named(manifest.clone(), full.clone(), name.clone());
         NewEntry { name: Some((name, full)), digest, listed }
     };

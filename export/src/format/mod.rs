@@ -10,7 +10,7 @@
 use std::fmt;
 
 use layerlift_archive::{Compression, Tree};
-use layerlift_store::{DiffId, Document, Image, ImageId, Layer, Reference};
+use layerlift_store::{DiffId, Document, Image, ImageId, Layer, Reference, Rules};
 
 use self::docker_v1::{Folders, V1Image};
 use self::oci::OciImage;
@@ -25,7 +25,6 @@ pub(crate) mod index;
 mod manifest_json;
 pub(crate) mod oci;
 mod oci_archive;
-pub(crate) mod reference;
 mod repositories;
 
 /// An output format.
@@ -125,7 +124,10 @@ impl Format {
             (Format::DockerV1, Document::V1(_)) => Ok(Some(reference.clone())),
             _ if reference.is_digest() => Ok(None),
             (Format::OciArchive, _) => Ok(Some(reference.clone())),
-            (Format::DockerV1 | Format::DockerArchive, _) => reference::familiar(reference).map(Some),
+            (Format::DockerV1 | Format::DockerArchive, _) => {
+                reference.check(Rules::Distribution)?;
+                Ok(Some(reference.familiar()))
+            }
         }
     }
 

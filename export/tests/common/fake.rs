@@ -60,16 +60,10 @@ impl Fake {
         let layers = layers.iter().map(layer).collect();
         let id = key.id.clone();
         let document = Document::Config { raw, manifests: Vec::new() };
-        let names = names.iter().map(|name| reference(name)).collect();
+        let names = names.iter().map(|name| Reference::stored(name)).collect();
         self.images.push((Image { key, document, layers }, names));
         id
     }
-}
-
-/// `name:tag`, or `name@digest`.
-pub(crate) fn reference(name: &str) -> Reference {
-    let (repository, tag) = name.split_once('@').unwrap_or_else(|| name.rsplit_once(':').unwrap());
-    Reference::new(repository, tag)
 }
 
 impl Store for Fake {

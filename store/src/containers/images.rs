@@ -65,7 +65,7 @@ impl Images {
             found.tolerate(place, File::Volatile, |found| found.add_layers(place, File::Volatile))?;
         }
         for (name, id) in names {
-            found.references.entry(id).or_default().push(reference(&name));
+            found.references.entry(id).or_default().push(Reference::stored(&name));
         }
         Ok(found)
     }
@@ -247,17 +247,5 @@ impl Images {
             File::Layers => format!("{driver}-layers/layers.json"),
             File::Volatile => format!("{driver}-layers/volatile-layers.json"),
         }
-    }
-}
-
-/// A name as it is stored: with a tag or a digest. One with neither is found as Podman would find it, as `latest`; one
-/// with both is known by its digest.
-fn reference(name: &str) -> Reference {
-    let (rest, digest) = name.split_once('@').map_or((name, None), |(rest, digest)| (rest, Some(digest)));
-    match (rest.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')), digest) {
-        (Some((repository, _)), Some(digest)) => Reference::new(repository, digest),
-        (None, Some(digest)) => Reference::new(rest, digest),
-        (Some((repository, tag)), None) => Reference::new(repository, tag),
-        (None, None) => Reference::new(rest, "latest"),
     }
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::json::{self, Unique};
-use crate::{Error, Root};
+use crate::{Error, Root, reference};
 
 pub(super) const FILE: &str = "repositories.json";
 
@@ -47,8 +47,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Repositories, Vec<String>), String>
     for (repository, entries) in file.repositories.map(|map| map.0).unwrap_or_default() {
         let mut tags = BTreeMap::new();
         for (name, image) in entries.map(|map| map.0).unwrap_or_default() {
-            let tag = name.strip_prefix(&repository).and_then(tag_or_digest);
-            let Some(tag) = tag else {
+            let Some(tag) = reference::within(&name, &repository) else {
                 wrong.push(format!("{name:?} is not a name within {repository:?}"));
                 continue;
             };
@@ -58,15 +57,6 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Repositories, Vec<String>), String>
         repositories.insert(repository, tags);
     }
     Ok((repositories, wrong))
-}
-
-/// `:tag` or `@algorithm:digest`. Only a digest has a colon, which keeps the two apart without their first character.
-fn tag_or_digest(rest: &str) -> Option<&str> {
-    match rest.split_at_checked(1)? {
-        (":", tag) if !tag.is_empty() && !tag.contains(':') => Some(tag),
-        ("@", digest) if digest.contains(':') => Some(digest),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::names::Names;
 use super::platform::{self, Platform};
 use super::{INDEX, MANIFEST};
 use crate::archive::{Files, clean};
-use crate::lookup::familiar_name;
+use crate::reference::familiar_name;
 use crate::{Error, Reference, json};
 
 /// Indexes below one another, and manifests below all of them, that are followed.

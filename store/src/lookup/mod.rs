@@ -16,11 +16,8 @@ use std::collections::BTreeMap;
 
 use crate::{Error, ImageKey, Selected};
 
-mod normalize;
 mod resolve;
 mod suggest;
-
-pub use normalize::familiar_name;
 
 /// What a store must tell so that names can be looked up in it. Questions are asked one at a time, so that a store need
 /// not read everything for a single name.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::normalize::{Parts, familiar_name, local_name, split, split_local, split_registry};
 use super::{Catalog, bad_name};
+use crate::reference::{Parts, familiar_name, local_name, split_1_8, split_registry, split_request};
 use crate::{Error, ImageKey, Reference, Selected};
 
 type Tags = BTreeMap<String, Vec<ImageKey>>;
@@ -17,7 +17,7 @@ pub(super) fn graph(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selected>, 
     if let Some(tags) = catalog.tags(name)? {
         return all_tags(catalog, name, &tags);
     }
-    let (repository, reference) = split_local(name);
+    let (repository, reference) = split_1_8(name);
     // The repository is normalized a second time, so that `library/library/base` is found as well. The reference keeps the
     // spelling of the request, and one that is only implied (`latest`) is not recorded.
     if let Some(tags) = catalog.tags(local_name(repository))? {
@@ -40,7 +40,7 @@ pub(super) fn familiar(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selected
     if let Some(prefix) = id_with_algorithm(name) {
         return by_id(catalog, name, prefix);
     }
-    let parts = split(name).map_err(|why| bad_name(name, why))?;
+    let parts = split_request(name).map_err(|why| bad_name(name, why))?;
     let familiar = familiar_name(parts.repository);
     let as_given = (familiar != parts.repository).then_some(parts.repository);
     for repository in [familiar].into_iter().chain(as_given) {
@@ -57,7 +57,7 @@ pub(super) fn qualified(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selecte
     if let Some(prefix) = id_with_algorithm(name) {
         return by_id(catalog, name, prefix);
     }
-    let parts = split(name).map_err(|why| bad_name(name, why))?;
+    let parts = split_request(name).map_err(|why| bad_name(name, why))?;
     for repository in spelled_out(parts.repository) {
         let selected = in_repository(catalog, name, &repository, parts)?;
         if !selected.is_empty() {

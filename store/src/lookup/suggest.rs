@@ -2,7 +2,7 @@
 //! fingers, an id spelled as engines of another time did.
 
 use super::Catalog;
-use super::normalize::{familiar_name, split_local};
+use crate::reference::{familiar_name, split_1_8};
 use crate::{Error, Reference};
 
 /// As many as a message can take.
@@ -11,7 +11,7 @@ const SHOWN: usize = 5;
 /// The nearest first; empty if nothing is.
 pub(super) fn near(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
     let mut near = ids(catalog, name)?;
-    let (repository, tag) = split_local(name);
+    let (repository, tag) = split_1_8(name);
     let asked = familiar_name(repository).to_lowercase();
     let mut ranked = Vec::new();
     for stored in catalog.repositories()? {

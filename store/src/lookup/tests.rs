@@ -230,7 +230,7 @@ fn familiar_names() {
         ("moved", &format!("any of {APP}  both:1, moved:1  (overlay2) | {BASE}  moved:1  (vfs)")),
         ("both:1", "375947=both:1"),
         ("alpine:", "bad: its tag is empty"),
-        ("alpine@", "bad: what follows @ is no digest (sha256: and 64 hex digits)"),
+        ("alpine@", "bad: what follows @ is not a digest (sha256: and 64 hex digits)"),
         (":1", "bad: its repository is empty"),
         ("alpin", "none alpine"),
         ("alpine:3.2", "none alpine:3.20 alpine:latest"),

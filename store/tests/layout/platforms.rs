@@ -125,6 +125,8 @@ fn names() {
     for (name, reference, also) in [
         ("1.0", Some("1.0:latest"), "1.0"),
         ("1.0-RC1", None, "1.0-RC1"),
+        // Engines refuse it, but it is there.
+        ("a..b:1", Some("a..b:1"), "a..b"),
         ("localhost/a/b:c", Some("localhost/a/b:c"), "b"),
         ("docker.io/library/a:c", Some("docker.io/library/a:c"), "library/a:c"),
         ("a:c", Some("a:c"), "docker.io/library/a:c"),
