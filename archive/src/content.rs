@@ -118,8 +118,8 @@ pub fn verified(content: &dyn Content) -> io::Result<Verified<'_>> {
 /// The bytes of a content, compared with its length and its digest.
 ///
 /// The read that would hand out the last byte fails with [`Error::Length`] or [`Error::Mismatch`] (inside the
-/// [`io::Error`]) when they differ, and so does every read after it. Who has all [`Content::len`] bytes has
-/// the right ones, without a last read of nothing.
+/// [`io::Error`]) if they differ, and so does every read after it. So [`Content::len`] bytes are the right
+/// bytes, even for a caller that does not read on to the end of file.
 pub struct Verified<'a> {
     content: &'a dyn Content,
     name: &'a str,
@@ -156,9 +156,12 @@ impl<'a> Verified<'a> {
 
     /// After the last byte: nothing follows, and the digest is the right one.
     fn compare(&mut self) -> Result<(), Error> {
-        let source = |source| Error::Content { entry: self.name.to_owned(), source: Arc::new(source) };
-        if self.reader.read(&mut [0]).map_err(source)? > 0 {
-            return Err(self.length(self.at + 1));
+        match self.read_some(&mut [0]) {
+            Ok(0) => {}
+            Ok(_) => return Err(self.length(self.at + 1)),
+            Err(source) => {
+                return Err(Error::Content { entry: self.name.to_owned(), source: Arc::new(source) });
+            }
         }
         let Some((expected, hasher)) = self.hasher.take() else { return Ok(()) };
         let found = hasher.finish();

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::{Content, Digest, Error, FileRange, Hasher};
@@ -12,7 +12,6 @@ use crate::{Content, Digest, Error, FileRange, Hasher};
 /// disappears with the process, however that ends.
 pub struct Spool {
     file: File,
-    folder: PathBuf,
     hasher: Option<Hasher>,
     len: u64,
 }
@@ -30,12 +29,7 @@ impl Spool {
     pub fn new(folder: &Path, hash: bool) -> Result<Self, Error> {
         let file =
             tempfile::tempfile_in(folder).map_err(Error::output("create a temporary file in", folder))?;
-        Ok(Spool { file, folder: folder.to_owned(), hasher: hash.then(Hasher::default), len: 0 })
-    }
-
-    /// The folder that the file is in, for messages.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+        Ok(Spool { file, hasher: hash.then(Hasher::default), len: 0 })
     }
 
     /// Ends the spool.

@@ -193,9 +193,11 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             // Of files below a root: who reads them knows of them from a record.
-            Error::Io { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::Missing,
-                _ => ErrorKind::Environment,
+            Error::Io { source, .. } => match (ErrorKind::of_io(source), source.kind()) {
+                // A decoder's, say.
+                (Some(kind), _) => kind,
+                (None, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => ErrorKind::Missing,
+                (None, _) => ErrorKind::Environment,
             },
             Error::NoStore { .. }
             | Error::SeveralStores { .. }
