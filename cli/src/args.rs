@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use layerlift_archive::{CompressionLevel, ParseCompressionError};
 use layerlift_export::{Format, LayerCompression, TagPolicy};
-use layerlift_store::StoreKind;
+use layerlift_store::{Platform, StoreKind};
 
 const STATUS: &str = "\
 Exit status:
@@ -69,7 +69,7 @@ pub(crate) struct StoreArgs {
     /// Of images that are there for several platforms, the one for OS/ARCH[/VARIANT] [default: this machine's, or the
     /// only one].
     #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<String>,
+    pub(crate) platform: Option<Platform>,
 }
 
 /// Write images as an archive.

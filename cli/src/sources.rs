@@ -58,7 +58,7 @@ impl Sources {
     fn open_at(&mut self, root: &Path, args: &StoreArgs) {
         let mut options = OpenOptions {
             kind: args.store,
-            driver: args.driver.clone(),
+            partition: args.driver.clone(),
             platform: args.platform.clone(),
             ..OpenOptions::default()
         };

@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: save ROOT OUT NAME...".into());
     };
     let store = open(Path::new(root), &OpenOptions::default())?;
-    let selection = select(&*store, names)?;
+    let selection = select(&*store, names, None)?;
     let prepared = plan(&*store, selection, &Options::default())?.prepare(&WriteOptions::default())?;
     write_file(&tree(&prepared), Path::new(out), &WriteOptions::default())?;
     Ok(())

@@ -18,7 +18,7 @@ impl fmt::Display for Plan {
         for Draft { planned, image, layers, .. } in &self.drafts {
             let names: Vec<_> = planned.references.iter().map(ToString::to_string).collect();
             let names = if names.is_empty() { "(no name)".to_owned() } else { names.join(", ") };
-            let id = planned.image_id.map_or(image.key.id.clone(), |id| id.0.hex());
+            let id = planned.image_id.map_or_else(|| image.key.id().to_owned(), |id| id.0.hex());
             let total = total(layers.iter().map(|&index| &self.layers[index]));
             writeln!(f, "  {id:.12}  {names}: {}, {total}", count(layers.len(), "layer"))?;
         }

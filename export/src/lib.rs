@@ -14,7 +14,7 @@
 //! use layerlift_store::{OpenOptions, open};
 //!
 //! let store = open("/var/lib/docker".as_ref(), &OpenOptions::default())?;
-//! let selection = select(&*store, &["alpine:3.20".to_owned()])?;
+//! let selection = select(&*store, &["alpine:3.20"], None)?;
 //! let plan = plan(&*store, selection, &Options::default())?;
 //! println!("{plan}");
 //! let options = layerlift_archive::Options::default();
@@ -45,7 +45,7 @@ pub use layerlift_archive::ErrorKind;
 pub use options::{LayerCompression, Options};
 pub use plan::{Plan, PlannedImage, plan};
 pub use prepare::Prepared;
-pub use select::{Selection, TagPolicy, select, select_all};
+pub use select::{Chosen, Selection, TagPolicy, select, select_all};
 pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify};
 pub use warning::Warning;

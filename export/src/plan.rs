@@ -65,7 +65,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         let name = broken.references.first().map_or(broken.what, ToString::to_string);
         left_out.add(Error::from(broken.error).of_image(&name))?;
     }
-    let wanted = select::wanted(store, selection.images, options.tags)?;
+    let wanted = select::wanted(store, selection.images, selection.platform.as_ref(), options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
     for (wanted, image) in wanted.into_iter().zip(images) {
@@ -193,13 +193,13 @@ fn settle_names(drafts: &mut [Draft], format: Format) -> Vec<Warning> {
                 }
             };
             match taken.get(&name) {
-                Some(id) if *id == key.id => {}
+                Some(id) if *id == key.id() => {}
                 Some(other) => {
-                    let (kept_by, lost_by) = (other.clone(), key.id.clone());
+                    let (kept_by, lost_by) = (other.clone(), key.id().to_owned());
                     warnings.push(Warning::NameTaken { name, kept_by, lost_by });
                 }
                 None => {
-                    taken.insert(name.clone(), key.id.clone());
+                    taken.insert(name.clone(), key.id().to_owned());
                     names.push(name);
                 }
             }
@@ -219,7 +219,7 @@ fn digest_not_kept(draft: &Draft, layers: &[PlannedLayer]) -> Option<Warning> {
     let first = computed.next()?;
     Some(Warning::DigestNotKept {
         image: draft.name.clone(),
-        image_id: draft.image.key.id.clone(),
+        image_id: draft.image.key.id().to_owned(),
         layer: first.id.clone(),
         others: computed.count(),
     })

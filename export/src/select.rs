@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use layerlift_store::{Broken, ImageKey, Reference, Selected, Store, Summary};
+use layerlift_store::{Broken, ImageKey, ImageSummary, Platform, Reference, Selected, Store};
 
 use crate::Error;
 
@@ -18,42 +18,78 @@ pub enum TagPolicy {
 
 /// What is to be exported.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Selection {
     /// The images, in the order of the request; one that several names mean comes several times.
-    pub images: Vec<Selected>,
+    pub images: Vec<Chosen>,
     /// What a store lists and cannot read: an error, unless [`crate::Options::keep_going`] leaves it out.
     pub broken: Vec<Broken>,
+    /// The platform that the images were chosen for; by default this machine's.
+    pub(crate) platform: Option<Platform>,
 }
 
-/// Looks all names up; the first that means nothing is the error.
-pub fn select(store: &dyn Store, names: &[String]) -> Result<Selection, Error> {
-    let mut selection = Selection::default();
+/// An image that was chosen, and the name that it was chosen by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Chosen {
+    /// Which image.
+    pub image: ImageKey,
+    /// The tag to keep for it; `None` when it was named by its id.
+    pub reference: Option<Reference>,
+}
+
+impl Selection {
+    /// Nothing yet, for a platform: `None` is this machine's, or whatever else an index has alone.
+    pub fn new(platform: Option<Platform>) -> Self {
+        Selection { platform, ..Selection::default() }
+    }
+
+    /// Adds what a name means: of an index the image for the platform. What is not for the platform that is asked for
+    /// is [`layerlift_store::Error::NoPlatform`].
+    pub fn add(&mut self, store: &dyn Store, selected: &Selected) -> Result<(), Error> {
+        let image = selected.choose(store, self.platform.as_ref())?;
+        self.images.push(Chosen { image, reference: selected.reference.clone() });
+        Ok(())
+    }
+}
+
+/// Looks all names up, and chooses the images for a platform; the first that is not there is the error.
+pub fn select(
+    store: &dyn Store,
+    names: &[impl AsRef<str>],
+    platform: Option<&Platform>,
+) -> Result<Selection, Error> {
+    let mut selection = Selection::new(platform.cloned());
     for name in names {
-        selection.images.extend(store.resolve(name)?);
+        for selected in store.resolve(name.as_ref())? {
+            selection.add(store, &selected)?;
+        }
     }
     Ok(selection)
 }
 
-/// Everything that a store lists, in its order, with all tags. An image that is there under several drivers is taken from
-/// the one that has all of it, as if it were named.
-pub fn select_all(store: &dyn Store) -> Result<Selection, Error> {
-    let listing = store.images()?;
-    let mut images = Vec::new();
-    let mut drivers: HashMap<String, usize> = HashMap::new();
+/// Everything that a store lists, in its order, with all tags. An image that is there in several partitions is taken
+/// from the one that has all of it, as if it were named.
+pub fn select_all(store: &dyn Store, platform: Option<&Platform>) -> Result<Selection, Error> {
+    let mut selection = Selection::new(platform.cloned());
+    let listing = store.images()?.on(store, platform);
+    let mut partitions: HashMap<String, usize> = HashMap::new();
     for image in &listing.images {
-        *drivers.entry(image.key.id.clone()).or_default() += 1;
+        *partitions.entry(image.key.id().to_owned()).or_default() += 1;
     }
-    for Summary { mut key, references, .. } in listing.images {
-        if drivers[&key.id] > 1
-            && let [selected] = &*store.resolve(&key.id)?
+    for ImageSummary { key, references, .. } in listing.images {
+        let mut image = key;
+        if partitions[image.id()] > 1
+            && let [selected] = &*store.resolve(image.id())?
         {
-            key = selected.image.clone();
+            image = selected.choose(store, platform)?;
         }
         let none = references.is_empty().then_some(None);
         let references = references.into_iter().map(Some).chain(none);
-        images.extend(references.map(|reference| Selected { image: key.clone(), reference }));
+        selection.images.extend(references.map(|reference| Chosen { image: image.clone(), reference }));
     }
-    Ok(Selection { images, broken: listing.broken })
+    selection.broken = listing.broken;
+    Ok(selection)
 }
 
 /// An image that was asked for, with the names that it was asked for by.
@@ -63,18 +99,19 @@ pub(crate) struct Wanted {
     pub(crate) references: Vec<Reference>,
 }
 
-/// Each image once, in the order of the request. The same id in two drivers' folders is one image: an archive has no
+/// Each image once, in the order of the request. The same id in two partitions is one image: an archive has no
 /// place for two.
 pub(crate) fn wanted(
     store: &dyn Store,
-    selected: Vec<Selected>,
+    chosen: Vec<Chosen>,
+    platform: Option<&Platform>,
     tags: TagPolicy,
 ) -> Result<Vec<Wanted>, Error> {
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut by_id = Vec::new();
-    for Selected { image: key, reference } in selected {
-        let place = *places.entry(key.id.clone()).or_insert_with(|| {
+    for Chosen { image: key, reference } in chosen {
+        let place = *places.entry(key.id().to_owned()).or_insert_with(|| {
             wanted.push(Wanted { key, references: Vec::new() });
             wanted.len() - 1
         });
@@ -84,8 +121,8 @@ pub(crate) fn wanted(
         }
     }
     if tags == TagPolicy::Keep && !by_id.is_empty() {
-        for summary in store.images()?.images {
-            if let Some(&place) = places.get(&summary.key.id).filter(|place| by_id.contains(place)) {
+        for summary in store.images()?.on(store, platform).images {
+            if let Some(&place) = places.get(summary.key.id()).filter(|place| by_id.contains(place)) {
                 wanted[place].references.extend(summary.references);
             }
         }
@@ -97,6 +134,6 @@ pub(crate) fn wanted(
 pub(crate) fn name(key: &ImageKey, references: &[Reference]) -> String {
     match references.first() {
         Some(reference) => reference.to_string(),
-        None => key.id.clone(),
+        None => key.id().to_owned(),
     }
 }

@@ -95,7 +95,7 @@ fn from_the_store_of_today() {
     for driver in ["overlay2", "vfs"] {
         let Some(root) = data_root(&format!("docker-20.10-{driver}.tar.xz")) else { return };
         let store = store(root.path());
-        let plan = plan(&*store, select_all(&*store).unwrap(), &Options::default()).unwrap();
+        let plan = plan(&*store, select_all(&*store, None).unwrap(), &Options::default()).unwrap();
         assert_eq!(plan.first_pass_len(), Some(0));
         let ids: Vec<_> = plan.images().map(|image| image.image_id.unwrap().0.hex()).collect();
         assert_eq!(ids.len(), 2);
@@ -148,7 +148,7 @@ fn names_that_have_no_place() {
     let a = store.add_layer("a", Kept::Plain);
     let first = store.add_image(&[a], &["x:1", "docker.io/library/x:1", "Bad:1", "y:-1", "a..b:1"], "");
     let second = store.add_image(&[a], &["library/x:1", "x:2"], ", \"os\": \"linux\"");
-    let plan = plan(&store, select_all(&store).unwrap(), &Options::default()).unwrap();
+    let plan = plan(&store, select_all(&store, None).unwrap(), &Options::default()).unwrap();
     let names: Vec<Vec<String>> =
         plan.images().map(|image| image.references.iter().map(ToString::to_string).collect()).collect();
     assert_eq!(names, [vec!["x:1"], vec!["x:2"]]);

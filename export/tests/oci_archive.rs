@@ -29,7 +29,7 @@ fn oci(layers: LayerCompression) -> Options {
 
 /// All images of a store in an archive, written by so many threads.
 fn all(store: &dyn Store, options: &Options, threads: usize) -> Vec<u8> {
-    let plan = plan(store, select_all(store).unwrap(), options).unwrap();
+    let plan = plan(store, select_all(store, None).unwrap(), options).unwrap();
     written(&tree(&plan.prepare(&threaded(threads)).unwrap()), threads)
 }
 

@@ -81,7 +81,7 @@ fn layouts_are_extended() {
     let mut names: Vec<(String, bool)> = listed
         .images
         .iter()
-        .flat_map(|image| image.references.iter().map(|name| (name.to_string(), image.key.id == moved)))
+        .flat_map(|image| image.references.iter().map(|name| (name.to_string(), image.key.id() == moved)))
         .collect();
     names.sort();
     let expected = [("localhost/x:1", true), ("localhost/x:old", false), ("localhost/y:1", false)];

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use layerlift_archive::{Content, Digest};
 use layerlift_store::lookup::{Catalog, Spelling, resolve};
-use layerlift_store::{DiffId, Error, ImageKey, Root, SplitLayer};
+use layerlift_store::{DiffId, Error, ImageKey, Keyring, Root, SplitLayer};
 
 const FILES: usize = 2_000;
 
@@ -90,14 +90,15 @@ impl Catalog for Many {
     }
 
     fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
-        Ok(self.0.values().filter(|key| key.id.starts_with(prefix)).cloned().collect())
+        Ok(self.0.values().filter(|key| key.id().starts_with(prefix)).cloned().collect())
     }
 }
 
 fn lookup(criterion: &mut Criterion) {
+    let keys = Keyring::new();
     let image = |number: usize| {
         let id = Digest::of(&number.to_be_bytes()).hex();
-        (format!("team/service-{number}"), ImageKey { driver: "overlay2".to_owned(), id })
+        (format!("team/service-{number}"), keys.image("overlay2", id))
     };
     let many = Many((0..1_000).map(image).collect());
     let mut group = criterion.benchmark_group("lookup in 1,000 repositories");

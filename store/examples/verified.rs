@@ -12,12 +12,12 @@ pub(crate) fn verified(root: &Path, out: &mut dyn Write) -> Result<(), Box<dyn E
     let store = open(root, &OpenOptions::default())?;
     for summary in store.images()?.images {
         let names: Vec<String> = summary.references.iter().map(ToString::to_string).collect();
-        writeln!(out, "{} {}", summary.key.id, names.join(" "))?;
+        writeln!(out, "{} {}", summary.key.id(), names.join(" "))?;
         for layer in store.image(&summary.key)?.layers {
             let tar = store.layer(&layer.key)?;
             // The reader compares: what it hands out to its end is what the engine stored.
             let len = io::copy(&mut tar.reader()?, &mut io::sink())?;
-            writeln!(out, "  {} {len} bytes", layer.key.id)?;
+            writeln!(out, "  {} {len} bytes", layer.key.id())?;
         }
     }
     Ok(())

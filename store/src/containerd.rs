@@ -21,7 +21,7 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     }
     let evidence = vec![DATABASE.to_owned(), BLOBS.to_owned()];
     let root = root.path().to_owned();
-    Ok(Some(Detected { kind: StoreKind::Containerd, root, drivers: Vec::new(), evidence }))
+    Ok(Some(Detected { kind: StoreKind::Containerd, root, partitions: Vec::new(), evidence }))
 }
 
 /// Why it cannot be opened.

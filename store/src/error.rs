@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use layerlift_archive::{ErrorKind, content_error};
 
+use crate::{Platform, Reference};
+
 /// Why a store could not answer.
 ///
 /// The message says what failed, where and why, and nothing else: what can be done about it are values
@@ -80,6 +82,18 @@ pub enum Error {
         /// Whether they are images of different drivers.
         drivers: bool,
     },
+    /// An image or an index is here, but not for the platform that is asked for, or that this machine has.
+    #[error("{name} {}", platforms(wanted.as_ref(), here, missing))]
+    NoPlatform {
+        /// The name, or the id.
+        name: String,
+        /// The platform that was asked for.
+        wanted: Option<Platform>,
+        /// Platforms whose images are in the store.
+        here: Vec<String>,
+        /// Platforms that an index names, whose images are not in the store.
+        missing: Vec<String>,
+    },
     /// A name that cannot be one.
     #[error("{name:?} cannot be the name of an image: {why}")]
     BadName {
@@ -87,16 +101,6 @@ pub enum Error {
         name: String,
         /// Which rule it breaks.
         why: &'static str,
-    },
-    /// An image is there, but not for the platform that is meant.
-    #[error("{name} is there for {}, {}", offered.join(", "), not_for(wanted.as_deref()))]
-    NoPlatform {
-        /// The image's name, or its digest.
-        name: String,
-        /// What was asked for; `None` if it was this machine's.
-        wanted: Option<String>,
-        /// What is there.
-        offered: Vec<String>,
     },
     /// Bytes differ from what was recorded of them: a digest, a size, a checksum.
     #[error("{} is damaged: {why}", path.display())]
@@ -171,7 +175,7 @@ pub enum Error {
 pub enum Hint {
     /// Choose a kind of store ([`crate::OpenOptions::kind`]).
     ChooseKind,
-    /// Choose one of several drivers ([`crate::OpenOptions::driver`]).
+    /// Choose one of several drivers ([`crate::OpenOptions::partition`]).
     ChoosePartition,
     /// Choose one of several roots.
     ChooseRoot,
@@ -187,6 +191,16 @@ impl Error {
     /// Puts the image, layer or file that was being read before an error.
     pub fn within(self, what: impl Into<String>) -> Self {
         Error::Within { what: what.into(), source: Box::new(self) }
+    }
+
+    /// Gives the name that was asked for to what is here for other platforms only.
+    pub(crate) fn of_name(self, reference: &Reference) -> Self {
+        match self {
+            Error::NoPlatform { wanted, here, missing, .. } => {
+                Error::NoPlatform { name: reference.to_string(), wanted, here, missing }
+            }
+            error => error,
+        }
     }
 
     /// What kind of failure it is.
@@ -269,8 +283,19 @@ fn because(why: &Option<Cow<'static, str>>) -> String {
     why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
 }
 
-fn not_for(wanted: Option<&str>) -> String {
-    wanted.map_or_else(|| "not for this machine".to_owned(), |wanted| format!("not for {wanted}"))
+fn platforms(wanted: Option<&Platform>, here: &[String], missing: &[String]) -> String {
+    let found = here.join(", ");
+    match (here, missing, wanted) {
+        ([], [], _) => "is an index without images".to_owned(),
+        ([], [only], _) => format!("is not here: its image for {only} is missing"),
+        ([], several, _) => format!("is not here: its images for {} are missing", several.join(", ")),
+        (_, _, None) => format!("is here for {found}; this machine is {}", Platform::host()),
+        (_, missing, Some(wanted)) => {
+            let named = |text: &String| text.parse().is_ok_and(|platform: Platform| platform.matches(wanted));
+            let named = if missing.iter().any(named) { "; the image that it names is missing" } else { "" };
+            format!("is here for {found}, not for {wanted}{named}")
+        }
+    }
 }
 
 fn damaged_files(files: &[String], more: usize) -> String {

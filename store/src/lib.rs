@@ -13,7 +13,6 @@
 //! ```
 
 mod archive;
-mod config;
 mod containerd;
 mod containers;
 mod diff;
@@ -23,11 +22,11 @@ mod error;
 mod fs;
 mod graph;
 mod id;
-mod image;
 mod json;
 mod layer;
 mod layout;
 pub mod lookup;
+mod model;
 mod open;
 mod parallel;
 pub mod places;
@@ -38,9 +37,12 @@ mod tarsplit;
 pub use error::{Error, Hint};
 pub use fs::Root;
 pub use id::{ChainId, DiffId, ImageId, V1Id, hex_id};
-pub use image::{Broken, Document, Image, ImageKey, Layer, LayerKey, Listing, Manifest, Summary, V1Document};
 pub use layer::{BlobLayer, DiffLayer, LayerDir, LayerTar, SplitLayer, TarReader, Written};
 pub use layerlift_archive::ErrorKind;
+pub use model::{
+    Broken, Document, Image, ImageKey, ImageSummary, Index, IndexSummary, Keyring, Layer, LayerKey, Listing,
+    Manifest, Member, ParsePlatformError, Platform, Selected, Subject, V1Document,
+};
 pub use open::{Detected, OpenOptions, StoreKind, detect, open};
 pub use reference::{Reference, Rules};
-pub use store::{Selected, Store};
+pub use store::Store;

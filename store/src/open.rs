@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Hint, Root, Store, containerd, containers, docker, graph, layout, places};
+use crate::{Error, Hint, Platform, Root, Store, containerd, containers, docker, graph, layout, places};
 
 /// Kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,11 +30,12 @@ pub enum StoreKind {
 pub struct OpenOptions {
     /// Only this kind; by default whatever is there.
     pub kind: Option<StoreKind>,
-    /// Only images of this graph driver; by default all of a Docker store, and of a graph store the one in use.
-    pub driver: Option<String>,
+    /// Only images of this partition, a graph driver; by default all of a Docker store, and of a graph store the one in
+    /// use.
+    pub partition: Option<String>,
     /// Of images that are there for several platforms, the one for this: `os/arch` or `os/arch/variant`. By default that of
     /// this machine if it is offered, else the only one.
-    pub platform: Option<String>,
+    pub platform: Option<Platform>,
     /// Where a compressed archive is decompressed to; by default the system's directory for temporary files.
     pub temp_dir: Option<PathBuf>,
 }
@@ -46,8 +47,8 @@ pub struct Detected {
     pub kind: StoreKind,
     /// Where.
     pub root: PathBuf,
-    /// Drivers whose images are there.
-    pub drivers: Vec<String>,
+    /// Graph drivers whose images are there.
+    pub partitions: Vec<String>,
     /// The files that it was recognised by, relative to the root.
     pub evidence: Vec<String>,
 }
@@ -101,7 +102,7 @@ fn open_at(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> 
     if options.kind.is_none() {
         found = detect(path)?;
         let wanted =
-            |found: &Detected| options.driver.as_ref().is_some_and(|name| found.drivers.contains(name));
+            |found: &Detected| options.partition.as_ref().is_some_and(|name| found.partitions.contains(name));
         if found.iter().any(wanted) {
             found.retain(wanted);
         }

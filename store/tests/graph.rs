@@ -78,10 +78,12 @@ fn archive(store: &dyn Store, names: &[String]) -> Result<(Repositories, BTreeSe
     let (mut repositories, mut layers) = (Repositories::new(), BTreeSet::new());
     for name in names {
         for selected in store.resolve(name)? {
-            layers.extend(store.image(&selected.image)?.layers.into_iter().map(|layer| layer.key.id));
+            let image = contract::image(&selected);
+            let found = store.image(&image)?.layers;
+            layers.extend(found.into_iter().map(|layer| layer.key.id().to_owned()));
             if let Some(reference) = selected.reference {
                 let tags = repositories.entry(reference.repository().to_owned()).or_default();
-                tags.insert(reference.tag_or_digest().to_owned(), selected.image.id);
+                tags.insert(reference.tag_or_digest().to_owned(), image.id().to_owned());
             }
         }
     }
@@ -166,7 +168,7 @@ fn listing(root: &Path) {
     let [found] = <[_; 1]>::try_from(detect(root).unwrap()).unwrap();
     assert_eq!(found.kind, StoreKind::DockerGraph);
     assert_eq!(
-        (found.drivers, found.evidence),
+        (found.partitions, found.evidence),
         (vec!["vfs".into()], vec!["graph".into(), "repositories-vfs".into()])
     );
 
@@ -177,7 +179,7 @@ fn listing(root: &Path) {
     for image in &listing.images {
         for reference in &image.references {
             let tags = names.entry(reference.repository().to_owned()).or_default();
-            tags.insert(reference.tag_or_digest().to_owned(), image.key.id.clone());
+            tags.insert(reference.tag_or_digest().to_owned(), image.key.id().to_owned());
         }
         let Document::V1(documents) = store.image(&image.key).unwrap().document else {
             panic!("no v1 image")
@@ -187,8 +189,8 @@ fn listing(root: &Path) {
             text.parse::<u64>().ok()
         };
         let sizes = documents.iter().map(|document| size(document.id.as_str()));
-        assert_eq!(image.size, sizes.sum::<Option<u64>>(), "{}", image.key.id);
-        let raw = fs::read(root.join(format!("graph/{}/json", image.key.id))).unwrap();
+        assert_eq!(image.size, sizes.sum::<Option<u64>>(), "{}", image.key.id());
+        let raw = fs::read(root.join(format!("graph/{}/json", image.key.id()))).unwrap();
         assert_eq!(documents.last().unwrap().raw, raw);
     }
     #[derive(Deserialize)]
@@ -199,7 +201,7 @@ fn listing(root: &Path) {
     let stored: Stored = serde_json::from_slice(&fs::read(root.join("repositories-vfs")).unwrap()).unwrap();
     assert_eq!(names, stored.repositories);
     let untagged: Vec<&str> =
-        listing.images.iter().filter(|i| i.references.is_empty()).map(|i| &i.key.id[..12]).collect();
+        listing.images.iter().filter(|i| i.references.is_empty()).map(|i| &i.key.id()[..12]).collect();
     assert_eq!(untagged, ["5d74a42e0b9a"]);
     let times: Vec<_> = listing.images.iter().map(|i| i.created.as_deref().unwrap_or_default()).collect();
     assert_eq!(times.last(), Some(&"9999-12-31T23:59:59.999999999+14:00"), "what is not a time comes last");
@@ -284,8 +286,8 @@ fn damaged_listing(root: &Path) {
     ] {
         assert!(sound.contains(name), "{name}");
     }
-    let all = listing.images.iter().map(|i| &i.key.id).chain(listing.broken.iter().map(|b| &b.what));
+    let all = listing.images.iter().map(|i| i.key.id()).chain(listing.broken.iter().map(|b| &*b.what));
     for id in all {
-        assert!(!["_tmp", "notanid", "strayfile"].contains(&id.as_str()));
+        assert!(!["_tmp", "notanid", "strayfile"].contains(&id));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use layerlift_store::{Reference, Summary};
+use layerlift_store::{ImageSummary, Reference};
 use serde::Serialize;
 
 use crate::args::Images;
@@ -20,7 +20,7 @@ use crate::time::ago;
 struct Row {
     root: String,
     kind: &'static str,
-    image: Summary,
+    image: ImageSummary,
 }
 
 /// An image for machines.
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
     let mut status = sources.warn_of_failed(reporter);
     let mut rows = Vec::new();
     for source in &sources.opened {
-        let listing = source.store.images()?;
+        let listing = source.store.images()?.on(&*source.store, args.store.platform.as_ref());
         let root = source.root.display().to_string();
         let row = |image| Row { root: root.clone(), kind: source.kind.name(), image };
         rows.extend(listing.images.into_iter().map(row));
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
 }
 
 fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now: Timestamp) -> String {
-    let drivers: BTreeSet<&str> = rows.iter().map(|row| &*row.image.key.driver).collect();
+    let drivers: BTreeSet<&str> = rows.iter().map(|row| row.image.key.partition()).collect();
     let several_drivers = drivers.len() > 1;
     let mut headings = vec!["REPOSITORY", "TAG"];
     headings.extend(digests.then_some("DIGEST"));
@@ -71,7 +71,7 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
     for row in rows {
         let image = &row.image;
         for [repository, tag, digest] in names(&image.references, digests) {
-            let id = if no_trunc { &*image.key.id } else { short(&image.key.id) };
+            let id = if no_trunc { image.key.id() } else { short(image.key.id()) };
             let mut cells = vec![repository, tag];
             cells.extend(digests.then_some(digest));
             cells.extend([
@@ -80,7 +80,7 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
                 image.size.map_or_else(|| "N/A".to_owned(), human),
                 image.layers.to_string(),
             ]);
-            cells.extend(several_drivers.then(|| image.key.driver.clone()));
+            cells.extend(several_drivers.then(|| image.key.partition().to_owned()));
             cells.extend(several_stores.then(|| row.root.clone()));
             table.row(cells);
         }
@@ -121,12 +121,12 @@ pub(super) fn short(id: &str) -> &str {
 impl Row {
     fn json(&self) -> ImageJson<'_> {
         ImageJson {
-            id: &self.image.key.id,
+            id: self.image.key.id(),
             references: self.image.references.iter().map(ToString::to_string).collect(),
             created: self.image.created.as_deref(),
             size: self.image.size,
             layers: self.image.layers,
-            driver: &self.image.key.driver,
+            driver: self.image.key.partition(),
             store: self.kind,
             root: &self.root,
         }
@@ -136,19 +136,16 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
-    use layerlift_store::ImageKey;
+    use layerlift_store::Keyring;
 
     use super::*;
 
     fn row(root: &str, driver: &str, digit: char, references: &[(&str, &str)], size: Option<u64>) -> Row {
         let reference = |&(r, t): &(&str, &str)| Reference::new(r, t);
-        let image = Summary {
-            key: ImageKey { driver: driver.to_owned(), id: digit.to_string().repeat(64) },
-            references: references.iter().map(reference).collect(),
-            created: Some("2015-10-12T19:16:27Z".to_owned()),
-            size,
-            layers: 3,
-        };
+        let key = Keyring::new().image(driver, digit.to_string().repeat(64));
+        let mut image = ImageSummary::new(key, references.iter().map(reference).collect(), 3);
+        image.created = Some("2015-10-12T19:16:27Z".to_owned());
+        image.size = size;
         Row { root: root.to_owned(), kind: "docker", image }
     }
 

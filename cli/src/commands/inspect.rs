@@ -1,6 +1,6 @@
 //! `layerlift inspect`: what a store says about images, as JSON.
 
-use layerlift_store::{Document, Image, Reference, Selected};
+use layerlift_store::{Document, Image, Reference};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -46,7 +46,9 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
     let mut found: Vec<(usize, Image, Vec<Reference>)> = Vec::new();
     for name in &args.names {
         let (place, selected) = sources.resolve(name, reporter)?;
-        for Selected { image, reference } in selected {
+        for selected in selected {
+            let reference = selected.reference.clone();
+            let image = selected.choose(&*sources.opened[place].store, args.store.platform.as_ref())?;
             let known = found.iter().position(|(there, known, _)| *there == place && known.key == image);
             let index = match known {
                 Some(index) => index,
@@ -108,18 +110,18 @@ fn inspect<'a>(
             Ok(tar) => (tar.tar_len(), None),
             Err(error) => {
                 let message = Message::of(&error).text;
-                damaged.push(error.within(format!("layer {}", layer.key.id)));
+                damaged.push(error.within(format!("layer {}", layer.key.id())));
                 (None, Some(message))
             }
         };
         let diff_id = layer.diff_id.map(|id| id.to_string());
-        layers.push(LayerJson { id: &layer.key.id, diff_id, tar_size, error });
+        layers.push(LayerJson { id: layer.key.id(), diff_id, tar_size, error });
     }
     let inspected = Inspected {
-        id: &image.key.id,
+        id: image.key.id(),
         references: references.iter().map(ToString::to_string).collect(),
         created,
-        driver: &image.key.driver,
+        driver: image.key.partition(),
         store: source.kind.name(),
         root: source.root.display().to_string(),
         config,

@@ -3,6 +3,8 @@
 use layerlift_archive::Options as WriteOptions;
 use layerlift_export::{Error as ExportError, Layout, Options, Plan, Selection, plan, select_all};
 
+use layerlift_store::Platform;
+
 use crate::args::Save;
 use crate::destination::Destination;
 use crate::error::Error;
@@ -26,9 +28,9 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
 
     let sources = Sources::open(&args.store, reporter)?;
     let (source, selection, mut status) = if args.all {
-        all(&sources, reporter)?
+        all(&sources, args.store.platform.as_ref(), reporter)?
     } else {
-        by_name(&sources, &args.names, args.keep_going, reporter)?
+        by_name(&sources, args, reporter)?
     };
     let temp_dir = args.temp_dir.clone().or_else(|| destination.folder()).unwrap_or_else(std::env::temp_dir);
     let options = Options::default()
@@ -102,11 +104,15 @@ fn report_left_out(errors: &[ExportError], reporter: &Reporter) -> bool {
 }
 
 /// Every image of the one store that has any.
-fn all<'s>(sources: &'s Sources, reporter: &Reporter) -> Result<(&'s Source, Selection, Status), Error> {
+fn all<'s>(
+    sources: &'s Sources,
+    platform: Option<&Platform>,
+    reporter: &Reporter,
+) -> Result<(&'s Source, Selection, Status), Error> {
     let status = sources.warn_of_failed(reporter);
     let mut with_images = Vec::new();
     for source in &sources.opened {
-        let selection = select_all(&*source.store)?;
+        let selection = select_all(&*source.store, platform)?;
         if !selection.images.is_empty() || !selection.broken.is_empty() {
             with_images.push((source, selection));
         }
@@ -122,24 +128,30 @@ fn all<'s>(sources: &'s Sources, reporter: &Reporter) -> Result<(&'s Source, Sel
 /// The images that names mean; all have to be in one store, since layers are shared within it.
 fn by_name<'s>(
     sources: &'s Sources,
-    names: &[String],
-    keep_going: bool,
+    args: &Save,
     reporter: &Reporter,
 ) -> Result<(&'s Source, Selection, Status), Error> {
-    let mut selection = Selection::default();
+    let mut selection = Selection::new(args.store.platform.clone());
     let mut status = Status::Done;
     let mut places = Vec::new();
-    for name in names {
-        match sources.resolve(name, reporter) {
-            Ok((place, images)) => {
-                places.push((place, name));
-                selection.images.extend(images);
+    let mut failed = |error: Error| {
+        reporter.error(&error);
+        status = Status::Incomplete;
+    };
+    for name in &args.names {
+        let added = sources.resolve(name, reporter).and_then(|(place, found)| {
+            places.push((place, name));
+            for selected in &found {
+                match selection.add(&*sources.opened[place].store, selected) {
+                    Err(error) if args.keep_going => failed(error.into()),
+                    added => added?,
+                }
             }
-            Err(error) if keep_going => {
-                reporter.error(&error);
-                status = Status::Incomplete;
-            }
-            Err(error) => return Err(error),
+            Ok(())
+        });
+        match added {
+            Err(error) if args.keep_going => failed(error),
+            added => added?,
         }
     }
     let Some(&(first, _)) = places.first() else { return Err(Error::NothingLeft) };

@@ -86,7 +86,7 @@ fn examine(detected: Detected) -> Found {
     Found {
         kind: Some(detected.kind.name()),
         root: detected.root.display().to_string(),
-        drivers: detected.drivers,
+        drivers: detected.partitions,
         images: listing.as_ref().map(|listing| listing.images.len()),
         broken: listing.as_ref().map(|listing| listing.broken.len()),
         size: listing.as_ref().map(size),
@@ -98,7 +98,7 @@ fn examine(detected: Detected) -> Found {
 /// A layer of the first image of each driver tells.
 fn unsupported(store: &dyn Store, listing: &Listing) -> Option<layerlift_store::Error> {
     let mut drivers = BTreeSet::new();
-    let mut firsts = listing.images.iter().filter(|image| drivers.insert(&image.key.driver));
+    let mut firsts = listing.images.iter().filter(|image| drivers.insert(image.key.partition()));
     firsts.find_map(|image| {
         let image = store.image(&image.key).ok()?;
         let unsupported = store.layer(&image.layers.first()?.key).err();

@@ -71,18 +71,22 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     super::limit_threads(threads);
     let sources = Sources::open(&args.store, reporter)?;
     let mut requests: Vec<Request> = sources.opened.iter().map(|_| Request::default()).collect();
+    let platform = args.store.platform.as_ref();
     let mut status = Status::Done;
     if args.names.is_empty() {
         status = sources.warn_of_failed(reporter);
         for (source, request) in sources.opened.iter().zip(&mut requests) {
-            let listing = source.store.images()?;
+            let listing = source.store.images()?.on(&*source.store, platform);
             request.images = listing.images.into_iter().map(|image| (image.key, image.references)).collect();
             request.broken = listing.broken;
         }
     } else {
         for name in &args.names {
             let (place, selected) = sources.resolve(name, reporter)?;
-            selected.into_iter().for_each(|one| requests[place].add(one.image, one.reference));
+            for selected in selected {
+                let image = selected.choose(&*sources.opened[place].store, platform)?;
+                requests[place].add(image, selected.reference);
+            }
         }
     }
 
@@ -134,8 +138,8 @@ impl Outcome {
         }
         for layer in &report.layers {
             self.layers.push(LayerJson {
-                id: layer.key.id.clone(),
-                driver: layer.key.driver.clone(),
+                id: layer.key.id().to_owned(),
+                driver: layer.key.partition().to_owned(),
                 root: root.clone(),
                 diff_id: layer.expected.map(|id| id.to_string()),
                 size: layer.len,
@@ -172,11 +176,11 @@ impl ImageJson {
     fn new(root: &str, image: &ImageReport, report: &Report) -> Self {
         let layers = || image.layers.iter().filter_map(|&index| report.layers.get(index));
         ImageJson {
-            id: image.key.id.clone(),
+            id: image.key.id().to_owned(),
             references: image.references.iter().map(ToString::to_string).collect(),
-            driver: image.key.driver.clone(),
+            driver: image.key.partition().to_owned(),
             root: root.to_owned(),
-            layers: layers().map(|layer| layer.key.id.clone()).collect(),
+            layers: layers().map(|layer| layer.key.id().to_owned()).collect(),
             size: layers().map(|layer| layer.len).sum(),
             sound: report.is_sound(image),
             kind: report.kind(image).map(word),

@@ -56,7 +56,7 @@ impl V1Image {
             Document::Config { raw, .. } => to_v1::legacy_images(raw, &image.diff_ids()?, &image.what())?,
         };
         let Some(top) = legacy.last().map(|top| top.id.clone()) else {
-            return Err(Error::NoLayers { image: image.image.key.id.clone(), format: Format::DockerV1 });
+            return Err(Error::NoLayers { image: image.image.key.id().to_owned(), format: Format::DockerV1 });
         };
         let folders =
             legacy.into_iter().zip(&image.layers).map(|(LegacyImage { id, json, created }, layer)| {

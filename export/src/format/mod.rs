@@ -230,8 +230,8 @@ impl SourceImage<'_> {
 
     fn what(&self) -> String {
         match self.image.document {
-            Document::Config { .. } => format!("config of image {}", self.image.key.id),
-            Document::V1(_) => format!("image {}", self.image.key.id),
+            Document::Config { .. } => format!("config of image {}", self.image.key.id()),
+            Document::V1(_) => format!("image {}", self.image.key.id()),
         }
     }
 }

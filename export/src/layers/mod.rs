@@ -180,7 +180,7 @@ impl Distinct {
         let opened = open(store, &self.keys);
         for ((key, recorded), tar) in self.keys.iter().zip(self.recorded).zip(opened) {
             let tar = tar.map_err(|error| errors.push((layers.len(), error))).ok();
-            layers.push(PlannedLayer::new(&key.id, tar, recorded, options));
+            layers.push(PlannedLayer::new(key.id(), tar, recorded, options));
         }
         (layers, errors)
     }
@@ -188,7 +188,7 @@ impl Distinct {
 
 /// Opens layers, in parallel. The results have the order of `keys`.
 pub(crate) fn open(store: &dyn Store, keys: &[LayerKey]) -> Vec<Result<LayerTar, Error>> {
-    let open = |key| store.layer(key).map_err(|error| Error::from(error).of_layer(&key.id));
+    let open = |key| store.layer(key).map_err(|error| Error::from(error).of_layer(key.id()));
     keys.par_iter().map(open).collect()
 }
 

@@ -8,8 +8,8 @@ use flate2::Compression as Level;
 use flate2::write::GzEncoder;
 use layerlift_archive::{Compression, Digest, FileRange};
 use layerlift_store::{
-    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing,
-    Reference, Selected, Store, StoreKind, Summary,
+    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey,
+    LayerTar, Listing, Reference, Selected, Store, StoreKind,
 };
 
 /// How a layer is kept.
@@ -23,11 +23,17 @@ pub(crate) enum Kept {
     Missing,
 }
 
-#[derive(Default)]
 pub(crate) struct Fake {
+    keys: Keyring,
     layers: Vec<(LayerKey, Vec<u8>, Kept)>,
     images: Vec<(Image, Vec<Reference>)>,
     pub(crate) broken: Vec<String>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Fake { keys: Keyring::new(), layers: Vec::new(), images: Vec::new(), broken: Vec::new() }
+    }
 }
 
 impl Fake {
@@ -39,7 +45,7 @@ impl Fake {
         header.set_cksum();
         tar.append_data(&mut header, "file", content.as_bytes()).unwrap();
         let id = format!("layer{}", self.layers.len());
-        self.layers.push((LayerKey { driver: String::new(), id }, tar.into_inner().unwrap(), kept));
+        self.layers.push((self.keys.layer("", id), tar.into_inner().unwrap(), kept));
         self.layers.len() - 1
     }
 
@@ -55,13 +61,13 @@ impl Fake {
             diff_ids.join(", ")
         );
         let raw = raw.into_bytes();
-        let key = ImageKey { driver: String::new(), id: Digest::of(&raw).hex() };
-        let layer = |&l: &usize| Layer { key: self.layers[l].0.clone(), diff_id: Some(self.diff_id(l)) };
+        let key = self.keys.image("", Digest::of(&raw).hex());
+        let layer = |&l: &usize| Layer::new(self.layers[l].0.clone(), Some(self.diff_id(l)));
         let layers = layers.iter().map(layer).collect();
-        let id = key.id.clone();
+        let id = key.id().to_owned();
         let document = Document::Config { raw, manifests: Vec::new() };
         let names = names.iter().map(|name| Reference::stored(name)).collect();
-        self.images.push((Image { key, document, layers }, names));
+        self.images.push((Image::new(key, document, layers), names));
         id
     }
 }
@@ -72,30 +78,28 @@ impl Store for Fake {
     }
 
     fn images(&self) -> Result<Listing, Error> {
-        let images = self.images.iter().map(|(image, references)| Summary {
-            key: image.key.clone(),
-            references: references.clone(),
-            created: None,
-            size: None,
-            layers: image.layers.len(),
+        let images = self.images.iter().map(|(image, references)| {
+            ImageSummary::new(image.key.clone(), references.clone(), image.layers.len())
         });
-        let broken = self.broken.iter().map(|what| Broken {
-            what: what.clone(),
-            references: Vec::new(),
-            error: Error::Damaged { path: what.into(), why: "it is empty".to_owned() },
+        let broken = self.broken.iter().map(|what| {
+            let error = Error::Damaged { path: what.into(), why: "it is empty".to_owned() };
+            Broken::new(what, Vec::new(), error)
         });
-        Ok(Listing { images: images.collect(), broken: broken.collect() })
+        let mut listing = Listing::default();
+        listing.images = images.collect();
+        listing.broken = broken.collect();
+        Ok(listing)
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
         let mut found = Vec::new();
         for (image, references) in &self.images {
             let key = &image.key;
-            if key.id.starts_with(name) {
-                found.push(Selected { image: key.clone(), reference: None });
+            if key.id().starts_with(name) {
+                found.push(Selected::of_image(key.clone(), None));
             }
             let named = references.iter().filter(|r| r.to_string() == name || r.repository() == name);
-            found.extend(named.map(|r| Selected { image: key.clone(), reference: Some(r.clone()) }));
+            found.extend(named.map(|r| Selected::of_image(key.clone(), Some(r.clone()))));
         }
         if found.is_empty() {
             return Err(Error::NotFound { name: name.to_owned(), suggestions: Vec::new() });
@@ -124,7 +128,7 @@ impl Store for Fake {
                 return Err(Error::Missing {
                     of: "the image".to_owned(),
                     what: "layer",
-                    id: key.id.clone(),
+                    id: key.id().to_owned(),
                     path: "blobs".into(),
                 });
             }

@@ -53,8 +53,7 @@ pub(crate) fn unpacked(fixture: &str) -> Vec<u8> {
 
 /// The plan for some names.
 pub(crate) fn planned(store: &dyn Store, names: &[&str], options: &Options) -> Result<Plan, String> {
-    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let selection = select(store, &names).map_err(|error| chain(&error))?;
+    let selection = select(store, names, None).map_err(|error| chain(&error))?;
     plan(store, selection, options).map_err(|error| chain(&error))
 }
 

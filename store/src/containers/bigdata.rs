@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::records::ImageRecord;
-use crate::config::{self, Config};
+use crate::model::config::{self, Config};
 use crate::{Error, Manifest, Root, json};
 
 /// The key of the manifest that was stored last.

@@ -16,8 +16,8 @@ use layerlift_archive::Content as _;
 /// Finds what a layer is made of. A layer without tar-split data was pulled in parts by a table of contents that had none,
 /// or has lost them.
 pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
-    let not_found = || Error::not_found(format!("layer {}", key.id));
-    let id = LayerId::parse(&key.id).ok_or_else(not_found)?;
+    let not_found = || Error::not_found(format!("layer {}", key.id()));
+    let id = LayerId::parse(key.id()).ok_or_else(not_found)?;
     let driver = driver::find_containers(&images.driver)?;
     let record = images.layer(id, "the request")?;
     let dir = tree(images, driver, id)?;

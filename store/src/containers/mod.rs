@@ -33,17 +33,17 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     }
     let evidence = drivers.iter().map(|driver| format!("{driver}-images")).collect();
     let root = root.path().to_owned();
-    Ok(Some(Detected { kind: StoreKind::ContainersStorage, root, drivers, evidence }))
+    Ok(Some(Detected { kind: StoreKind::ContainersStorage, root, partitions: drivers, evidence }))
 }
 
 /// Opens the store of a root, of all drivers unless the options name one.
 pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore, Error> {
     let found = drivers(&root)?;
-    let wanted = |driver: &&String| options.driver.as_ref().is_none_or(|only| only == *driver);
+    let wanted = |driver: &&String| options.partition.as_ref().is_none_or(|only| only == *driver);
     let chosen: Vec<String> = found.iter().filter(wanted).cloned().collect();
     if chosen.is_empty() {
         let path = root.path().to_owned();
-        return Err(match &options.driver {
+        return Err(match &options.partition {
             Some(driver) if !found.is_empty() => {
                 Error::NoPartition { path, wanted: driver.clone(), present: found }
             }

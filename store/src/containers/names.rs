@@ -8,22 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bigdata;
 use super::images::Images;
 use crate::lookup::Catalog;
-use crate::{Error, ImageKey};
+use crate::{Error, ImageKey, Keyring};
 
 type Tags = BTreeMap<String, Vec<ImageKey>>;
 
 /// Preferred drivers come first.
 pub(super) struct Names<'a> {
+    keys: &'a Keyring,
     drivers: &'a [Images],
     repositories: BTreeMap<&'a str, Tags>,
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(drivers: &'a [Images]) -> Self {
+    pub(super) fn new(keyring: &'a Keyring, drivers: &'a [Images]) -> Self {
         let mut repositories: BTreeMap<&str, Tags> = BTreeMap::new();
         for images in drivers {
             for (image, references) in images.all() {
-                let key = ImageKey { driver: images.driver.clone(), id: image.id.clone() };
+                let key = keyring.image(&images.driver, &image.id);
                 let mut add = |repository, tag: &str| {
                     let keys = repositories.entry(repository).or_default().entry(tag.to_owned()).or_default();
                     if !keys.contains(&key) {
@@ -36,7 +37,7 @@ impl<'a> Names<'a> {
                 }
             }
         }
-        Names { drivers, repositories }
+        Names { keys: keyring, drivers, repositories }
     }
 }
 
@@ -54,7 +55,7 @@ impl Catalog for Names<'_> {
         let has = |images: &Images, id: &str| images.ids(id).next().is_some_and(|first| first == id);
         let keys = ids.into_iter().flat_map(|id| {
             let drivers = self.drivers.iter().filter(move |images| has(images, id));
-            drivers.map(move |images| ImageKey { driver: images.driver.clone(), id: id.clone() })
+            drivers.map(move |images| self.keys.image(&images.driver, id))
         });
         Ok(keys.collect())
     }

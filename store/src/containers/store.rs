@@ -9,14 +9,15 @@ use super::{bigdata, layers};
 use crate::lookup::{self, Spelling};
 use crate::open::StoreKind;
 use crate::{
-    Broken, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Reference, Root,
-    Selected, Store, Summary,
+    Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey, LayerTar,
+    Listing, Reference, Root, Selected, Store,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the names of
 /// directories, a layer's id the engine's own.
 #[derive(Debug)]
 pub(crate) struct ContainersStore {
+    keys: Keyring,
     drivers: Vec<Images>,
     /// Drivers whose records could not be read, and why.
     unread: Vec<(String, Error)>,
@@ -28,7 +29,12 @@ impl ContainersStore {
     /// Reads the records of all `drivers`, the preferred first, in the root and in what belongs to it. What cannot be read
     /// hides nothing else.
     pub(super) fn read(drivers: Vec<String>, root: Root, beside: Vec<PathBuf>) -> Result<Self, Error> {
-        let mut store = ContainersStore { drivers: Vec::new(), unread: Vec::new(), closed: Vec::new() };
+        let mut store = ContainersStore {
+            keys: Keyring::new(),
+            drivers: Vec::new(),
+            unread: Vec::new(),
+            closed: Vec::new(),
+        };
         let mut places = vec![root];
         for path in beside {
             match Root::open(&path) {
@@ -54,6 +60,44 @@ impl ContainersStore {
         let not_found = || Error::not_found(format!("driver {name}"));
         self.drivers.iter().find(|images| images.driver == name).ok_or_else(not_found)
     }
+
+    /// What Podman shows; the size is that of the layers' tars and of the documents.
+    fn summary(
+        &self,
+        images: &Images,
+        image: &ImageRecord,
+        references: &[Reference],
+    ) -> Result<ImageSummary, Error> {
+        if !bigdata::has_config(image) {
+            return Err(bigdata::without_config(image));
+        }
+        let chain = images.chain(image)?;
+        let documents = image.big_data_sizes.values().map(|size| u64::try_from(*size).ok());
+        let sizes = chain.iter().map(|layer| layer.size()).chain(documents);
+        let size = sizes.into_iter().try_fold(0u64, |sum, size| size.and_then(|size| sum.checked_add(size)));
+        Ok(ImageSummary {
+            key: self.keys.image(&images.driver, &image.id),
+            references: references.to_vec(),
+            // Go's time of nothing.
+            created: image.created.clone().filter(|created| !created.starts_with("0001-01-01T00:00:00")),
+            size,
+            layers: chain.len(),
+        })
+    }
+
+    /// A layer of an image whose config says that it is `diff_id`.
+    fn named_by(&self, images: &Images, layer: &LayerRecord, diff_id: DiffId) -> Result<Layer, Error> {
+        match layer.diff_id() {
+            Some(recorded) if recorded != diff_id => {
+                let why = format!("its diff id is {recorded}, the image's config has {diff_id}");
+                Err(images.malformed_layer(layer.id, &why))
+            }
+            _ => {
+                let key = self.keys.layer(&images.driver, layer.id.to_string());
+                Ok(Layer::new(key, Some(diff_id)))
+            }
+        }
+    }
 }
 
 impl Store for ContainersStore {
@@ -65,7 +109,7 @@ impl Store for ContainersStore {
         let mut listing = Listing::default();
         for images in &self.drivers {
             for (image, references) in images.all().filter(|(image, _)| !bigdata::is_list(image)) {
-                match summary(images, image, references) {
+                match self.summary(images, image, references) {
                     Ok(summary) => listing.images.push(summary),
                     Err(error) => {
                         let references = references.to_vec();
@@ -85,67 +129,37 @@ impl Store for ContainersStore {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
-        match lookup::resolve(&Names::new(&self.drivers), Spelling::Qualified, name) {
+        match lookup::resolve(&Names::new(&self.keys, &self.drivers), Spelling::Qualified, name) {
             // The name may well stand in a file that cannot be read.
             Err(not_found @ Error::NotFound { .. }) => {
                 let unread = self.drivers.iter().find_map(Images::unread);
                 let unread = unread.or_else(|| self.unread.first().map(|(_, error)| error.clone()));
                 Err(unread.unwrap_or(not_found))
             }
-            resolved => resolved,
+            resolved => resolved.map(|found| found.into_iter().map(Selected::from).collect()),
         }
     }
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
-        let images = self.driver(&key.driver)?;
-        let (record, dir) = images.image(&key.id)?;
+        self.keys.check_image(key)?;
+        let images = self.driver(key.partition())?;
+        let (record, dir) = images.image(key.id())?;
         let chain = images.chain(record)?;
         let documents = bigdata::documents(&dir, record)?;
         let diff_ids = &documents.config.diff_ids;
         if diff_ids.len() != chain.len() {
-            let why = format!("image {} has {} layers, its config {}", key.id, chain.len(), diff_ids.len());
+            let why = format!("image {} has {} layers, its config {}", key.id(), chain.len(), diff_ids.len());
             return Err(Error::malformed(dir.join("images.json"), why));
         }
-        let layers = chain.iter().zip(diff_ids).map(|(layer, diff_id)| named_by(images, layer, *diff_id));
+        let layers =
+            chain.iter().zip(diff_ids).map(|(layer, diff_id)| self.named_by(images, layer, *diff_id));
         let layers = layers.collect::<Result<_, _>>()?;
         let document = Document::Config { raw: documents.raw, manifests: documents.manifests };
-        Ok(Image { key: key.clone(), document, layers })
+        Ok(Image::new(key.clone(), document, layers))
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        layers::tar(self.driver(&key.driver)?, key)
-    }
-}
-
-/// What Podman shows; the size is that of the layers' tars and of the documents.
-fn summary(images: &Images, image: &ImageRecord, references: &[Reference]) -> Result<Summary, Error> {
-    if !bigdata::has_config(image) {
-        return Err(bigdata::without_config(image));
-    }
-    let chain = images.chain(image)?;
-    let documents = image.big_data_sizes.values().map(|size| u64::try_from(*size).ok());
-    let sizes = chain.iter().map(|layer| layer.size()).chain(documents);
-    let size = sizes.into_iter().try_fold(0u64, |sum, size| size.and_then(|size| sum.checked_add(size)));
-    Ok(Summary {
-        key: ImageKey { driver: images.driver.clone(), id: image.id.clone() },
-        references: references.to_vec(),
-        // Go's time of nothing.
-        created: image.created.clone().filter(|created| !created.starts_with("0001-01-01T00:00:00")),
-        size,
-        layers: chain.len(),
-    })
-}
-
-/// A layer of an image whose config says that it is `diff_id`.
-fn named_by(images: &Images, layer: &LayerRecord, diff_id: DiffId) -> Result<Layer, Error> {
-    match layer.diff_id() {
-        Some(recorded) if recorded != diff_id => {
-            let why = format!("its diff id is {recorded}, the image's config has {diff_id}");
-            Err(images.malformed_layer(layer.id, &why))
-        }
-        _ => {
-            let key = LayerKey { driver: images.driver.clone(), id: layer.id.to_string() };
-            Ok(Layer { key, diff_id: Some(diff_id) })
-        }
+        self.keys.check_layer(key)?;
+        layers::tar(self.driver(key.partition())?, key)
     }
 }

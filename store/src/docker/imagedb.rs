@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use layerlift_archive::Digest;
 
-use crate::config::{self, Config};
+use crate::model::config::{self, Config};
 use crate::{Error, Root, hex_id, json};
 
 const CONTENT: &str = "imagedb/content/sha256";

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use super::layerdb::LayerDb;
-use super::{ImageRoot, imagedb, repositories};
-use crate::{Broken, ChainId, Error, ImageKey, Listing, Reference, Root, Summary, config, parallel};
+use super::{DockerStore, ImageRoot, imagedb, repositories};
+use crate::model::config;
+use crate::{Broken, ChainId, Error, ImageSummary, Keyring, Listing, Reference, Root, parallel};
 
-pub(super) fn list(image_roots: &[ImageRoot]) -> Result<Listing, Error> {
+pub(super) fn list(store: &DockerStore) -> Result<Listing, Error> {
     let mut listing = Listing::default();
+    let image_roots = store.image_roots();
     for images in image_roots {
-        match add(images, &mut listing) {
+        match add(store.keys(), images, &mut listing) {
             Err(error) if image_roots.len() > 1 => {
                 let what = format!("images of driver {}", images.driver);
                 listing.broken.push(Broken { what, references: Vec::new(), error });
@@ -25,7 +27,7 @@ pub(super) fn list(image_roots: &[ImageRoot]) -> Result<Listing, Error> {
     Ok(listing)
 }
 
-fn add(images: &ImageRoot, listing: &mut Listing) -> Result<(), Error> {
+fn add(keys: &Keyring, images: &ImageRoot, listing: &mut Listing) -> Result<(), Error> {
     let root = &images.root;
     let mut references = references(root, &mut listing.broken);
     let mut ids = imagedb::ids(root)?;
@@ -33,11 +35,11 @@ fn add(images: &ImageRoot, listing: &mut Listing) -> Result<(), Error> {
     ids.retain(|id| references.contains_key(id) || !steps.contains(id));
     ids.extend(references.keys().filter(|id| ids.binary_search(id).is_err()).cloned().collect::<Vec<_>>());
     let sizes = Sizes::default();
-    let summaries = parallel::map(&ids, |id| summary(images, id, &sizes));
+    let summaries = parallel::map(&ids, |id| summary(keys, images, id, &sizes));
     for (id, result) in ids.iter().zip(summaries) {
         let references = references.remove(id).unwrap_or_default();
         match result {
-            Ok(summary) => listing.images.push(Summary { references, ..summary }),
+            Ok(summary) => listing.images.push(ImageSummary { references, ..summary }),
             Err(error) => listing.broken.push(Broken { what: id.clone(), references, error }),
         }
     }
@@ -59,7 +61,7 @@ fn references(root: &Root, broken: &mut Vec<Broken>) -> BTreeMap<String, Vec<Ref
     by_image
 }
 
-fn summary(images: &ImageRoot, id: &str, sizes: &Sizes) -> Result<Summary, Error> {
+fn summary(keys: &Keyring, images: &ImageRoot, id: &str, sizes: &Sizes) -> Result<ImageSummary, Error> {
     let config = imagedb::config(&images.root, id)?.1;
     let mut size = Some(0u64);
     if !config.diff_ids.is_empty() {
@@ -69,8 +71,8 @@ fn summary(images: &ImageRoot, id: &str, sizes: &Sizes) -> Result<Summary, Error
             size = size.zip(layer).map(|(below, layer)| below.saturating_add(layer));
         }
     }
-    Ok(Summary {
-        key: ImageKey { driver: images.driver.clone(), id: id.to_owned() },
+    Ok(ImageSummary {
+        key: keys.image(&images.driver, id),
         references: Vec::new(),
         created: config.created,
         size,

@@ -39,20 +39,25 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
         return Ok(None);
     }
     let evidence = drivers.iter().map(|driver| format!("image/{driver}/imagedb")).collect();
-    Ok(Some(Detected { kind: StoreKind::Docker, root: root.path().to_owned(), drivers, evidence }))
+    Ok(Some(Detected {
+        kind: StoreKind::Docker,
+        root: root.path().to_owned(),
+        partitions: drivers,
+        evidence,
+    }))
 }
 
 /// Opens the store of a data root, of all drivers unless the options name one.
 pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Error> {
     let found = drivers(&root)?;
-    let wanted = |driver: &&String| options.driver.as_ref().is_none_or(|only| only == *driver);
+    let wanted = |driver: &&String| options.partition.as_ref().is_none_or(|only| only == *driver);
     let mut images = Vec::new();
     for driver in found.iter().filter(wanted) {
         images.push(ImageRoot { driver: driver.clone(), root: root.dir(format!("image/{driver}"))? });
     }
     if images.is_empty() {
         let path = root.path().to_owned();
-        return Err(match &options.driver {
+        return Err(match &options.partition {
             Some(driver) if !found.is_empty() => {
                 Error::NoPartition { path, wanted: driver.clone(), present: found }
             }

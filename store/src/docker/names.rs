@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::repositories::{self, Repositories};
 use super::{DockerStore, imagedb};
 use crate::lookup::Catalog;
-use crate::{Error, ImageKey};
+use crate::{Error, ImageKey, Keyring};
 
 /// The names of all drivers, read once. What they lead to is looked at when asked.
 pub(super) struct Names<'a> {
@@ -33,9 +33,9 @@ impl<'a> Names<'a> {
 }
 
 /// The same image under several drivers is one image here; the store chooses between them afterwards.
-fn add(images: &mut Vec<ImageKey>, driver: &str, id: &str) {
-    if !images.iter().any(|image| image.id == id) {
-        images.push(ImageKey { driver: driver.to_owned(), id: id.to_owned() });
+fn add(images: &mut Vec<ImageKey>, keys: &Keyring, driver: &str, id: &str) {
+    if !images.iter().any(|image| image.id() == id) {
+        images.push(keys.image(driver, id));
     }
 }
 
@@ -46,7 +46,7 @@ impl Catalog for Names<'_> {
             let Some(tags) = repositories.get(repository) else { continue };
             let found = found.get_or_insert_default();
             for (tag, id) in tags {
-                add(found.entry(tag.clone()).or_default(), driver, id);
+                add(found.entry(tag.clone()).or_default(), self.store.keys(), driver, id);
             }
         }
         Ok(found)
@@ -66,6 +66,6 @@ impl Catalog for Names<'_> {
                 }
             }
         }
-        Ok(found.into_iter().map(|(id, driver)| ImageKey { driver: driver.clone(), id }).collect())
+        Ok(found.into_iter().map(|(id, driver)| self.store.keys().image(driver, id)).collect())
     }
 }

@@ -3,19 +3,20 @@
 use super::layerdb::LayerDb;
 use super::names::Names;
 use super::{ImageRoot, imagedb, listing};
-use crate::config;
 use crate::diff::LayerDir;
 use crate::driver::{self, Driver, Holds};
-use crate::lookup::{self, Spelling};
+use crate::lookup::{self, Match, Spelling};
+use crate::model::config;
 use crate::open::StoreKind;
 use crate::{
-    ChainId, DiffLayer, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected,
-    SplitLayer, Store,
+    ChainId, DiffLayer, Document, Error, Image, ImageKey, Keyring, Layer, LayerKey, LayerTar, Listing, Root,
+    Selected, SplitLayer, Store,
 };
 
 /// Docker's image store since 1.10. An image's key has its driver, a layer's the hex digits of its chain id.
 #[derive(Debug)]
 pub(crate) struct DockerStore {
+    keys: Keyring,
     root: Root,
     images: Vec<ImageRoot>,
 }
@@ -23,7 +24,11 @@ pub(crate) struct DockerStore {
 impl DockerStore {
     /// Preferred drivers come first.
     pub(super) fn new(root: Root, images: Vec<ImageRoot>) -> Self {
-        DockerStore { root, images }
+        DockerStore { keys: Keyring::new(), root, images }
+    }
+
+    pub(super) fn keys(&self) -> &Keyring {
+        &self.keys
     }
 
     pub(super) fn image_roots(&self) -> &[ImageRoot] {
@@ -37,28 +42,28 @@ impl DockerStore {
     }
 
     /// One image can be there under several drivers: the first that has all of it, or else the one that was found.
-    fn readable(&self, mut selected: Selected) -> Result<Selected, Error> {
-        let id = &selected.image.id;
+    fn readable(&self, mut found: Match) -> Result<Selected, Error> {
+        let id = found.key.id();
         let mut keys = Vec::new();
         for images in self.images.iter().filter(|_| self.images.len() > 1) {
             if crate::hex_id(id) && imagedb::exists(&images.root, id)? {
-                keys.push(ImageKey { driver: images.driver.clone(), id: id.clone() });
+                keys.push(self.keys.image(&images.driver, id));
             }
         }
         if keys.len() > 1
             && let Some(key) = keys.into_iter().find(|key| self.locate(key).is_ok())
         {
-            selected.image = key;
+            found.key = key;
         }
-        Ok(selected)
+        Ok(found.into())
     }
 
     /// Opens the directories of all layers of an image.
     fn locate(&self, key: &ImageKey) -> Result<(), Error> {
-        let driver = driver::find(&key.driver)?;
-        let root = self.image_root(&key.driver, &key.id)?;
+        let driver = driver::find(key.partition())?;
+        let root = self.image_root(key.partition(), key.id())?;
         let layers = LayerDb::open(root)?;
-        for (chain, ..) in config::chain(&imagedb::config(root, &key.id)?.1.diff_ids) {
+        for (chain, ..) in config::chain(&imagedb::config(root, key.id())?.1.diff_ids) {
             self.tree(driver, &layers, chain)?;
         }
         Ok(())
@@ -77,13 +82,13 @@ impl Store for DockerStore {
     }
 
     fn images(&self) -> Result<Listing, Error> {
-        listing::list(&self.images)
+        listing::list(self)
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
         let names = Names::read(self);
         match lookup::resolve(&names, Spelling::Familiar, name) {
-            Ok(selected) => selected.into_iter().map(|selected| self.readable(selected)).collect(),
+            Ok(found) => found.into_iter().map(|found| self.readable(found)).collect(),
             // The name may well stand in the file that cannot be read.
             Err(not_found @ Error::NotFound { .. }) => Err(names.damaged.unwrap_or(not_found)),
             Err(error) => Err(error),
@@ -91,27 +96,29 @@ impl Store for DockerStore {
     }
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
-        let root = self.image_root(&key.driver, &key.id)?;
-        let (raw, config) = imagedb::config(root, &key.id)?;
+        self.keys.check_image(key)?;
+        let root = self.image_root(key.partition(), key.id())?;
+        let (raw, config) = imagedb::config(root, key.id())?;
         let mut layers = Vec::with_capacity(config.diff_ids.len());
         if !config.diff_ids.is_empty() {
             let records = LayerDb::open(root)?;
             for (chain, parent, diff_id) in config::chain(&config.diff_ids) {
                 records.check(chain, parent, diff_id)?;
-                let key = LayerKey { driver: key.driver.clone(), id: chain.0.hex() };
-                layers.push(Layer { key, diff_id: Some(diff_id) });
+                let layer = self.keys.layer(key.partition(), chain.0.hex());
+                layers.push(Layer::new(layer, Some(diff_id)));
             }
         }
-        Ok(Image { key: key.clone(), document: Document::Config { raw, manifests: Vec::new() }, layers })
+        Ok(Image::new(key.clone(), Document::Config { raw, manifests: Vec::new() }, layers))
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        let root = self.image_root(&key.driver, &key.id)?;
-        let chain = layerlift_archive::Digest::from_hex(&key.id).map(ChainId);
-        let chain = chain.ok_or_else(|| Error::not_found(&key.id))?;
+        self.keys.check_layer(key)?;
+        let root = self.image_root(key.partition(), key.id())?;
+        let chain = layerlift_archive::Digest::from_hex(key.id()).map(ChainId);
+        let chain = chain.ok_or_else(|| Error::not_found(key.id()))?;
         let layers = LayerDb::open(root)?;
         let record = layers.record(chain)?;
-        let driver = driver::find(&key.driver)?;
+        let driver = driver::find(key.partition())?;
         let tree = self.tree(driver, &layers, chain)?;
         if let Some((metadata, path)) = layers.tar_split(chain)? {
             return Ok(LayerTar::Split(SplitLayer::open(tree, metadata, path, Some(record.diff_id))?));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::document::{self, Document};
 use super::names::Names;
 use super::{GraphStore, chain, repositories};
-use crate::{Broken, Error, Listing, Reference, Summary, V1Id, driver, parallel};
+use crate::{Broken, Error, ImageSummary, Listing, Reference, V1Id, driver, parallel};
 
 /// What matters of one image.
 struct Node {
@@ -57,7 +57,7 @@ pub(super) fn list(store: &GraphStore) -> Result<Listing, Error> {
             Ok((size, layers)) => {
                 let created = node.as_ref().ok().and_then(|node| node.created.clone());
                 let key = store.key(id.to_string());
-                listing.images.push(Summary { key, references, created, size, layers });
+                listing.images.push(ImageSummary { key, references, created, size, layers });
             }
             Err(broken) => {
                 let error = nodes[broken].as_ref().err().cloned();

@@ -43,7 +43,12 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     if drivers.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Detected { kind: StoreKind::DockerGraph, root: root.path().to_owned(), drivers, evidence }))
+    Ok(Some(Detected {
+        kind: StoreKind::DockerGraph,
+        root: root.path().to_owned(),
+        partitions: drivers,
+        evidence,
+    }))
 }
 
 /// Opens the store of a data root, for the driver that the options name or that is in use.
@@ -51,7 +56,7 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<GraphStore, Erro
     let Some(graph) = try_graph(&root)? else {
         return Err(Error::no_store(root.path(), "it has no directory graph, as Docker 1.5 to 1.9 had"));
     };
-    let driver = select::driver(&root, &graph, options.driver.as_deref())?;
+    let driver = select::driver(&root, &graph, options.partition.as_deref())?;
     Ok(GraphStore::new(root, graph, driver))
 }
 

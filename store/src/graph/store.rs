@@ -8,13 +8,14 @@ use crate::driver::{self, Holds};
 use crate::lookup::{self, Spelling};
 use crate::open::StoreKind;
 use crate::{
-    DiffLayer, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Reference, Root, Selected,
-    SplitLayer, Store, V1Id,
+    DiffLayer, Error, Image, ImageKey, Keyring, Layer, LayerKey, LayerTar, Listing, Reference, Root,
+    Selected, SplitLayer, Store, V1Id,
 };
 
 /// Docker's graph store, with the layers of one driver. The key of an image and that of its top layer have the same id.
 #[derive(Debug)]
 pub(crate) struct GraphStore {
+    keys: Keyring,
     root: Root,
     graph: Root,
     driver: String,
@@ -22,7 +23,7 @@ pub(crate) struct GraphStore {
 
 impl GraphStore {
     pub(super) fn new(root: Root, graph: Root, driver: String) -> Self {
-        GraphStore { root, graph, driver }
+        GraphStore { keys: Keyring::new(), root, graph, driver }
     }
 
     /// The graph driver whose layers these are.
@@ -39,7 +40,7 @@ impl GraphStore {
     }
 
     pub(super) fn key(&self, id: String) -> ImageKey {
-        ImageKey { driver: self.driver.clone(), id }
+        self.keys.image(&self.driver, id)
     }
 
     /// Images whose id begins with `prefix`, sorted. Neither the images nor, for a full id, their folder are read.
@@ -172,7 +173,7 @@ impl Store for GraphStore {
         let names = Names::read(self);
         let not_found = match lookup::resolve(&names, Spelling::Graph, name) {
             Err(not_found @ Error::NotFound { .. }) => not_found,
-            answer => return answer,
+            answer => return answer.map(|found| found.into_iter().map(Selected::from).collect()),
         };
         // The name may well stand in the file that cannot be read, or be the id of an image whose layer is lost.
         if let Some(damaged) = names.damaged {
@@ -185,24 +186,21 @@ impl Store for GraphStore {
     }
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
-        let here = V1Id::parse(&key.id).filter(|_| key.driver == self.driver);
+        self.keys.check_image(key)?;
+        let here = V1Id::parse(key.id());
         let Some(id) = here.filter(|id| matches!(self.absent(id), Ok(None))) else {
-            let named = Names::read(self).by_image().remove(key.id.as_str()).unwrap_or_default();
-            return Err(self.no_image(&key.id, &named));
+            let named = Names::read(self).by_image().remove(key.id()).unwrap_or_default();
+            return Err(self.no_image(key.id(), &named));
         };
         let documents = chain::read(self, id)?;
-        let layer = |id: &V1Id| Layer {
-            key: LayerKey { driver: self.driver.clone(), id: id.to_string() },
-            diff_id: None,
-        };
+        let layer = |id: &V1Id| Layer::new(self.keys.layer(&self.driver, id.to_string()), None);
         let layers = documents.iter().map(|document| layer(&document.id)).collect();
-        Ok(Image { key: key.clone(), document: crate::Document::V1(documents), layers })
+        Ok(Image::new(key.clone(), crate::Document::V1(documents), layers))
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        let id = V1Id::parse(&key.id)
-            .filter(|_| key.driver == self.driver)
-            .ok_or_else(|| Error::not_found(&key.id))?;
+        self.keys.check_layer(key)?;
+        let id = V1Id::parse(key.id()).ok_or_else(|| Error::not_found(key.id()))?;
         let name = format!("{id}/tar-data.json.gz");
         match self.graph.try_open_file(&name)? {
             Some(metadata) => {

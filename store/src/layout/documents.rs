@@ -15,8 +15,7 @@ use layerlift_archive::Digest;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::platform::Platform;
-use crate::json;
+use crate::{Platform, json};
 
 /// A reference to a blob.
 #[derive(Debug, Clone)]
@@ -134,7 +133,7 @@ fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
         media_type: raw.media_type.unwrap_or_default(),
         digest: raw.digest.parse().map_err(|error| format!("{error}"))?,
         size: raw.size,
-        platform: platform.map(|platform| json::object(platform.get().as_bytes())).transpose()?,
+        platform: platform.map(|platform| Platform::from_json(platform.get().as_bytes())).transpose()?,
         image_name: annotations.remove("io.containerd.image.name"),
         ref_name: annotations.remove("org.opencontainers.image.ref.name"),
         urls: raw.urls.unwrap_or_default(),

@@ -4,7 +4,7 @@ use layerlift_archive::Digest;
 
 use super::documents::{self, Descriptor, Document};
 use crate::archive::{Files, Place};
-use crate::config::{self, Config};
+use crate::model::config::{self, Config};
 use crate::{DiffId, Error, Manifest, json};
 
 /// What leads to an image.

@@ -7,11 +7,10 @@ use layerlift_archive::Digest;
 use super::documents::{self, Descriptor, Document};
 use super::image::{self, Identity, What};
 use super::names::Names;
-use super::platform::{self, Platform};
 use super::{INDEX, MANIFEST};
 use crate::archive::{Files, clean};
 use crate::reference::familiar_name;
-use crate::{Error, Reference, json};
+use crate::{Error, Index, Keyring, Member, Platform, Reference, json};
 
 /// Indexes below one another, and manifests below all of them, that are followed.
 const DEPTH: usize = 4;
@@ -113,7 +112,15 @@ impl<'a> Images<'a> {
                 .collect()
         };
         let same_platform = platforms.windows(2).all(|pair| pair[0] == pair[1]) && platforms.len() > 1;
-        match platform::choose(&platforms, self.wanted) {
+        let keys = Keyring::new();
+        let members = offered.iter().zip(&platforms).map(|((leaf, _), platform)| {
+            Member::new(leaf.digest, platform.clone(), Some(keys.image("", leaf.digest.hex())))
+        });
+        let index = Index::new(key, members.collect());
+        let chosen = index
+            .choose(self.wanted)
+            .map(|chosen| index.members.iter().position(|member| member == chosen).unwrap_or_default());
+        match chosen {
             // Nothing tells them apart: the name is ambiguous, and lookup says so.
             _ if same_platform => {
                 for (leaf, _) in offered {
@@ -129,10 +136,12 @@ impl<'a> Images<'a> {
                     self.add(What::Manifest(leaf), names, digests, i == chosen);
                 }
             }
-            Err(list) => {
-                let wanted = self.wanted.map(Platform::to_string);
-                let name = names.references.first().map_or(key.to_string(), Reference::to_string);
-                self.add_trouble(key, names, Error::NoPlatform { name, wanted, offered: list }, true);
+            Err(error) => {
+                let error = match names.references.first() {
+                    Some(name) => error.of_name(name),
+                    None => error,
+                };
+                self.add_trouble(key, names, error, true);
                 for (leaf, _) in offered {
                     self.add(What::Manifest(leaf), Names::default(), Vec::new(), false);
                 }
@@ -146,7 +155,7 @@ impl<'a> Images<'a> {
             return None;
         };
         let bytes = self.files.try_read(&image::blob(id), json::LIMIT).ok()??;
-        json::object(&bytes).ok().filter(|platform: &Platform| !platform.os.is_empty())
+        Platform::from_json(&bytes).ok().filter(|platform| !platform.os.is_empty())
     }
 
     /// Adds what `manifest.json` names. Where an index names the same, its manifests and names stay.

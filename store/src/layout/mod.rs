@@ -15,7 +15,6 @@ mod documents;
 mod image;
 mod images;
 mod names;
-mod platform;
 mod salvage;
 mod store;
 mod v1;
@@ -96,7 +95,7 @@ fn detect_in(files: &Files) -> Result<Option<Detected>, Error> {
     let detected = |kind| Detected {
         kind,
         root: files.path().to_owned(),
-        drivers: Vec::new(),
+        partitions: Vec::new(),
         evidence: here.evidence(),
     };
     Ok(kind.map(detected))
@@ -114,7 +113,7 @@ pub(crate) fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn St
 
 fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
     let here = Here::look(&files)?;
-    let wanted = options.platform.as_deref().map(platform::Platform::parse).transpose()?;
+    let wanted = options.platform.as_ref();
     if options.kind.is_none()
         && here.lacks_names(&files)
         && let Some((kind, images)) = salvage(&files)?
@@ -128,7 +127,7 @@ fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
         }
         return Ok(Box::new(V1ArchiveStore::open(files)?));
     }
-    let mut images = images::Images::new(&files, wanted.as_ref());
+    let mut images = images::Images::new(&files, wanted);
     let document = |name: &'static str, here: bool| match here {
         true => files.try_read(name, json::LIMIT),
         false => Ok(None),

@@ -12,7 +12,8 @@ use super::documents::{self, Descriptor, Document};
 use super::image::{self, What};
 use super::images::Images;
 use crate::archive::Files;
-use crate::{Error, config, json};
+use crate::model::config;
+use crate::{Error, json};
 
 /// Adds every image all of whose files are there.
 pub(super) fn add(files: &Files, images: &mut Images<'_>) -> Result<(), Error> {

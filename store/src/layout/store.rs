@@ -10,14 +10,15 @@ use crate::archive::Files;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::open::StoreKind;
 use crate::{
-    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing,
-    Reference, Selected, Store, Summary,
+    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey,
+    LayerTar, Listing, Reference, Selected, Store,
 };
 
 /// An OCI image layout or a docker-archive. Its images have no driver; the key of a layer is its file's name and, behind `@`,
 /// its diff id.
 #[derive(Debug)]
 pub(crate) struct LayoutStore {
+    keys: Keyring,
     kind: StoreKind,
     files: Files,
     images: Vec<Found>,
@@ -27,6 +28,7 @@ pub(crate) struct LayoutStore {
 
 impl LayoutStore {
     pub(super) fn new(kind: StoreKind, files: Files, images: Vec<Found>) -> Self {
+        let keyring = Keyring::new();
         let mut names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>> = BTreeMap::new();
         for image in &images {
             for reference in &image.names.references {
@@ -34,13 +36,13 @@ impl LayoutStore {
                 let digests = image.digests.iter().map(Digest::to_string);
                 for tag in digests.chain([reference.tag_or_digest().to_owned()]) {
                     let keys = tags.entry(tag).or_default();
-                    if !keys.iter().any(|key| key.id == image.id) {
-                        keys.push(key(&image.id));
+                    if !keys.iter().any(|key| key.id() == image.id) {
+                        keys.push(keyring.image("", &image.id));
                     }
                 }
             }
         }
-        LayoutStore { kind, files, images, names }
+        LayoutStore { keys: keyring, kind, files, images, names }
     }
 
     fn find(&self, id: &str) -> Result<&Found, Error> {
@@ -69,15 +71,15 @@ impl LayoutStore {
                 && (image.id.starts_with(prefix)
                     || image.digests.iter().any(|digest| digest.hex().starts_with(prefix)))
         };
-        let mut keys: Vec<_> = self.images.iter().filter(matches).map(|image| key(&image.id)).collect();
+        let mut keys: Vec<_> = self.images.iter().filter(matches).map(|image| self.key(image)).collect();
         keys.sort();
         keys.dedup();
         keys
     }
-}
 
-fn key(id: &str) -> ImageKey {
-    ImageKey { driver: String::new(), id: id.to_owned() }
+    fn key(&self, image: &Found) -> ImageKey {
+        self.keys.image("", &image.id)
+    }
 }
 
 impl Store for LayoutStore {
@@ -95,8 +97,8 @@ impl Store for LayoutStore {
         for image in self.images.iter().filter(|image| image.listed) {
             let references = image.names.references.clone();
             match self.load(image) {
-                Ok(Loaded { config, layers, .. }) => listing.images.push(Summary {
-                    key: key(&image.id),
+                Ok(Loaded { config, layers, .. }) => listing.images.push(ImageSummary {
+                    key: self.key(image),
                     references,
                     created: config.created,
                     size: None,
@@ -116,9 +118,9 @@ impl Store for LayoutStore {
         let by_alias: Vec<&Found> = self.images.iter().filter(written).collect();
         if let [image] = by_alias[..] {
             let reference = image.names.references.iter().find(|r| is_implied(r, name)).cloned();
-            return Ok(vec![Selected { image: key(&image.id), reference }]);
+            return Ok(vec![Selected::of_image(self.key(image), reference)]);
         }
-        match lookup::resolve(self, Spelling::Qualified, name) {
+        let found = match lookup::resolve(self, Spelling::Qualified, name) {
             // Docker writes familiar names, which a request may spell out.
             Err(not_found @ Error::NotFound { .. }) => lookup::resolve(self, Spelling::Familiar, name)
                 .map_err(|error| match error {
@@ -126,15 +128,16 @@ impl Store for LayoutStore {
                     error => error,
                 }),
             result => result,
-        }
+        };
+        Ok(found?.into_iter().map(Selected::from).collect())
     }
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
-        let found = self.find(&key.id)?;
+        self.keys.check_image(key)?;
+        let found = self.find(key.id())?;
         let loaded = self.load(found)?;
-        let layer = |(place, diff_id): &(crate::archive::Place, DiffId)| Layer {
-            key: LayerKey { driver: String::new(), id: format!("{}@{diff_id}", place.name) },
-            diff_id: Some(*diff_id),
+        let layer = |(place, diff_id): &(crate::archive::Place, DiffId)| {
+            Layer::new(self.keys.layer("", format!("{}@{diff_id}", place.name)), Some(*diff_id))
         };
         let layers = loaded.layers.iter().map(layer).collect();
         let mut manifests: Vec<_> = loaded.manifest.into_iter().collect();
@@ -146,12 +149,13 @@ impl Store for LayoutStore {
                 manifests.push(manifest);
             }
         }
-        Ok(Image { key: key.clone(), document: Document::Config { raw: loaded.raw, manifests }, layers })
+        Ok(Image::new(key.clone(), Document::Config { raw: loaded.raw, manifests }, layers))
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        let not_found = || Error::not_found(&key.id);
-        let (name, diff_id) = key.id.rsplit_once('@').ok_or_else(not_found)?;
+        self.keys.check_layer(key)?;
+        let not_found = || Error::not_found(key.id());
+        let (name, diff_id) = key.id().rsplit_once('@').ok_or_else(not_found)?;
         let diff_id: DiffId = diff_id.parse().map_err(|_| not_found())?;
         let place = self.files.try_find(name)?.ok_or_else(not_found)?;
         let compression = Compression::detect(&self.files.first::<6>(&place)?);

@@ -17,8 +17,8 @@ use crate::json::{self, Unique};
 use crate::lookup::{self, Catalog, Spelling};
 use crate::open::StoreKind;
 use crate::{
-    BlobLayer, Broken, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Reference,
-    Selected, Store, Summary, V1Document, V1Id,
+    BlobLayer, Broken, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey, LayerTar,
+    Listing, Reference, Selected, Store, V1Document, V1Id,
 };
 
 const REPOSITORIES: &str = "repositories";
@@ -30,6 +30,7 @@ const LAYERS: usize = 4096;
 /// A docker-v1 archive.
 #[derive(Debug)]
 pub(crate) struct V1ArchiveStore {
+    keys: Keyring,
     files: Files,
     ids: Vec<V1Id>,
     /// Repository, tag, id as it is written there.
@@ -64,7 +65,8 @@ fn ids(files: &Files) -> Result<Vec<V1Id>, Error> {
 impl V1ArchiveStore {
     pub(super) fn open(files: Files) -> Result<Self, Error> {
         let ids = ids(&files)?;
-        let mut this = V1ArchiveStore { files, ids, names: BTreeMap::new(), damaged: None };
+        let mut this =
+            V1ArchiveStore { keys: Keyring::new(), files, ids, names: BTreeMap::new(), damaged: None };
         if let Some(bytes) = this.files.try_read(REPOSITORIES, json::LIMIT)? {
             match json::object::<Unique<Unique<String>>>(&bytes) {
                 Ok(names) => this.names = names.0.into_iter().map(|(name, tags)| (name, tags.0)).collect(),
@@ -124,6 +126,10 @@ impl V1ArchiveStore {
         Ok((chain, created))
     }
 
+    fn key(&self, id: &str) -> ImageKey {
+        self.keys.image("", id)
+    }
+
     fn references(&self) -> BTreeMap<&str, Vec<Reference>> {
         let mut by_id: BTreeMap<&str, Vec<Reference>> = BTreeMap::new();
         for (repository, tags) in &self.names {
@@ -133,10 +139,6 @@ impl V1ArchiveStore {
         }
         by_id
     }
-}
-
-fn key(id: &str) -> ImageKey {
-    ImageKey { driver: String::new(), id: id.to_owned() }
 }
 
 impl Store for V1ArchiveStore {
@@ -172,8 +174,8 @@ impl Store for V1ArchiveStore {
             }
             let references = named.unwrap_or_default();
             match self.chain(id) {
-                Ok((chain, created)) => images.push(Summary {
-                    key: key(id.as_str()),
+                Ok((chain, created)) => images.push(ImageSummary {
+                    key: self.key(id.as_str()),
                     references,
                     created,
                     size: None,
@@ -192,7 +194,7 @@ impl Store for V1ArchiveStore {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
-        match (lookup::resolve(self, Spelling::Graph, name), &self.damaged) {
+        let found = match (lookup::resolve(self, Spelling::Graph, name), &self.damaged) {
             (Err(Error::NotFound { .. }), Some(why)) => {
                 Err(Error::malformed(self.files.join(REPOSITORIES), why))
             }
@@ -204,26 +206,26 @@ impl Store for V1ArchiveStore {
                 })
             }
             (result, _) => result,
-        }
+        };
+        Ok(found?.into_iter().map(Selected::from).collect())
     }
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
+        self.keys.check_image(key)?;
         let no_id = || {
-            let why = format!("it names an image {:?}, which is not an id", key.id);
+            let why = format!("it names an image {:?}, which is not an id", key.id());
             Error::malformed(self.files.join(REPOSITORIES), why)
         };
-        let (chain, _) = self.chain(&V1Id::parse(&key.id).ok_or_else(no_id)?)?;
-        let layer = |document: &V1Document| Layer {
-            key: LayerKey { driver: String::new(), id: document.id.to_string() },
-            diff_id: None,
-        };
+        let (chain, _) = self.chain(&V1Id::parse(key.id()).ok_or_else(no_id)?)?;
+        let layer = |document: &V1Document| Layer::new(self.keys.layer("", document.id.to_string()), None);
         let layers = chain.iter().map(layer).collect();
-        Ok(Image { key: key.clone(), document: Document::V1(chain), layers })
+        Ok(Image::new(key.clone(), Document::V1(chain), layers))
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        let not_found = || Error::not_found(&key.id);
-        let id = V1Id::parse(&key.id).ok_or_else(not_found)?;
+        self.keys.check_layer(key)?;
+        let not_found = || Error::not_found(key.id());
+        let id = V1Id::parse(key.id()).ok_or_else(not_found)?;
         let place = self.files.try_find(&format!("{id}/layer.tar"))?.ok_or_else(not_found)?;
         let compression = Compression::detect(&self.files.first::<6>(&place)?);
         let stored = FileRange { digest: None, ..place.range };
@@ -234,7 +236,7 @@ impl Store for V1ArchiveStore {
 impl Catalog for V1ArchiveStore {
     fn tags(&self, repository: &str) -> Result<Option<BTreeMap<String, Vec<ImageKey>>>, Error> {
         let tags = self.names.get(repository);
-        Ok(tags.map(|tags| tags.iter().map(|(tag, id)| (tag.clone(), vec![key(id)])).collect()))
+        Ok(tags.map(|tags| tags.iter().map(|(tag, id)| (tag.clone(), vec![self.key(id)])).collect()))
     }
 
     fn repositories(&self) -> Result<Vec<String>, Error> {
@@ -242,6 +244,11 @@ impl Catalog for V1ArchiveStore {
     }
 
     fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
-        Ok(self.ids.iter().filter(|id| id.as_str().starts_with(prefix)).map(|id| key(id.as_str())).collect())
+        Ok(self
+            .ids
+            .iter()
+            .filter(|id| id.as_str().starts_with(prefix))
+            .map(|id| self.key(id.as_str()))
+            .collect())
     }
 }

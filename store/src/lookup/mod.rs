@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Error, ImageKey, Selected};
+use crate::{Error, ImageKey, Reference, Selected};
 
 mod resolve;
 mod suggest;
@@ -49,20 +49,37 @@ pub enum Spelling {
 /// Longest request in bytes: a repository has at most 255, a tag 128, a digest 135.
 const LONGEST: usize = 1024;
 
+/// What a name means: an image, or whatever else the catalog keeps under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Match {
+    /// Its key.
+    pub key: ImageKey,
+    /// The tag by which it was found; `None` when it was named by its id.
+    pub reference: Option<Reference>,
+}
+
+impl From<Match> for Selected {
+    /// For catalogs that have nothing but images.
+    fn from(found: Match) -> Self {
+        Selected::of_image(found.key, found.reference)
+    }
+}
+
 /// Looks a name up. Never empty; nothing found is [`Error::NotFound`] with names that are near.
 ///
-/// A name that means all tags of a repository gives one [`Selected`] for each, in the order of the tags.
-pub fn resolve(catalog: &dyn Catalog, spelling: Spelling, name: &str) -> Result<Vec<Selected>, Error> {
+/// A name that means all tags of a repository gives one [`Match`] for each, in the order of the tags.
+pub fn resolve(catalog: &dyn Catalog, spelling: Spelling, name: &str) -> Result<Vec<Match>, Error> {
     check(name)?;
-    let selected = match spelling {
+    let found = match spelling {
         Spelling::Graph => resolve::graph(catalog, name)?,
         Spelling::Familiar => resolve::familiar(catalog, name)?,
         Spelling::Qualified => resolve::qualified(catalog, name)?,
     };
-    if selected.is_empty() {
+    if found.is_empty() {
         return Err(Error::NotFound { name: name.to_owned(), suggestions: suggest::near(catalog, name)? });
     }
-    Ok(selected)
+    Ok(found)
 }
 
 fn check(name: &str) -> Result<(), Error> {

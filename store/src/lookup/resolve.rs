@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Catalog, bad_name};
+use super::{Catalog, Match, bad_name};
 use crate::reference::{Parts, familiar_name, local_name, split_1_8, split_registry, split_request};
-use crate::{Error, ImageKey, Reference, Selected};
+use crate::{Error, ImageKey, Reference};
 
 type Tags = BTreeMap<String, Vec<ImageKey>>;
 
@@ -12,7 +12,7 @@ type Tags = BTreeMap<String, Vec<ImageKey>>;
 const LISTED: usize = 20;
 
 /// As Docker 1.8 did (`graph/export.go`, `ImageExport`; `graph/tags.go`, `LookupImage`).
-pub(super) fn graph(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selected>, Error> {
+pub(super) fn graph(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>, Error> {
     let name = local_name(name);
     if let Some(tags) = catalog.tags(name)? {
         return all_tags(catalog, name, &tags);
@@ -27,16 +27,16 @@ pub(super) fn graph(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selected>, 
             None if is_revision(wanted) => the_one(catalog, name, &revisions(&tags, wanted))?,
             None => None,
         };
-        if let Some(image) = found {
+        if let Some(key) = found {
             let reference = (!reference.is_empty()).then(|| Reference::new(repository, reference));
-            return Ok(vec![Selected { image, reference }]);
+            return Ok(vec![Match { key, reference }]);
         }
     }
     by_id(catalog, name, name)
 }
 
 /// As Docker does since 1.10, with every spelling of a name.
-pub(super) fn familiar(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selected>, Error> {
+pub(super) fn familiar(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>, Error> {
     if let Some(prefix) = id_with_algorithm(name) {
         return by_id(catalog, name, prefix);
     }
@@ -53,7 +53,7 @@ pub(super) fn familiar(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selected
 }
 
 /// The stored name, or a short one as Podman resolves it: `localhost/` first, then Docker Hub, then whatever ends in it.
-pub(super) fn qualified(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selected>, Error> {
+pub(super) fn qualified(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>, Error> {
     if let Some(prefix) = id_with_algorithm(name) {
         return by_id(catalog, name, prefix);
     }
@@ -66,13 +66,12 @@ pub(super) fn qualified(catalog: &dyn Catalog, name: &str) -> Result<Vec<Selecte
     }
     if split_registry(parts.repository).0.is_none() {
         let end = format!("/{}", parts.repository);
-        let mut found: Vec<Vec<Selected>> = Vec::new();
+        let mut found: Vec<Vec<Match>> = Vec::new();
         for repository in catalog.repositories()?.iter().filter(|stored| stored.ends_with(&end)) {
             found.push(in_repository(catalog, name, repository, parts)?);
         }
         found.retain(|selected| !selected.is_empty());
-        let images =
-            |selected: &Vec<Selected>| selected.iter().map(|s| s.image.clone()).collect::<BTreeSet<_>>();
+        let images = |selected: &Vec<Match>| selected.iter().map(|s| s.key.clone()).collect::<BTreeSet<_>>();
         if found.iter().any(|selected| images(selected) != images(&found[0])) {
             return Err(ambiguous(catalog, name, found.iter().flat_map(images).collect())?);
         }
@@ -106,27 +105,28 @@ fn in_repository(
     name: &str,
     repository: &str,
     parts: Parts<'_>,
-) -> Result<Vec<Selected>, Error> {
+) -> Result<Vec<Match>, Error> {
     let Some(tags) = catalog.tags(repository)? else { return Ok(Vec::new()) };
     let find = |tag: &str| the_one(catalog, name, tags.get(tag).map_or(&[], Vec::as_slice));
     match (parts.tag, parts.digest) {
         (tag, Some(digest)) => {
-            let Some(image) = find(digest)? else { return Ok(Vec::new()) };
-            let same =
-                |tag: &&str| tags.get(*tag).is_some_and(|keys| keys.iter().any(|key| key.id == image.id));
+            let Some(key) = find(digest)? else { return Ok(Vec::new()) };
+            let same = |tag: &&str| {
+                tags.get(*tag).is_some_and(|keys| keys.iter().any(|other| other.id() == key.id()))
+            };
             let reference = tag.filter(same).map(|tag| Reference::new(repository, tag));
-            Ok(vec![Selected { image, reference }])
+            Ok(vec![Match { key, reference }])
         }
         (Some(tag), None) => {
-            let selected = |image| Selected { image, reference: Some(Reference::new(repository, tag)) };
+            let selected = |key| Match { key, reference: Some(Reference::new(repository, tag)) };
             Ok(find(tag)?.map(selected).into_iter().collect())
         }
         (None, None) => {
             let mut selected = all_tags(catalog, repository, &tags)?;
-            let tagged = |s: &Selected| s.reference.as_ref().is_some_and(|r| !r.is_digest());
+            let tagged = |s: &Match| s.reference.as_ref().is_some_and(|r| !r.is_digest());
             let mut seen: BTreeSet<ImageKey> =
-                selected.iter().filter(|s| tagged(s)).map(|s| s.image.clone()).collect();
-            selected.retain(|s| tagged(s) || seen.insert(s.image.clone()));
+                selected.iter().filter(|s| tagged(s)).map(|s| s.key.clone()).collect();
+            selected.retain(|s| tagged(s) || seen.insert(s.key.clone()));
             for found in &mut selected {
                 found.reference = found.reference.take().filter(|reference| !reference.is_digest());
             }
@@ -135,31 +135,31 @@ fn in_repository(
     }
 }
 
-fn all_tags(catalog: &dyn Catalog, repository: &str, tags: &Tags) -> Result<Vec<Selected>, Error> {
+fn all_tags(catalog: &dyn Catalog, repository: &str, tags: &Tags) -> Result<Vec<Match>, Error> {
     let mut selected = Vec::new();
     for (tag, keys) in tags {
         let reference = Reference::new(repository, tag);
-        if let Some(image) = the_one(catalog, &reference.to_string(), keys)? {
-            selected.push(Selected { image, reference: Some(reference) });
+        if let Some(key) = the_one(catalog, &reference.to_string(), keys)? {
+            selected.push(Match { key, reference: Some(reference) });
         }
     }
     Ok(selected)
 }
 
 /// An id or the beginning of one; empty if `prefix` is none.
-fn by_id(catalog: &dyn Catalog, name: &str, prefix: &str) -> Result<Vec<Selected>, Error> {
+fn by_id(catalog: &dyn Catalog, name: &str, prefix: &str) -> Result<Vec<Match>, Error> {
     let hex = prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if prefix.is_empty() || prefix.len() > 64 || !hex {
         return Ok(Vec::new());
     }
-    let image = the_one(catalog, name, &catalog.ids(prefix)?)?;
-    Ok(image.map(|image| Selected { image, reference: None }).into_iter().collect())
+    let key = the_one(catalog, name, &catalog.ids(prefix)?)?;
+    Ok(key.map(|key| Match { key, reference: None }).into_iter().collect())
 }
 
 /// The image that all keys mean: one id, of its drivers the first.
 fn the_one(catalog: &dyn Catalog, name: &str, keys: &[ImageKey]) -> Result<Option<ImageKey>, Error> {
     match keys {
-        [first, others @ ..] if others.iter().any(|key| key.id != first.id) => {
+        [first, others @ ..] if others.iter().any(|key| key.id() != first.id()) => {
             Err(ambiguous(catalog, name, keys.iter().cloned().collect())?)
         }
         keys => Ok(keys.first().cloned()),
@@ -169,8 +169,8 @@ fn the_one(catalog: &dyn Catalog, name: &str, keys: &[ImageKey]) -> Result<Optio
 /// The error that lists what a name can mean, each with its tags.
 fn ambiguous(catalog: &dyn Catalog, name: &str, keys: BTreeSet<ImageKey>) -> Result<Error, Error> {
     let mut by_id: Vec<&ImageKey> = keys.iter().collect();
-    by_id.sort_by(|a, b| (&a.id, &a.driver).cmp(&(&b.id, &b.driver)));
-    let several_drivers = by_id.iter().any(|key| key.driver != by_id[0].driver);
+    by_id.sort_by(|a, b| (a.id(), a.partition()).cmp(&(b.id(), b.partition())));
+    let several_drivers = by_id.iter().any(|key| key.partition() != by_id[0].partition());
     let mut tags: BTreeMap<&ImageKey, Vec<String>> = BTreeMap::new();
     for repository in catalog.repositories()? {
         for (tag, images) in catalog.tags(&repository)?.unwrap_or_default() {
@@ -181,8 +181,8 @@ fn ambiguous(catalog: &dyn Catalog, name: &str, keys: BTreeSet<ImageKey>) -> Res
     }
     let line = |key: &&ImageKey| {
         let tags = tags.get(*key).map_or("(no tag)".to_owned(), |tags| tags.join(", "));
-        let driver = if several_drivers { format!("  ({})", key.driver) } else { String::new() };
-        format!("{}  {tags}{driver}", key.id)
+        let driver = if several_drivers { format!("  ({})", key.partition()) } else { String::new() };
+        format!("{}  {tags}{driver}", key.id())
     };
     let mut candidates: Vec<String> = by_id.iter().take(LISTED).map(line).collect();
     if by_id.len() > LISTED {
@@ -203,5 +203,5 @@ fn is_revision(reference: &str) -> bool {
 }
 
 fn revisions(tags: &Tags, prefix: &str) -> Vec<ImageKey> {
-    tags.values().flatten().filter(|key| key.id.starts_with(prefix)).cloned().collect()
+    tags.values().flatten().filter(|key| key.id().starts_with(prefix)).cloned().collect()
 }

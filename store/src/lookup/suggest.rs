@@ -65,7 +65,8 @@ fn ids(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
     for part in name.split(['@', ':', '/']) {
         let id: String = part.to_lowercase().chars().take(64).collect();
         if id.len() >= 7 && id != name && id.bytes().all(|b| b.is_ascii_hexdigit()) {
-            let mut found: Vec<String> = catalog.ids(&id)?.into_iter().map(|key| key.id).collect();
+            let mut found: Vec<String> =
+                catalog.ids(&id)?.into_iter().map(|key| key.id().to_owned()).collect();
             found.dedup();
             if found.len() == 1 {
                 return Ok(found);

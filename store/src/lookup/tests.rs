@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Keyring;
 
 const BASE: &str = "5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6";
 const CHILD: &str = "c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec";
@@ -14,26 +15,30 @@ const FIVES: &str = "sha256:5555555555555555555555555555555555555555555555555555
 const SIXES: &str = "sha256:6666666666666666666666666666666666666666666666666666666666666666";
 
 struct Fake {
+    keys: Keyring,
     repositories: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>>,
     ids: Vec<ImageKey>,
 }
 
-fn key(id: &str) -> ImageKey {
-    let (driver, id) = id.split_once('/').unwrap_or(("", id));
-    ImageKey { driver: driver.to_owned(), id: id.to_owned() }
+/// `partition/id`, or an id alone.
+fn key(keys: &Keyring, id: &str) -> ImageKey {
+    let (partition, id) = id.split_once('/').unwrap_or(("", id));
+    keys.image(partition, id)
 }
 
 fn fake(names: &[(&str, &str, &[&str])], others: &[&str]) -> Fake {
-    let mut fake = Fake { repositories: BTreeMap::new(), ids: others.iter().map(|id| key(id)).collect() };
+    let keyring = Keyring::new();
+    let ids = others.iter().map(|id| key(&keyring, id)).collect();
+    let mut fake = Fake { keys: keyring, repositories: BTreeMap::new(), ids };
     for (repository, tag, ids) in names {
-        let keys: Vec<ImageKey> = ids.iter().map(|id| key(id)).collect();
+        let keys: Vec<ImageKey> = ids.iter().map(|id| key(&fake.keys, id)).collect();
         fake.ids.extend(keys.clone());
         let tags = fake.repositories.entry((*repository).to_owned()).or_default();
         if !tag.is_empty() {
             tags.insert((*tag).to_owned(), keys);
         }
     }
-    fake.ids.sort_by(|a, b| a.id.cmp(&b.id));
+    fake.ids.sort_by(|a, b| a.id().cmp(b.id()));
     fake.ids.dedup();
     fake
 }
@@ -48,19 +53,19 @@ impl Catalog for Fake {
     }
 
     fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
-        Ok(self.ids.iter().filter(|key| key.id.starts_with(prefix)).cloned().collect())
+        Ok(self.ids.iter().filter(|key| key.id().starts_with(prefix)).cloned().collect())
     }
 }
 
 /// One word for each image: the first six digits of its id, and its reference.
-fn answer(result: Result<Vec<Selected>, Error>) -> String {
+fn answer(result: Result<Vec<Match>, Error>) -> String {
     match result {
         Ok(selected) => {
-            let word = |s: &Selected| match &s.reference {
+            let word = |s: &Match| match &s.reference {
                 Some(reference) => {
-                    format!("{}={}", &s.image.id[..6], reference.to_string().replace(FIVES, "FIVES"))
+                    format!("{}={}", &s.key.id()[..6], reference.to_string().replace(FIVES, "FIVES"))
                 }
-                None => s.image.id[..6].to_owned(),
+                None => s.key.id()[..6].to_owned(),
             };
             selected.iter().map(word).collect::<Vec<_>>().join(" ")
         }

@@ -4,17 +4,17 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use layerlift_store::{Error, ImageKey, LayerKey, LayerTar, Store};
+use layerlift_store::{Error, Keyring, LayerTar, Store};
 
+use crate::contract::{image, key};
 use crate::fixture::{APP, BASE, Disk, LOWER, UPPER};
-use crate::key;
 
 const IMAGES: &str = "additional/overlay-images/images.json";
 const LAYERS: &str = "additional/overlay-layers/layers.json";
 
 /// Opens all layers of `demo/app`, which has one more than `demo/base`.
 fn read(store: &dyn Store, id: &str) -> Result<Vec<LayerTar>, Error> {
-    store.image(&key("overlay", id))?.layers.iter().map(|layer| store.layer(&layer.key)).collect()
+    store.image(&key(store, id))?.layers.iter().map(|layer| store.layer(&layer.key)).collect()
 }
 
 fn text(error: &dyn std::error::Error) -> String {
@@ -163,7 +163,7 @@ fn every_damage_is_named_and_hides_nothing() {
         damage(&disk);
         let store = disk.store("additional");
         let listing = store.images().unwrap();
-        let listed = listing.images.iter().any(|image| image.key.id == APP);
+        let listed = listing.images.iter().any(|image| image.key.id() == APP);
         assert_eq!(listed, *seen == Opened, "{what}: {:?}", listing.broken);
         if *seen == Listed {
             let broken = listing.broken.iter().find(|broken| broken.what == APP).unwrap();
@@ -177,7 +177,7 @@ fn every_damage_is_named_and_hides_nothing() {
         for part in message {
             assert!(text(&error).contains(part), "{what}: {part} is not in {}", text(&error));
         }
-        assert_eq!(store.resolve("demo/base").unwrap()[0].image.id, BASE, "{what}");
+        assert_eq!(key(&*store, "demo/base").id(), BASE, "{what}");
         assert_eq!(read(store.as_ref(), BASE).unwrap_or_else(|e| panic!("{what}: {}", text(&e))).len(), 1);
     }
 }
@@ -269,10 +269,10 @@ fn names_and_ids_that_are_there_twice() {
     let app = store.resolve("localhost/demo/app:2.0").unwrap();
     let json = fs::read_to_string(disk.join(IMAGES)).unwrap();
     let last = if json.find(APP) > json.find(BASE) { APP } else { BASE };
-    assert_eq!(app[0].image.id, last);
-    assert_eq!(store.resolve("untagged").unwrap()[0].image.id, BASE);
+    assert_eq!(image(&app[0]).id(), last);
+    assert_eq!(key(&*store, "untagged").id(), BASE);
     let listing = store.images().unwrap();
-    let base = listing.images.iter().find(|image| image.key.id == BASE).unwrap();
+    let base = listing.images.iter().find(|image| image.key.id() == BASE).unwrap();
     assert!(base.references.iter().any(|name| name.to_string() == "a@sha256:00"));
     // Of two layers the first counts.
     let layers = fs::read_to_string(disk.join(LAYERS)).unwrap();
@@ -286,10 +286,10 @@ fn names_and_ids_that_are_there_twice() {
 fn keys_from_elsewhere() {
     let disk = Disk::small("additional");
     let store = disk.store("additional");
-    for id in ["", ".", "..", "../../etc", "/", "x\0", &"0".repeat(64), &"A".repeat(64)] {
+    let keys = Keyring::new();
+    for id in ["", ".", "..", "../../etc", "/", "x\0", &"0".repeat(64), &"A".repeat(64), APP, UPPER] {
         for driver in ["overlay", "vfs", "..", ""] {
-            let image = ImageKey { driver: driver.to_owned(), id: id.to_owned() };
-            let layer = LayerKey { driver: driver.to_owned(), id: id.to_owned() };
+            let (image, layer) = (keys.image(driver, id), keys.layer(driver, id));
             assert!(store.image(&image).is_err() && store.layer(&layer).is_err(), "{driver:?} {id:?}");
         }
     }

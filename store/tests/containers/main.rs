@@ -11,14 +11,10 @@ mod pulled_in_parts;
 use fixture::{APP, BASE, Disk, MANY, TORTURE, root_user};
 use layerlift_archive::{Digest, Hasher};
 use layerlift_store::{
-    Document, Error, Hint, ImageKey, LayerTar, OpenOptions, Store, StoreKind, Summary, detect, open, places,
+    Document, Error, Hint, ImageSummary, LayerTar, OpenOptions, Store, StoreKind, detect, open, places,
 };
 
 const NEEDS_ROOT: &str = "layers have devices, foreign owners and files that nobody else may read";
-
-fn key(driver: &str, id: &str) -> ImageKey {
-    ImageKey { driver: driver.to_owned(), id: id.to_owned() }
-}
 
 /// What `podman images --no-trunc` printed: repository, tag, id, size.
 fn engine_listing() -> Vec<[String; 4]> {
@@ -34,7 +30,7 @@ fn engine_listing() -> Vec<[String; 4]> {
     rows
 }
 
-fn our_listing(images: &[Summary]) -> Vec<[String; 4]> {
+fn our_listing(images: &[ImageSummary]) -> Vec<[String; 4]> {
     let mut rows = Vec::new();
     for image in images {
         let size = match image.size.expect("Podman records sizes") as f64 {
@@ -42,7 +38,7 @@ fn our_listing(images: &[Summary]) -> Vec<[String; 4]> {
             size => format!("{:.0} kB", size / 1e3),
         };
         for name in &image.references {
-            let id = format!("sha256:{}", image.key.id);
+            let id = format!("sha256:{}", image.key.id());
             rows.push([name.repository().to_owned(), name.tag_or_digest().to_owned(), id, size.clone()]);
         }
     }
@@ -55,7 +51,7 @@ fn lists_what_the_engine_lists() {
     let listing = Disk::bench(false).store("bench").images().unwrap();
     assert_eq!(our_listing(&listing.images), engine_listing());
     assert!(listing.broken.is_empty(), "{:?}", listing.broken);
-    let layers = listing.images.iter().map(|i| (i.key.id.as_str(), i.layers)).collect::<Vec<_>>();
+    let layers = listing.images.iter().map(|i| (i.key.id(), i.layers)).collect::<Vec<_>>();
     assert_eq!(layers, [(MANY, 60), (TORTURE, 11)]);
     assert_eq!(listing.images[0].created.as_deref(), Some("2023-11-14T22:13:20.123456789Z"));
 }
@@ -66,18 +62,18 @@ fn is_detected() {
     let detected = detect(&disk.join("vfs")).unwrap();
     assert_eq!(detected.len(), 1);
     assert_eq!(detected[0].kind, StoreKind::ContainersStorage);
-    assert_eq!(detected[0].drivers, ["overlay", "vfs"]);
+    assert_eq!(detected[0].partitions, ["overlay", "vfs"]);
     assert_eq!(detected[0].evidence, ["overlay-images", "vfs-images"]);
     assert!(detect(disk.path()).unwrap().is_empty());
 }
 
 fn resolve(store: &dyn Store, name: &str) -> Vec<String> {
     let selected = store.resolve(name).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let line = |s: layerlift_store::Selected| {
-        let reference = s.reference.map_or("no tag".to_owned(), |reference| reference.to_string());
-        format!("{} {reference}", &s.image.id[..4])
+    let line = |s: &layerlift_store::Selected| {
+        let reference = s.reference.as_ref().map_or("no tag".to_owned(), ToString::to_string);
+        format!("{} {reference}", &contract::image(s).id()[..4])
     };
-    selected.into_iter().map(line).collect()
+    selected.iter().map(line).collect()
 }
 
 #[test]
@@ -113,7 +109,7 @@ fn image_has_its_config_and_all_its_manifests() {
         (bench.store("bench"), TORTURE, 11, &["37c2b967"]),
         (small.store("manifests"), APP, 2, &["60c00118", "346afeae", "4eb21054"]),
     ] {
-        let image = store.image(&key("overlay", id)).unwrap();
+        let image = store.image(&contract::key(&*store, id)).unwrap();
         let Document::Config { raw, manifests } = &image.document else { panic!("a config") };
         assert_eq!(Digest::of(raw).hex(), id);
         assert_eq!(image.image_id().unwrap().0.hex(), id);
@@ -136,7 +132,7 @@ fn what_has_no_config_hides_nothing() {
     assert_eq!(listing.broken.len(), 1, "a list is not an image: {:?}", listing.broken);
     assert_eq!(listing.broken[0].references[0].to_string(), "localhost/demo/v2s1:1");
     for (name, why) in [("demo/v2s1:1", "is of Docker's schema 1"), ("demo/list:1", "is a list of images")] {
-        let error = store.image(&store.resolve(name).unwrap()[0].image).unwrap_err();
+        let error = store.image(&contract::key(&*store, name)).unwrap_err();
         assert!(error.to_string().contains(why) && error.hints().len() == 1, "{name}: {error}");
     }
 }
@@ -151,7 +147,7 @@ fn hash_all(store: &dyn Store, what: &str) -> usize {
             assert_eq!(tar.diff_id(), layer.diff_id);
             let mut hasher = Hasher::default();
             let written = tar.write_to(&mut hasher).unwrap();
-            assert_eq!(Some(hasher.finish()), layer.diff_id.map(|id| id.0), "{what} {}", layer.key.id);
+            assert_eq!(Some(hasher.finish()), layer.diff_id.map(|id| id.0), "{what} {}", layer.key.id());
             assert_eq!(Some(written.len), tar.tar_len());
             layers += 1;
         }
@@ -182,18 +178,23 @@ fn several_drivers_in_one_root() {
     let disk = Disk::small("vfs").and_small("additional", "vfs");
     let store = disk.store("vfs");
     let listing = store.images().unwrap();
-    let drivers =
-        listing.images.iter().map(|i| format!("{} {}", &i.key.id[..4], i.key.driver)).collect::<Vec<_>>();
+    let drivers = listing
+        .images
+        .iter()
+        .map(|i| format!("{} {}", &i.key.id()[..4], i.key.partition()))
+        .collect::<Vec<_>>();
     assert_eq!(drivers, ["296f overlay", "8295 vfs", "aa4a overlay", "aa4a vfs"]);
     // One image in both is that of the preferred one, two of one name are for the user to decide.
-    assert_eq!(store.resolve("demo/base:1.0").unwrap()[0].image, key("overlay", BASE));
+    let base = contract::key(&*store, "demo/base:1.0");
+    assert_eq!((base.partition(), base.id()), ("overlay", BASE));
     assert!(matches!(store.resolve("demo/app:2.0"), Err(Error::Ambiguous { .. })));
-    let only = OpenOptions { driver: Some("vfs".to_owned()), ..OpenOptions::default() };
+    let only = OpenOptions { partition: Some("vfs".to_owned()), ..OpenOptions::default() };
     let vfs = open(&disk.join("vfs"), &only).unwrap();
-    assert_eq!(vfs.resolve("demo/app:2.0").unwrap()[0].image.driver, "vfs");
-    let none = OpenOptions { driver: Some("aufs".to_owned()), ..OpenOptions::default() };
+    assert_eq!(contract::key(&*vfs, "demo/app:2.0").partition(), "vfs");
+    let none = OpenOptions { partition: Some("aufs".to_owned()), ..OpenOptions::default() };
     let error = open(&disk.join("vfs"), &none).err().unwrap().to_string();
     assert!(error.contains("no images of driver aufs, only of overlay, vfs"), "{error}");
+    let known = contract::key(&*store, BASE);
     // Records of one driver that are none hide nothing of the other.
     disk.write("vfs/overlay-images/images.json", "no JSON");
     let store = disk.store("vfs");
@@ -201,7 +202,7 @@ fn several_drivers_in_one_root() {
     assert_eq!(listing.images.len(), 2);
     assert!(listing.broken[0].error.to_string().contains("overlay-images/images.json is malformed"));
     assert!(matches!(store.resolve("demo/nope"), Err(Error::Malformed { .. })), "it may be there");
-    assert!(matches!(store.image(&key("overlay", BASE)), Err(Error::Malformed { .. })));
+    assert!(matches!(store.image(&known), Err(Error::NotFound { .. })), "a key of the store before");
 }
 
 #[test]
@@ -214,8 +215,9 @@ fn finds_images_of_additional_stores_through_the_main_one() {
         matches!(disk.store("main").resolve("demo/base"), Err(Error::NotFound { .. })),
         "without settings"
     );
-    let top = key("overlay", "a15db76950e7a4881880cb7dfbed7b11ef6a76c43e128411b7fd9f46b3c3b851");
-    assert!(matches!(disk.store("main").image(&top), Err(Error::Missing { what: "layer", .. })));
+    let store = disk.store("main");
+    let top = contract::key(&*store, "a15db76950e7a4881880cb7dfbed7b11ef6a76c43e128411b7fd9f46b3c3b851");
+    assert!(matches!(store.image(&top), Err(Error::Missing { what: "layer", .. })));
 
     disk.write(
         "etc/containers/storage.conf",

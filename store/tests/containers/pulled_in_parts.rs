@@ -4,17 +4,20 @@
 use std::fs;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Document, Hint, LayerKey, LayerTar};
+use layerlift_store::{Document, Hint, LayerKey, LayerTar, Store};
 
+use crate::contract::key;
 use crate::fixture::{APP, Disk, UPPER};
-use crate::key;
 
 const DIFF: &str = r#""diff-digest":"sha256:612d6851677aa48594ff4741dec9f9c817d9a0d43b906cf492cec6cd0af62722","diff-size":6656"#;
 const EXPECTED: &str = r#""toc-digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","diff-size":-1,"flags":{"expected-layer-diffid":"sha256:612d6851677aa48594ff4741dec9f9c817d9a0d43b906cf492cec6cd0af62722"}"#;
 const LAYERS: &str = "additional/overlay-layers/layers.json";
 
-fn upper() -> LayerKey {
-    LayerKey { driver: "overlay".to_owned(), id: UPPER.to_owned() }
+/// The upper layer of `demo/app`.
+fn upper(store: &dyn Store) -> LayerKey {
+    let key = store.image(&key(store, APP)).unwrap().layers.swap_remove(1).key;
+    assert_eq!(key.id(), UPPER);
+    key
 }
 
 #[test]
@@ -23,13 +26,14 @@ fn digest_that_a_config_promised() {
     disk.edit(LAYERS, DIFF, EXPECTED);
     let store = disk.store("additional");
     assert_eq!(store.images().unwrap().images[0].size, None, "nobody has counted");
-    let image = store.image(&key("overlay", APP)).unwrap();
-    let tar = store.layer(&upper()).unwrap();
+    let image = store.image(&key(&*store, APP)).unwrap();
+    let tar = store.layer(&upper(&*store)).unwrap();
     assert!(matches!(tar, LayerTar::Split(_)));
     assert_eq!(tar.diff_id(), image.layers[1].diff_id);
     // It has to be the one that this image's config promises.
     disk.edit(LAYERS, "sha256:612d", "sha256:712d");
-    let error = disk.store("additional").image(&key("overlay", APP)).unwrap_err().to_string();
+    let store = disk.store("additional");
+    let error = store.image(&key(&*store, APP)).unwrap_err().to_string();
     assert!(
         error.contains("layers.json is malformed") && error.contains("the image's config has sha256:612d"),
         "{error}"
@@ -41,9 +45,9 @@ fn without_a_digest_the_config_says_it() {
     let disk = Disk::small("additional");
     disk.edit(LAYERS, DIFF, r#""diff-digest":"","toc-digest":"sha256:00""#);
     let store = disk.store("additional");
-    let image = store.image(&key("overlay", APP)).unwrap();
+    let image = store.image(&key(&*store, APP)).unwrap();
     assert!(image.layers[1].diff_id.unwrap().to_string().starts_with("sha256:612d"));
-    assert_eq!(store.layer(&upper()).unwrap().diff_id(), None, "checked file by file");
+    assert_eq!(store.layer(&upper(&*store)).unwrap().diff_id(), None, "checked file by file");
 }
 
 #[test]
@@ -51,13 +55,13 @@ fn without_tar_split_it_is_computed() {
     let disk = Disk::small("additional").and_small("vfs", "vfs");
     fs::remove_file(disk.join(&format!("additional/overlay-layers/{UPPER}.tar-split.gz"))).unwrap();
     let store = disk.store("additional");
-    assert!(store.image(&key("overlay", APP)).unwrap().layers[1].diff_id.is_some());
-    assert!(matches!(store.layer(&upper()).unwrap(), LayerTar::Diff(_)));
+    assert!(store.image(&key(&*store, APP)).unwrap().layers[1].diff_id.is_some());
+    assert!(matches!(store.layer(&upper(&*store)).unwrap(), LayerTar::Diff(_)));
 
-    let image = &disk.store("vfs").resolve("demo/app:2.0").unwrap()[0].image;
-    let layer = disk.store("vfs").image(image).unwrap().layers.pop().unwrap();
-    fs::remove_file(disk.join(&format!("vfs/vfs-layers/{}.tar-split.gz", layer.key.id))).unwrap();
-    let LayerTar::Diff(diff) = disk.store("vfs").layer(&layer.key).unwrap() else { panic!("no tar-split") };
+    let store = disk.store("vfs");
+    let layer = store.image(&key(&*store, "demo/app:2.0")).unwrap().layers.pop().unwrap();
+    fs::remove_file(disk.join(&format!("vfs/vfs-layers/{}.tar-split.gz", layer.key.id()))).unwrap();
+    let LayerTar::Diff(diff) = store.layer(&layer.key).unwrap() else { panic!("no tar-split") };
     let mut tar = Vec::new();
     diff.write_to(&mut tar).unwrap();
     let has = |name: &[u8]| tar.windows(name.len()).any(|window| window == name);
@@ -79,8 +83,8 @@ fn image_id_that_is_no_digest() {
     )
     .unwrap();
     let store = disk.store("additional");
-    assert_eq!(store.resolve("demo/app:2.0").unwrap()[0].image.id, other);
-    let image = store.image(&key("overlay", &other)).unwrap();
+    assert_eq!(key(&*store, "demo/app:2.0").id(), other);
+    let image = store.image(&key(&*store, &other)).unwrap();
     let Document::Config { raw, .. } = &image.document else { panic!("a config") };
     assert_eq!(Digest::of(raw).hex(), APP);
     assert_eq!(image.image_id().unwrap().0.hex(), APP);
@@ -90,7 +94,8 @@ fn image_id_that_is_no_digest() {
 fn composefs_is_named() {
     let disk = Disk::small("additional");
     disk.write(&format!("additional/overlay/{UPPER}/composefs-data/composefs.blob"), "");
-    let error = disk.store("additional").layer(&upper()).err().unwrap();
+    let store = disk.store("additional");
+    let error = store.layer(&upper(&*store)).err().unwrap();
     assert!(error.to_string().contains("composefs"), "{error}");
     assert_eq!(error.hints(), [Hint::Other("use `podman save`".into())]);
 }

@@ -12,7 +12,26 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::Hasher;
-use layerlift_store::{DiffId, Document, Error, Image, ImageKey, LayerKey, Selected, Store};
+use layerlift_store::{
+    DiffId, Document, Error, Image, ImageKey, Keyring, LayerKey, Selected, Store, Subject,
+};
+
+/// The image that a name means: the first, if it means several tags.
+#[track_caller]
+pub(crate) fn key(store: &dyn Store, name: &str) -> ImageKey {
+    let selected = store.resolve(name).unwrap_or_else(|error| panic!("{name}: {}", chain(&error)));
+    image(&selected[0])
+}
+
+/// The image that is selected; of an index this machine's.
+#[track_caller]
+pub(crate) fn image(selected: &Selected) -> ImageKey {
+    match &selected.subject {
+        Subject::Image(key) => key.clone(),
+        Subject::Index(index) => index.choose(None).unwrap().image.clone().expect("it is in the store"),
+        other => panic!("not an image: {other:?}"),
+    }
+}
 
 /// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all others must come out
 /// whole. Panics with the name or id that breaks a rule.
@@ -22,25 +41,29 @@ pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: 
     let listing = store.images().expect("the images are listed");
     assert!(!listing.images.is_empty(), "a store without images shows nothing");
     let again = open();
-    let twice = again.images().expect("the images are listed twice");
+    let listing = listing.on(&*store, None);
+    let twice = again.images().expect("the images are listed twice").on(&*again, None);
     assert_eq!(format!("{listing:?}"), format!("{twice:?}"), "two listings differ");
 
-    let mut layers: BTreeMap<LayerKey, Option<u64>> = BTreeMap::new();
+    let mut layers: BTreeMap<LayerKey, LayerKey> = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    for summary in &listing.images {
+    for (summary, other) in listing.images.iter().zip(&twice.images) {
         let key = &summary.key;
         assert!(seen.insert(key.clone()), "{key:?} is listed twice");
         let name = format!("{key:?} {:?}", summary.references);
         let image = store.image(key).unwrap_or_else(|e| panic!("{name}: {}", chain(&e)));
         documents(&name, key, &image);
         assert_eq!(image.layers.len(), summary.layers, "{name}: layers of the listing and of the image");
-        assert_eq!(format!("{image:?}"), format!("{:?}", again.image(key).expect(&name)), "{name}: twice");
-        layers.extend(image.layers.iter().map(|layer| (layer.key.clone(), None)));
+        let second = again.image(&other.key).expect(&name);
+        assert_eq!(format!("{image:?}"), format!("{second:?}"), "{name}: twice");
+        forged_image(store.as_ref(), key, &other.key);
+        let keys = image.layers.into_iter().zip(second.layers);
+        layers.extend(keys.map(|(layer, second)| (layer.key, second.key)));
         found_by_id(store.as_ref(), key);
         for reference in &summary.references {
             let text = reference.to_string();
             let selected = store.resolve(&text).unwrap_or_else(|e| panic!("{text}: {}", chain(&e)));
-            assert!(selected.iter().any(|s| s.image.id == key.id), "{text} is not {}", key.id);
+            assert!(names(&selected, key), "{text} is not {}", key.id());
             let repository = match store.resolve(reference.repository()) {
                 Ok(all) => all,
                 Err(Error::Ambiguous { .. }) => continue,
@@ -49,12 +72,11 @@ pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: 
             assert!(names(&repository, key), "{} does not mean {text}", reference.repository());
         }
     }
-    for (key, len) in &mut layers {
-        *len = Some(layer(store.as_ref(), key, unreadable.contains(&key.id.as_str())));
-    }
-    for (key, len) in layers {
-        let second = layer(again.as_ref(), &key, unreadable.contains(&key.id.as_str()));
-        assert_eq!(len, Some(second), "layer {key:?}: twice");
+    for (key, other) in &layers {
+        let len = layer(store.as_ref(), key, unreadable.contains(&key.id()));
+        let second = layer(again.as_ref(), other, unreadable.contains(&key.id()));
+        assert_eq!(len, second, "layer {key:?}: twice");
+        forged_layer(store.as_ref(), key, other);
     }
     unknown(store.as_ref());
     let after = snapshot(root);
@@ -69,15 +91,11 @@ fn documents(name: &str, key: &ImageKey, image: &Image) {
     match &image.document {
         Document::Config { raw, .. } => {
             let digest = layerlift_archive::Digest::of(raw).hex();
-            assert_eq!(digest, key.id, "{name}: the digest of its config");
+            assert_eq!(digest, key.id(), "{name}: the digest of its config");
         }
         Document::V1(documents) => {
             assert_eq!(documents.len(), image.layers.len(), "{name}: a document for each layer");
-            assert_eq!(
-                documents.last().map(|top| top.id.as_str()),
-                Some(key.id.as_str()),
-                "{name}: the last"
-            );
+            assert_eq!(documents.last().map(|top| top.id.as_str()), Some(key.id()), "{name}: the last");
             let parents = documents.iter().map(|document| document.parent.as_ref());
             let below = std::iter::once(None).chain(documents.iter().map(|document| Some(&document.id)));
             assert!(parents.eq(below.take(documents.len())), "{name}: each is the parent of the next");
@@ -89,7 +107,7 @@ fn documents(name: &str, key: &ImageKey, image: &Image) {
 fn found_by_id(store: &dyn Store, key: &ImageKey) {
     let mut unique = None;
     for len in [64, 12, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 63] {
-        let prefix = &key.id[..len];
+        let prefix = &key.id()[..len];
         match store.resolve(prefix) {
             Ok(selected) if names(&selected, key) => {
                 let by_id = selected.iter().all(|s| s.reference.is_none());
@@ -104,11 +122,11 @@ fn found_by_id(store: &dyn Store, key: &ImageKey) {
             Err(e) => panic!("{prefix}: {}", chain(&e)),
         }
     }
-    assert_eq!(unique, Some(64), "{} is not found by its id", key.id);
+    assert_eq!(unique, Some(64), "{} is not found by its id", key.id());
 }
 
 fn names(selected: &[Selected], key: &ImageKey) -> bool {
-    selected.iter().any(|selected| selected.image.id == key.id)
+    selected.iter().any(|selected| image(selected).id() == key.id())
 }
 
 /// Bytes of a layer's tar.
@@ -157,10 +175,27 @@ fn unknown(store: &dyn Store) {
         let error = store.resolve(name).expect_err(name);
         assert!(matches!(error, Error::BadName { .. }), "{name:?}: {}", chain(&error));
     }
+    let keys = Keyring::new();
     for id in ["", "..", "../../etc", "/", "x", &"0".repeat(64), &"f".repeat(65)] {
-        let id = id.to_owned();
-        assert!(store.image(&ImageKey { driver: String::new(), id: id.clone() }).is_err(), "image {id:?}");
-        assert!(store.layer(&LayerKey { driver: String::new(), id: id.clone() }).is_err(), "layer {id:?}");
+        assert!(store.image(&keys.image("", id)).is_err(), "image {id:?}");
+        assert!(store.layer(&keys.layer("", id)).is_err(), "layer {id:?}");
+    }
+}
+
+/// Keys that say the same but were made elsewhere: by another keyring, by the same store opened once more.
+fn forged_image(store: &dyn Store, key: &ImageKey, other: &ImageKey) {
+    let forged = Keyring::new().image(key.partition(), key.id());
+    for key in [&forged, other] {
+        let error = store.image(key).expect_err("a store takes its own keys only");
+        assert!(matches!(error, Error::NotFound { .. }), "{key:?}: {}", chain(&error));
+    }
+}
+
+fn forged_layer(store: &dyn Store, key: &LayerKey, other: &LayerKey) {
+    let forged = Keyring::new().layer(key.partition(), key.id());
+    for key in [&forged, other] {
+        let Err(error) = store.layer(key) else { panic!("a store takes its own keys only") };
+        assert!(matches!(error, Error::NotFound { .. }), "{key:?}: {}", chain(&error));
     }
 }
 

@@ -191,11 +191,15 @@ fn overlay2_means_what_its_tar_did() {
             compared += expected.len();
             for (name, file) in &expected {
                 if found.get(name) != Some(file) {
-                    failures.push(format!("{} {name}:\n  - {file}\n  + {:?}", layer.key.id, found.get(name)));
+                    failures.push(format!(
+                        "{} {name}:\n  - {file}\n  + {:?}",
+                        layer.key.id(),
+                        found.get(name)
+                    ));
                 }
             }
             let extra = found.keys().filter(|name| !expected.contains_key(*name));
-            failures.extend(extra.map(|name| format!("{} {name}: not in the tar", layer.key.id)));
+            failures.extend(extra.map(|name| format!("{} {name}: not in the tar", layer.key.id())));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -6,19 +6,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use layerlift_archive::Digest;
-use layerlift_store::{Error, ImageKey, LayerKey, LayerTar};
+use layerlift_store::{Error, Keyring, LayerTar};
 
+use crate::contract::{image, key};
 use crate::fixture::{DataRoot, MANY, TORTURE};
 
 const DRIVER: &str = "overlay2";
 
-fn key(id: &str) -> ImageKey {
-    ImageKey { driver: DRIVER.to_owned(), id: id.to_owned() }
-}
-
 /// The chain ids of `bench/torture`, base first.
 fn chains(data: &DataRoot) -> Vec<String> {
-    data.store().image(&key(TORTURE)).unwrap().layers.into_iter().map(|layer| layer.key.id).collect()
+    let store = data.store();
+    let image = store.image(&key(&*store, TORTURE)).unwrap();
+    image.layers.into_iter().map(|layer| layer.key.id().to_owned()).collect()
 }
 
 fn chain_error(error: &dyn std::error::Error) -> String {
@@ -29,9 +28,9 @@ fn chain_error(error: &dyn std::error::Error) -> String {
 }
 
 /// Opens all layers of an image.
-fn read(data: &DataRoot, id: &str) -> Result<Vec<LayerTar>, Error> {
+fn read(data: &DataRoot, name: &str) -> Result<Vec<LayerTar>, Error> {
     let store = data.store();
-    store.image(&key(id))?.layers.iter().map(|layer| store.layer(&layer.key)).collect()
+    store.image(&key(&*store, name))?.layers.iter().map(|layer| store.layer(&layer.key)).collect()
 }
 
 /// Where an image fails.
@@ -202,10 +201,10 @@ fn one_damaged_image_hides_no_other() {
         (case.damage)(&data, &layer);
 
         let begin = Instant::now();
-        let Err(error) = read(&data, TORTURE) else { panic!("{}: no error", case.what) };
+        let Err(error) = read(&data, "bench/torture:1.0") else { panic!("{}: no error", case.what) };
         let mut messages = vec![chain_error(&error)];
         let listing = data.store().images().unwrap();
-        let listed = listing.images.iter().map(|image| image.key.id.as_str()).collect::<Vec<_>>();
+        let listed = listing.images.iter().map(|image| image.key.id()).collect::<Vec<_>>();
         if case.seen == Listed {
             assert_eq!(listed, [MANY], "{}", case.what);
             let [broken] = &listing.broken[..] else { panic!("{}: {:?}", case.what, listing.broken) };
@@ -221,7 +220,7 @@ fn one_damaged_image_hides_no_other() {
             }
             assert!(message.contains(data.path().to_str().unwrap()), "{}: {message}", case.what);
         }
-        assert!(read(&data, MANY).is_ok(), "{}", case.what);
+        assert!(read(&data, "bench/many:1.0").is_ok(), "{}", case.what);
         assert!(begin.elapsed() < Duration::from_secs(5), "{}", case.what);
     }
 }
@@ -281,7 +280,7 @@ fn a_size_that_cannot_be_read() {
         let listing = data.store().images().unwrap();
         let sizes = listing.images.iter().map(|image| image.size.is_some()).collect::<Vec<_>>();
         assert_eq!((sizes, listing.broken.len()), (vec![true, false], 0));
-        assert!(read(&data, TORTURE).is_ok());
+        assert!(read(&data, "bench/torture:1.0").is_ok());
     }
 }
 
@@ -291,23 +290,25 @@ fn a_layer_follows_from_its_record() {
     let data = DataRoot::metadata(DRIVER);
     data.add_trees(DRIVER);
     let chain = chains(&data)[2].clone();
-    let layer_key = |id: &str| LayerKey { driver: DRIVER.to_owned(), id: id.to_owned() };
-    let open = |id: &str| data.store().layer(&layer_key(id));
-    assert!(open(&chain).is_ok());
+    let store = data.store();
+    let layer = store.image(&key(&*store, TORTURE)).unwrap().layers.swap_remove(2);
+    let open = || store.layer(&layer.key);
+    assert!(open().is_ok());
     for (file, bytes) in [("diff", Digest::of(b"").to_string()), ("parent", format!("sha256:{chain}"))] {
         let path = data.layer(DRIVER, &chain).join(file);
         let sound = fs::read(&path).unwrap();
         fs::write(&path, bytes).unwrap();
-        let Err(Error::Damaged { why, .. }) = open(&chain) else { panic!("{file}") };
+        let Err(Error::Damaged { why, .. }) = open() else { panic!("{file}") };
         assert!(why.contains("make up sha256:"), "{why}");
         fs::write(path, sound).unwrap();
     }
-    for id in ["", "..", "../../x", "sha256:0", &format!("sha256:{chain}")] {
-        assert!(matches!(open(id), Err(Error::NotFound { .. })), "{id}");
-        assert!(data.store().image(&key(id)).is_err(), "{id}");
+    let forger = Keyring::new();
+    for id in ["", "..", "../../x", "sha256:0", &format!("sha256:{chain}"), &chain] {
+        assert!(matches!(store.layer(&forger.layer(DRIVER, id)), Err(Error::NotFound { .. })), "{id}");
+        assert!(store.image(&forger.image(DRIVER, id)).is_err(), "{id}");
     }
     fs::remove_file(data.layer(DRIVER, &chain).join("tar-split.json.gz")).unwrap();
-    let layer = open(&chain).unwrap();
+    let layer = open().unwrap();
     assert!(matches!(layer, LayerTar::Diff(_)));
     assert_eq!((layer.tar_len(), layer.diff_id()), (None, None), "its digest cannot be kept");
 }
@@ -332,11 +333,12 @@ fn configs_that_are_none() {
         (deep_elsewhere.as_str(), "invalid type"),
     ] {
         let added = data.add_config(DRIVER, text.as_bytes());
-        let error = data.store().image(&added).unwrap_err().to_string();
-        assert!(error.contains(why) && error.contains(&added.id), "{text:.50}: {error}");
+        let store = data.store();
+        let error = store.image(&key(&*store, &added)).unwrap_err().to_string();
+        assert!(error.contains(why) && error.contains(&added), "{text:.50}: {error}");
         let listing = data.store().images().unwrap();
         assert_eq!((listing.images.len(), listing.broken.len()), (2, 1), "{text:.50}");
-        data.remove_config(&added);
+        data.remove_config(DRIVER, &added);
     }
 }
 
@@ -344,10 +346,11 @@ fn configs_that_are_none() {
 fn an_image_without_layers() {
     let data = DataRoot::metadata(DRIVER);
     let added = data.add_config(DRIVER, br#"{"rootfs":{"type":"layers"}}"#);
-    assert!(data.store().image(&added).unwrap().layers.is_empty());
-    let listing = data.store().images().unwrap();
+    let store = data.store();
+    assert!(store.image(&key(&*store, &added)).unwrap().layers.is_empty());
+    let listing = store.images().unwrap();
     let last = listing.images.last().unwrap();
-    assert_eq!((&last.key, last.size, last.layers), (&added, Some(0), 0), "no time: last");
+    assert_eq!((last.key.id(), last.size, last.layers), (&*added, Some(0), 0), "no time: last");
 }
 
 #[test]
@@ -367,10 +370,10 @@ fn names_that_lead_nowhere() {
         let [broken] = &listing.broken[..] else { panic!("{id}: {:?}", listing.broken) };
         assert_eq!(broken.references[0].to_string(), "bench/many:gone", "{id}");
         let selected = store.resolve("bench/many:gone").unwrap();
-        let error = store.image(&selected[0].image).unwrap_err().to_string();
+        let error = store.image(&image(&selected[0])).unwrap_err().to_string();
         assert_eq!(error, broken.error.to_string(), "{id}");
         assert!(error.contains(data.path().to_str().unwrap()), "{error}");
-        assert!(store.image(&store.resolve("bench/many:1.0").unwrap()[0].image).is_ok(), "{id}");
+        assert!(store.image(&key(&*store, "bench/many:1.0")).is_ok(), "{id}");
     }
 }
 
@@ -384,7 +387,7 @@ fn a_name_that_is_none_hides_no_other() {
     let names: Vec<_> = listing.images.iter().map(|image| image.references.len()).collect();
     assert_eq!((names, listing.broken.len()), (vec![4, 0], 1));
     assert!(listing.broken[0].error.to_string().contains("is not a name within"));
-    assert_eq!(data.store().resolve("bench/many:1.0").unwrap()[0].image, key(MANY));
+    assert_eq!(key(&*data.store(), "bench/many:1.0").id(), MANY);
 }
 
 /// Stands for a file of 100 MiB.
@@ -410,7 +413,7 @@ fn names_that_cannot_be_read() {
         let listing = store.images().unwrap();
         assert!(listing.images.iter().all(|image| image.references.is_empty()));
         assert_eq!((listing.images.len(), listing.broken.len()), (2, 1), "{why}");
-        assert_eq!(store.resolve(MANY).unwrap()[0].image, key(MANY), "{why}");
+        assert_eq!(key(&*store, MANY).id(), MANY, "{why}");
         let by_name = store.resolve("bench/many:1.0").unwrap_err().to_string();
         assert_eq!(by_name, listing.broken[0].error.to_string());
         assert!(by_name.contains(why) && by_name.contains("repositories.json"), "{by_name}");

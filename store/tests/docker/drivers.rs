@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use layerlift_store::{Error, ImageKey, OpenOptions, detect, open};
+use layerlift_store::{Error, OpenOptions, detect, open};
 
+use crate::contract::key;
 use crate::fixture::{DataRoot, MANY, TORTURE};
 
 fn both() -> DataRoot {
@@ -23,17 +24,20 @@ fn rename_tag(data: &DataRoot, driver: &str, from: &str, to: &str) {
 #[test]
 fn images_of_all_drivers_are_listed() {
     let data = both();
-    assert_eq!(detect(data.path()).unwrap()[0].drivers, ["overlay2", "vfs"]);
+    assert_eq!(detect(data.path()).unwrap()[0].partitions, ["overlay2", "vfs"]);
     let drivers = |driver| {
         let listing = data.store_of(driver).images().unwrap();
-        let keys = listing.images.into_iter().map(|image| (image.key.id, image.key.driver));
+        let keys = listing
+            .images
+            .into_iter()
+            .map(|image| (image.key.id().to_owned(), image.key.partition().to_owned()));
         keys.collect::<Vec<_>>()
     };
-    let key = |id: &str, driver: &str| (id.to_owned(), driver.to_owned());
-    let all = [key(MANY, "overlay2"), key(MANY, "vfs"), key(TORTURE, "overlay2"), key(TORTURE, "vfs")];
+    let row = |id: &str, driver: &str| (id.to_owned(), driver.to_owned());
+    let all = [row(MANY, "overlay2"), row(MANY, "vfs"), row(TORTURE, "overlay2"), row(TORTURE, "vfs")];
     assert_eq!(drivers(None), all);
-    assert_eq!(drivers(Some("vfs")), [key(MANY, "vfs"), key(TORTURE, "vfs")]);
-    let options = OpenOptions { driver: Some("aufs".to_owned()), ..OpenOptions::default() };
+    assert_eq!(drivers(Some("vfs")), [row(MANY, "vfs"), row(TORTURE, "vfs")]);
+    let options = OpenOptions { partition: Some("aufs".to_owned()), ..OpenOptions::default() };
     let error = open(data.path(), &options).map(drop).unwrap_err();
     assert!(error.to_string().contains("overlay2, vfs"), "{error}");
 }
@@ -41,7 +45,7 @@ fn images_of_all_drivers_are_listed() {
 #[test]
 fn the_first_driver_that_has_all_of_an_image_is_selected() {
     let data = both();
-    let driver = |name: &str| data.store().resolve(name).unwrap()[0].image.driver.clone();
+    let driver = |name: &str| key(&*data.store(), name).partition().to_owned();
     for name in ["bench/many:1.0", MANY, "8014"] {
         assert_eq!(driver(name), "overlay2");
     }
@@ -67,9 +71,9 @@ fn a_name_of_different_images_is_ambiguous() {
         assert!(candidates[0].starts_with(MANY) && candidates[0].contains("overlay2"), "{candidates:?}");
         assert!(candidates[1].starts_with(TORTURE) && candidates[1].contains("vfs"), "{candidates:?}");
     }
-    let only = |driver| data.store_of(Some(driver)).resolve("bench/many:latest").unwrap()[0].image.id.clone();
+    let only = |driver| key(&*data.store_of(Some(driver)), "bench/many:latest").id().to_owned();
     assert_eq!((only("overlay2").as_str(), only("vfs").as_str()), (MANY, TORTURE));
-    assert_eq!(data.store().resolve("bench/many:1.0").unwrap()[0].image.id, MANY);
+    assert_eq!(key(&*data.store(), "bench/many:1.0").id(), MANY);
 }
 
 #[test]
@@ -90,7 +94,8 @@ fn untagged_images_are_listed_unless_they_are_build_steps() {
     let listed = || {
         let listing = data.store().images().unwrap();
         assert!(listing.broken.is_empty(), "{:?}", listing.broken);
-        let keys = listing.images.into_iter().map(|image| (image.key.id, image.references.len()));
+        let keys =
+            listing.images.into_iter().map(|image| (image.key.id().to_owned(), image.references.len()));
         keys.collect::<Vec<_>>()
     };
     let metadata = data.image("overlay2").join("imagedb/metadata/sha256");
@@ -135,6 +140,4 @@ fn leftovers_and_containers_are_no_images() {
     let container = fs::read_dir(image.join("layerdb/mounts")).unwrap().next().unwrap().unwrap().file_name();
     let container = container.into_string().unwrap();
     assert!(matches!(data.store().resolve(&container), Err(Error::NotFound { .. })));
-    let key = ImageKey { driver: "overlay2".to_owned(), id: container };
-    assert!(matches!(data.store().image(&key), Err(Error::Missing { .. })));
 }

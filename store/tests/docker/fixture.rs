@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use layerlift_archive::Digest;
-use layerlift_store::{ImageKey, OpenOptions, Store, StoreKind, open};
+use layerlift_store::{OpenOptions, Store, StoreKind, open};
 
 /// The id of `bench/many:1.0`.
 pub(crate) const MANY: &str = "801433d13fa6fae5aa5baadc88eb1eb6d0b1ff6fec624d97ed4518b506d90574";
@@ -82,7 +82,7 @@ impl DataRoot {
     pub(crate) fn store_of(&self, driver: Option<&str>) -> Box<dyn Store> {
         let options = OpenOptions {
             kind: Some(StoreKind::Docker),
-            driver: driver.map(str::to_owned),
+            partition: driver.map(str::to_owned),
             ..OpenOptions::default()
         };
         open(self.path(), &options).unwrap()
@@ -93,14 +93,14 @@ impl DataRoot {
     }
 
     /// Adds a config under its digest.
-    pub(crate) fn add_config(&self, driver: &str, config: &[u8]) -> ImageKey {
+    pub(crate) fn add_config(&self, driver: &str, config: &[u8]) -> String {
         let id = Digest::of(config).hex();
         fs::write(self.config(driver, &id), config).unwrap();
-        ImageKey { driver: driver.to_owned(), id }
+        id
     }
 
-    pub(crate) fn remove_config(&self, key: &ImageKey) {
-        fs::remove_file(self.config(&key.driver, &key.id)).unwrap();
+    pub(crate) fn remove_config(&self, driver: &str, id: &str) {
+        fs::remove_file(self.config(driver, id)).unwrap();
     }
 
     /// Makes empty directories for all layers.

@@ -10,7 +10,7 @@ mod fixture;
 
 use fixture::{DataRoot, MANY, TORTURE, root_user};
 use layerlift_archive::{Digest, Hasher};
-use layerlift_store::{ChainId, Document, ImageKey, LayerTar, Reference, StoreKind, Summary, detect};
+use layerlift_store::{ChainId, Document, ImageSummary, LayerTar, Reference, StoreKind, detect};
 
 /// What `docker images --digests --no-trunc` printed, without its column CREATED.
 fn engine_listing() -> Vec<[String; 5]> {
@@ -25,7 +25,7 @@ fn engine_listing() -> Vec<[String; 5]> {
 }
 
 /// The same of a listing. Docker has a line for each tag, and the digests of its repository in a column.
-fn our_listing(images: &[Summary]) -> Vec<[String; 5]> {
+fn our_listing(images: &[ImageSummary]) -> Vec<[String; 5]> {
     let mut rows = Vec::new();
     for image in images {
         for reference in image.references.iter().filter(|reference| !reference.is_digest()) {
@@ -36,7 +36,7 @@ fn our_listing(images: &[Summary]) -> Vec<[String; 5]> {
                 reference.repository().to_owned(),
                 reference.tag_or_digest().to_owned(),
                 digest.to_owned(),
-                format!("sha256:{}", image.key.id),
+                format!("sha256:{}", image.key.id()),
                 human(image.size.expect("Docker records sizes")),
             ]);
         }
@@ -60,7 +60,7 @@ fn lists_what_the_engine_lists() {
         let listing = data.store().images().unwrap();
         assert_eq!(our_listing(&listing.images), engine_listing(), "{driver}");
         assert!(listing.broken.is_empty(), "{driver}: {:?}", listing.broken);
-        let layers = listing.images.iter().map(|i| (i.key.id.as_str(), i.layers)).collect::<Vec<_>>();
+        let layers = listing.images.iter().map(|i| (i.key.id(), i.layers)).collect::<Vec<_>>();
         assert_eq!(layers, [(MANY, 60), (TORTURE, 11)], "{driver}: newest first");
     }
 }
@@ -71,7 +71,7 @@ fn is_detected() {
     let detected = detect(data.path()).unwrap();
     assert_eq!(detected.len(), 1);
     assert_eq!(detected[0].kind, StoreKind::Docker);
-    assert_eq!(detected[0].drivers, ["overlay2"]);
+    assert_eq!(detected[0].partitions, ["overlay2"]);
     assert_eq!(detected[0].evidence, ["image/overlay2/imagedb"]);
     for evidence in &detected[0].evidence {
         assert!(data.path().join(evidence).exists());
@@ -84,11 +84,11 @@ fn finds_every_spelling_of_a_name() {
     let store = data.store();
     let resolve = |name: &str| {
         let selected = store.resolve(name).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let line = |s: layerlift_store::Selected| {
-            let reference = s.reference.map_or("no tag".to_owned(), |reference| reference.to_string());
-            format!("{} {reference}", &s.image.id[..4])
+        let line = |s: &layerlift_store::Selected| {
+            let reference = s.reference.as_ref().map_or("no tag".to_owned(), ToString::to_string);
+            format!("{} {reference}", &contract::image(s).id()[..4])
         };
-        selected.into_iter().map(line).collect::<Vec<_>>()
+        selected.iter().map(line).collect::<Vec<_>>()
     };
     let digest = "sha256:9e3bca3d368f68b063c28e5bb170564ccc903b6e615d9e6064ae972e080659f7";
     for (name, expected) in [
@@ -114,7 +114,7 @@ fn image_is_its_config_and_its_chain() {
     let data = DataRoot::metadata("overlay2");
     let store = data.store();
     for (id, layers) in [(MANY, 60), (TORTURE, 11)] {
-        let image = store.image(&ImageKey { driver: "overlay2".to_owned(), id: id.to_owned() }).unwrap();
+        let image = store.image(&contract::key(&*store, id)).unwrap();
         let Document::Config { raw, manifests } = &image.document else { panic!("a config") };
         assert_eq!(Digest::of(raw).hex(), id);
         assert!(manifests.is_empty());
@@ -122,7 +122,7 @@ fn image_is_its_config_and_its_chain() {
         let mut chain = None;
         for layer in &image.layers {
             chain = Some(ChainId::new(chain, layer.diff_id.expect("Docker records it")));
-            assert_eq!(chain.map(|chain| chain.0.hex()).as_ref(), Some(&layer.key.id));
+            assert_eq!(chain.map(|chain| chain.0.hex()).as_deref(), Some(layer.key.id()));
         }
     }
 }
@@ -153,7 +153,7 @@ fn every_layer_hashes_to_its_diff_id() {
                 assert_eq!(tar.diff_id(), layer.diff_id);
                 let mut hasher = Hasher::default();
                 let written = tar.write_to(&mut hasher).unwrap();
-                assert_eq!(Some(hasher.finish()), layer.diff_id.map(|id| id.0), "{}", layer.key.id);
+                assert_eq!(Some(hasher.finish()), layer.diff_id.map(|id| id.0), "{}", layer.key.id());
                 assert_eq!(Some(written.len), tar.tar_len());
                 layers += 1;
             }

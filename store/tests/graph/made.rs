@@ -5,7 +5,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use layerlift_store::LayerDir;
-use layerlift_store::{Document, Error, Hint, ImageKey, LayerKey, LayerTar, OpenOptions, Store, open};
+use layerlift_store::{Document, Error, Hint, Keyring, LayerTar, OpenOptions, Store, open};
+
+use crate::contract::{image, key};
 
 /// A data root that grows by images.
 struct Made(tempfile::TempDir);
@@ -55,12 +57,12 @@ impl Made {
     }
 
     fn open_driver(&self, driver: &str) -> Result<Box<dyn Store>, Error> {
-        open(self.path(), &OpenOptions { driver: Some(driver.to_owned()), ..OpenOptions::default() })
+        open(self.path(), &OpenOptions { partition: Some(driver.to_owned()), ..OpenOptions::default() })
     }
 }
 
 fn layer(store: &dyn Store, digit: char) -> Result<LayerTar, Error> {
-    let image = store.image(&store.resolve(&id(digit))?[0].image)?;
+    let image = store.image(&image(&store.resolve(&id(digit))?[0]))?;
     store.layer(&image.layers.last().unwrap().key)
 }
 
@@ -155,7 +157,7 @@ fn which_driver() {
         root.image('a', None).dir(&format!("vfs/dir/{a}")).dir(&format!("overlay/{a}/root"));
     };
     let driver = |root: &Made| match root.open() {
-        Ok(store) => store.resolve(&a).unwrap()[0].image.driver.clone(),
+        Ok(store) => key(&*store, &a).partition().to_owned(),
         Err(Error::SeveralStores { candidates, choose: Hint::ChoosePartition, .. }) => {
             candidates.join(" or ")
         }
@@ -170,7 +172,7 @@ fn which_driver() {
     // Both do.
     root.names("vfs", &[("1", &a)]);
     assert_eq!(driver(&root), "overlay or vfs");
-    assert_eq!(root.open_driver("vfs").unwrap().resolve("x:1").unwrap()[0].image.driver, "vfs");
+    assert_eq!(key(&*root.open_driver("vfs").unwrap(), "x:1").partition(), "vfs");
     assert!(matches!(root.open_driver("aufs"), Err(Error::NoPartition { .. })));
     assert!(matches!(root.open_driver("../graph"), Err(Error::NoPartition { .. })));
     // Neither: the layers decide, and volumes of Docker 1.6 are none.
@@ -183,7 +185,7 @@ fn which_driver() {
     // A file that cannot be read may have named images, and images can still be had by their ids.
     root.write("repositories-overlay", "{\"Repositories\":{\"x\":");
     let store = root.open().unwrap();
-    assert_eq!(store.resolve("aaaa").unwrap()[0].image.id, a);
+    assert_eq!(key(&*store, "aaaa").id(), a);
     assert!(matches!(store.resolve("x"), Err(Error::Malformed { .. })));
     let listing = store.images().unwrap();
     assert_eq!((listing.images.len(), listing.broken[0].what.as_str()), (1, "repositories-overlay"));
@@ -204,7 +206,7 @@ fn pulled_images_find_their_parents() {
     }
     let store = root.open().unwrap();
     let chain = |digit| {
-        let image = store.image(&store.resolve(&id(digit)).unwrap()[0].image).unwrap();
+        let image = store.image(&key(&*store, &id(digit))).unwrap();
         let Document::V1(documents) = image.document else { panic!("no v1 image") };
         documents.iter().map(|document| document.id.as_str()[..1].to_owned()).collect::<String>()
     };
@@ -231,7 +233,7 @@ fn nothing_leads_out() {
     let store = root.open().unwrap();
     for name in ["x:up", "x:dots", "x:root"] {
         let selected = store.resolve(name).unwrap();
-        let error = store.image(&selected[0].image).unwrap_err();
+        let error = store.image(&image(&selected[0])).unwrap_err();
         assert!(matches!(error, Error::Malformed { .. }), "{name}: {error}");
         assert!(error.to_string().contains(name), "{error}");
     }
@@ -239,10 +241,10 @@ fn nothing_leads_out() {
         assert!(matches!(layer(store.as_ref(), digit), Err(Error::Malformed { .. })), "{digit}");
     }
     assert!(matches!(layer(store.as_ref(), 'd'), Err(Error::Malformed { .. })), "its directory is a link");
+    let keys = Keyring::new();
     for id in ["../x", "..", "", "/etc", &up] {
-        let driver = "vfs".to_owned();
-        assert!(store.image(&ImageKey { driver: driver.clone(), id: id.to_owned() }).is_err(), "{id}");
-        assert!(store.layer(&LayerKey { driver, id: id.to_owned() }).is_err(), "{id}");
+        assert!(store.image(&keys.image("vfs", id)).is_err(), "{id}");
+        assert!(store.layer(&keys.layer("vfs", id)).is_err(), "{id}");
     }
     for name in ["../../etc", "..", "/", "x:../../etc", "../graph:1"] {
         assert!(matches!(store.resolve(name), Err(Error::NotFound { .. })), "{name}");
@@ -275,7 +277,7 @@ fn long_chains_and_circles() {
         listing.broken.iter().all(|broken| broken.error.to_string().contains("descendant")),
         "{listing:?}"
     );
-    let error = store.image(&store.resolve(&id(5002)).unwrap()[0].image).unwrap_err();
+    let error = store.image(&key(&*store, &id(5002))).unwrap_err();
     assert!(error.to_string().contains("descendant"), "{error}");
 }
 
@@ -297,6 +299,6 @@ fn roots_that_are_none() {
     let Err(error) = open(dir.path()) else { panic!("one was chosen") };
     assert!(error.to_string().ends_with("docker-graph, docker"), "{error}");
     assert_eq!(error.hints(), [Hint::ChooseKind]);
-    let overlay = OpenOptions { driver: Some("overlay".to_owned()), ..OpenOptions::default() };
+    let overlay = OpenOptions { partition: Some("overlay".to_owned()), ..OpenOptions::default() };
     assert!(layerlift_store::open(dir.path(), &overlay).is_ok(), "the driver decides");
 }

@@ -3,6 +3,7 @@
 use layerlift_archive::Digest;
 use tar::EntryType;
 
+use crate::contract::{image, key};
 use crate::made::{
     INDEX, LAYER, MANIFEST, Tar, bytes, config, descriptor, header, index, layer, manifest, named, refused,
     store, text,
@@ -49,7 +50,7 @@ fn cut_off_before_its_names() {
     let listing = store.images().unwrap();
     assert_eq!(store.kind(), layerlift_store::StoreKind::DockerArchive);
     assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
-    assert!(listing.images[0].key.id.starts_with("dd67daf7d391"));
+    assert!(listing.images[0].key.id().starts_with("dd67daf7d391"));
 }
 
 /// The bytes of a compressed archive that are there count as those of a plain one.
@@ -179,10 +180,10 @@ fn one_damaged_image_hides_no_other() {
         let error = text(&listing.broken[0].error);
         assert!(error.contains(expected), "{manifest_json}: {error}");
         let good = store.resolve("good").unwrap();
-        assert_eq!(store.image(&good[0].image).unwrap().layers.len(), 1);
+        assert_eq!(store.image(&image(&good[0])).unwrap().layers.len(), 1);
         if manifest_json.contains("bad:1") && !manifest_json.contains("[[") {
             let bad = store.resolve("bad").unwrap();
-            refused(store.image(&bad[0].image), &[expected]);
+            refused(store.image(&image(&bad[0])), &[expected]);
         }
     }
 }
@@ -266,7 +267,7 @@ fn sizes_that_lie() {
         let alone = index(&[descriptor(MANIFEST, &change, &named("bad:1"))]);
         let bytes = Tar::new().blob(&layer).blob(&config).blob(&change).file("index.json", alone);
         let store = crate::made::store(&bytes.finish()).unwrap();
-        refused(store.image(&store.resolve("bad:1").unwrap()[0].image), &[what]);
+        refused(store.image(&key(&*store, "bad:1")), &[what]);
     }
     // A blob with other bytes than its name says.
     let other = Tar::new()
@@ -276,7 +277,7 @@ fn sizes_that_lie() {
     let top = index(&[descriptor(MANIFEST, &right, &named("bad:1"))]);
     let store = store(&other.file("index.json", top).finish()).unwrap();
     assert!(store.images().unwrap().images.is_empty());
-    refused(store.image(&store.resolve("bad:1").unwrap()[0].image), &["not its name"]);
+    refused(store.image(&key(&*store, "bad:1")), &["not its name"]);
 }
 
 /// An index that names itself a thousand times over is read once.
@@ -292,7 +293,7 @@ fn indexes_below_indexes() {
     let store = store(&tar.blob(&inner).file("index.json", top).finish()).unwrap();
     let listing = store.images().unwrap();
     assert!(listing.images.is_empty());
-    let image = &store.resolve("deep:1").unwrap()[0].image;
+    let image = &key(&*store, "deep:1");
     assert!(store.image(image).is_err());
 }
 
@@ -329,8 +330,8 @@ fn docker_v1() {
         let store = store(&add(tar, &c, &json_of_c).file("repositories", &good).finish()).unwrap();
         let listing = store.images().unwrap();
         assert_eq!((listing.images.len(), listing.broken.len()), (1, 1), "{json_of_c}");
-        refused(store.image(&store.resolve("bad").unwrap()[0].image), &[expected]);
-        assert_eq!(store.image(&store.resolve("good").unwrap()[0].image).unwrap().layers.len(), 1);
+        refused(store.image(&key(&*store, "bad")), &[expected]);
+        assert_eq!(store.image(&key(&*store, "good")).unwrap().layers.len(), 1);
     }
     for repositories in ["[]", r#"{"a":{"1":5}}"#, r#"{"a":{},"a":{}}"#] {
         let tar = add(Tar::new(), &a, &format!(r#"{{"id":"{a}"}}"#));

@@ -5,7 +5,7 @@ use std::fs;
 use layerlift_archive::Compression;
 use layerlift_store::{Document, LayerTar, OpenOptions, StoreKind, detect, open};
 
-use crate::contract;
+use crate::contract::{self, image, key};
 use crate::made::{bytes, compressed, file, refused, verify};
 
 const MANY: &str = "801433d13fa6fae5aa5baadc88eb1eb6d0b1ff6fec624d97ed4518b506d90574";
@@ -60,9 +60,7 @@ fn images_and_layers() {
         let mut found: Vec<_> = listing
             .images
             .iter()
-            .map(|image| {
-                (image.key.id.as_str(), image.references.iter().map(|r| r.to_string()).collect::<Vec<_>>())
-            })
+            .map(|image| (image.key.id(), image.references.iter().map(|r| r.to_string()).collect::<Vec<_>>()))
             .collect();
         found.sort_by_key(|(_, names)| std::cmp::Reverse(names.first().cloned()));
         assert_eq!(found.len(), images.len(), "{name}: {found:?}");
@@ -148,9 +146,9 @@ fn found_by_every_name() {
             let selected = store.resolve(name).unwrap_or_else(|error| panic!("{archive}: {name}: {error}"));
             let found: Vec<_> = selected
                 .iter()
-                .map(|s| (s.image.id.as_str(), s.reference.as_ref().map(|r| r.to_string())))
+                .map(|s| (image(s).id().to_owned(), s.reference.as_ref().map(|r| r.to_string())))
                 .collect();
-            assert_eq!(found, [(TORTURE, reference.map(str::to_owned))], "{archive}: {name}");
+            assert_eq!(found, [(TORTURE.to_owned(), reference.map(str::to_owned))], "{archive}: {name}");
         }
         let all_tags = if *archive == "ctr-1.6-export" { 2 } else { 1 };
         assert_eq!(store.resolve("bench/many").unwrap().len(), all_tags, "{archive}");
@@ -188,8 +186,7 @@ fn manifests_and_blobs() {
 #[test]
 fn links_are_the_same_layer() {
     let store = open(&compressed("docker-20.10-save"), &OpenOptions::default()).unwrap();
-    let key = &store.resolve("bench/torture").unwrap()[0].image;
-    let image = store.image(key).unwrap();
+    let image = store.image(&key(&*store, "bench/torture")).unwrap();
     let keys: std::collections::BTreeSet<_> = image.layers.iter().map(|layer| &layer.key).collect();
     let diff_ids: std::collections::BTreeSet<_> = image.layers.iter().map(|layer| layer.diff_id).collect();
     assert_eq!((image.layers.len(), keys.len()), (11, diff_ids.len()));

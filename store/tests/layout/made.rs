@@ -62,7 +62,7 @@ pub(crate) fn verify(store: &dyn Store) -> usize {
             let mut out = Hasher::default();
             tar.write_to(&mut out).unwrap();
             if let Some(diff_id) = layer.diff_id {
-                assert_eq!(out.finish(), diff_id.0, "{}", layer.key.id);
+                assert_eq!(out.finish(), diff_id.0, "{}", layer.key.id());
             }
             count += 1;
         }

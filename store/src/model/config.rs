@@ -21,7 +21,7 @@ pub(crate) struct Config {
 }
 
 #[derive(Deserialize)]
-struct Document<'a> {
+struct RawConfig<'a> {
     created: Option<String>,
     #[serde(borrow)]
     rootfs: &'a RawValue,
@@ -37,7 +37,7 @@ struct RootFs {
 
 /// Reads a config; the error says what is wrong with it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
-    let document: Document<'_> = json::object(bytes)?;
+    let document: RawConfig<'_> = json::object(bytes)?;
     let RootFs { kind, diff_ids } = json::object(document.rootfs.get().as_bytes())?;
     if kind != "layers" {
         return Err(format!("its rootfs is of type {kind:?}, known is \"layers\""));

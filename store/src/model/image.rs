@@ -1,0 +1,93 @@
+//! What a store says about images: the documents as stored, and the layers from the base up. No layer bytes.
+
+use layerlift_archive::Digest;
+
+use super::{ImageKey, LayerKey, Platform};
+use crate::id::{DiffId, ImageId, V1Id};
+
+/// An image as stored.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Image {
+    /// Which one.
+    pub key: ImageKey,
+    /// What describes it.
+    pub document: Document,
+    /// Layers, base first. May be empty.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer as its image names it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Layer {
+    /// Which one.
+    pub key: LayerKey,
+    /// The digest of its uncompressed tar, where the store records one. A graph store does not.
+    pub diff_id: Option<DiffId>,
+}
+
+/// What describes an image, byte for byte as it is stored.
+#[derive(Debug, Clone)]
+pub enum Document {
+    /// Docker until 1.9: a document for each layer, base first, as many as there are layers.
+    V1(Vec<V1Document>),
+    /// Since then: a config, and for what came from a registry or an archive its manifests.
+    Config {
+        /// The config's bytes; their digest is the image id for every engine that loads it.
+        raw: Vec<u8>,
+        /// Manifests that name this config, the preferred one first; empty where the store keeps none.
+        manifests: Vec<Manifest>,
+    },
+}
+
+/// A stored manifest.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub raw: Vec<u8>,
+}
+
+/// The document of one v1 image.
+#[derive(Debug, Clone)]
+pub struct V1Document {
+    /// The id.
+    pub id: V1Id,
+    /// The parent's id, from wherever the store says it.
+    pub parent: Option<V1Id>,
+    /// The bytes of `json`.
+    pub raw: Vec<u8>,
+}
+
+impl Layer {
+    /// A layer of an image.
+    pub fn new(key: LayerKey, diff_id: Option<DiffId>) -> Self {
+        Layer { key, diff_id }
+    }
+}
+
+impl Image {
+    /// An image with its layers, base first.
+    pub fn new(key: ImageKey, document: Document, layers: Vec<Layer>) -> Self {
+        Image { key, document, layers }
+    }
+
+    /// The digest of the config, for images that have one.
+    pub fn image_id(&self) -> Option<ImageId> {
+        match &self.document {
+            Document::Config { raw, .. } => Some(ImageId(Digest::of(raw))),
+            Document::V1(_) => None,
+        }
+    }
+
+    /// The platform that the config says, or of a v1 image its own document. `None` where they say nothing.
+    pub fn platform(&self) -> Option<Platform> {
+        let raw = match &self.document {
+            Document::Config { raw, .. } => raw,
+            Document::V1(documents) => &documents.last()?.raw,
+        };
+        Platform::from_json(raw).ok().filter(|platform| !platform.os.is_empty())
+    }
+}

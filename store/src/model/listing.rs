@@ -1,0 +1,177 @@
+//! All that a store lists, and how that looks to someone on one platform.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+use super::index::check;
+use super::{Image, ImageKey, Index, Member, Platform, Selected, config};
+use crate::{Document, Error, Reference, Store};
+
+/// What [`crate::Store::images`] found.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// Images that can be named, newest first, those of the same time by id.
+    pub images: Vec<ImageSummary>,
+    /// Indexes that can be named. Whether their members are among the images is up to the engine: Podman shows them,
+    /// without names.
+    pub indexes: Vec<IndexSummary>,
+    /// What looks like an image and cannot be read. It hides nothing else.
+    pub broken: Vec<Broken>,
+}
+
+/// An image of a listing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ImageSummary {
+    /// Which one.
+    pub key: ImageKey,
+    /// Its tags and digests; none for an untagged image.
+    pub references: Vec<Reference>,
+    /// RFC 3339, as stored.
+    pub created: Option<String>,
+    /// Bytes of file contents in all layers, as engines count it; `None` where the store does not record it.
+    pub size: Option<u64>,
+    /// Number of layers.
+    pub layers: usize,
+}
+
+/// An index of a listing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct IndexSummary {
+    /// What the store finds it by: 64 hex digits.
+    pub id: String,
+    /// Its members.
+    pub index: Index,
+    /// Its tags.
+    pub references: Vec<Reference>,
+}
+
+/// Something that could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Broken {
+    /// Its id, or the file's name.
+    pub what: String,
+    /// Names that lead to it.
+    pub references: Vec<Reference>,
+    /// What is wrong.
+    pub error: Error,
+}
+
+impl Listing {
+    /// The images in their order. One without a time that can be read comes last; of one id in several partitions the
+    /// order is kept.
+    pub fn new(images: Vec<ImageSummary>, indexes: Vec<IndexSummary>, broken: Vec<Broken>) -> Self {
+        let mut listing = Listing { images, indexes, broken };
+        listing.sort();
+        listing
+    }
+
+    pub(crate) fn sort(&mut self) {
+        let time = |image: &ImageSummary| {
+            image.created.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok())
+        };
+        self.images.sort_by_cached_key(|image| (Reverse(time(image)), image.key.id().to_owned()));
+    }
+
+    /// The same with every index turned into the image that is chosen of it: [`Index::choose`] says which, and the names
+    /// of the index become that image's. If a platform is asked for, only images for it remain; of what is not for it,
+    /// members of an index are left out, and the rest are `broken` with an [`Error::NoPlatform`].
+    pub fn on(mut self, store: &dyn Store, wanted: Option<&Platform>) -> Self {
+        let indexes = std::mem::take(&mut self.indexes);
+        if wanted.is_some() {
+            self.keep_only(store, wanted, &indexes);
+        }
+        if indexes.is_empty() {
+            return self;
+        }
+        let rows = self.images.iter().enumerate();
+        let mut places: HashMap<ImageKey, usize> =
+            rows.map(|(place, image)| (image.key.clone(), place)).collect();
+        for IndexSummary { id, index, references } in indexes {
+            let selected = Selected::of_index(index, references.first().cloned());
+            let key = match selected.choose(store, wanted) {
+                Ok(key) => key,
+                Err(error) => {
+                    self.broken.push(Broken { what: id, references, error });
+                    continue;
+                }
+            };
+            if let Some(&place) = places.get(&key) {
+                add(&mut self.images[place].references, references);
+            } else if let Some(broken) = self.broken.iter_mut().find(|broken| broken.what == key.id()) {
+                add(&mut broken.references, references);
+            } else {
+                match store.image(&key) {
+                    Ok(image) => {
+                        places.insert(key, self.images.len());
+                        self.images.push(ImageSummary::of(&image, references));
+                    }
+                    Err(error) => self.broken.push(Broken { what: key.id().to_owned(), references, error }),
+                }
+            }
+        }
+        self.sort();
+        self
+    }
+
+    fn keep_only(&mut self, store: &dyn Store, wanted: Option<&Platform>, indexes: &[IndexSummary]) {
+        let key = |member: &Member| member.image.clone();
+        let chosen = indexes.iter().filter_map(|summary| summary.index.choose(wanted).ok().and_then(key));
+        let chosen: HashSet<ImageKey> = chosen.collect();
+        let members: HashSet<ImageKey> =
+            indexes.iter().flat_map(|summary| &summary.index.members).filter_map(key).collect();
+        for image in std::mem::take(&mut self.images) {
+            match check(store, &image.key, wanted) {
+                _ if chosen.contains(&image.key) => self.images.push(image),
+                Ok(()) => self.images.push(image),
+                Err(Error::NoPlatform { .. })
+                    if members.contains(&image.key) && image.references.is_empty() => {}
+                Err(error) => {
+                    let ImageSummary { key, references, .. } = image;
+                    self.broken.push(Broken { what: key.id().to_owned(), references, error });
+                }
+            }
+        }
+    }
+}
+
+impl ImageSummary {
+    /// An image with neither time nor size.
+    pub fn new(key: ImageKey, references: Vec<Reference>, layers: usize) -> Self {
+        ImageSummary { key, references, created: None, size: None, layers }
+    }
+
+    /// What the documents of an image say.
+    fn of(image: &Image, references: Vec<Reference>) -> Self {
+        let created = match &image.document {
+            Document::Config { raw, .. } => config::parse(raw).ok().and_then(|config| config.created),
+            Document::V1(_) => None,
+        };
+        ImageSummary { created, ..ImageSummary::new(image.key.clone(), references, image.layers.len()) }
+    }
+}
+
+impl IndexSummary {
+    /// An index with its names.
+    pub fn new(id: String, index: Index, references: Vec<Reference>) -> Self {
+        IndexSummary { id, index, references }
+    }
+}
+
+impl Broken {
+    /// Something that cannot be read, with the names that lead to it.
+    pub fn new(what: impl Into<String>, references: Vec<Reference>, error: Error) -> Self {
+        Broken { what: what.into(), references, error }
+    }
+}
+
+fn add(references: &mut Vec<Reference>, more: Vec<Reference>) {
+    for reference in more {
+        if !references.contains(&reference) {
+            references.push(reference);
+        }
+    }
+}

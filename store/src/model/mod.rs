@@ -1,0 +1,15 @@
+//! What a store says, apart from how its engine keeps it: keys, images with their layers, indexes of images for several
+//! platforms, listings. No bytes of layers.
+
+pub(crate) mod config;
+mod image;
+mod index;
+mod key;
+mod listing;
+mod platform;
+
+pub use image::{Document, Image, Layer, Manifest, V1Document};
+pub use index::{Index, Member, Selected, Subject};
+pub use key::{ImageKey, Keyring, LayerKey};
+pub use listing::{Broken, ImageSummary, IndexSummary, Listing};
+pub use platform::{ParsePlatformError, Platform};

@@ -1,0 +1,148 @@
+//! The machine that an image is for: `linux/amd64`, `linux/arm/v7`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::json;
+
+/// Operating system, architecture and variant, in Go's words (OCI image index, `platform`; image configuration).
+///
+/// ```
+/// use layerlift_store::Platform;
+///
+/// let image: Platform = "linux/arm64/v8".parse()?;
+/// assert!(image.matches(&"linux/arm64".parse()?));
+/// assert_eq!(image.to_string(), "linux/arm64/v8");
+/// # Ok::<(), layerlift_store::ParsePlatformError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct Platform {
+    /// `linux`, `windows`, `darwin`, …
+    pub os: String,
+    /// `amd64`, `arm64`, `arm`, …
+    pub architecture: String,
+    /// `v7`; absent where the architecture has only one, or the usual one is meant.
+    pub variant: Option<String>,
+}
+
+/// A text that does not name a platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a platform; write os/arch or os/arch/variant, as in linux/arm64")]
+pub struct ParsePlatformError {
+    text: String,
+}
+
+impl FromStr for Platform {
+    type Err = ParsePlatformError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePlatformError> {
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match parts[..] {
+            [os, architecture] => (os, architecture, None),
+            [os, architecture, variant] => (os, architecture, Some(variant.to_owned())),
+            _ => ("", "", None),
+        };
+        if os.is_empty() || architecture.is_empty() || variant.as_deref() == Some("") {
+            return Err(ParsePlatformError { text: text.to_owned() });
+        }
+        Ok(Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant })
+    }
+}
+
+impl Platform {
+    /// This machine's.
+    pub fn host() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            "powerpc64" => "ppc64le",
+            "loongarch64" => "loong64",
+            other => other,
+        };
+        Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
+    }
+
+    /// Whether an image for this platform is what someone who asks for `wanted` means. Without a variant, any will do.
+    pub fn matches(&self, wanted: &Platform) -> bool {
+        self.os == wanted.os
+            && self.architecture == wanted.architecture
+            && (wanted.variant.is_none() || self.full_variant() == wanted.full_variant())
+    }
+
+    /// From a JSON object with the three as its fields: a descriptor's `platform`, a config, a v1 document.
+    pub(crate) fn from_json(raw: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Fields {
+            #[serde(default)]
+            os: Option<String>,
+            #[serde(default)]
+            architecture: Option<String>,
+            variant: Option<String>,
+        }
+        let Fields { os, architecture, variant } = json::object(raw)?;
+        let (os, architecture) = (os.unwrap_or_default(), architecture.unwrap_or_default());
+        Ok(Platform { os, architecture, variant: variant.filter(|variant| !variant.is_empty()) })
+    }
+
+    /// Whether it is one at all: attestations have `unknown/unknown`, and old documents say nothing.
+    pub(crate) fn is_known(&self) -> bool {
+        self.os != "unknown" && self.architecture != "unknown"
+    }
+
+    /// The order in which variants are preferred where any will do, the one that most machines can run first: of arm's
+    /// v7, elsewhere the lowest.
+    pub(crate) fn preference(&self) -> (bool, &str) {
+        let variant = self.full_variant();
+        (!(self.architecture == "arm" && variant == "v7"), variant)
+    }
+
+    /// The variant that is meant where none is written.
+    fn full_variant(&self) -> &str {
+        match (self.variant.as_deref().unwrap_or_default(), self.architecture.as_str()) {
+            ("", "arm64") => "v8",
+            ("", "arm") => "v7",
+            ("", "amd64") => "v1",
+            (variant, _) => variant,
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) if !variant.is_empty() => write!(f, "/{variant}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_name_a_platform() {
+        for text in ["", "linux", "linux/", "/arm", "a/b/c/d", "linux/arm/"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_documents() {
+        for (json, expected) in [
+            (r#"{"os":"linux","architecture":"arm","variant":"v6","x":[1]}"#, Ok("linux/arm/v6")),
+            (r#"{"os":"linux","architecture":"amd64","variant":""}"#, Ok("linux/amd64")),
+            (r#"{"os":null}"#, Ok("/")),
+            ("[]", Err(())),
+            (r#"{"os":5}"#, Err(())),
+        ] {
+            let found = Platform::from_json(json.as_bytes()).map(|platform| platform.to_string());
+            assert_eq!(found.as_deref().map_err(|_| ()), expected, "{json}");
+        }
+    }
+}
