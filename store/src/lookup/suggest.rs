@@ -7,6 +7,8 @@ use crate::{Error, Reference};
 
 /// As many as a message can take.
 const SHOWN: usize = 5;
+/// Slips of the fingers in a name that is still a similar one.
+const SLIPS: usize = 3;
 
 /// The nearest first; empty if nothing is.
 pub(super) fn near(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
@@ -50,7 +52,7 @@ fn rank(asked: &str, stored: &str) -> Option<usize> {
     }
     let (asked, stored) = (last_component(asked), last_component(stored));
     let distance = distance(asked, stored);
-    let allowed = (asked.chars().count() / 3).clamp(1, 3);
+    let allowed = (asked.chars().count() / 3).clamp(1, SLIPS);
     (distance <= allowed && distance < asked.chars().count()).then_some(1 + distance)
 }
 
@@ -76,25 +78,9 @@ fn ids(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
     Ok(Vec::new())
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours between two names; at least so many where it is clear
-/// that they are many.
+/// Insertions, deletions, replacements and swaps of neighbours between two names. No slip of the fingers makes a
+/// name longer by more than [`SLIPS`], so that difference is enough to know of such names.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > 3 {
-        return a.len().abs_diff(b.len());
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replace.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
+    let longer = a.chars().count().abs_diff(b.chars().count());
+    if longer > SLIPS { longer } else { strsim::osa_distance(a, b) }
 }
