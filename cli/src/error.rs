@@ -93,8 +93,8 @@ impl Error {
             Error::NoStoreBelow(_) => {
                 "name the data root of an engine, or the folder where a disk is mounted"
             }
-            Error::SeveralStores { .. } => "choose one with --root or --store",
-            Error::DifferentStores { .. } => "save them one store at a time, with --root or --store",
+            Error::SeveralStores { .. } => "choose one with these options",
+            Error::DifferentStores { .. } => "save them one store at a time, with these options",
             Error::NoCommand(_) => "layerlift --help lists the commands",
             _ => return None,
         })

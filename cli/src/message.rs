@@ -4,6 +4,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::path::Path;
 
 use layerlift_export::Hint as ExportHint;
 use layerlift_store::Hint as StoreHint;
@@ -84,11 +85,26 @@ fn of_store(hint: &StoreHint) -> String {
         StoreHint::ChooseKind => "choose one with --store".to_owned(),
         StoreHint::ChoosePartition => "choose the images of one driver with --driver".to_owned(),
         StoreHint::ChooseRoot => "choose one with --root".to_owned(),
+        StoreHint::NameRoot(roots) => match &**roots {
+            [root] => format!("the store is in a folder below: --root {}", typed(root)),
+            roots => {
+                let lines: Vec<String> =
+                    roots.iter().map(|root| format!("\n  --root {}", typed(root))).collect();
+                format!("there are stores in folders below:{}", lines.concat())
+            }
+        },
         StoreHint::ChoosePlatform => "choose one with --platform".to_owned(),
         StoreHint::Similar(names) => format!("similar names are {}", names.join(", ")),
         StoreHint::Other(words) => words.clone().into_owned(),
         _ => String::new(),
     }
+}
+
+/// A path as a shell takes it.
+pub(crate) fn typed(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// What can be done about an error for which nobody on the way knew more than the system's answer.

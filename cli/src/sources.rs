@@ -1,14 +1,16 @@
-//! The stores that a command works on: the one at `--root`, or those in the usual places of this machine.
+//! The stores that a command works on: those that `--root` means, or those in the usual places of this machine.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use layerlift_store::discover::open_usual;
 use layerlift_store::{
-    Broken, Error as StoreError, OpenOptions, Selected, Store, StoreKind, detect, open, places,
+    Broken, Error as StoreError, OpenOptions, Opened, Selected, Store, StoreKind, open_all,
 };
 
 use crate::args::StoreArgs;
 use crate::error::Error;
+use crate::message::typed;
 use crate::report::Reporter;
 use crate::status::Status;
 
@@ -28,19 +30,34 @@ pub(crate) struct Sources {
     named: bool,
 }
 
+/// What to type for this store and no other.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.root.display(), self.kind)
+        write!(f, "--root {} --store {}", typed(&self.root), self.kind)
     }
 }
 
 impl Sources {
     /// Opens what is there. That one store cannot be opened does not matter as long as another can.
     pub(crate) fn open(args: &StoreArgs, reporter: &Reporter) -> Result<Self, Error> {
+        let options = OpenOptions {
+            kind: args.store,
+            partition: args.driver.clone(),
+            platform: args.platform.clone(),
+            ..OpenOptions::default()
+        };
+        let all = match &args.root {
+            Some(root) => open_all(root, &options).map_err(Error::Open)?,
+            None => open_usual(&options),
+        };
         let mut sources = Sources { opened: Vec::new(), failed: Vec::new(), named: args.root.is_some() };
-        match &args.root {
-            Some(root) => sources.open_at(root, args),
-            None => places::usual().iter().for_each(|place| sources.open_at(place, args)),
+        for opened in all {
+            match opened {
+                Ok(Opened { root, store }) => {
+                    sources.opened.push(Source { root, kind: store.kind(), store });
+                }
+                Err(error) => sources.failed.push(error),
+            }
         }
         if sources.opened.is_empty() {
             return Err(match sources.failed.len() {
@@ -53,44 +70,6 @@ impl Sources {
             });
         }
         Ok(sources)
-    }
-
-    fn open_at(&mut self, root: &Path, args: &StoreArgs) {
-        let mut options = OpenOptions {
-            kind: args.store,
-            partition: args.driver.clone(),
-            platform: args.platform.clone(),
-            ..OpenOptions::default()
-        };
-        // An archive is one store, and finding out which may mean to decompress it, or to empty a pipe.
-        if root.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
-            match open(root, &options) {
-                Ok(store) => self.opened.push(Source { root: root.to_owned(), kind: store.kind(), store }),
-                Err(error) => self.failed.push(error),
-            }
-            return;
-        }
-        let mut detected = match detect(root) {
-            Ok(detected) => detected,
-            Err(error) => return self.failed.push(error),
-        };
-        detected.retain(|found| args.store.is_none_or(|kind| kind == found.kind));
-        if detected.is_empty() {
-            // A usual place may hold anything; a root that was named must hold a store, and `open` says why it does not.
-            if self.named
-                && let Err(error) = open(root, &options)
-            {
-                self.failed.push(error);
-            }
-            return;
-        }
-        for found in detected {
-            options.kind = Some(found.kind);
-            match open(&found.root, &options) {
-                Ok(store) => self.opened.push(Source { root: found.root, kind: found.kind, store }),
-                Err(error) => self.failed.push(error),
-            }
-        }
     }
 
     /// Says what could not be opened, before a command that means all stores.

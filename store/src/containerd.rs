@@ -8,8 +8,8 @@
 //!
 //! Docker since 20.10 keeps an empty one below `containerd/daemon` of its data root; without blobs it is not a store.
 
-use crate::open::{Detected, StoreKind};
-use crate::{Error, Root};
+use crate::kind::{Detected, StoreKind};
+use crate::{Error, Root, Store};
 
 const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
@@ -24,14 +24,17 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     Ok(Some(Detected { kind: StoreKind::Containerd, root, partitions: Vec::new(), evidence }))
 }
 
-/// Why it cannot be opened.
-pub(crate) fn unsupported(root: &Root) -> Error {
+/// Says why it cannot be opened.
+pub(crate) fn open(root: &Root) -> Result<Box<dyn Store>, Error> {
+    if detect(root)?.is_none() {
+        return Err(Error::no_store(root.path(), format!("it has no {DATABASE} with blobs beside it")));
+    }
     let what = format!("{} is a store of containerd, which layerlift cannot read yet", root.path().display());
-    Error::unsupported(
+    Err(Error::unsupported(
         what,
         "start containerd and use `ctr --namespace NAMESPACE images export FILE NAME` (Docker's namespace is moby, \
          that of Kubernetes k8s.io); layerlift reads the archive that it writes",
-    )
+    ))
 }
 
 #[cfg(test)]

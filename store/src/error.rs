@@ -179,6 +179,8 @@ pub enum Hint {
     ChoosePartition,
     /// Choose one of several roots.
     ChooseRoot,
+    /// Name one of these roots, which lie below the path that was named.
+    NameRoot(Vec<PathBuf>),
     /// Choose a platform ([`crate::OpenOptions::platform`]).
     ChoosePlatform,
     /// Names that are there and look similar.

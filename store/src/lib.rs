@@ -16,33 +16,36 @@ mod archive;
 mod containerd;
 mod containers;
 mod diff;
+pub mod discover;
 mod docker;
 mod driver;
+mod engines;
 mod error;
 mod fs;
 mod graph;
 mod id;
 mod json;
+mod kind;
 mod layer;
 mod layout;
 pub mod lookup;
 mod model;
-mod open;
 mod parallel;
-pub mod places;
+mod places;
 mod reference;
 mod store;
 mod tarsplit;
 
+pub use discover::{Opened, Place, detect, open, open_all};
 pub use error::{Error, Hint};
 pub use fs::Root;
 pub use id::{ChainId, DiffId, ImageId, V1Id, hex_id};
+pub use kind::{Detected, OpenOptions, StoreKind};
 pub use layer::{BlobLayer, DiffLayer, LayerDir, LayerTar, SplitLayer, TarReader, Written};
 pub use layerlift_archive::ErrorKind;
 pub use model::{
     Broken, Document, Image, ImageKey, ImageSummary, Index, IndexSummary, Keyring, Layer, LayerKey, Listing,
     Manifest, Member, ParsePlatformError, Platform, Selected, Subject, V1Document,
 };
-pub use open::{Detected, OpenOptions, StoreKind, detect, open};
 pub use reference::{Reference, Rules};
 pub use store::Store;

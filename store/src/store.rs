@@ -1,6 +1,6 @@
 //! The seam between stores and everything else.
 
-use crate::open::StoreKind;
+use crate::kind::StoreKind;
 use crate::{Error, Image, ImageKey, LayerKey, LayerTar, Listing, Selected};
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.

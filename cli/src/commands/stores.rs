@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use layerlift_store::{Detected, Listing, OpenOptions, Store, detect, open, places};
+use layerlift_store::discover::{self, Place};
+use layerlift_store::{Detected, Listing, OpenOptions, Store};
 use serde::Serialize;
 
 use crate::args::Stores;
@@ -30,8 +31,9 @@ struct Found {
 pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
     let places = match &args.root {
         None => {
-            let mut places = places::below(Path::new("/"));
-            let own: Vec<_> = places::usual().into_iter().filter(|place| !places.contains(place)).collect();
+            let mut places = discover::below(Path::new("/"));
+            let known = |usual: &Place| places.iter().any(|place| place.path == usual.path);
+            let own: Vec<_> = discover::usual().into_iter().filter(|usual| !known(usual)).collect();
             places.extend(own);
             places
         }
@@ -40,10 +42,10 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
                 let path = root.clone();
                 Error::Open(layerlift_store::Error::Io { action: "open", path, source: source.into() })
             })?;
-            places::search(root)
+            discover::search(root)
         }
     };
-    let found: Vec<Found> = places.iter().flat_map(|place| look(place)).collect();
+    let found: Vec<Found> = places.into_iter().flat_map(examine_all).collect();
     if args.json {
         print_json(&found)?;
     } else if !found.is_empty() {
@@ -56,12 +58,12 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
     }
 }
 
-fn look(place: &Path) -> Vec<Found> {
-    match detect(place) {
-        Ok(detected) => detected.into_iter().map(examine).collect(),
+fn examine_all(place: Place) -> Vec<Found> {
+    match place.found {
+        Ok(detected) => detected.iter().map(examine).collect(),
         Err(error) => vec![Found {
             kind: None,
-            root: place.display().to_string(),
+            root: place.path.display().to_string(),
             drivers: Vec::new(),
             images: None,
             broken: None,
@@ -71,9 +73,8 @@ fn look(place: &Path) -> Vec<Found> {
     }
 }
 
-fn examine(detected: Detected) -> Found {
-    let options = OpenOptions { kind: Some(detected.kind), ..OpenOptions::default() };
-    let listing = open(&detected.root, &options).and_then(|store| {
+fn examine(detected: &Detected) -> Found {
+    let listing = detected.open(&OpenOptions::default()).and_then(|store| {
         let listing = store.images()?;
         let unsupported = unsupported(&*store, &listing);
         Ok((listing, unsupported))
@@ -86,7 +87,7 @@ fn examine(detected: Detected) -> Found {
     Found {
         kind: Some(detected.kind.name()),
         root: detected.root.display().to_string(),
-        drivers: detected.partitions,
+        drivers: detected.partitions.clone(),
         images: listing.as_ref().map(|listing| listing.images.len()),
         broken: listing.as_ref().map(|listing| listing.broken.len()),
         size: listing.as_ref().map(size),
@@ -117,7 +118,8 @@ fn table(found: &[Found]) -> String {
         let drivers = Some(store.drivers.join(",")).filter(|drivers| !drivers.is_empty());
         let state = match (&store.error, store.broken) {
             (Some(error), _) => error.clone(),
-            (None, Some(broken @ 1..)) => format!("readable, but for {broken} images"),
+            (None, Some(1)) => "readable, but for 1 image".to_owned(),
+            (None, Some(broken @ 2..)) => format!("readable, but for {broken} images"),
             (None, _) => "readable".to_owned(),
         };
         table.row(vec![

@@ -5,6 +5,7 @@
 mod conformance;
 mod determinism;
 mod failures;
+mod finding;
 mod help;
 mod large;
 mod listing;

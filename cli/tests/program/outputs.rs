@@ -216,7 +216,7 @@ fn several_stores() {
         let output = output(layerlift().args(args).env("XDG_DATA_HOME", &data));
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), output.stdout)
     };
-    let both = places.each_ref().map(|place| format!("{} (docker-graph)", place.display()));
+    let both = places.each_ref().map(|place| format!("--root {} --store docker-graph", place.display()));
 
     // An id that both have; names that only one has each; a name that is in one of them.
     let (status, said, _) = run(&["save", BASE]);

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use layerlift_archive::{Content, FileRange};
 
 use crate::fs::named;
-use crate::open::OpenOptions;
+use crate::kind::OpenOptions;
 use crate::{Error, Hint, Root};
 
 mod entries;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use layerlift_archive::Compression;
 
-use crate::open::OpenOptions;
+use crate::kind::OpenOptions;
 use crate::{Error, Hint};
 
 /// Bytes that are left free where the temporary file is.

@@ -20,7 +20,7 @@ mod records;
 pub(crate) mod settings;
 mod store;
 
-use crate::open::{Detected, OpenOptions, StoreKind};
+use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, driver};
 
 pub(crate) use store::ContainersStore;

@@ -6,8 +6,8 @@ use super::images::Images;
 use super::names::Names;
 use super::records::{ImageRecord, LayerRecord};
 use super::{bigdata, layers};
+use crate::kind::StoreKind;
 use crate::lookup::{self, Spelling};
-use crate::open::StoreKind;
 use crate::{
     Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey, LayerTar,
     Listing, Reference, Root, Selected, Store,

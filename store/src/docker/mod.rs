@@ -18,11 +18,13 @@ mod layerdb;
 mod listing;
 mod names;
 mod repositories;
+mod settings;
 mod store;
 
-use crate::open::{Detected, OpenOptions, StoreKind};
+use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, driver};
 
+pub(crate) use settings::data_root;
 pub(crate) use store::DockerStore;
 
 /// Where the images of a driver are described: `image/<driver>`.

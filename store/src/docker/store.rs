@@ -5,9 +5,9 @@ use super::names::Names;
 use super::{ImageRoot, imagedb, listing};
 use crate::diff::LayerDir;
 use crate::driver::{self, Driver, Holds};
+use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::model::config;
-use crate::open::StoreKind;
 use crate::{
     ChainId, DiffLayer, Document, Error, Image, ImageKey, Keyring, Layer, LayerKey, LayerTar, Listing, Root,
     Selected, SplitLayer, Store,

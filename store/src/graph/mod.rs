@@ -26,7 +26,7 @@ mod store;
 
 use std::io;
 
-use crate::open::{Detected, OpenOptions, StoreKind};
+use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root};
 
 pub(crate) use store::GraphStore;

@@ -5,8 +5,8 @@ use super::names::Names;
 use super::{chain, listing, repositories};
 use crate::diff::LayerDir;
 use crate::driver::{self, Holds};
+use crate::kind::StoreKind;
 use crate::lookup::{self, Spelling};
-use crate::open::StoreKind;
 use crate::{
     DiffLayer, Error, Image, ImageKey, Keyring, Layer, LayerKey, LayerTar, Listing, Reference, Root,
     Selected, SplitLayer, Store, V1Id,

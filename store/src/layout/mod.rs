@@ -22,7 +22,7 @@ mod v1;
 use std::path::Path;
 
 use crate::archive::{self, Files};
-use crate::open::{Detected, OpenOptions, StoreKind};
+use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, Store, json};
 
 pub(crate) use store::LayoutStore;

@@ -7,8 +7,8 @@ use layerlift_archive::{Compression, Digest, FileRange};
 use super::image::{self, Loaded};
 use super::images::Found;
 use crate::archive::Files;
+use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
-use crate::open::StoreKind;
 use crate::{
     BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey,
     LayerTar, Listing, Reference, Selected, Store,

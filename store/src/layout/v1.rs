@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 use crate::archive::Files;
 use crate::json::{self, Unique};
+use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
-use crate::open::StoreKind;
 use crate::{
     BlobLayer, Broken, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey, LayerTar,
     Listing, Reference, Selected, Store, V1Document, V1Id,

@@ -11,7 +11,7 @@ mod pulled_in_parts;
 use fixture::{APP, BASE, Disk, MANY, TORTURE, root_user};
 use layerlift_archive::{Digest, Hasher};
 use layerlift_store::{
-    Document, Error, Hint, ImageSummary, LayerTar, OpenOptions, Store, StoreKind, detect, open, places,
+    Document, Error, Hint, ImageSummary, LayerTar, OpenOptions, Store, StoreKind, detect, discover, open,
 };
 
 const NEEDS_ROOT: &str = "layers have devices, foreign owners and files that nobody else may read";
@@ -229,7 +229,7 @@ fn finds_images_of_additional_stores_through_the_main_one() {
     assert_eq!(resolve(store.as_ref(), "demo/base"), ["aa4a localhost/demo/base:1.0"]);
     assert_eq!(hash_all(store.as_ref(), "main"), 5);
     contract::check(disk.path(), &|| disk.store("main"), &[]);
-    assert!(places::below(disk.path()).contains(&disk.join("main")));
+    assert!(discover::below(disk.path()).iter().any(|place| place.path == disk.join("main")));
 
     disk.write("usr/lib/containers/storage/overlay-images/images.json", "[");
     let listing = disk.store("main").images().unwrap();

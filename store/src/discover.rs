@@ -1,0 +1,352 @@
+//! Finding stores and opening them. What a path means is decided here alone:
+//!
+//! ```text
+//! a file        the archive that it is
+//! a directory   the stores in it; if there are none,
+//!               those in the usual places of a system or a home whose root it is; if there are none,
+//!               an error, which names the folders below that have one (as dockerd's userns-remap has it, say)
+//! ```
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::engines::{ENGINES, engine};
+use crate::error::Hint;
+use crate::fs::named;
+use crate::kind::{Detected, OpenOptions};
+use crate::{Error, Root, Store, layout, places};
+
+/// How many folders deep [`search`] looks.
+const SEARCHED: usize = 6;
+
+/// Folders of a running system that are not on a disk.
+const VIRTUAL: &[&str] = &["dev", "proc", "run", "sys"];
+
+/// A directory in which there are stores, or that could not be looked at.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where.
+    pub path: PathBuf,
+    /// What is there.
+    pub found: Result<Vec<Detected>, Error>,
+}
+
+/// An open store, and where it is.
+pub struct Opened {
+    /// Where.
+    pub root: PathBuf,
+    /// The store.
+    pub store: Box<dyn Store>,
+}
+
+/// What is at `path`: none, one or several stores (a Docker root can hold a graph store and its successor).
+///
+/// A file is an archive; one that is compressed is decompressed to see.
+pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
+    if is_file(path) {
+        return Ok(layout::detect_file(path)?.into_iter().collect());
+    }
+    let root = Root::open(path)?;
+    ENGINES.iter().filter_map(|engine| (engine.detect)(&root).transpose()).collect()
+}
+
+/// What is in the usual places of this machine: the system's, then those of the calling user. Where there is nothing, what
+/// is one level deeper: dockerd with userns-remap keeps its data in `/var/lib/docker/UID.GID`.
+pub fn usual() -> Vec<Place> {
+    let mut usual = Vec::new();
+    for path in places::usual() {
+        match look_at(path.clone()) {
+            Some(place) => usual.push(place),
+            None => named::visit(&path, 1, |folder| {
+                usual.extend(look_at(folder.to_owned()).filter(|place| place.found.is_ok()));
+                false
+            }),
+        }
+    }
+    usual
+}
+
+/// What is in `dir`, and in the usual places of a system (a mounted disk, say) or a home whose root it is.
+pub fn below(dir: &Path) -> Vec<Place> {
+    places::below(dir).into_iter().filter_map(look_at).collect()
+}
+
+/// What is in `dir` and below, wherever it is: [`below`], and each folder with a store, to a depth of a few. For disks
+/// and backups on which stores have other places. Links are not followed, and nothing within a store is looked at.
+pub fn search(dir: &Path) -> Vec<Place> {
+    let mut found = HashMap::new();
+    let mut folders = places::below(dir);
+    named::visit(dir, SEARCHED, |folder| {
+        if VIRTUAL.iter().any(|name| folder == dir.join(name)) {
+            return false;
+        }
+        let stores = detect(folder).unwrap_or_default();
+        let enter = stores.is_empty();
+        if !enter {
+            folders.push(folder.to_owned());
+            found.insert(folder.to_owned(), stores);
+        }
+        enter
+    });
+    let look = |path: PathBuf| match found.remove(&path) {
+        Some(found) => Some(Place { path, found: Ok(found) }),
+        None => look_at(path),
+    };
+    places::existing(folders).into_iter().filter_map(look).collect()
+}
+
+/// Opens the store that `path` means. Where there are several, the options have to say which.
+pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+    if is_file(path) {
+        return layout::open_file(path, options);
+    }
+    match &*find(path, options)?.stores {
+        [only] => only.open(options),
+        several => Err(several_stores(path, several)),
+    }
+}
+
+/// Opens all stores that `path` means. One that cannot be opened, or a place that cannot be looked at, hides no other.
+pub fn open_all(path: &Path, options: &OpenOptions) -> Result<Vec<Result<Opened, Error>>, Error> {
+    if is_file(path) {
+        let store = layout::open_file(path, options)?;
+        return Ok(vec![Ok(Opened { root: path.to_owned(), store })]);
+    }
+    Ok(find(path, options)?.open(options))
+}
+
+/// Opens all stores in the usual places of this machine, in the same way.
+pub fn open_usual(options: &OpenOptions) -> Vec<Result<Opened, Error>> {
+    Found::of(usual(), options).open(options)
+}
+
+impl Detected {
+    /// Opens it. The kind that the options name does not count.
+    pub fn open(&self, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+        let options = OpenOptions { kind: Some(self.kind), ..options.clone() };
+        if is_file(&self.root) {
+            return layout::open_file(&self.root, &options);
+        }
+        (engine(self.kind).open)(Root::open(&self.root)?, &options)
+    }
+}
+
+/// Stores that may be meant.
+#[derive(Default)]
+struct Found {
+    stores: Vec<Detected>,
+    /// Why places could not be looked at.
+    closed: Vec<Error>,
+}
+
+impl Found {
+    /// What the options allow: of their kind, and of their partition if any store has it.
+    fn of(places: Vec<Place>, options: &OpenOptions) -> Self {
+        let mut found = Found::default();
+        for place in places {
+            match place.found {
+                Ok(stores) => found.stores.extend(stores),
+                Err(error) => found.closed.push(error),
+            }
+        }
+        found.stores.retain(|store| options.kind.is_none_or(|kind| kind == store.kind));
+        let wanted =
+            |store: &Detected| options.partition.as_ref().is_some_and(|name| store.partitions.contains(name));
+        if found.stores.iter().any(wanted) {
+            found.stores.retain(wanted);
+        }
+        found
+    }
+
+    fn open(self, options: &OpenOptions) -> Vec<Result<Opened, Error>> {
+        let open = |detected: Detected| {
+            let store = detected.open(options)?;
+            Ok(Opened { root: detected.root, store })
+        };
+        self.stores.into_iter().map(open).chain(self.closed.into_iter().map(Err)).collect()
+    }
+}
+
+/// The stores that a directory means; at least one, or an error.
+fn find(path: &Path, options: &OpenOptions) -> Result<Found, Error> {
+    let here = Place { path: path.to_owned(), found: Ok(detect(path)?) };
+    let here = Found::of(vec![here], options);
+    if !here.stores.is_empty() {
+        return Ok(here);
+    }
+    // What was asked for by its kind may be there although another kind is recognised first, or say what it lacks.
+    let mut why = None;
+    if let Some(kind) = options.kind {
+        let asked = Detected { kind, root: path.to_owned(), partitions: Vec::new(), evidence: Vec::new() };
+        match asked.open(options) {
+            Ok(_) => return Ok(Found { stores: vec![asked], closed: Vec::new() }),
+            Err(Error::NoStore { why: lacks, .. }) => why = lacks,
+            Err(error) => return Err(error),
+        }
+    }
+    let mut usual = Found::of(below(path), options);
+    if !usual.stores.is_empty() {
+        return Ok(usual);
+    }
+    if !usual.closed.is_empty() {
+        return Err(usual.closed.remove(0));
+    }
+    let mut elsewhere: Vec<PathBuf> =
+        Found::of(search(path), options).stores.into_iter().map(|store| store.root).collect();
+    elsewhere.dedup();
+    let hint = match elsewhere.is_empty() {
+        true => Hint::Other("name the data root of an engine, such as /var/lib/docker".into()),
+        false => Hint::NameRoot(elsewhere),
+    };
+    Err(Error::NoStore { path: path.to_owned(), why, hint: Some(hint) })
+}
+
+/// The error that says between what the caller has to choose.
+fn several_stores(path: &Path, stores: &[Detected]) -> Error {
+    let root = stores.first().map_or(path, |store| &store.root);
+    let (path, candidates, choose) = if stores.iter().all(|store| store.root == root) {
+        (root, stores.iter().map(|store| store.kind.to_string()).collect(), Hint::ChooseKind)
+    } else {
+        let mut roots: Vec<_> = stores.iter().map(|store| store.root.display().to_string()).collect();
+        roots.dedup();
+        (path, roots, Hint::ChooseRoot)
+    };
+    Error::SeveralStores { path: path.to_owned(), candidates, choose }
+}
+
+fn look_at(path: PathBuf) -> Option<Place> {
+    let found = detect(&path);
+    (!matches!(&found, Ok(stores) if stores.is_empty())).then_some(Place { path, found })
+}
+
+/// Whether it is there and not a directory.
+fn is_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::StoreKind;
+
+    /// A disk with these folders; each is a store of Docker, of a driver that its name does not tell.
+    fn disk(stores: &[&str]) -> tempfile::TempDir {
+        let disk = tempfile::tempdir().unwrap();
+        for store in stores {
+            fs::create_dir_all(disk.path().join(store).join("image/overlay2/imagedb")).unwrap();
+        }
+        disk
+    }
+
+    fn roots(places: &[Place], disk: &Path) -> Vec<String> {
+        let roots = places.iter().flat_map(|place| place.found.iter().flatten());
+        let below = roots.map(|store| store.root.strip_prefix(disk).unwrap().display().to_string());
+        below.collect()
+    }
+
+    #[test]
+    fn anywhere_on_a_disk() {
+        let disk = disk(&[
+            "backup/2016/old",
+            "backup/2016/old/overlay2/x/diff/var",
+            "proc/1/root",
+            "a/b/c/d/e/f/deep",
+            "var/lib/docker",
+        ]);
+        std::os::unix::fs::symlink(disk.path().join("backup"), disk.path().join("again")).unwrap();
+        assert_eq!(roots(&search(disk.path()), disk.path()), ["var/lib/docker", "backup/2016/old"]);
+        assert_eq!(roots(&below(disk.path()), disk.path()), ["var/lib/docker"]);
+    }
+
+    #[test]
+    fn what_a_directory_means() {
+        let options = OpenOptions::default();
+        let opened = |disk: &Path| {
+            let opened = open_all(disk, &options).map_err(|error| error.to_string())?;
+            let line = |opened: Result<Opened, Error>| {
+                let opened = opened.unwrap();
+                opened.root.strip_prefix(disk).unwrap().display().to_string()
+            };
+            Ok::<Vec<String>, String>(opened.into_iter().map(line).collect())
+        };
+        for (stores, expected) in [
+            (&["", "backup"][..], &[""][..]),
+            (&["var/lib/docker"], &["var/lib/docker"]),
+            (&["home/ada/.local/share/docker"], &["home/ada/.local/share/docker"]),
+            (&[".local/share/docker"], &[".local/share/docker"]),
+            (
+                &["backup", "var/lib/docker", "root/.local/share/docker"],
+                &["var/lib/docker", "root/.local/share/docker"],
+            ),
+        ] {
+            let disk = disk(stores);
+            assert_eq!(opened(disk.path()).unwrap(), expected, "{stores:?}");
+            match (open(disk.path(), &options), expected) {
+                (Ok(_), [_]) => {}
+                (Err(Error::SeveralStores { candidates, choose: Hint::ChooseRoot, .. }), several) => {
+                    assert_eq!(candidates.len(), several.len());
+                }
+                (other, _) => panic!("{stores:?}: {:?}", other.err()),
+            }
+        }
+    }
+
+    /// A store that is neither at the path nor in a usual place is named, and not opened.
+    #[test]
+    fn what_lies_elsewhere() {
+        for stores in [&["165536.165536"][..], &["backup/2016/old"], &["backup", "restored/docker"], &[]] {
+            let disk = disk(stores);
+            let error = open(disk.path(), &OpenOptions::default()).err().unwrap();
+            let Error::NoStore { hint: Some(hint), why: None, .. } = error else { panic!("{error}") };
+            match hint {
+                Hint::NameRoot(roots) => {
+                    assert_eq!(roots, stores.iter().map(|store| disk.path().join(store)).collect::<Vec<_>>());
+                }
+                hint => assert!(stores.is_empty(), "{hint:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_kind_that_was_asked_for() {
+        let disk = disk(&["docker"]);
+        let root = disk.path().join("docker");
+        let asked = |kind| open_all(&root, &OpenOptions { kind: Some(kind), ..OpenOptions::default() });
+        assert_eq!(asked(StoreKind::Docker).unwrap().len(), 1);
+        let why = asked(StoreKind::DockerGraph).err().unwrap().to_string();
+        assert!(why.contains("no directory graph"), "{why}");
+        let why = asked(StoreKind::Containerd).err().unwrap().to_string();
+        assert!(why.contains("not a known image store: it has no"), "{why}");
+        // A directory that is an OCI layout, and what `docker load` reads besides.
+        for (file, text) in [
+            ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#),
+            ("index.json", r#"{"schemaVersion":2,"manifests":[]}"#),
+            ("manifest.json", "[]"),
+        ] {
+            fs::write(disk.path().join(file), text).unwrap();
+        }
+        for kind in [StoreKind::OciLayout, StoreKind::DockerArchive] {
+            let opened = open_all(disk.path(), &OpenOptions { kind: Some(kind), ..OpenOptions::default() });
+            let kinds: Vec<_> =
+                opened.unwrap().into_iter().map(|opened| opened.unwrap().store.kind()).collect();
+            assert_eq!(kinds, [kind]);
+        }
+    }
+
+    #[test]
+    fn two_kinds_in_one_root() {
+        let disk = disk(&["var/lib/docker"]);
+        let root = disk.path().join("var/lib/docker");
+        fs::create_dir(root.join("graph")).unwrap();
+        fs::write(root.join("repositories-vfs"), "{}").unwrap();
+        let error = open(disk.path(), &OpenOptions::default()).err().unwrap();
+        assert!(
+            matches!(&error, Error::SeveralStores { path, choose: Hint::ChooseKind, .. } if *path == root),
+            "{error}"
+        );
+        let vfs = OpenOptions { partition: Some("vfs".to_owned()), ..OpenOptions::default() };
+        assert_eq!(open(disk.path(), &vfs).unwrap().kind(), StoreKind::DockerGraph);
+    }
+}

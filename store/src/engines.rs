@@ -1,0 +1,102 @@
+//! The engines, a row each: where they keep stores, how a store is recognised and how it is opened.
+//!
+//! A new engine is a folder and a row.
+
+use std::path::{Path, PathBuf};
+
+use crate::containers::settings;
+use crate::kind::{Detected, OpenOptions, StoreKind};
+use crate::{Error, Root, Store, containerd, containers, docker, graph, layout};
+
+/// An engine, or what several engines share.
+pub(crate) struct Engine {
+    /// What its stores are. Of several kinds in one place only the first that is recognised counts.
+    pub(crate) kinds: &'static [StoreKind],
+    /// Where the system's store is, relative to the root of a system.
+    pub(crate) places: &'static [&'static str],
+    /// Where a user's store is, relative to the folder where programs keep a user's data (`~/.local/share`).
+    pub(crate) user_places: &'static [&'static str],
+    /// Where settings say so instead.
+    pub(crate) settings: Settings,
+    /// Recognises a store in a directory.
+    pub(crate) detect: fn(&Root) -> Result<Option<Detected>, Error>,
+    /// Opens the store of a directory.
+    pub(crate) open: fn(Root, &OpenOptions) -> Result<Box<dyn Store>, Error>,
+}
+
+/// Whose settings can name a store's place.
+pub(crate) enum Settings {
+    /// There are none, or they name no place.
+    None,
+    /// A daemon's: of the system with this root.
+    Daemon(fn(&Path) -> Option<PathBuf>),
+    /// The system's and its users': of the system with this root, and of these homes.
+    Users(fn(&Path, &[PathBuf]) -> Vec<PathBuf>),
+}
+
+/// In the order in which stores of one place are listed.
+pub(crate) const ENGINES: &[Engine] = &[
+    Engine {
+        kinds: &[StoreKind::DockerGraph],
+        // Those of the Docker that came after it.
+        places: &[],
+        user_places: &[],
+        settings: Settings::None,
+        detect: graph::detect,
+        open: |root, options| Ok(Box::new(graph::open(root, options)?)),
+    },
+    Engine {
+        kinds: &[StoreKind::Docker],
+        places: &[
+            "var/lib/docker",
+            "var/snap/docker/common/var-lib-docker",
+            "var/lib/balena-engine",
+            "var/lib/balena",
+        ],
+        user_places: &["docker"],
+        settings: Settings::Daemon(docker::data_root),
+        detect: docker::detect,
+        open: |root, options| Ok(Box::new(docker::open(root, options)?)),
+    },
+    Engine {
+        kinds: &[StoreKind::ContainersStorage],
+        places: &["var/lib/containers/storage"],
+        user_places: &["containers/storage"],
+        settings: Settings::Users(settings::roots),
+        detect: containers::detect,
+        open: |root, options| Ok(Box::new(containers::open(root, options)?)),
+    },
+    Engine {
+        kinds: &[StoreKind::Containerd],
+        places: &["var/lib/containerd", "var/lib/rancher/k3s/agent/containerd"],
+        user_places: &["containerd"],
+        settings: Settings::None,
+        detect: containerd::detect,
+        open: |root, _| containerd::open(&root),
+    },
+    Engine {
+        kinds: &[StoreKind::OciLayout, StoreKind::DockerArchive, StoreKind::DockerV1Archive],
+        places: &[],
+        user_places: &[],
+        settings: Settings::None,
+        detect: layout::detect,
+        open: layout::open,
+    },
+];
+
+/// The row of a kind.
+pub(crate) fn engine(kind: StoreKind) -> &'static Engine {
+    ENGINES.iter().find(|engine| engine.kinds.contains(&kind)).expect("every kind has a row, as a test says")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_row() {
+        for kind in StoreKind::ALL {
+            assert_eq!(ENGINES.iter().filter(|engine| engine.kinds.contains(kind)).count(), 1, "{kind}");
+        }
+    }
+}
