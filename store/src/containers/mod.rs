@@ -13,9 +13,9 @@
 //! Checked with Podman 4.3, Buildah 1.28 and skopeo 1.9; the source of containers/storage 1.59 (Podman 5) keeps it.
 
 mod bigdata;
+mod catalog;
 mod images;
 mod layers;
-mod names;
 mod records;
 pub(crate) mod settings;
 mod store;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::catalog::ContainersCatalog;
 use super::images::Images;
-use super::names::Names;
 use super::records::{ImageRecord, LayerRecord};
 use super::{bigdata, layers};
 use crate::kind::StoreKind;
@@ -129,7 +129,7 @@ impl Store for ContainersStore {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
-        match lookup::resolve(&Names::new(&self.keys, &self.drivers), Spelling::Qualified, name) {
+        match lookup::resolve(&ContainersCatalog::new(&self.keys, &self.drivers), Spelling::Qualified, name) {
             // The name may well stand in a file that cannot be read.
             Err(not_found @ Error::NotFound { .. }) => {
                 let unread = self.drivers.iter().find_map(Images::unread);

@@ -13,10 +13,10 @@
 //!
 //! Checked with Docker 20.10; Docker 29 with graph drivers still writes it. Manifests are not kept.
 
+mod catalog;
 mod imagedb;
 mod layerdb;
 mod listing;
-mod names;
 mod repositories;
 mod settings;
 mod store;

@@ -1,7 +1,7 @@
 //! The images of all drivers of a data root behind the [`Store`] trait.
 
+use super::catalog::DockerCatalog;
 use super::layerdb::LayerDb;
-use super::names::Names;
 use super::{ImageRoot, imagedb, listing};
 use crate::diff::LayerDir;
 use crate::driver::{self, Driver, Holds};
@@ -86,11 +86,11 @@ impl Store for DockerStore {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
-        let names = Names::read(self);
-        match lookup::resolve(&names, Spelling::Familiar, name) {
+        let catalog = DockerCatalog::read(self);
+        match lookup::resolve(&catalog, Spelling::Familiar, name) {
             Ok(found) => found.into_iter().map(|found| self.readable(found)).collect(),
             // The name may well stand in the file that cannot be read.
-            Err(not_found @ Error::NotFound { .. }) => Err(names.damaged.unwrap_or(not_found)),
+            Err(not_found @ Error::NotFound { .. }) => Err(catalog.error.unwrap_or(not_found)),
             Err(error) => Err(error),
         }
     }

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::catalog::GraphCatalog;
 use super::document::{self, Document};
-use super::names::Names;
 use super::{GraphStore, chain, repositories};
 use crate::{Broken, Error, ImageSummary, Listing, Reference, V1Id, driver, parallel};
 
@@ -24,8 +24,8 @@ type Sum<'n> = Result<(Option<u64>, usize), &'n V1Id>;
 
 pub(super) fn list(store: &GraphStore) -> Result<Listing, Error> {
     let mut listing = Listing::default();
-    let mut names = Names::read(store);
-    if let Some(error) = names.damaged.take() {
+    let mut catalog = GraphCatalog::read(store);
+    if let Some(error) = catalog.error.take() {
         let what = repositories::file(store.driver());
         listing.broken.push(Broken { what, references: Vec::new(), error });
     }
@@ -33,7 +33,7 @@ pub(super) fn list(store: &GraphStore) -> Result<Listing, Error> {
     break_chains(store, &mut nodes);
     let mut references: BTreeMap<V1Id, Vec<Reference>> = BTreeMap::new();
     let ids: Vec<V1Id> = nodes.keys().cloned().collect();
-    for (id, named) in names.by_image() {
+    for (id, named) in catalog.by_image() {
         match complete(&ids, id) {
             Some(id) => references.entry(id).or_default().extend(named),
             None => {

@@ -16,10 +16,10 @@
 //! An image exists if both `graph/` and the driver have its id. Checked with data roots of 1.5.0 to 1.9.1; the rules are those
 //! of 1.8.3's `graph/graph.go` and `graph/tags.go`.
 
+mod catalog;
 mod chain;
 mod document;
 mod listing;
-mod names;
 mod repositories;
 mod select;
 mod store;

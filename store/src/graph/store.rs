@@ -1,7 +1,7 @@
 //! A graph store behind the [`Store`] trait.
 
+use super::catalog::GraphCatalog;
 use super::document::Document;
-use super::names::Names;
 use super::{chain, listing, repositories};
 use crate::diff::LayerDir;
 use crate::driver::{self, Holds};
@@ -170,14 +170,14 @@ impl Store for GraphStore {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
-        let names = Names::read(self);
-        let not_found = match lookup::resolve(&names, Spelling::Graph, name) {
+        let catalog = GraphCatalog::read(self);
+        let not_found = match lookup::resolve(&catalog, Spelling::Graph, name) {
             Err(not_found @ Error::NotFound { .. }) => not_found,
             answer => return answer.map(|found| found.into_iter().map(Selected::from).collect()),
         };
         // The name may well stand in the file that cannot be read, or be the id of an image whose layer is lost.
-        if let Some(damaged) = names.damaged {
-            return Err(damaged);
+        if let Some(error) = catalog.error {
+            return Err(error);
         }
         if crate::hex_id(name) && self.graph.exists(name)? {
             return Err(self.no_image(name, &[]));
@@ -189,7 +189,7 @@ impl Store for GraphStore {
         self.keys.check_image(key)?;
         let here = V1Id::parse(key.id());
         let Some(id) = here.filter(|id| matches!(self.absent(id), Ok(None))) else {
-            let named = Names::read(self).by_image().remove(key.id()).unwrap_or_default();
+            let named = GraphCatalog::read(self).by_image().remove(key.id()).unwrap_or_default();
             return Err(self.no_image(key.id(), &named));
         };
         let documents = chain::read(self, id)?;

@@ -1,8 +1,7 @@
-//! Names that a layout or archive gives an image.
+//! Names that a layout or an archive gives an image.
 //!
-//! A full name becomes a repository and a tag. A bare word, as `skopeo copy … oci:dir:word` and umoci write it, is read as
-//! Podman reads it: a repository with the tag `latest`. What can be neither (`1.0-RC1`) is no reference, but the image is
-//! found by it all the same.
+//! A bare word, as `skopeo copy … oci:dir:word` and umoci write it, is a repository with the tag `latest`, as
+//! for Podman. Text that cannot be a name (`1.0-RC1`) still finds its image.
 
 use super::documents::Descriptor;
 use crate::{Reference, Rules};
@@ -11,13 +10,13 @@ use crate::{Reference, Rules};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
     pub(super) references: Vec<Reference>,
-    /// As they are written, where that differs from the reference.
+    /// Names as they are written, where that differs from the reference.
     pub(super) aliases: Vec<String>,
 }
 
 impl Names {
-    /// Those of a descriptor in `index.json`. containerd writes the whole name into an annotation of its own, and only the
-    /// tag into the one of the specification.
+    /// The names of a descriptor in `index.json`. containerd writes the whole name into an annotation of its
+    /// own, and only the tag into that of the specification.
     pub(super) fn of(descriptor: &Descriptor) -> Self {
         let mut names = Names::default();
         if let Some(name) = descriptor.image_name.as_ref().or(descriptor.ref_name.as_ref()) {

@@ -1,48 +1,54 @@
-//! What a name means: normalization, repository, tag, digest, full id, unique prefix, ambiguity. Written once, for every
-//! store.
+//! What a name means, in every store.
 //!
 //! ```text
 //! base                      a repository: all its tags
 //! base:1.0  base@sha256:…   one of them
-//! 5646c3006f06…             an id, or the beginning of only one
 //! docker.io/library/base    the same repository, spelled out
+//! 5646c3006f06…             an id, or the beginning of exactly one
 //! ```
 //!
-//! A repository wins over an id. For Docker until 1.9 the rules are those of 1.8.3 to the letter (`graph/tags.go`,
-//! `graph/export.go`, `registry/config.go`), since scripts of that time rely on them; for later engines they are those of
-//! distribution's reference names, and of Podman's short names.
+//! A repository wins over an id. Stores of Docker until 1.9 follow 1.8.3 to the letter (`graph/tags.go`,
+//! `graph/export.go`, `registry/config.go`): scripts of that time rely on it. Later stores follow
+//! distribution's names and Podman's short names.
+//!
+//! `resolve` finds images, `suggest` similar names. `reference` knows where a name is cut, and what is valid.
+
+mod resolve;
+mod suggest;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use crate::{Error, ImageKey, Reference, Selected};
 
-mod resolve;
-mod suggest;
+/// Tags and digests (`sha256:…`) of a repository, and the images they lead to. Several images for one tag:
+/// the same name in several partitions, the preferred one first.
+pub type Tags = BTreeMap<String, Vec<ImageKey>>;
 
-/// What a store must tell so that names can be looked up in it. Questions are asked one at a time, so that a store need
-/// not read everything for a single name.
+/// What lookup asks a store. It asks one question at a time, so that a store need not read everything for a
+/// single name.
 pub trait Catalog {
-    /// Tags and digests (`sha256:…`) of the repository that is stored under exactly this name; `None` if there is none.
-    /// Several images for one tag: the same name in several drivers, the preferred one first.
-    fn tags(&self, repository: &str) -> Result<Option<BTreeMap<String, Vec<ImageKey>>>, Error>;
+    /// The tags of the repository with exactly this name; `None` if the store has no such repository.
+    fn tags(&self, repository: &str) -> Result<Option<Tags>, Error>;
 
     /// The names of all repositories, sorted.
     fn repositories(&self) -> Result<Vec<String>, Error>;
 
-    /// Images whose id begins with `prefix` (hex, possibly empty or complete), sorted by id; of one id in several drivers
-    /// the preferred one first.
+    /// Images whose id begins with `prefix` (hex, possibly empty or complete), sorted by id. Of one id in
+    /// several partitions the preferred one comes first.
     fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error>;
 }
 
 /// How a store spells names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
-    /// Docker until 1.9: local names, with the rules of 1.8 to the letter.
+    /// Docker until 1.9: local names, by the rules of 1.8.3.
     Graph,
     /// Docker since 1.10: familiar names, without `docker.io/` and `library/`.
     Familiar,
-    /// Podman, containerd, OCI: whatever was stored, mostly with its registry (`docker.io/library/x`, `localhost/x`); found
-    /// by short names too.
+    /// Podman, containerd, OCI: names as somebody wrote them, mostly with a registry (`docker.io/library/x`,
+    /// `localhost/x`). Short names find them too.
     Qualified,
 }
 
@@ -66,9 +72,13 @@ impl From<Match> for Selected {
     }
 }
 
-/// Looks a name up. Never empty; nothing found is [`Error::NotFound`] with names that are near.
+/// Looks a name up. A name that means all tags of a repository gives one [`Match`] for each, in the order of
+/// the tags; the answer is never empty.
 ///
-/// A name that means all tags of a repository gives one [`Match`] for each, in the order of the tags.
+/// # Errors
+///
+/// [`Error::BadName`] for what cannot be a name, [`Error::NotFound`] with similar names, [`Error::Ambiguous`]
+/// with what the name can mean, and errors of the catalog.
 pub fn resolve(catalog: &dyn Catalog, spelling: Spelling, name: &str) -> Result<Vec<Match>, Error> {
     check(name)?;
     let found = match spelling {
@@ -91,9 +101,9 @@ fn check(name: &str) -> Result<(), Error> {
             why: "it is longer than any name can be (1024 bytes)",
         });
     } else if name.chars().any(char::is_control) {
-        "it has control characters"
+        "it contains control characters"
     } else if name.chars().any(char::is_whitespace) {
-        "it has white space"
+        "it contains white space"
     } else {
         return Ok(());
     };
@@ -103,6 +113,3 @@ fn check(name: &str) -> Result<(), Error> {
 fn bad_name(name: &str, why: &'static str) -> Error {
     Error::BadName { name: name.to_owned(), why }
 }
-
-#[cfg(test)]
-mod tests;

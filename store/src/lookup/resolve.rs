@@ -1,12 +1,10 @@
-//! From a name to images, for each way of spelling.
+//! From a name to images, for each [`super::Spelling`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Catalog, Match, bad_name};
-use crate::reference::{Parts, familiar_name, local_name, split_1_8, split_registry, split_request};
+use super::{Catalog, Match, Tags, bad_name};
+use crate::reference::{LATEST, Parts, familiar_name, local_name, split_1_8, split_registry, split_request};
 use crate::{Error, ImageKey, Reference};
-
-type Tags = BTreeMap<String, Vec<ImageKey>>;
 
 /// Candidates that an error lists.
 const LISTED: usize = 20;
@@ -18,13 +16,13 @@ pub(super) fn graph(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>, Err
         return all_tags(catalog, name, &tags);
     }
     let (repository, reference) = split_1_8(name);
-    // The repository is normalized a second time, so that `library/library/base` is found as well. The reference keeps the
-    // spelling of the request, and one that is only implied (`latest`) is not recorded.
+    // Docker normalized the repository twice, and so found `library/library/base` too. The reference keeps
+    // the spelling of the request; an implied tag (`latest`) is not recorded.
     if let Some(tags) = catalog.tags(local_name(repository))? {
-        let wanted = if reference.is_empty() { "latest" } else { reference };
+        let wanted = if reference.is_empty() { LATEST } else { reference };
         let found = match tags.get(wanted) {
-            Some(keys) => the_one(catalog, name, keys)?,
-            None if is_revision(wanted) => the_one(catalog, name, &revisions(&tags, wanted))?,
+            Some(keys) => single(catalog, name, keys)?,
+            None if is_revision(wanted) => single(catalog, name, &revisions(&tags, wanted))?,
             None => None,
         };
         if let Some(key) = found {
@@ -35,7 +33,7 @@ pub(super) fn graph(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>, Err
     by_id(catalog, name, name)
 }
 
-/// As Docker does since 1.10, with every spelling of a name.
+/// As Docker since 1.10, which takes every spelling of a name.
 pub(super) fn familiar(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>, Error> {
     if let Some(prefix) = id_with_algorithm(name) {
         return by_id(catalog, name, prefix);
@@ -52,7 +50,8 @@ pub(super) fn familiar(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>, 
     if parts.repository == name { by_id(catalog, name, name) } else { Ok(Vec::new()) }
 }
 
-/// The stored name, or a short one as Podman resolves it: `localhost/` first, then Docker Hub, then whatever ends in it.
+/// The stored name, or a short one as Podman resolves it: `localhost/` first, then Docker Hub, then any name
+/// that ends in it.
 pub(super) fn qualified(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>, Error> {
     if let Some(prefix) = id_with_algorithm(name) {
         return by_id(catalog, name, prefix);
@@ -82,7 +81,7 @@ pub(super) fn qualified(catalog: &dyn Catalog, name: &str) -> Result<Vec<Match>,
     if parts.repository == name { by_id(catalog, name, name) } else { Ok(Vec::new()) }
 }
 
-/// Repositories that a name can mean, the first that has it wins.
+/// Repositories that a name can mean. The first that exists wins.
 fn spelled_out(repository: &str) -> Vec<String> {
     let hub = familiar_name(repository);
     let mut names = vec![repository.to_owned()];
@@ -98,8 +97,8 @@ fn spelled_out(repository: &str) -> Vec<String> {
     names
 }
 
-/// What a name means in one repository; empty if it has no such tag or digest. A digest is a name to find an image by, not
-/// one to keep.
+/// What a name means in one repository; empty if it has no such tag or digest. A digest finds an image, but
+/// only a tag is kept for it.
 fn in_repository(
     catalog: &dyn Catalog,
     name: &str,
@@ -107,7 +106,7 @@ fn in_repository(
     parts: Parts<'_>,
 ) -> Result<Vec<Match>, Error> {
     let Some(tags) = catalog.tags(repository)? else { return Ok(Vec::new()) };
-    let find = |tag: &str| the_one(catalog, name, tags.get(tag).map_or(&[], Vec::as_slice));
+    let find = |tag: &str| single(catalog, name, tags.get(tag).map_or(&[], Vec::as_slice));
     match (parts.tag, parts.digest) {
         (tag, Some(digest)) => {
             let Some(key) = find(digest)? else { return Ok(Vec::new()) };
@@ -139,25 +138,25 @@ fn all_tags(catalog: &dyn Catalog, repository: &str, tags: &Tags) -> Result<Vec<
     let mut selected = Vec::new();
     for (tag, keys) in tags {
         let reference = Reference::new(repository, tag);
-        if let Some(key) = the_one(catalog, &reference.to_string(), keys)? {
+        if let Some(key) = single(catalog, &reference.to_string(), keys)? {
             selected.push(Match { key, reference: Some(reference) });
         }
     }
     Ok(selected)
 }
 
-/// An id or the beginning of one; empty if `prefix` is none.
+/// An id or the beginning of one; empty if `prefix` cannot be one.
 fn by_id(catalog: &dyn Catalog, name: &str, prefix: &str) -> Result<Vec<Match>, Error> {
     let hex = prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if prefix.is_empty() || prefix.len() > 64 || !hex {
         return Ok(Vec::new());
     }
-    let key = the_one(catalog, name, &catalog.ids(prefix)?)?;
+    let key = single(catalog, name, &catalog.ids(prefix)?)?;
     Ok(key.map(|key| Match { key, reference: None }).into_iter().collect())
 }
 
-/// The image that all keys mean: one id, of its drivers the first.
-fn the_one(catalog: &dyn Catalog, name: &str, keys: &[ImageKey]) -> Result<Option<ImageKey>, Error> {
+/// The image that all keys mean: they have one id, and the first partition is preferred.
+fn single(catalog: &dyn Catalog, name: &str, keys: &[ImageKey]) -> Result<Option<ImageKey>, Error> {
     match keys {
         [first, others @ ..] if others.iter().any(|key| key.id() != first.id()) => {
             Err(ambiguous(catalog, name, keys.iter().cloned().collect())?)
@@ -170,7 +169,7 @@ fn the_one(catalog: &dyn Catalog, name: &str, keys: &[ImageKey]) -> Result<Optio
 fn ambiguous(catalog: &dyn Catalog, name: &str, keys: BTreeSet<ImageKey>) -> Result<Error, Error> {
     let mut by_id: Vec<&ImageKey> = keys.iter().collect();
     by_id.sort_by(|a, b| (a.id(), a.partition()).cmp(&(b.id(), b.partition())));
-    let several_drivers = by_id.iter().any(|key| key.partition() != by_id[0].partition());
+    let several_partitions = by_id.iter().any(|key| key.partition() != by_id[0].partition());
     let mut tags: BTreeMap<&ImageKey, Vec<String>> = BTreeMap::new();
     for repository in catalog.repositories()? {
         for (tag, images) in catalog.tags(&repository)?.unwrap_or_default() {
@@ -181,14 +180,14 @@ fn ambiguous(catalog: &dyn Catalog, name: &str, keys: BTreeSet<ImageKey>) -> Res
     }
     let line = |key: &&ImageKey| {
         let tags = tags.get(*key).map_or("(no tag)".to_owned(), |tags| tags.join(", "));
-        let driver = if several_drivers { format!("  ({})", key.partition()) } else { String::new() };
-        format!("{}  {tags}{driver}", key.id())
+        let partition = if several_partitions { format!("  ({})", key.partition()) } else { String::new() };
+        format!("{}  {tags}{partition}", key.id())
     };
     let mut candidates: Vec<String> = by_id.iter().take(LISTED).map(line).collect();
     if by_id.len() > LISTED {
         candidates.push(format!("and {} more", by_id.len() - LISTED));
     }
-    Ok(Error::Ambiguous { name: name.to_owned(), candidates, drivers: several_drivers })
+    Ok(Error::Ambiguous { name: name.to_owned(), candidates, drivers: several_partitions })
 }
 
 /// `sha256:` and an id or the beginning of one.
@@ -196,7 +195,7 @@ fn id_with_algorithm(name: &str) -> Option<&str> {
     name.strip_prefix("sha256:").filter(|id| id.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Long enough to be looked up among the ids of a repository (`pkg/stringid`, `IsShortID`).
+/// Whether Docker 1.8 looked for this tag among the ids of a repository too (`pkg/stringid`, `IsShortID`).
 fn is_revision(reference: &str) -> bool {
     let first = reference.as_bytes().get(..12);
     first.is_some_and(|first| first.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))

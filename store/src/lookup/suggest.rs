@@ -1,16 +1,16 @@
-//! Names that are near one that was not found: other tags of its repository, the same name elsewhere, a slip of the
-//! fingers, an id spelled as engines of another time did.
+//! Names that are similar to one that was not found: other tags of its repository, the same name in another
+//! registry, a typo, an id as other engines spell it.
 
 use super::Catalog;
 use crate::reference::{familiar_name, split_1_8};
 use crate::{Error, Reference};
 
-/// As many as a message can take.
+/// Names in a message.
 const SHOWN: usize = 5;
-/// Slips of the fingers in a name that is still a similar one.
-const SLIPS: usize = 3;
+/// Typos in a name that is still similar.
+const TYPOS: usize = 3;
 
-/// The nearest first; empty if nothing is.
+/// The most similar name first; empty if there are none.
 pub(super) fn near(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
     let mut near = ids(catalog, name)?;
     let (repository, tag) = split_1_8(name);
@@ -45,24 +45,25 @@ pub(super) fn near(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Err
     Ok(near)
 }
 
-/// 0: the same repository, 1: the same last component, more: a similar one; `None`: another name.
+/// 0 for the same repository, 1 for the same last component, more for a similar one; `None` for another name.
 fn rank(asked: &str, stored: &str) -> Option<usize> {
     if asked == stored {
         return Some(0);
     }
     let (asked, stored) = (last_component(asked), last_component(stored));
     let distance = distance(asked, stored);
-    let allowed = (asked.chars().count() / 3).clamp(1, SLIPS);
+    let allowed = (asked.chars().count() / 3).clamp(1, TYPOS);
     (distance <= allowed && distance < asked.chars().count()).then_some(1 + distance)
 }
 
-/// Without what a second `:` leaves there.
+/// The last component, without the tag that a name with two of them leaves there.
 fn last_component(repository: &str) -> &str {
     let last = repository.rsplit('/').next().unwrap_or(repository);
     last.split(':').next().unwrap_or(last)
 }
 
-/// An id in capitals, too long, with its algorithm or with a tag.
+/// The image whose id stands in the name: in capitals, with too many digits, with its algorithm, or with a
+/// tag.
 fn ids(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
     for part in name.split(['@', ':', '/']) {
         let id: String = part.to_lowercase().chars().take(64).collect();
@@ -78,9 +79,9 @@ fn ids(catalog: &dyn Catalog, name: &str) -> Result<Vec<String>, Error> {
     Ok(Vec::new())
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours between two names. No slip of the fingers makes a
-/// name longer by more than [`SLIPS`], so that difference is enough to know of such names.
+/// Insertions, deletions, replacements and swaps of neighbours between two names. Where the lengths alone
+/// rule a typo out, their difference is enough.
 fn distance(a: &str, b: &str) -> usize {
     let longer = a.chars().count().abs_diff(b.chars().count());
-    if longer > SLIPS { longer } else { strsim::osa_distance(a, b) }
+    if longer > TYPOS { longer } else { strsim::osa_distance(a, b) }
 }

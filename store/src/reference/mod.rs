@@ -24,7 +24,7 @@ pub(crate) use parse::{Parts, split_1_8, split_registry, split_request, within};
 pub use valid::Rules;
 
 /// The tag of a name that has neither tag nor digest.
-const LATEST: &str = "latest";
+pub(crate) const LATEST: &str = "latest";
 
 /// A name of an image: its repository, and a tag or a digest.
 ///

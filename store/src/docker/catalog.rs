@@ -1,30 +1,30 @@
-//! The names and ids of all drivers, as lookup asks for them.
+//! The names and ids of all drivers, for lookup.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::repositories::{self, Repositories};
 use super::{DockerStore, imagedb};
-use crate::lookup::Catalog;
+use crate::lookup::{Catalog, Tags};
 use crate::{Error, ImageKey, Keyring};
 
-/// The names of all drivers, read once. What they lead to is looked at when asked.
-pub(super) struct Names<'a> {
+/// The names of all drivers, read once. Ids are read when they are asked for.
+pub(super) struct DockerCatalog<'a> {
     store: &'a DockerStore,
-    /// As many as the store has image roots; empty where the file cannot be read.
+    /// For each image root of the store; empty where the file cannot be read.
     repositories: Vec<Repositories>,
-    /// What is wrong with the first such file.
-    pub(super) damaged: Option<Error>,
+    /// Why names may be missing: the first error.
+    pub(super) error: Option<Error>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> DockerCatalog<'a> {
     pub(super) fn read(store: &'a DockerStore) -> Self {
-        let mut names = Names { store, repositories: Vec::new(), damaged: None };
+        let mut catalog = DockerCatalog { store, repositories: Vec::new(), error: None };
         for images in store.image_roots() {
             let (repositories, wrong) = repositories::read(&images.root);
-            names.damaged = names.damaged.or(wrong.into_iter().next());
-            names.repositories.push(repositories);
+            catalog.error = catalog.error.or(wrong.into_iter().next());
+            catalog.repositories.push(repositories);
         }
-        names
+        catalog
     }
 
     fn by_driver(&self) -> impl Iterator<Item = (&str, &Repositories)> {
@@ -32,16 +32,16 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The same image under several drivers is one image here; the store chooses between them afterwards.
+/// An image that several drivers have is one image here; the store chooses the driver afterwards.
 fn add(images: &mut Vec<ImageKey>, keys: &Keyring, driver: &str, id: &str) {
     if !images.iter().any(|image| image.id() == id) {
         images.push(keys.image(driver, id));
     }
 }
 
-impl Catalog for Names<'_> {
-    fn tags(&self, repository: &str) -> Result<Option<BTreeMap<String, Vec<ImageKey>>>, Error> {
-        let mut found: Option<BTreeMap<String, Vec<ImageKey>>> = None;
+impl Catalog for DockerCatalog<'_> {
+    fn tags(&self, repository: &str) -> Result<Option<Tags>, Error> {
+        let mut found: Option<Tags> = None;
         for (driver, repositories) in self.by_driver() {
             let Some(tags) = repositories.get(repository) else { continue };
             let found = found.get_or_insert_default();

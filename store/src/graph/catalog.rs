@@ -1,29 +1,29 @@
-//! Answers to what [`crate::lookup`] asks.
+//! The names and ids of a graph store, for lookup.
 
 use std::collections::BTreeMap;
 
 use super::GraphStore;
 use super::repositories::{self, Repositories};
-use crate::lookup::Catalog;
+use crate::lookup::{Catalog, Tags};
 use crate::{Error, ImageKey, Reference};
 
 /// The names of a store at one moment.
-pub(super) struct Names<'s> {
+pub(super) struct GraphCatalog<'s> {
     store: &'s GraphStore,
     repositories: Repositories,
     /// Why there are none.
-    pub(super) damaged: Option<Error>,
+    pub(super) error: Option<Error>,
 }
 
-impl<'s> Names<'s> {
+impl<'s> GraphCatalog<'s> {
     pub(super) fn read(store: &'s GraphStore) -> Self {
         match repositories::read(store.root(), store.driver()) {
-            Ok(repositories) => Names { store, repositories, damaged: None },
-            Err(error) => Names { store, repositories: Repositories::new(), damaged: Some(error) },
+            Ok(repositories) => GraphCatalog { store, repositories, error: None },
+            Err(error) => GraphCatalog { store, repositories: Repositories::new(), error: Some(error) },
         }
     }
 
-    /// Names that lead to an image, by what stands there as its id.
+    /// Names by the id that the file has for them, which may be anything.
     pub(super) fn by_image(&self) -> BTreeMap<&str, Vec<Reference>> {
         let mut by_image: BTreeMap<&str, Vec<Reference>> = BTreeMap::new();
         for (repository, tags) in &self.repositories {
@@ -35,13 +35,12 @@ impl<'s> Names<'s> {
     }
 }
 
-impl Catalog for Names<'_> {
-    fn tags(&self, repository: &str) -> Result<Option<BTreeMap<String, Vec<ImageKey>>>, Error> {
+impl Catalog for GraphCatalog<'_> {
+    fn tags(&self, repository: &str) -> Result<Option<Tags>, Error> {
         let Some(tags) = self.repositories.get(repository) else { return Ok(None) };
         let mut images = BTreeMap::new();
         for (tag, id) in tags {
-            // What is no id of an image that is there is an error once the image is opened, not before: it must not hide the
-            // other tags.
+            // An id without an image is an error once the image is opened. Here it would hide the other tags.
             let id = self.store.complete(id)?.map_or_else(|| id.clone(), |id| id.to_string());
             images.insert(tag.clone(), vec![self.store.key(id)]);
         }

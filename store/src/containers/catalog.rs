@@ -1,25 +1,23 @@
-//! The names and ids of all drivers, as lookup asks for them.
+//! The names and ids of all drivers, for lookup.
 //!
-//! Beside its names an image has the digests of its manifests: `repository@sha256:…` leads to it under each of its
+//! The digests of an image's manifests are names too: `repository@sha256:…` leads to it in each of its
 //! repositories.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bigdata;
 use super::images::Images;
-use crate::lookup::Catalog;
+use crate::lookup::{Catalog, Tags};
 use crate::{Error, ImageKey, Keyring};
 
-type Tags = BTreeMap<String, Vec<ImageKey>>;
-
-/// Preferred drivers come first.
-pub(super) struct Names<'a> {
+/// The names of all drivers, preferred ones first.
+pub(super) struct ContainersCatalog<'a> {
     keys: &'a Keyring,
     drivers: &'a [Images],
     repositories: BTreeMap<&'a str, Tags>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> ContainersCatalog<'a> {
     pub(super) fn new(keyring: &'a Keyring, drivers: &'a [Images]) -> Self {
         let mut repositories: BTreeMap<&str, Tags> = BTreeMap::new();
         for images in drivers {
@@ -37,11 +35,11 @@ impl<'a> Names<'a> {
                 }
             }
         }
-        Names { keys: keyring, drivers, repositories }
+        ContainersCatalog { keys: keyring, drivers, repositories }
     }
 }
 
-impl Catalog for Names<'_> {
+impl Catalog for ContainersCatalog<'_> {
     fn tags(&self, repository: &str) -> Result<Option<Tags>, Error> {
         Ok(self.repositories.get(repository).cloned())
     }
