@@ -2,25 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::imagedb;
+use super::images::{ImageRoot, Images};
 use super::repositories::{self, Repositories};
-use super::{DockerStore, imagedb};
 use crate::lookup::{Catalog, Tags};
 use crate::{Error, ImageKey, Keyring};
 
 /// The names of all drivers, read once. Ids are read when they are asked for.
 pub(super) struct DockerCatalog<'a> {
-    store: &'a DockerStore,
-    /// For each image root of the store; empty where the file cannot be read.
+    images: &'a Images,
+    /// For each image root; empty where the file cannot be read.
     repositories: Vec<Repositories>,
     /// Why names may be missing: the first error.
     pub(super) error: Option<Error>,
 }
 
 impl<'a> DockerCatalog<'a> {
-    pub(super) fn read(store: &'a DockerStore) -> Self {
-        let mut catalog = DockerCatalog { store, repositories: Vec::new(), error: None };
-        for images in store.image_roots() {
-            let (repositories, wrong) = repositories::read(&images.root);
+    pub(super) fn read(images: &'a Images) -> Self {
+        let mut catalog = DockerCatalog { images, repositories: Vec::new(), error: None };
+        for ImageRoot { root, .. } in &images.roots {
+            let (repositories, wrong) = repositories::read(root);
             catalog.error = catalog.error.or(wrong.into_iter().next());
             catalog.repositories.push(repositories);
         }
@@ -28,7 +29,7 @@ impl<'a> DockerCatalog<'a> {
     }
 
     fn by_driver(&self) -> impl Iterator<Item = (&str, &Repositories)> {
-        self.store.image_roots().iter().map(|images| images.driver.as_str()).zip(&self.repositories)
+        self.images.roots.iter().map(|images| images.driver.as_str()).zip(&self.repositories)
     }
 }
 
@@ -46,7 +47,7 @@ impl Catalog for DockerCatalog<'_> {
             let Some(tags) = repositories.get(repository) else { continue };
             let found = found.get_or_insert_default();
             for (tag, id) in tags {
-                add(found.entry(tag.clone()).or_default(), self.store.keys(), driver, id);
+                add(found.entry(tag.clone()).or_default(), &self.images.keys, driver, id);
             }
         }
         Ok(found)
@@ -59,13 +60,13 @@ impl Catalog for DockerCatalog<'_> {
 
     fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
         let mut found = BTreeMap::new();
-        for images in self.store.image_roots() {
+        for images in &self.images.roots {
             for id in imagedb::ids(&images.root)? {
                 if id.starts_with(prefix) {
                     found.entry(id).or_insert(&images.driver);
                 }
             }
         }
-        Ok(found.into_iter().map(|(id, driver)| self.store.keys().image(driver, id)).collect())
+        Ok(found.into_iter().map(|(id, driver)| self.images.keys.image(driver, id)).collect())
     }
 }

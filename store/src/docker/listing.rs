@@ -1,22 +1,22 @@
 //! What `docker images` shows, of all drivers.
 //!
-//! Of a layer only `size` is read, once however many images have it; that it can be read also tells that the layer is
-//! in `layerdb`.
+//! Of a layer only `size` is read, once however many images have it; that it can be read also shows that the
+//! layer is in `layerdb`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use super::images::{ImageRoot, Images};
 use super::layerdb::LayerDb;
-use super::{DockerStore, ImageRoot, imagedb, repositories};
+use super::{imagedb, repositories};
 use crate::model::config;
 use crate::{Broken, ChainId, Error, ImageSummary, Keyring, Listing, Reference, Root, parallel};
 
-pub(super) fn list(store: &DockerStore) -> Result<Listing, Error> {
+pub(super) fn list(all: &Images) -> Result<Listing, Error> {
     let mut listing = Listing::default();
-    let image_roots = store.image_roots();
-    for images in image_roots {
-        match add(store.keys(), images, &mut listing) {
-            Err(error) if image_roots.len() > 1 => {
+    for images in &all.roots {
+        match add(&all.keys, images, &mut listing) {
+            Err(error) if all.roots.len() > 1 => {
                 let what = format!("images of driver {}", images.driver);
                 listing.broken.push(Broken { what, references: Vec::new(), error });
             }

@@ -15,6 +15,7 @@
 
 mod catalog;
 mod imagedb;
+mod images;
 mod layerdb;
 mod listing;
 mod repositories;
@@ -22,17 +23,12 @@ mod settings;
 mod store;
 
 use crate::kind::{Detected, OpenOptions, StoreKind};
-use crate::{Error, Root, driver};
+use crate::{Error, Root};
 
 pub(crate) use settings::data_root;
 pub(crate) use store::DockerStore;
 
-/// Where the images of a driver are described: `image/<driver>`.
-#[derive(Debug)]
-struct ImageRoot {
-    driver: String,
-    root: Root,
-}
+use images::{ImageRoot, Images, drivers};
 
 /// What there is of this kind of store in a data root.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
@@ -68,19 +64,5 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
             }
         });
     }
-    Ok(DockerStore::new(root, images))
-}
-
-/// Names of drivers that have images, or once had, the preferred one first.
-fn drivers(root: &Root) -> Result<Vec<String>, Error> {
-    let mut drivers = Vec::new();
-    for name in root.try_list("image")? {
-        if let Ok(name) = name.into_string()
-            && root.exists(format!("image/{name}/imagedb"))?
-        {
-            drivers.push(name);
-        }
-    }
-    drivers.sort_by_key(|name| driver::preference(name));
-    Ok(drivers)
+    Ok(DockerStore::new(root, Images::new(images)))
 }

@@ -1,53 +1,38 @@
 //! The images of all drivers of a data root behind the [`Store`] trait.
 
 use super::catalog::DockerCatalog;
+use super::images::Images;
 use super::layerdb::LayerDb;
-use super::{ImageRoot, imagedb, listing};
+use super::{imagedb, listing};
 use crate::diff::LayerDir;
 use crate::driver::{self, Driver, Holds};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::model::config;
 use crate::{
-    ChainId, DiffLayer, Document, Error, Image, ImageKey, Keyring, Layer, LayerKey, LayerTar, Listing, Root,
-    Selected, SplitLayer, Store,
+    ChainId, DiffLayer, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected,
+    SplitLayer, Store,
 };
 
 /// Docker's image store since 1.10. An image's key has its driver, a layer's the hex digits of its chain id.
 #[derive(Debug)]
 pub(crate) struct DockerStore {
-    keys: Keyring,
     root: Root,
-    images: Vec<ImageRoot>,
+    images: Images,
 }
 
 impl DockerStore {
-    /// Preferred drivers come first.
-    pub(super) fn new(root: Root, images: Vec<ImageRoot>) -> Self {
-        DockerStore { keys: Keyring::new(), root, images }
+    pub(super) fn new(root: Root, images: Images) -> Self {
+        DockerStore { root, images }
     }
 
-    pub(super) fn keys(&self) -> &Keyring {
-        &self.keys
-    }
-
-    pub(super) fn image_roots(&self) -> &[ImageRoot] {
-        &self.images
-    }
-
-    fn image_root(&self, driver: &str, id: &str) -> Result<&Root, Error> {
-        let images = self.images.iter().find(|images| images.driver == driver);
-        let not_found = || Error::not_found(format!("{id} of driver {driver}"));
-        images.map(|images| &images.root).ok_or_else(not_found)
-    }
-
-    /// One image can be there under several drivers: the first that has all of it, or else the one that was found.
+    /// Chooses among the drivers that have the image: the first that has all of it, or else the one that was found.
     fn readable(&self, mut found: Match) -> Result<Selected, Error> {
         let id = found.key.id();
         let mut keys = Vec::new();
-        for images in self.images.iter().filter(|_| self.images.len() > 1) {
+        for images in self.images.roots.iter().filter(|_| self.images.roots.len() > 1) {
             if crate::hex_id(id) && imagedb::exists(&images.root, id)? {
-                keys.push(self.keys.image(&images.driver, id));
+                keys.push(self.images.keys.image(&images.driver, id));
             }
         }
         if keys.len() > 1
@@ -61,7 +46,7 @@ impl DockerStore {
     /// Opens the directories of all layers of an image.
     fn locate(&self, key: &ImageKey) -> Result<(), Error> {
         let driver = driver::find(key.partition())?;
-        let root = self.image_root(key.partition(), key.id())?;
+        let root = self.images.root(key.partition(), key.id())?;
         let layers = LayerDb::open(root)?;
         for (chain, ..) in config::chain(&imagedb::config(root, key.id())?.1.diff_ids) {
             self.tree(driver, &layers, chain)?;
@@ -82,29 +67,29 @@ impl Store for DockerStore {
     }
 
     fn images(&self) -> Result<Listing, Error> {
-        listing::list(self)
+        listing::list(&self.images)
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
-        let catalog = DockerCatalog::read(self);
+        let catalog = DockerCatalog::read(&self.images);
         match lookup::resolve(&catalog, Spelling::Familiar, name) {
             Ok(found) => found.into_iter().map(|found| self.readable(found)).collect(),
-            // The name may well stand in the file that cannot be read.
+            // The name may be in the file that cannot be read.
             Err(not_found @ Error::NotFound { .. }) => Err(catalog.error.unwrap_or(not_found)),
             Err(error) => Err(error),
         }
     }
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
-        self.keys.check_image(key)?;
-        let root = self.image_root(key.partition(), key.id())?;
+        self.images.keys.check_image(key)?;
+        let root = self.images.root(key.partition(), key.id())?;
         let (raw, config) = imagedb::config(root, key.id())?;
         let mut layers = Vec::with_capacity(config.diff_ids.len());
         if !config.diff_ids.is_empty() {
             let records = LayerDb::open(root)?;
             for (chain, parent, diff_id) in config::chain(&config.diff_ids) {
                 records.check(chain, parent, diff_id)?;
-                let layer = self.keys.layer(key.partition(), chain.0.hex());
+                let layer = self.images.keys.layer(key.partition(), chain.0.hex());
                 layers.push(Layer::new(layer, Some(diff_id)));
             }
         }
@@ -112,8 +97,8 @@ impl Store for DockerStore {
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
-        self.keys.check_layer(key)?;
-        let root = self.image_root(key.partition(), key.id())?;
+        self.images.keys.check_layer(key)?;
+        let root = self.images.root(key.partition(), key.id())?;
         let chain = layerlift_archive::Digest::from_hex(key.id()).map(ChainId);
         let chain = chain.ok_or_else(|| Error::not_found(key.id()))?;
         let layers = LayerDb::open(root)?;
@@ -130,7 +115,7 @@ impl Store for DockerStore {
                 LayerDir::Full { parent: Some(self.tree(driver, &layers, parent)?) }
             }
         };
-        // A layer belongs to many images, so that the time of none of them can stand for what was deleted.
+        // A layer can belong to many images; no time of one of them could stand for what was deleted.
         Ok(LayerTar::Diff(DiffLayer { dir: tree, holds, created: 0 }))
     }
 }

@@ -2,28 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use super::GraphStore;
+use super::images::Images;
 use super::repositories::{self, Repositories};
 use crate::lookup::{Catalog, Tags};
 use crate::{Error, ImageKey, Reference};
 
 /// The names of a store at one moment.
 pub(super) struct GraphCatalog<'s> {
-    store: &'s GraphStore,
+    images: &'s Images,
     repositories: Repositories,
     /// Why there are none.
     pub(super) error: Option<Error>,
 }
 
 impl<'s> GraphCatalog<'s> {
-    pub(super) fn read(store: &'s GraphStore) -> Self {
-        match repositories::read(store.root(), store.driver()) {
-            Ok(repositories) => GraphCatalog { store, repositories, error: None },
-            Err(error) => GraphCatalog { store, repositories: Repositories::new(), error: Some(error) },
+    pub(super) fn read(images: &'s Images) -> Self {
+        match repositories::read(&images.root, &images.driver) {
+            Ok(repositories) => GraphCatalog { images, repositories, error: None },
+            Err(error) => GraphCatalog { images, repositories: Repositories::new(), error: Some(error) },
         }
     }
 
-    /// Names by the id that the file has for them, which may be anything.
+    /// GraphCatalog by the id that the file has for them, which may be anything.
     pub(super) fn by_image(&self) -> BTreeMap<&str, Vec<Reference>> {
         let mut by_image: BTreeMap<&str, Vec<Reference>> = BTreeMap::new();
         for (repository, tags) in &self.repositories {
@@ -38,13 +38,13 @@ impl<'s> GraphCatalog<'s> {
 impl Catalog for GraphCatalog<'_> {
     fn tags(&self, repository: &str) -> Result<Option<Tags>, Error> {
         let Some(tags) = self.repositories.get(repository) else { return Ok(None) };
-        let mut images = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for (tag, id) in tags {
             // An id without an image is an error once the image is opened. Here it would hide the other tags.
-            let id = self.store.complete(id)?.map_or_else(|| id.clone(), |id| id.to_string());
-            images.insert(tag.clone(), vec![self.store.key(id)]);
+            let id = self.images.complete(id)?.map_or_else(|| id.clone(), |id| id.to_string());
+            found.insert(tag.clone(), vec![self.images.key(id)]);
         }
-        Ok(Some(images))
+        Ok(Some(found))
     }
 
     fn repositories(&self) -> Result<Vec<String>, Error> {
@@ -52,7 +52,7 @@ impl Catalog for GraphCatalog<'_> {
     }
 
     fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
-        let ids = self.store.ids(prefix)?;
-        Ok(ids.into_iter().map(|id| self.store.key(id.to_string())).collect())
+        let ids = self.images.ids(prefix)?;
+        Ok(ids.into_iter().map(|id| self.images.key(id.as_str())).collect())
     }
 }

@@ -2,34 +2,34 @@
 
 use std::collections::HashSet;
 
-use super::GraphStore;
 use super::document::Document;
+use super::images::Images;
 use crate::{Error, V1Document, V1Id};
 
 /// Bytes that the documents of one image may have together.
 const LIMIT: usize = 256 << 20;
 
 /// The documents of an image and all its ancestors, base first.
-pub(super) fn read(store: &GraphStore, id: V1Id) -> Result<Vec<V1Document>, Error> {
+pub(super) fn read(images: &Images, id: V1Id) -> Result<Vec<V1Document>, Error> {
     let mut documents: Vec<V1Document> = Vec::new();
     let mut seen = HashSet::new();
     let mut bytes = 0;
     let mut next = Some(id);
     while let Some(id) = next {
-        let document = Document::read(store.graph(), &id)?;
+        let document = Document::read(&images.graph, &id)?;
         bytes += document.raw.len();
         if bytes > LIMIT {
             let why = format!("it and its descendants are larger than {} MiB", LIMIT >> 20);
-            return Err(malformed(store, &id, &document, why));
+            return Err(malformed(images, &id, &document, why));
         }
-        let parent = parent(store, &id, &document, &|prefix| store.complete(prefix))?;
+        let parent = parent(images, &id, &document, &|prefix| images.complete(prefix))?;
         seen.insert(id.clone());
         if let Some(parent) = &parent {
             if seen.contains(parent) {
                 let why = leads_back(&id, parent);
-                return Err(malformed(store, &id, &document, why));
+                return Err(malformed(images, &id, &document, why));
             }
-            store.must_exist(parent, "parent", &format!("image {id}"))?;
+            images.must_exist(parent, "parent", &format!("image {id}"))?;
         }
         next = parent.clone();
         documents.push(V1Document { id, parent, raw: document.raw });
@@ -40,7 +40,7 @@ pub(super) fn read(store: &GraphStore, id: V1Id) -> Result<Vec<V1Document>, Erro
 
 /// The parent's full id, if it has one. `complete` finds the only id that begins with what stands there.
 pub(super) fn parent(
-    store: &GraphStore,
+    images: &Images,
     id: &V1Id,
     document: &Document,
     complete: &dyn Fn(&str) -> Result<Option<V1Id>, Error>,
@@ -51,7 +51,7 @@ pub(super) fn parent(
     }
     let Some(parent) = complete(text)? else {
         let why = format!("it names as parent {text:?}, which is not the id of an image here");
-        return Err(malformed(store, id, document, why));
+        return Err(malformed(images, id, document, why));
     };
     Ok(Some(parent))
 }
@@ -65,6 +65,6 @@ pub(super) fn leads_back(id: &V1Id, parent: &V1Id) -> String {
     }
 }
 
-fn malformed(store: &GraphStore, id: &V1Id, document: &Document, why: String) -> Error {
-    Error::malformed(store.graph().join(format!("{id}/{}", document.says_parent())), why)
+fn malformed(images: &Images, id: &V1Id, document: &Document, why: String) -> Error {
+    Error::malformed(images.graph.join(format!("{id}/{}", document.says_parent())), why)
 }

@@ -1,4 +1,4 @@
-//! What `docker images` shows: every image that has a name, and every one that is no other's parent.
+//! What `docker images` shows: every image that has a name, and every image that is not the parent of another.
 //!
 //! Each `json` is read once, several at a time, and each chain is walked once however many images share it.
 
@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::catalog::GraphCatalog;
 use super::document::{self, Document};
-use super::{GraphStore, chain, repositories};
+use super::images::Images;
+use super::{chain, repositories};
 use crate::{Broken, Error, ImageSummary, Listing, Reference, V1Id, driver, parallel};
 
 /// What matters of one image.
@@ -16,28 +17,28 @@ struct Node {
     size: Option<u64>,
 }
 
-/// By id; what cannot be read, or has no parent that can, as the error that says so.
+/// By id; an image that cannot be read, or whose parent cannot, is the error that says so.
 type Nodes = BTreeMap<V1Id, Result<Node, Error>>;
 
 /// Bytes and number of layers of an image with all its ancestors, or which of them is broken.
 type Sum<'n> = Result<(Option<u64>, usize), &'n V1Id>;
 
-pub(super) fn list(store: &GraphStore) -> Result<Listing, Error> {
+pub(super) fn list(images: &Images) -> Result<Listing, Error> {
     let mut listing = Listing::default();
-    let mut catalog = GraphCatalog::read(store);
+    let mut catalog = GraphCatalog::read(images);
     if let Some(error) = catalog.error.take() {
-        let what = repositories::file(store.driver());
+        let what = repositories::file(&images.driver);
         listing.broken.push(Broken { what, references: Vec::new(), error });
     }
-    let mut nodes = read(store)?;
-    break_chains(store, &mut nodes);
+    let mut nodes = read(images)?;
+    break_chains(images, &mut nodes);
     let mut references: BTreeMap<V1Id, Vec<Reference>> = BTreeMap::new();
     let ids: Vec<V1Id> = nodes.keys().cloned().collect();
     for (id, named) in catalog.by_image() {
         match complete(&ids, id) {
             Some(id) => references.entry(id).or_default().extend(named),
             None => {
-                let error = store.no_image(id, &named);
+                let error = images.no_image(id, &named);
                 let named_as = || named.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let what = if id.is_empty() { named_as() } else { id.to_owned() };
                 listing.broken.push(Broken { what, references: named, error });
@@ -56,7 +57,7 @@ pub(super) fn list(store: &GraphStore) -> Result<Listing, Error> {
         match sum(&nodes, id, &mut sums) {
             Ok((size, layers)) => {
                 let created = node.as_ref().ok().and_then(|node| node.created.clone());
-                let key = store.key(id.to_string());
+                let key = images.key(id.as_str());
                 listing.images.push(ImageSummary { key, references, created, size, layers });
             }
             Err(broken) => {
@@ -70,17 +71,17 @@ pub(super) fn list(store: &GraphStore) -> Result<Listing, Error> {
 }
 
 /// Reads all images, several at a time.
-fn read(store: &GraphStore) -> Result<Nodes, Error> {
-    let names = store.graph().list(".")?;
+fn read(images: &Images) -> Result<Nodes, Error> {
+    let names = images.graph.list(".")?;
     let ids: Vec<V1Id> = names.iter().filter_map(|name| V1Id::parse(name.to_str()?)).collect();
-    let inventory = match driver::inventory(store.driver()) {
-        Some(dir) => Some((dir, store.root().try_list(dir)?)),
+    let inventory = match driver::inventory(&images.driver) {
+        Some(dir) => Some((dir, images.root.try_list(dir)?)),
         None => None,
     };
     let absent = |id: &V1Id| {
         let (dir, names) = inventory.as_ref()?;
         let there = names.binary_search_by(|name| name.as_os_str().cmp(id.as_str().as_ref())).is_ok();
-        (!there).then(|| store.root().join(format!("{dir}/{id}")))
+        (!there).then(|| images.root.join(format!("{dir}/{id}")))
     };
     let one = |id: &V1Id| {
         if let Some(path) = absent(id) {
@@ -91,9 +92,9 @@ fn read(store: &GraphStore) -> Result<Nodes, Error> {
                 path,
             });
         }
-        let document = Document::read(store.graph(), id)?;
-        let parent = chain::parent(store, id, &document, &|prefix| Ok(complete(&ids, prefix)))?;
-        let size = document::layer_size(store.graph(), id);
+        let document = Document::read(&images.graph, id)?;
+        let parent = chain::parent(images, id, &document, &|prefix| Ok(complete(&ids, prefix)))?;
+        let size = document::layer_size(&images.graph, id);
         Ok(Node { parent, created: document.created, size })
     };
     Ok(parallel::map(&ids, |id| (id.clone(), one(id))).into_iter().collect())
@@ -108,7 +109,7 @@ fn complete(ids: &[V1Id], prefix: &str) -> Option<V1Id> {
 }
 
 /// Turns an image whose parent is missing, or whose parents lead back to it, into an error. After that every chain ends.
-fn break_chains(store: &GraphStore, nodes: &mut Nodes) {
+fn break_chains(images: &Images, nodes: &mut Nodes) {
     let mut broken = Vec::new();
     let mut walks: HashMap<&V1Id, usize> = HashMap::new();
     for (walk, start) in nodes.keys().enumerate() {
@@ -116,7 +117,7 @@ fn break_chains(store: &GraphStore, nodes: &mut Nodes) {
         while walks.insert(at, walk).is_none() {
             let Some(Ok(Node { parent: Some(parent), .. })) = nodes.get(at) else { break };
             if !nodes.contains_key(parent) {
-                let path = store.graph().join(parent.as_str());
+                let path = images.graph.join(parent.as_str());
                 let of = format!("image {at}");
                 broken
                     .push((at.clone(), Error::Missing { of, what: "parent", id: parent.to_string(), path }));
@@ -124,7 +125,7 @@ fn break_chains(store: &GraphStore, nodes: &mut Nodes) {
             }
             match walks.get(parent) {
                 Some(&other) if other == walk => {
-                    let path = store.graph().join(format!("{at}/json"));
+                    let path = images.graph.join(format!("{at}/json"));
                     broken.push((at.clone(), Error::malformed(path, chain::leads_back(at, parent))));
                     break;
                 }

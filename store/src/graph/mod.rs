@@ -19,6 +19,7 @@
 mod catalog;
 mod chain;
 mod document;
+mod images;
 mod listing;
 mod repositories;
 mod select;
@@ -30,6 +31,8 @@ use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root};
 
 pub(crate) use store::GraphStore;
+
+use images::Images;
 
 /// What there is of this kind of store in a data root.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
@@ -57,7 +60,7 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<GraphStore, Erro
         return Err(Error::no_store(root.path(), "it has no directory graph, as Docker 1.5 to 1.9 had"));
     };
     let driver = select::driver(&root, &graph, options.partition.as_deref())?;
-    Ok(GraphStore::new(root, graph, driver))
+    Ok(GraphStore::new(Images::new(root, graph, driver)))
 }
 
 fn try_graph(root: &Root) -> Result<Option<Root>, Error> {

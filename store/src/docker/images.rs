@@ -1,0 +1,45 @@
+//! `image/<driver>`: where the images of each driver are described.
+
+use crate::{Error, Keyring, Root, driver};
+
+/// The images of all drivers.
+#[derive(Debug)]
+pub(super) struct Images {
+    pub(super) keys: Keyring,
+    /// The preferred driver first.
+    pub(super) roots: Vec<ImageRoot>,
+}
+
+/// The images of one driver.
+#[derive(Debug)]
+pub(super) struct ImageRoot {
+    pub(super) driver: String,
+    pub(super) root: Root,
+}
+
+impl Images {
+    pub(super) fn new(roots: Vec<ImageRoot>) -> Self {
+        Images { keys: Keyring::new(), roots }
+    }
+
+    /// The directory of a driver; `id` is what is looked for in it.
+    pub(super) fn root(&self, driver: &str, id: &str) -> Result<&Root, Error> {
+        let images = self.roots.iter().find(|images| images.driver == driver);
+        let not_found = || Error::not_found(format!("{id} of driver {driver}"));
+        images.map(|images| &images.root).ok_or_else(not_found)
+    }
+}
+
+/// Names of the drivers that have images, or once had; the preferred one first.
+pub(super) fn drivers(root: &Root) -> Result<Vec<String>, Error> {
+    let mut drivers = Vec::new();
+    for name in root.try_list("image")? {
+        if let Ok(name) = name.into_string()
+            && root.exists(format!("image/{name}/imagedb"))?
+        {
+            drivers.push(name);
+        }
+    }
+    drivers.sort_by_key(|name| driver::preference(name));
+    Ok(drivers)
+}
