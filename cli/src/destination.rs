@@ -56,7 +56,8 @@ impl Destination {
         .map_err(|source| Error::Folder { path: folder, source })
     }
 
-    /// The folder in which the output gets its name; none for a stream, be it standard output, a pipe or a device.
+    /// The folder in which the output gets its name; none for a stream, be it standard output, a pipe or a
+    /// device.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         let path = match self {
             Destination::Stream => return None,
@@ -75,8 +76,8 @@ impl Destination {
         })
     }
 
-    /// Refuses an output for which its file system has too little room. A file system that does not say how much it
-    /// has is trusted.
+    /// Refuses an output for which its file system has too little room. A file system that does not say how
+    /// much it has is trusted.
     pub(crate) fn check_space(&self, needed: u64) -> Result<(), Error> {
         let Some(folder) = self.folder() else { return Ok(()) };
         let Ok(stat) = rustix::fs::statvfs(&folder) else { return Ok(()) };
@@ -143,7 +144,8 @@ impl Output<'_> {
     pub(crate) fn write(&self, options: &Options<'_>) -> Result<(), Error> {
         match self {
             Output::Tree(Destination::Stream, tree) => {
-                // The handle itself: that of the standard library looks for line ends in all that it is given.
+                // The handle itself: that of the standard library looks for line ends in all that it is
+                // given.
                 let out = io::stdout().as_fd().try_clone_to_owned().map_err(Error::Stdout)?;
                 widen(&out);
                 write_stream(tree, File::from(out), options)?;
@@ -165,8 +167,8 @@ impl Output<'_> {
     }
 }
 
-/// Asks for the largest pipe that every user may have: the program and its reader then wait for each other less
-/// often. Anything but a pipe, and a pipe that is larger already or may not grow, stays as it is.
+/// Asks for the largest pipe that every user may have: the program and its reader then wait for each other
+/// less often. Anything but a pipe, and a pipe that is larger already or may not grow, stays as it is.
 fn widen(out: impl AsFd) {
     const LARGEST: usize = 1 << 20;
     if rustix::pipe::fcntl_getpipe_size(&out).is_ok_and(|size| size < LARGEST) {

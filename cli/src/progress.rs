@@ -6,9 +6,9 @@
 //! {"event":"done","output":"base.tar","bytes":2580480,"images":1,"layers":3,"seconds":0.98}
 //! ```
 //!
-//! Phases are `prepare` (layers are read once, to know their digests or lengths), `write` and `verify`. `total` is left out where it
-//! is not known; `seconds` count from the start of the phase, in `done` from that of the program's work. Warnings and errors
-//! are `{"event":"warning","message":…,"hints":[…]}`.
+//! Phases are `prepare` (layers are read once, to know their digests or lengths), `write` and `verify`.
+//! `total` is left out where it is not known; `seconds` count from the start of the phase, in `done` from
+//! that of the program's work. Warnings and errors are `{"event":"warning","message":…,"hints":[…]}`.
 
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -33,8 +33,8 @@ pub struct Blob {
     pub diff_id: Option<DiffId>,
     /// The bytes. `None` if they are left out on purpose, because the other side has them.
     ///
-    /// They are to be compared with [`Content::digest`], by reading them with [`layerlift_archive::verified`] or writing
-    /// them with an output of that crate. A content without a digest was hashed when it was made.
+    /// They are to be compared with [`Content::digest`], by reading them with [`layerlift_archive::verified`]
+    /// or writing them with an output of that crate. A content without a digest was hashed when it was made.
     pub content: Option<Arc<dyn Content>>,
 }
 

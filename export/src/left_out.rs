@@ -38,8 +38,8 @@ impl LeftOut {
     }
 }
 
-/// The images that have none of the bad layers. `bad` has layers by their places, and what is wrong with them; `id` is a
-/// layer's in the store.
+/// The images that have none of the bad layers. `bad` has layers by their places, and what is wrong with
+/// them; `id` is a layer's in the store.
 pub(crate) fn without(
     drafts: Vec<Draft>,
     bad: impl IntoIterator<Item = (usize, Error)>,

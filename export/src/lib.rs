@@ -6,8 +6,8 @@
 //!                               only        spools
 //! ```
 //!
-//! Each step consumes the one before it. A [`Plan`] can be shown, and dropped; after [`Plan::prepare`], what is left is to
-//! write.
+//! Each step consumes the one before it. A [`Plan`] can be shown, and dropped; after [`Plan::prepare`], what
+//! is left is to write.
 //!
 //! ```no_run
 //! use layerlift_export::{Options, plan, select, tree};
@@ -40,11 +40,11 @@ mod warning;
 
 pub use bundle::{Blob, Bundle, Descriptor, Root};
 pub use error::{Error, Hint};
-pub use format::{Format, tree};
+pub use format::Format;
 pub use layerlift_archive::ErrorKind;
 pub use options::{LayerCompression, Options};
 pub use plan::{Plan, PlannedImage, plan};
-pub use prepare::Prepared;
+pub use prepare::{Prepared, tree};
 pub use select::{Chosen, Selection, TagPolicy, select, select_all};
 pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::format::{Documents, SourceImage};
+use crate::format::{Contents, Documents, SourceImage};
 use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
 use crate::select::{self, Selection, Wanted};
@@ -19,8 +19,8 @@ pub struct PlannedImage {
     pub key: ImageKey,
     /// Its names in the archive.
     pub references: Vec<Reference>,
-    /// The id that engines show once they have loaded the archive. `None` while it depends on layers that are not hashed
-    /// yet, and where the format leaves it to the engine.
+    /// The id that engines show once they have loaded the archive. `None` while it depends on layers that are
+    /// not hashed yet, and where the format leaves it to the engine.
     pub image_id: Option<ImageId>,
 }
 
@@ -53,7 +53,8 @@ pub(crate) struct Layered {
     pub(crate) wanted: Wanted,
     pub(crate) name: String,
     pub(crate) image: Image,
-    /// Layers that no store has a record of, the lowest first: what messages call them, and how their tars come about.
+    /// Layers that no store has a record of, the lowest first: what messages call them, and how their tars
+    /// come about.
     pub(crate) on_top: Vec<(String, LayerTar)>,
 }
 
@@ -126,13 +127,14 @@ impl Plan {
         self.drafts.iter().map(|draft| &draft.planned)
     }
 
-    /// What the archive cannot give as the store has it. [`crate::Prepared::warnings`] has what a first pass adds.
+    /// What the archive cannot give as the store has it. [`crate::Prepared::warnings`] has what a first pass
+    /// adds.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// With [`Options::keep_going`]: what cannot be exported, and why. [`crate::Prepared::left_out`] has what a first pass
-    /// adds.
+    /// With [`Options::keep_going`]: what cannot be exported, and why. [`crate::Prepared::left_out`] has what
+    /// a first pass adds.
     pub fn left_out(&self) -> &[Error] {
         &self.left_out
     }
@@ -142,18 +144,18 @@ impl Plan {
         self.used().count()
     }
 
-    /// Bytes that [`Plan::prepare`] reads, for progress: 0 if there is nothing to do first, `None` if it produces layers of
-    /// unknown length.
+    /// Bytes that [`Plan::prepare`] reads, for progress: 0 if there is nothing to do first, `None` if it
+    /// produces layers of unknown length.
     pub fn first_pass_len(&self) -> Option<u64> {
         self.first_pass().map(PlannedLayer::len).sum()
     }
 
-    /// Length in bytes of the tar, if it is known before a first pass. With [`Options::keep_going`], the length if
-    /// everything turns out to be sound.
+    /// Length in bytes of the tar, if it is known before a first pass. With [`Options::keep_going`], the
+    /// length if everything turns out to be sound.
     pub fn tar_len(&self) -> Option<u64> {
         let image = |draft: &Draft| Some((draft.planned.references.clone(), draft.documents.clone()?));
         let images = self.drafts.iter().map(image).collect::<Option<Vec<_>>>()?;
-        Some(self.options.format.contents(images).tree().tar_len())
+        Some(Contents::new(self.options.format, images).tree().tar_len())
     }
 
     /// Layers that an image has.
@@ -170,7 +172,7 @@ impl Plan {
 impl Draft {
     /// The same image with its documents, or why the format cannot hold it.
     pub(crate) fn with_documents(self, format: Format, layers: Vec<&Measured>) -> Result<Self, Error> {
-        let documents = format.documents(&SourceImage { image: &self.image, layers });
+        let documents = Documents::new(format, &SourceImage { image: &self.image, layers });
         let documents = documents.map_err(|error| error.of_image(&self.name))?;
         let planned = PlannedImage { image_id: documents.image_id(), ..self.planned };
         Ok(Draft { planned, documents: Some(documents), ..self })

@@ -1,8 +1,9 @@
-//! The first pass: spool layers that have no length, hash those that have no digest, with `keep_going` check all.
+//! The first pass: spool layers that have no length, hash those that have no digest, with `keep_going` check
+//! all.
 
 use std::path::Path;
 
-use layerlift_archive::{Check, Digest, Error as ArchiveError, Options};
+use layerlift_archive::{Check, Digest, Error as ArchiveError, Options, Tree};
 use layerlift_store::LayerTar;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -26,8 +27,8 @@ pub struct Prepared {
 type Passed = Option<Measured>;
 
 impl Plan {
-    /// Does what has to come first, in parallel: spools layers that have no length, hashes those that have no digest, and
-    /// with [`crate::Options::keep_going`] checks all of them.
+    /// Does what has to come first, in parallel: spools layers that have no length, hashes those that have no
+    /// digest, and with [`crate::Options::keep_going`] checks all of them.
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
         let Plan { drafts, layers, options: chosen, .. } = self;
         let names: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
@@ -56,7 +57,7 @@ impl Plan {
             layers: used.len(),
             warnings,
             left_out: left_out.into_errors(),
-            contents: chosen.format.contents(documents),
+            contents: Contents::new(chosen.format, documents),
         })
     }
 }
@@ -86,10 +87,11 @@ impl Prepared {
     pub fn bundle(&self) -> Option<&Bundle> {
         self.contents.bundle()
     }
+}
 
-    pub(crate) fn contents(&self) -> &Contents {
-        &self.contents
-    }
+/// The tree of an archive: what was prepared, under the names that the format has for it.
+pub fn tree(prepared: &Prepared) -> Tree {
+    prepared.contents.tree()
 }
 
 /// An image whose id could not be kept.

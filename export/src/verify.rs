@@ -41,11 +41,11 @@ pub struct ImageReport {
 pub struct LayerReport {
     /// Which one.
     pub key: LayerKey,
-    /// The digest that its bytes are compared with. `None` where the store has none, and where the tar is computed from
-    /// directories and so cannot have the recorded one.
+    /// The digest that its bytes are compared with. `None` where the store has none, and where the tar is
+    /// computed from directories and so cannot have the recorded one.
     pub expected: Option<DiffId>,
-    /// Whether the store has anything to compare its bytes with: a digest, or checksums of its files. If not, a layer
-    /// without an error can be read, and no more is known of it.
+    /// Whether the store has anything to compare its bytes with: a digest, or checksums of its files. If not,
+    /// a layer without an error can be read, and no more is known of it.
     pub recorded: bool,
     /// Bytes of its tar, where that was read.
     pub len: u64,
@@ -59,8 +59,8 @@ impl Report {
         self.kind(image).is_none()
     }
 
-    /// What is wrong with an image: the worst that is wrong with itself and its layers, changed bytes above all. `None`
-    /// if it is sound.
+    /// What is wrong with an image: the worst that is wrong with itself and its layers, changed bytes above
+    /// all. `None` if it is sound.
     pub fn kind(&self, image: &ImageReport) -> Option<ErrorKind> {
         let layers = image.layers.iter().filter_map(|&layer| self.layers[layer].kind());
         let own = image.error.as_ref().map(Error::kind);
@@ -79,11 +79,12 @@ const WORST_FIRST: [ErrorKind; 7] = [
     ErrorKind::Environment,
 ];
 
-/// Reads and checks every layer of the images once, in parallel. What is wrong with one hides nothing of the others.
+/// Reads and checks every layer of the images once, in parallel. What is wrong with one hides nothing of the
+/// others.
 ///
-/// A layer must hash to its recorded digest, and a compressed blob to its own as well. A layer without a recorded digest
-/// (Docker until 1.9) is checked file by file, if its tar-split data have checksums; if not, it can be read, and no more
-/// is known.
+/// A layer must hash to its recorded digest, and a compressed blob to its own as well. A layer without a
+/// recorded digest (Docker until 1.9) is checked file by file, if its tar-split data have checksums; if not,
+/// it can be read, and no more is known.
 pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options: &Options<'_>) -> Report {
     let mut report = Report::default();
     let mut distinct = Distinct::default();

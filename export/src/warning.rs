@@ -7,8 +7,8 @@ use crate::bundle::as_text;
 
 /// Something that an archive cannot give as the store has it.
 ///
-/// `Display` says it in a sentence. Serialized, it is an object of its fields, and of `kind`: the variant's name in
-/// kebab-case.
+/// `Display` says it in a sentence. Serialized, it is an object of its fields, and of `kind`: the variant's
+/// name in kebab-case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "snake_case")]
 #[non_exhaustive]
@@ -33,7 +33,8 @@ pub enum Warning {
         /// The id of the image that loses it.
         lost_by: String,
     },
-    /// The tars of some layers are computed from directories, so their digests and the image id cannot be kept.
+    /// The tars of some layers are computed from directories, so their digests and the image id cannot be
+    /// kept.
     #[error(
         "{image}: layer {layer}{} no tar-split data: the tar is computed from the layer's directory and has another \
          digest, so the image gets another id than {image_id}, known once the layer is computed",

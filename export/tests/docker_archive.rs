@@ -88,7 +88,8 @@ fn documents() {
     );
 }
 
-/// Layers, config and id are those of the store, whatever driver keeps them; threads and place change no byte.
+/// Layers, config and id are those of the store, whatever driver keeps them; threads and place change no
+/// byte.
 #[test]
 fn from_the_store_of_today() {
     let mut archives = Vec::new();

@@ -81,7 +81,8 @@ fn check_images(entries: &[common::Entry]) -> BTreeSet<String> {
     ids
 }
 
-/// Blobs and manifests of an OCI layout are the same bytes behind it, also in a docker-archive; docker-v1 has plain tars.
+/// Blobs and manifests of an OCI layout are the same bytes behind it, also in a docker-archive; docker-v1 has
+/// plain tars.
 #[test]
 fn compressed_blobs_pass_through() {
     for name in ["skopeo-1.9-oci-archive", "podman-4.3-oci-archive"] {

@@ -6,8 +6,8 @@ use layerlift_store::{DiffId, V1Id};
 
 use super::go_json::{Value, quote};
 
-/// A v1 document with its own id and its real parent. Docker 1.8.3 and later stored what they pulled without these two;
-/// a document that has them stays as it is.
+/// A v1 document with its own id and its real parent. Docker 1.8.3 and later stored what they pulled without
+/// these two; a document that has them stays as it is.
 pub(crate) fn identified(raw: &[u8], id: &V1Id, parent: Option<&V1Id>) -> Result<Vec<u8>, String> {
     let value = Value::first(raw)?;
     let fields = value.fields().ok_or("it is not an object")?;

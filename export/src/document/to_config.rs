@@ -1,5 +1,5 @@
-//! From v1 documents to a config: what `docker load` of Docker 20.10 makes of a docker-v1 archive. The image id is the
-//! config's digest, so the bytes must be the same.
+//! From v1 documents to a config: what `docker load` of Docker 20.10 makes of a docker-v1 archive. The image
+//! id is the config's digest, so the bytes must be the same.
 //!
 //! Sources: `image/tarexport/load.go` (`legacyLoadImage`), `image/v1/imagev1.go` (`MakeConfigFromV1Config`,
 //! `HistoryFromConfig`) of v20.10.

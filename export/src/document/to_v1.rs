@@ -1,8 +1,9 @@
-//! From a config to v1 documents and ids, as `docker save` of Docker 1.10 to 24 writes them; 20.10 is the model. Each
-//! layer has a document, and only the top one describes the image.
+//! From a config to v1 documents and ids, as `docker save` of Docker 1.10 to 24 writes them; 20.10 is the
+//! model. Each layer has a document, and only the top one describes the image.
 //!
-//! Sources: `image/tarexport/save.go` (`saveImage`, `saveLayer`), `image/v1/imagev1.go` (`CreateID`) of v20.10. Docker
-//! dates the lower documents 1970 in the time zone of its host, which changes the ids; here the zone is UTC.
+//! Sources: `image/tarexport/save.go` (`saveImage`, `saveLayer`), `image/v1/imagev1.go` (`CreateID`) of
+//! v20.10. Docker dates the lower documents 1970 in the time zone of its host, which changes the ids; here
+//! the zone is UTC.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ use crate::Error;
 pub(crate) struct LegacyImage {
     pub(crate) id: V1Id,
     pub(crate) json: Vec<u8>,
-    /// When the image was made. Docker gives this time to the folders of all its layers, whatever their documents say.
+    /// When the image was made. Docker gives this time to the folders of all its layers, whatever their
+    /// documents say.
     pub(crate) created: Time,
 }
 

@@ -1,7 +1,8 @@
-//! The structs with which Docker 20.10 reads and writes v1 documents. Every engine since 1.10 has the same ones; fields
-//! that were added since have `omitempty`.
+//! The structs with which Docker 20.10 reads and writes v1 documents. Every engine since 1.10 has the same
+//! ones; fields that were added since have `omitempty`.
 //!
-//! Sources: `image/image.go` (`V1Image`), `api/types/container/config.go` (`Config`, `HealthConfig`) of v20.10.
+//! Sources: `image/image.go` (`V1Image`), `api/types/container/config.go` (`Config`, `HealthConfig`) of
+//! v20.10.
 
 use super::go_json::{Field, Kind};
 

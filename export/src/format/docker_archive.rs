@@ -8,7 +8,8 @@
 //! manifest.json           for docker load, podman, skopeo
 //! ```
 //!
-//! The documents follow the blobs that they name: what is left of a broken stream is never taken for the whole.
+//! The documents follow the blobs that they name: what is left of a broken stream is never taken for the
+//! whole.
 
 use layerlift_archive::{Entry, Tree};
 use oci_spec::image::MediaType;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use layerlift_archive::{Bytes, Content, Entry, Tree};
 use layerlift_store::{Document, Reference, V1Document, V1Id};
 
-use super::SourceImage;
 use super::repositories::Repositories;
+use super::source::SourceImage;
 use crate::document::edit;
 use crate::document::go_json::{Time, Value};
 use crate::document::to_v1::{self, LegacyImage};

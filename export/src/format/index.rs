@@ -26,7 +26,8 @@ pub(crate) enum Listed {
     Kept(Box<RawValue>),
 }
 
-/// A new entry. The annotations are sorted: oci-spec keeps them in a hash map, whose order differs between runs.
+/// A new entry. The annotations are sorted: oci-spec keeps them in a hash map, whose order differs between
+/// runs.
 #[derive(Serialize)]
 pub(crate) struct Named {
     #[serde(flatten)]
@@ -56,8 +57,8 @@ pub(crate) struct NewEntry {
     pub(crate) listed: Listed,
 }
 
-/// The entries of an image in a layout: one for each name, or one without a name. Names are whole, since a layout can
-/// hold several repositories.
+/// The entries of an image in a layout: one for each name, or one without a name. Names are whole, since a
+/// layout can hold several repositories.
 pub(crate) fn entries(root: &Root) -> Vec<NewEntry> {
     let manifest = &root.descriptor;
     let digest = manifest.digest;

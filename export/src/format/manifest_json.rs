@@ -1,5 +1,5 @@
-//! `manifest.json`, by which Docker, Podman and skopeo find the images of an archive: `manifestItem` of Docker's
-//! `image/tarexport/tarexport.go`.
+//! `manifest.json`, by which Docker, Podman and skopeo find the images of an archive: `manifestItem` of
+//! Docker's `image/tarexport/tarexport.go`.
 //!
 //! ```text
 //! [{"Config":"blobs/sha256/…","RepoTags":["base:1"],"Layers":["blobs/sha256/…"],"LayerSources":{…}}]

@@ -5,7 +5,7 @@ use layerlift_store::{DiffId, Document};
 use oci_spec::image::{ImageManifest, MediaType, SCHEMA_VERSION};
 use serde::Serialize;
 
-use super::SourceImage;
+use super::source::SourceImage;
 use crate::Error;
 use crate::bundle::{Blob, Bundle, Descriptor};
 use crate::document::to_config;
@@ -55,8 +55,8 @@ fn layer_blob(diff_id: DiffId, layer: &Measured) -> Blob {
     Blob { descriptor, diff_id: Some(diff_id), content: layer.content.clone() }
 }
 
-/// Whether a stored manifest is an OCI manifest that names just these blobs. Docker's manifests name them by other media
-/// types, which readers of a layout do not look for.
+/// Whether a stored manifest is an OCI manifest that names just these blobs. Docker's manifests name them by
+/// other media types, which readers of a layout do not look for.
 fn names(raw: &[u8], config: &Blob, layers: &[Blob]) -> bool {
     let Ok(manifest) = ImageManifest::from_reader(raw) else { return false };
     let is_oci = manifest.media_type().as_ref().is_none_or(|kind| *kind == MediaType::ImageManifest);

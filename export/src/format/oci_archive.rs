@@ -6,7 +6,8 @@
 //! index.json              the manifests, with names
 //! ```
 //!
-//! It has whole names (`localhost/app:1`), as podman and skopeo write them: a layout can hold several repositories.
+//! It has whole names (`localhost/app:1`), as podman and skopeo write them: a layout can hold several
+//! repositories.
 
 use layerlift_archive::Tree;
 

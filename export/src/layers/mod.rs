@@ -65,7 +65,8 @@ impl PlannedLayer {
         }
     }
 
-    /// The layer, if its image's documents can be made and it can be written; `None` while something comes first.
+    /// The layer, if its image's documents can be made and it can be written; `None` while something comes
+    /// first.
     pub(crate) fn ready(&self) -> Option<&Measured> {
         match &self.state {
             State::Measured(layer) if layer.is_hashed() || !self.needs_digest => Some(layer),
@@ -132,7 +133,8 @@ impl Measured {
         Measured { content: Some(content), len, compression, digest, diff_id: Some(diff_id) }
     }
 
-    /// The same layer once its content has been hashed: whoever writes it checks that the bytes are still the same.
+    /// The same layer once its content has been hashed: whoever writes it checks that the bytes are still the
+    /// same.
     pub(crate) fn hashed(self, digest: Digest) -> Self {
         Measured {
             content: self.content.map(|content| expecting(content, Some(digest))),

@@ -94,8 +94,8 @@ fn layers_left_out_on_purpose() {
     let [base, top] = &measured;
     let left_out = Measured { content: None, ..base.clone() };
     let paths = |format: Format, layers: Vec<&Measured>| -> Vec<String> {
-        let documents = format.documents(&SourceImage { image: &image, layers }).unwrap();
-        let tree = format.contents(vec![(Vec::new(), documents)]).tree();
+        let documents = Documents::new(format, &SourceImage { image: &image, layers }).unwrap();
+        let tree = Contents::new(format, vec![(Vec::new(), documents)]).tree();
         tree.entries().iter().map(|entry| entry.path.clone()).collect()
     };
     for format in Format::ALL {

@@ -27,8 +27,8 @@ const LIMIT: u64 = 32 << 20;
 
 /// A directory that is an OCI layout.
 ///
-/// Dropped before its images have names, it removes the blobs that it has added: a failure leaves nothing behind.
-/// Two programs must not extend one layout at once: the index that is renamed last wins.
+/// Dropped before its images have names, it removes the blobs that it has added: a failure leaves nothing
+/// behind. Two programs must not extend one layout at once: the index that is renamed last wins.
 #[derive(Debug)]
 pub struct Layout {
     dir: PathBuf,
@@ -37,8 +37,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout in a directory. `None` if the directory does not exist or is empty: write a [`crate::tree()`] there. An
-    /// error if there is something else in it, or its index cannot be read.
+    /// The layout in a directory. `None` if the directory does not exist or is empty: write a
+    /// [`crate::tree()`] there. An error if there is something else in it, or its index cannot be read.
     pub fn try_open(dir: &Path) -> Result<Option<Self>, Error> {
         let occupied = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
         if !occupied {
@@ -155,8 +155,8 @@ impl Index {
 }
 
 impl OldEntry {
-    /// Whether the entry stays when new ones come: unless one of them has its name, or if it has none, its manifest. The
-    /// name is containerd's where there is one: the other annotation is only its tag then.
+    /// Whether the entry stays when new ones come: unless one of them has its name, or if it has none, its
+    /// manifest. The name is containerd's where there is one: the other annotation is only its tag then.
     fn stays_beside(&self, new: &[NewEntry]) -> bool {
         let full = self.head.annotation(CONTAINERD_NAME);
         let name = self.head.annotation(ANNOTATION_REF_NAME);

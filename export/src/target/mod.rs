@@ -16,20 +16,20 @@ pub trait Target: Sync {
     /// Whether the blob is there, so that it need not be put.
     fn has(&self, blob: &Descriptor) -> Result<bool, Error>;
 
-    /// Takes a blob. It must not be there, or count as there, before all its bytes have come and are those of the
-    /// content's digest ([`layerlift_archive::verified`]).
+    /// Takes a blob. It must not be there, or count as there, before all its bytes have come and are those of
+    /// the content's digest ([`layerlift_archive::verified`]).
     ///
-    /// Called from several threads at once. `options.threads` is this blob's share of them; `options.observer` hears of
-    /// the bytes that are done, and is asked whether to go on.
+    /// Called from several threads at once. `options.threads` is this blob's share of them;
+    /// `options.observer` hears of the bytes that are done, and is asked whether to go on.
     fn put(&self, blob: &Descriptor, content: &dyn Content, options: &Options<'_>) -> Result<(), Error>;
 
-    /// Makes images known under their names, all at once where the target can do that. The last call, once all blobs
-    /// are there.
+    /// Makes images known under their names, all at once where the target can do that. The last call, once
+    /// all blobs are there.
     fn tag(&self, roots: &[Root]) -> Result<(), Error>;
 }
 
-/// Puts what a target lacks of a bundle: layers and configs side by side, then the manifests, each behind what it names,
-/// then the names. What it has put before a failure, the target may keep or remove.
+/// Puts what a target lacks of a bundle: layers and configs side by side, then the manifests, each behind
+/// what it names, then the names. What it has put before a failure, the target may keep or remove.
 ///
 /// A blob that is left out of the bundle must be there.
 pub fn push(bundle: &Bundle, target: &dyn Target, options: &Options<'_>) -> Result<(), Error> {

@@ -1,4 +1,5 @@
-//! A store of blobs, for what no fixture has: compressed layers, images without layers, names of all kinds, damage.
+//! A store of blobs, for what no fixture has: compressed layers, images without layers, names of all kinds,
+//! damage.
 
 use std::fs::File;
 use std::io::Write;

@@ -16,7 +16,8 @@ use liblzma::read::XzDecoder;
 
 pub(crate) mod fake;
 
-/// A data root of the store crate's fixtures; `None`, with a message, where its devices and owners cannot be made.
+/// A data root of the store crate's fixtures; `None`, with a message, where its devices and owners cannot be
+/// made.
 pub(crate) fn data_root(fixture: &str) -> Option<tempfile::TempDir> {
     use std::os::unix::fs::MetadataExt;
     if fs::metadata("/proc/self").unwrap().uid() != 0 {

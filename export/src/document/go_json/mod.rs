@@ -1,7 +1,8 @@
-//! JSON as Go's `encoding/json` reads and writes it. Image ids are digests of what Go wrote, so every byte counts.
+//! JSON as Go's `encoding/json` reads and writes it. Image ids are digests of what Go wrote, so every byte
+//! counts.
 //!
-//! What is copied keeps its bytes ([`Value`]). What is decoded follows Go's rules: field names match in any case, the
-//! last of several equal names wins ([`Record`]).
+//! What is copied keeps its bytes ([`Value`]). What is decoded follows Go's rules: field names match in any
+//! case, the last of several equal names wins ([`Record`]).
 
 mod record;
 mod time;

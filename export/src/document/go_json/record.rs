@@ -1,5 +1,5 @@
-//! Go structs as `encoding/json` fills and writes them: fields keep the order of the struct, a field that the document
-//! lacks has its zero value, unknown fields are dropped, maps are sorted.
+//! Go structs as `encoding/json` fills and writes them: fields keep the order of the struct, a field that the
+//! document lacks has its zero value, unknown fields are dropped, maps are sorted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

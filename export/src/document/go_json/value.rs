@@ -1,5 +1,5 @@
-//! JSON values as spans of the bytes they were read from. Decoding follows Go: a byte that is not UTF-8 and a lone
-//! surrogate each become U+FFFD.
+//! JSON values as spans of the bytes they were read from. Decoding follows Go: a byte that is not UTF-8 and a
+//! lone surrogate each become U+FFFD.
 //!
 //! serde_json checks the grammar, once, for the whole document. The scanner below relies on that.
 
@@ -163,8 +163,8 @@ fn pieces(inner: &[u8]) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The character that the bytes behind a `\u` stand for, and how many bytes that takes: the two escapes of a surrogate
-/// pair are one character.
+/// The character that the bytes behind a `\u` stand for, and how many bytes that takes: the two escapes of a
+/// surrogate pair are one character.
 fn unicode(bytes: &[u8]) -> (char, usize) {
     let unit = |bytes: &[u8]| {
         let digits = std::str::from_utf8(bytes.get(..4)?).ok()?;
@@ -184,7 +184,8 @@ fn unicode(bytes: &[u8]) -> (char, usize) {
     }
 }
 
-/// Replaces each byte that is not part of a character with U+FFFD. Rust's own conversion replaces each group of them.
+/// Replaces each byte that is not part of a character with U+FFFD. Rust's own conversion replaces each group
+/// of them.
 fn push_repaired(bytes: &[u8], text: &mut String) {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

@@ -2,7 +2,8 @@
 
 use super::value::{Value, string_len};
 
-/// Appends a string with quotes. Go escapes the characters that could end a script in HTML, in every document.
+/// Appends a string with quotes. Go escapes the characters that could end a script in HTML, in every
+/// document.
 pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     for c in text.chars() {
@@ -20,8 +21,8 @@ pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends a value as Go writes a `json.RawMessage`: without blanks, with the same characters escaped as in [`quote`],
-/// and otherwise as it is.
+/// Appends a value as Go writes a `json.RawMessage`: without blanks, with the same characters escaped as in
+/// [`quote`], and otherwise as it is.
 pub(crate) fn compact(value: Value<'_>, out: &mut Vec<u8>) {
     let mut rest = value.raw();
     while let Some(&byte) = rest.first() {

@@ -1,0 +1,43 @@
+//! An image on its way into an archive: the same for all formats.
+
+use layerlift_store::{DiffId, Document, Image, Layer};
+
+use crate::Error;
+use crate::document::edit;
+use crate::layers::Measured;
+
+/// An image on its way into an archive.
+pub(crate) struct SourceImage<'a> {
+    pub(crate) image: &'a Image,
+    /// Base first. Layers behind those that the image has in the store go on top of it.
+    pub(crate) layers: Vec<&'a Measured>,
+}
+
+impl SourceImage<'_> {
+    /// The digests of its layers, base first.
+    pub(super) fn diff_ids(&self) -> Result<Vec<DiffId>, Error> {
+        let known = self.layers.iter().map(|layer| layer.diff_id);
+        known.collect::<Option<_>>().ok_or_else(|| Error::Document {
+            what: self.what(),
+            why: "a layer of it has no digest".to_owned(),
+        })
+    }
+
+    /// The stored config; or, where a computed layer has another digest or is on top, the same with these
+    /// diff ids.
+    pub(super) fn config(&self, raw: &[u8], diff_ids: &[DiffId]) -> Result<Vec<u8>, Error> {
+        let recorded = self.image.layers.iter().map(|layer: &Layer| layer.diff_id);
+        if recorded.eq(diff_ids.iter().copied().map(Some)) {
+            return Ok(raw.to_vec());
+        }
+        let (own, on_top) = diff_ids.split_at(self.image.layers.len().min(diff_ids.len()));
+        edit::with_diff_ids(raw, own, on_top).map_err(|why| Error::Document { what: self.what(), why })
+    }
+
+    pub(super) fn what(&self) -> String {
+        match self.image.document {
+            Document::Config { .. } => format!("config of image {}", self.image.key.id()),
+            Document::V1(_) => format!("image {}", self.image.key.id()),
+        }
+    }
+}
