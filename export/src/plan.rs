@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use crate::format::manifest_json::RepoTags;
 use crate::format::{Contents, Documents, SourceImage};
 use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
@@ -183,6 +184,7 @@ impl Draft {
 fn settle_names(drafts: &mut [Draft], format: Format) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut taken: HashMap<Reference, String> = HashMap::new();
+    let mut tags = RepoTags::default();
     for Draft { planned: PlannedImage { key, references, .. }, image, .. } in drafts {
         let mut names: Vec<Reference> = Vec::new();
         for reference in references.drain(..) {
@@ -201,6 +203,11 @@ fn settle_names(drafts: &mut [Draft], format: Format) -> Vec<Warning> {
                     warnings.push(Warning::NameTaken { name, kept_by, lost_by });
                 }
                 None => {
+                    if format.spells_twice()
+                        && let Err(why) = tags.give(&name, &key.id().to_owned())
+                    {
+                        warnings.push(Warning::NameInIndexOnly { name: name.clone(), why });
+                    }
                     taken.insert(name.clone(), key.id().to_owned());
                     names.push(name);
                 }

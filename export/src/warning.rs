@@ -33,6 +33,15 @@ pub enum Warning {
         /// The id of the image that loses it.
         lost_by: String,
     },
+    /// Docker and Podman do not find the name in an oci-archive: `manifest.json` cannot have it.
+    #[error("the name {name} is in index.json only: {why}")]
+    NameInIndexOnly {
+        /// The name, as the store has it.
+        #[serde(serialize_with = "as_text")]
+        name: Reference,
+        /// Why `manifest.json` does not have it.
+        why: &'static str,
+    },
     /// The tars of some layers are computed from directories, so their digests and the image id cannot be
     /// kept.
     #[error(

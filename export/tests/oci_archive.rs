@@ -163,3 +163,39 @@ fn compression_without_a_place() {
         assert!(error.contains("has no place for layers that are compressed"), "{error}");
     }
 }
+
+/// Podman refuses an index with more than one entry, and reads `manifest.json` instead.
+#[test]
+fn manifest_json_is_there_for_docker_and_podman() {
+    let mut store = Fake::default();
+    let (a, b) = (store.add_layer("a", Kept::Gzip), store.add_layer("b", Kept::Plain));
+    let names = ["docker.io/library/x:1", "x:1", "quay.io/x:1", "Bad:1"];
+    let first = store.add_image(&[a, b], &names, "");
+    let second = store.add_image(&[b], &["index.docker.io/x:1", "y:2"], "");
+    store.add_image(&[], &[], "");
+    let options = oci(LayerCompression::AsStored);
+    let plan = plan(&store, select_all(&store, None).unwrap(), &options).unwrap();
+    let warnings: Vec<String> = plan.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "the name Bad:1 is in index.json only: its repository is not valid today",
+            "the name index.docker.io/x:1 is in index.json only: another image has it too",
+        ]
+    );
+    let entries = entries(&written(&tree(&plan.prepare(&threaded(2)).unwrap()), 2));
+    assert_eq!(entries.last().unwrap().path, "manifest.json");
+    let index = document(&entries, "index.json");
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 4 + 2 + 1);
+    let manifests = document(&entries, "manifest.json");
+    let items = manifests.as_array().unwrap();
+    let tags: Vec<&Value> = items.iter().map(|item| &item["RepoTags"]).collect();
+    assert_eq!(tags, [&json!(["x:1", "quay.io/x:1"]), &json!(["y:2"]), &json!(null)]);
+    let config = |id: &str| json!(format!("blobs/sha256/{id}"));
+    assert_eq!((&items[0]["Config"], &items[1]["Config"]), (&config(&first), &config(&second)));
+    let layers = |item: &Value| item["Layers"].as_array().unwrap().clone();
+    assert_eq!(items.iter().map(|item| layers(item).len()).collect::<Vec<_>>(), [2, 1, 0]);
+    for path in items.iter().flat_map(layers) {
+        entry(&entries, path.as_str().unwrap());
+    }
+}

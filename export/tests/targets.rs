@@ -88,6 +88,46 @@ fn layouts_are_extended() {
     assert_eq!(names, expected.map(|(name, moved)| (name.to_owned(), moved)));
 }
 
+/// `manifest.json` names what the layout had, too: without an image that is not all there, and without what
+/// is not an image.
+#[test]
+fn manifest_json_names_all_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Fake::default();
+    let layers = ["a", "b", "c"].map(|text| store.add_layer(text, Kept::Plain));
+    let old = store.add_image(&layers[..1], &["localhost/old:1", "localhost/old:2"], "");
+    store.add_image(&layers[1..2], &["localhost/torn:1"], "");
+    let new = store.add_image(&layers[2..], &["docker.io/library/new:1", "docker.io/library/old:1"], "");
+    let layout = dir.path().join("layout");
+    let first = prepared(&store, &["localhost/old", "localhost/torn"]);
+    write_dir(&tree(&first), &layout, &threaded(2)).unwrap();
+    fs::remove_file(layout.join(format!("blobs/sha256/{}", store.diff_id(layers[1]).0.hex()))).unwrap();
+    // As other tools leave it, with a name that is only a word, and entries that are not images.
+    fs::remove_file(layout.join("manifest.json")).unwrap();
+    let mut index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let entries = index["manifests"].as_array_mut().unwrap();
+    let mut word = entries[0].clone();
+    word["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "word"});
+    let mut config = entries[0].clone();
+    config["digest"] = serde_json::json!(format!("sha256:{old}"));
+    config["annotations"] = Value::Null;
+    entries.extend([word, config]);
+    fs::write(layout.join("index.json"), index.to_string()).unwrap();
+
+    let target = Layout::try_open(&layout).unwrap().unwrap();
+    push(prepared(&store, &["docker.io/library/new"]).bundle().unwrap(), &target, &threaded(2)).unwrap();
+    let listed: Value = serde_json::from_slice(&fs::read(layout.join("manifest.json")).unwrap()).unwrap();
+    let path = |hex: &str| format!("blobs/sha256/{hex}");
+    let item = |id: &str, layer, tags: &[&str]| {
+        let layer: usize = layer;
+        let layer = path(&store.diff_id(layers[layer]).0.hex());
+        serde_json::json!({"Config": path(id), "RepoTags": tags, "Layers": [layer]})
+    };
+    let old_names = ["localhost/old:1", "localhost/old:2", "word:latest"];
+    let expected = [item(&old, 0, &old_names), item(&new, 2, &["new:1"])];
+    assert_eq!(listed, serde_json::json!(expected));
+}
+
 /// A directory with other things in it stays as it is.
 #[test]
 fn other_directories_are_refused() {

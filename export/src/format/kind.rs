@@ -14,7 +14,7 @@ pub enum Format {
     DockerArchive,
     /// `<id>/{VERSION,json,layer.tar}` and `repositories`: what Docker 1.8 wrote.
     DockerV1,
-    /// `blobs/`, `index.json`, `oci-layout`: what OCI tools read.
+    /// `blobs/`, `index.json`, `manifest.json`, `oci-layout`: what OCI tools read.
     OciArchive,
 }
 
@@ -59,6 +59,11 @@ impl Format {
                 matches!(compression, Compression::None | Compression::Gzip | Compression::Zstd)
             }
         }
+    }
+
+    /// Whether `manifest.json` has the names in another form than the index, as Docker spells them.
+    pub(crate) fn spells_twice(self) -> bool {
+        self == Format::OciArchive
     }
 
     /// A name as an archive of this format has it. `None` for a digest in an archive that holds only tags:

@@ -19,7 +19,7 @@ mod docker_archive;
 mod docker_v1;
 pub(crate) mod index;
 mod kind;
-mod manifest_json;
+pub(crate) mod manifest_json;
 pub(crate) mod oci;
 mod oci_archive;
 mod repositories;
@@ -109,7 +109,9 @@ impl Contents {
 
     pub(crate) fn tree(&self) -> Tree {
         match self {
-            Contents::Bundle { format: Format::OciArchive, bundle, .. } => oci_archive::tree(bundle),
+            Contents::Bundle { format: Format::OciArchive, bundle, images } => {
+                oci_archive::tree(bundle, images)
+            }
             Contents::Bundle { bundle, images, .. } => docker_archive::tree(bundle, images),
             Contents::Folders(folders) => folders.tree(),
         }

@@ -1,23 +1,39 @@
-//! oci-archive: an OCI image layout (image-spec 1.1, `image-layout.md`), and nothing besides.
+//! oci-archive: an OCI image layout (image-spec 1.1, `image-layout.md`), and a `manifest.json` beside it.
 //!
 //! ```text
 //! blobs/sha256/<digest>   layers, configs, manifests
 //! oci-layout
 //! index.json              the manifests, with names
+//! manifest.json           for docker load and podman, which refuses an index with more than one entry
 //! ```
 //!
 //! It has whole names (`localhost/app:1`), as podman and skopeo write them: a layout can hold several
 //! repositories.
 
-use layerlift_archive::Tree;
+use layerlift_archive::{Entry, Tree};
 
 use super::index::{self, Members};
-use super::oci;
+use super::manifest_json::{self, Item, RepoTags};
+use super::oci::{self, OciImage};
 use crate::bundle::Bundle;
 
-pub(super) fn tree(bundle: &Bundle) -> Tree {
+/// The tree; `images` are those of the bundle's roots.
+pub(super) fn tree(bundle: &Bundle, images: &[OciImage]) -> Tree {
     let listed = bundle.roots.iter().flat_map(index::entries).map(|entry| entry.listed);
     let mut tree = oci::blobs(bundle);
     tree.extend(index::documents(listed.collect(), &Members::new()));
+    let mut tags = RepoTags::default();
+    let items: Vec<Item> = bundle
+        .roots
+        .iter()
+        .zip(images)
+        .map(|(root, image)| {
+            let digest = root.descriptor.digest;
+            let tags = root.names.iter().filter_map(|name| tags.give(name, &digest).ok().flatten());
+            let layers = image.layers.iter().map(|layer| layer.descriptor.digest);
+            Item::new(image.config.descriptor.digest, layers.collect(), tags.collect())
+        })
+        .collect();
+    tree.push(Entry::bytes("manifest.json", 0, manifest_json::document(&items)));
     tree
 }
