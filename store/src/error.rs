@@ -181,7 +181,7 @@ pub enum Hint {
     ChooseRoot,
     /// Name one of these roots, which lie below the path that was named.
     NameRoot(Vec<PathBuf>),
-    /// Choose a platform ([`crate::OpenOptions::platform`]).
+    /// Choose a platform ([`crate::Selected::choose`]).
     ChoosePlatform,
     /// Names that are there and look similar.
     Similar(Vec<String>),
@@ -219,6 +219,9 @@ impl Error {
             | Error::SeveralStores { .. }
             | Error::Ambiguous { .. }
             | Error::BadName { .. } => ErrorKind::Request,
+            Error::NoPlatform { here, missing, .. } if here.is_empty() && !missing.is_empty() => {
+                ErrorKind::Missing
+            }
             Error::NotFound { .. } | Error::NoPartition { .. } | Error::NoPlatform { .. } => {
                 ErrorKind::NotFound
             }
@@ -239,7 +242,7 @@ impl Error {
             Error::NotFound { suggestions, .. } if !suggestions.is_empty() => {
                 vec![Hint::Similar(suggestions.clone())]
             }
-            Error::NoPlatform { .. } => vec![Hint::ChoosePlatform],
+            Error::NoPlatform { here, .. } if !here.is_empty() => vec![Hint::ChoosePlatform],
             Error::Within { source, .. } => source.hints(),
             _ => Vec::new(),
         }

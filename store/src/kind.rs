@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::Platform;
-
 /// Kinds of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -33,9 +31,6 @@ pub struct OpenOptions {
     /// Only images of this partition, a graph driver; by default all of a Docker store, and of a graph store the one in
     /// use.
     pub partition: Option<String>,
-    /// Of images that are there for several platforms, the one for this: `os/arch` or `os/arch/variant`. By default that
-    /// of this machine if it is offered, else the only one.
-    pub platform: Option<Platform>,
     /// Where a compressed archive is decompressed to; by default the system's directory for temporary files.
     pub temp_dir: Option<PathBuf>,
 }

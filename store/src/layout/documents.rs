@@ -33,31 +33,31 @@ pub(super) struct Descriptor {
 
 /// What a blob that an index names is.
 #[derive(Debug)]
-pub(super) enum Document {
-    /// An index, or a Docker manifest list; a descriptor that is damaged is told by what is wrong with it.
+pub(super) enum Parsed {
+    /// An index, or a Docker manifest list; in place of a descriptor that cannot be read, what is wrong with it.
     Index(Vec<Result<Descriptor, String>>),
-    Manifest(Box<Manifest>),
+    Manifest(Box<ImageManifest>),
     /// Something else that a registry keeps: a signature, a chart. Its type.
     Artifact(String),
 }
 
 /// The manifest of an image.
 #[derive(Debug)]
-pub(super) struct Manifest {
+pub(super) struct ImageManifest {
     pub(super) config: Descriptor,
     pub(super) layers: Vec<Descriptor>,
 }
 
-/// An entry of `manifest.json`. Names are of files in the archive.
+/// An item of `manifest.json`. ImageNames are of files in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct ManifestItem {
     pub(super) config: String,
     pub(super) tags: Vec<String>,
     pub(super) layers: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct RawDocument<'a> {
+struct RawBlob<'a> {
     #[serde(rename = "mediaType")]
     media_type: Option<String>,
     #[serde(rename = "artifactType")]
@@ -83,7 +83,7 @@ struct RawDescriptor<'a> {
 }
 
 #[derive(Deserialize)]
-struct RawEntry {
+struct RawManifestItem {
     #[serde(rename = "Config")]
     config: String,
     #[serde(rename = "RepoTags")]
@@ -104,25 +104,25 @@ const CONFIGS: &[&str] = &[
 const STATEMENT: &str = "application/vnd.in-toto+json";
 
 /// Reads `index.json`, an index below it, or a manifest.
-pub(super) fn parse(bytes: &[u8]) -> Result<Document, String> {
-    let document: RawDocument<'_> = json::object(bytes)?;
+pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
+    let document: RawBlob<'_> = json::object(bytes)?;
     if let Some(manifests) = document.manifests {
-        return Ok(Document::Index(manifests.into_iter().map(descriptor).collect()));
+        return Ok(Parsed::Index(manifests.into_iter().map(descriptor).collect()));
     }
     let Some(config) = document.config else {
         let kind = document.artifact_type.or(document.media_type);
-        return Ok(Document::Artifact(kind.unwrap_or_else(|| "of no type".to_owned())));
+        return Ok(Parsed::Artifact(kind.unwrap_or_else(|| "of no type".to_owned())));
     };
     let config = descriptor(config).map_err(|why| format!("in config, {why}"))?;
     if !CONFIGS.contains(&config.media_type.as_str()) {
-        return Ok(Document::Artifact(document.artifact_type.unwrap_or(config.media_type)));
+        return Ok(Parsed::Artifact(document.artifact_type.unwrap_or(config.media_type)));
     }
     let layers = document.layers.unwrap_or_default().into_iter().map(descriptor);
     let layers = layers.collect::<Result<Vec<_>, _>>().map_err(|why| format!("in layers, {why}"))?;
     if !layers.is_empty() && layers.iter().all(|layer| layer.media_type == STATEMENT) {
-        return Ok(Document::Artifact(STATEMENT.to_owned()));
+        return Ok(Parsed::Artifact(STATEMENT.to_owned()));
     }
-    Ok(Document::Manifest(Box::new(Manifest { config, layers })))
+    Ok(Parsed::Manifest(Box::new(ImageManifest { config, layers })))
 }
 
 fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
@@ -140,15 +140,15 @@ fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
     })
 }
 
-/// Reads `manifest.json`. An entry that is damaged is told by what is wrong with it.
-pub(super) fn parse_entries(bytes: &[u8]) -> Result<Vec<Result<Entry, String>>, String> {
-    let entries: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let entry = |raw: &RawValue| {
-        let raw: RawEntry = json::object(raw.get().as_bytes())?;
+/// Reads `manifest.json`; in place of an item that cannot be read, what is wrong with it.
+pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, String>>, String> {
+    let items: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let item = |raw: &RawValue| {
+        let raw: RawManifestItem = json::object(raw.get().as_bytes())?;
         let (tags, layers) = (raw.tags.unwrap_or_default(), raw.layers.unwrap_or_default());
-        Ok(Entry { config: raw.config, tags, layers })
+        Ok(ManifestItem { config: raw.config, tags, layers })
     };
-    Ok(entries.into_iter().map(entry).collect())
+    Ok(items.into_iter().map(item).collect())
 }
 
 /// The version in `oci-layout`; there has been only one.

@@ -1,237 +1,305 @@
-//! All images of a layout or archive: what `index.json` and `manifest.json` name, one platform of each, each image once.
+//! All that a layout or an archive names: what is in `index.json` and in `manifest.json`, each image once.
+//!
+//! An index that is named, and several manifests that share a name in `index.json`, are an [`Index`]: which of its images
+//! is meant depends on the platform. They are images of the layout all the same, found by their ids.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashMap;
 
 use layerlift_archive::Digest;
 
-use super::documents::{self, Descriptor, Document};
+use super::documents::{self, Descriptor, Parsed};
 use super::image::{self, Identity, What};
-use super::names::Names;
+use super::names::ImageNames;
+use super::reader::{Json, Reader, blob};
+use super::walk::Walk;
 use super::{INDEX, MANIFEST};
-use crate::archive::{Files, clean};
+use crate::archive::clean;
 use crate::reference::familiar_name;
-use crate::{Error, Index, Keyring, Member, Platform, Reference, json};
-
-/// Indexes below one another, and manifests below all of them, that are followed.
-const DEPTH: usize = 4;
-const MANIFESTS: usize = 1 << 12;
+use crate::{Error, ErrorKind, ImageKey, Index, Keyring, Member, Platform, Reference};
 
 /// An image, or what should be one.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct LayoutImage {
     /// The hex digits of its config's digest; where that is unknown, those of the digest it is named by.
     pub(super) id: String,
-    /// What leads to it, the preferred way first; for the same image in several manifests.
+    /// What leads to it, the preferred way first; several manifests can name the same config.
     pub(super) ways: Vec<What>,
-    /// Why there is none: the answer whenever the image is asked for.
-    pub(super) trouble: Option<Error>,
-    pub(super) names: Names,
-    /// Digests of manifests and indexes that it can be named by.
+    /// The answer whenever it is asked for, if it cannot be an image.
+    pub(super) error: Option<Error>,
+    pub(super) names: ImageNames,
+    /// Digests of manifests that it can be named by.
     pub(super) digests: Vec<Digest>,
-    /// Whether it is in the listing: not if it is for another platform, or not an image by design (an attestation, say).
+    /// Whether it is in the listing for its own sake: not as a member of an index, nor if it is not an image by design
+    /// (an attestation, say).
     pub(super) listed: bool,
+    /// Whether it wins over those that are not, where an id is abbreviated: it is listed, or an index means it by default.
+    pub(super) preferred: bool,
 }
 
-/// Images in the making.
-pub(super) struct Images<'a> {
-    files: &'a Files,
-    wanted: Option<&'a Platform>,
-    found: Vec<Found>,
-    by_id: BTreeMap<String, usize>,
+/// An index with the names that lead to it.
+#[derive(Debug)]
+pub(super) struct LayoutIndex {
+    /// The hex digits of its digest, or for manifests that only share a name those of a digest of theirs.
+    pub(super) id: String,
+    pub(super) index: Index,
+    pub(super) names: ImageNames,
+    /// Digests of indexes that it can be named by: its own, and those within it.
+    pub(super) digests: Vec<Digest>,
 }
 
-impl<'a> Images<'a> {
-    pub(super) fn new(files: &'a Files, wanted: Option<&'a Platform>) -> Self {
-        Images { files, wanted, found: Vec::new(), by_id: BTreeMap::new() }
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) images: Vec<LayoutImage>,
+    pub(super) indexes: Vec<LayoutIndex>,
+    by_id: HashMap<String, usize>,
+}
+
+impl Contents {
+    /// The image of an id.
+    pub(super) fn image(&self, id: &str) -> Option<&LayoutImage> {
+        self.by_id.get(id).map(|&at| &self.images[at])
     }
 
-    pub(super) fn finish(self) -> Vec<Found> {
-        self.found
+    fn push(&mut self, image: LayoutImage) {
+        self.by_id.entry(image.id.clone()).or_insert(self.images.len());
+        self.images.push(image);
+    }
+}
+
+/// Adds up what documents name.
+pub(super) struct Builder<'a> {
+    reader: &'a Reader,
+    keys: &'a Keyring,
+    contents: Contents,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(reader: &'a Reader, keys: &'a Keyring) -> Self {
+        Builder { reader, keys, contents: Contents::default() }
+    }
+
+    pub(super) fn finish(self) -> Contents {
+        self.contents
     }
 
     /// Adds what `index.json` names.
-    pub(super) fn add_index(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let malformed = |why| Error::malformed(self.files.join(INDEX), why);
-        let Document::Index(descriptors) = documents::parse(bytes).map_err(malformed)? else {
+    pub(super) fn add_index(&mut self, json: &Json) -> Result<(), Error> {
+        let malformed = |why| self.reader.malformed(INDEX, why);
+        let Parsed::Index(lines) = json.parsed().map_err(malformed)? else {
             return Err(malformed("it has no list of manifests".to_owned()));
         };
         // Several manifests of one name are its platforms, as in an index of their own.
-        let mut groups: Vec<(Names, Vec<Descriptor>)> = Vec::new();
-        for descriptor in descriptors {
-            let descriptor = match descriptor {
+        let mut groups: Vec<(ImageNames, Vec<Descriptor>)> = Vec::new();
+        for line in lines {
+            let descriptor = match line {
                 Ok(descriptor) => descriptor,
                 Err(why) => {
-                    self.add_trouble(Digest::of(why.as_bytes()), Names::default(), malformed(why), true);
+                    let error = self.reader.malformed(INDEX, why);
+                    self.add_error(Digest::of(why.as_bytes()), ImageNames::default(), error, true);
                     continue;
                 }
             };
-            let names = Names::of(&descriptor);
-            let same = |(others, _): &&mut (Names, Vec<Descriptor>)| {
+            let names = ImageNames::of(descriptor);
+            let same = |(others, _): &&mut (ImageNames, Vec<Descriptor>)| {
                 !names.is_empty() && others.references == names.references && others.aliases == names.aliases
             };
             match groups.iter_mut().find(same) {
-                Some((_, group)) => group.push(descriptor),
-                None => groups.push((names, vec![descriptor])),
+                Some((_, group)) => group.push(descriptor.clone()),
+                None => groups.push((names, vec![descriptor.clone()])),
             }
         }
         for (names, group) in groups {
-            self.add_group(names, group);
+            self.add_group(names, group, json.digest());
         }
         Ok(())
     }
 
-    fn add_group(&mut self, names: Names, group: Vec<Descriptor>) {
-        let mut leaves = Vec::new();
-        let mut walk = Walk { files: self.files, seen: HashSet::new(), digests: Vec::new(), unread: None };
-        for descriptor in group {
-            walk.descend(descriptor, 0, &mut leaves);
-        }
-        let Walk { digests, unread, .. } = walk;
-        let (present, absent): (Vec<_>, Vec<_>) = leaves
-            .into_iter()
-            .partition(|(leaf, _)| !matches!(self.files.try_find(&image::blob(leaf.digest)), Ok(None)));
-        // An index may name more platforms than are there; those that are not are no choice, unless one is asked for.
-        let mut offered = present;
-        if offered.is_empty() || self.wanted.is_some() {
-            offered.extend(absent);
-        }
-        let key = digests.first().copied().unwrap_or_else(|| Digest::of(b""));
-        if offered.is_empty() {
+    /// Adds what has one name, in the index of this digest.
+    fn add_group(&mut self, names: ImageNames, group: Vec<Descriptor>, within: Digest) {
+        let first = group[0].digest;
+        let alone = group.len() == 1;
+        let mut walk = Walk::new(self.reader);
+        group.into_iter().for_each(|descriptor| walk.add(descriptor));
+        let Walk { mut manifests, indexes, unread, .. } = walk;
+        if manifests.is_empty() {
             // Attestations alone, or an index that cannot be read.
             let listed = unread.is_some();
-            let what = || format!("{key} is not an image and names none");
+            let what = || format!("{first} is not an image and names none");
             let artifact = || Error::unsupported(what(), "it may be an attestation or a signature");
-            return self.add_trouble(key, names, unread.unwrap_or_else(artifact), listed);
+            return self.add_error(first, names, unread.unwrap_or_else(artifact), listed);
         }
-        let platforms: Vec<_> = if offered.len() == 1 && self.wanted.is_none() {
-            vec![None]
-        } else {
-            offered
-                .iter()
-                .map(|(leaf, platform)| platform.clone().or_else(|| self.platform_of(leaf)))
-                .collect()
+        if alone && indexes.is_empty() {
+            return drop(self.add(What::Manifest(manifests.remove(0)), names, true));
+        }
+        // Part of the index is lost. What was left out on purpose is not there, and no loss.
+        if let Some(error) = unread.filter(|error| error.kind() != ErrorKind::Missing) {
+            self.add_error(first, ImageNames::default(), error, true);
+        }
+        let artifact = |manifest: &Descriptor| {
+            matches!(
+                image::identify(self.reader, &What::Manifest(manifest.clone())),
+                Ok(Identity::Artifact(_))
+            )
         };
-        let same_platform = platforms.windows(2).all(|pair| pair[0] == pair[1]) && platforms.len() > 1;
-        let keys = Keyring::new();
-        let members = offered.iter().zip(&platforms).map(|((leaf, _), platform)| {
-            Member::new(leaf.digest, platform.clone(), Some(keys.image("", leaf.digest.hex())))
-        });
-        let index = Index::new(key, members.collect());
-        let chosen = index
-            .choose(self.wanted)
-            .map(|chosen| index.members.iter().position(|member| member == chosen).unwrap_or_default());
-        match chosen {
-            // Nothing tells them apart: the name is ambiguous, and lookup says so.
-            _ if same_platform => {
-                for (leaf, _) in offered {
-                    self.add(What::Manifest(leaf), names.clone(), digests.clone(), true);
-                }
-            }
-            Ok(chosen) => {
-                for (i, (leaf, _)) in offered.into_iter().enumerate() {
-                    let (names, digests) = match i == chosen {
-                        true => (names.clone(), digests.clone()),
-                        false => (Names::default(), Vec::new()),
-                    };
-                    self.add(What::Manifest(leaf), names, digests, i == chosen);
-                }
-            }
-            Err(error) => {
-                let error = match names.references.first() {
-                    Some(name) => error.of_name(name),
-                    None => error,
-                };
-                self.add_trouble(key, names, error, true);
-                for (leaf, _) in offered {
-                    self.add(What::Manifest(leaf), Names::default(), Vec::new(), false);
-                }
-            }
+        let (artifacts, images): (Vec<_>, Vec<_>) = manifests.into_iter().partition(artifact);
+        let mut left = if images.is_empty() { names.clone() } else { ImageNames::default() };
+        for manifest in artifacts {
+            self.add(What::Manifest(manifest), std::mem::take(&mut left), false);
         }
+        if images.is_empty() {
+            return;
+        }
+        let (digest, id) = match indexes.first() {
+            Some(&index) if alone => (index, index.hex()),
+            _ => (within, Digest::of(format!("{within}{first}").as_bytes()).hex()),
+        };
+        self.add_members(
+            names,
+            images,
+            LayoutIndex {
+                id,
+                index: Index::new(digest, Vec::new()),
+                names: ImageNames::default(),
+                digests: indexes,
+            },
+        );
+    }
+
+    /// Adds the images of an index, and the index itself.
+    fn add_members(&mut self, names: ImageNames, manifests: Vec<Descriptor>, mut index: LayoutIndex) {
+        let here = |manifest: &Descriptor| self.reader.has(&blob(manifest.digest));
+        let here: Vec<bool> = manifests.iter().map(here).collect();
+        let platforms: Vec<Option<Platform>> = manifests
+            .iter()
+            .map(|manifest| manifest.platform.clone().or_else(|| self.platform_of(manifest)))
+            .collect();
+        let mut present =
+            platforms.iter().zip(&here).filter(|(_, here)| **here).map(|(platform, _)| platform);
+        let one = present.next();
+        let alike = present.clone().next().is_some() && present.all(|other| Some(other) == one);
+        for ((manifest, platform), here) in manifests.into_iter().zip(platforms).zip(here) {
+            let digest = manifest.digest;
+            let image = match (here, alike) {
+                (false, _) => None,
+                // Nothing tells them apart: the name is ambiguous, and lookup says so.
+                (true, true) => Some(self.add(What::Manifest(manifest), names.clone(), true)),
+                (true, false) => Some(self.add(What::Manifest(manifest), ImageNames::default(), false)),
+            };
+            index.index.members.push(Member::new(digest, platform, image));
+        }
+        if alike {
+            let keys = index.index.members.iter().filter_map(|member| member.image.as_ref());
+            for at in keys.filter_map(|key| self.contents.by_id.get(key.id())) {
+                self.contents.images[*at].digests.extend(&index.digests);
+            }
+            return;
+        }
+        let usual = index.index.choose(None).ok().and_then(|member| member.image.as_ref());
+        if let Some(&at) = usual.and_then(|key| self.contents.by_id.get(key.id())) {
+            self.contents.images[at].preferred = true;
+        }
+        self.contents.indexes.push(LayoutIndex { names, ..index });
     }
 
     /// What the config says, where the index does not.
-    fn platform_of(&self, leaf: &Descriptor) -> Option<Platform> {
-        let Ok(Identity::Image { id }) = image::identify(self.files, &What::Manifest(leaf.clone())) else {
-            return None;
-        };
-        let bytes = self.files.try_read(&image::blob(id), json::LIMIT).ok()??;
-        Platform::from_json(&bytes).ok().filter(|platform| !platform.os.is_empty())
+    fn platform_of(&self, manifest: &Descriptor) -> Option<Platform> {
+        let json = self.reader.blob(manifest, INDEX, "manifest").ok()?;
+        let Ok(Parsed::Manifest(manifest)) = json.parsed() else { return None };
+        let config = self.reader.try_json(&blob(manifest.config.digest)).ok()??;
+        Platform::from_json(config.raw()).ok().filter(|platform| !platform.os.is_empty())
     }
 
     /// Adds what `manifest.json` names. Where an index names the same, its manifests and names stay.
-    pub(super) fn add_entries(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let malformed = |why| Error::malformed(self.files.join(MANIFEST), why);
-        for entry in documents::parse_entries(bytes).map_err(malformed)? {
-            let entry = match entry {
-                Ok(entry) => entry,
+    pub(super) fn add_items(&mut self, json: &Json) -> Result<(), Error> {
+        let malformed = |why| self.reader.malformed(MANIFEST, why);
+        for item in documents::parse_items(json.raw()).map_err(malformed)? {
+            let item = match item {
+                Ok(item) => item,
                 Err(why) => {
-                    self.add_trouble(Digest::of(why.as_bytes()), Names::default(), malformed(why), true);
+                    let id = Digest::of(why.as_bytes());
+                    self.add_error(id, ImageNames::default(), malformed(why), true);
                     continue;
                 }
             };
-            let mut names = Names::default();
-            for tag in entry.tags.iter().filter(|tag| !self.has_name(tag)) {
+            let mut names = ImageNames::default();
+            for tag in item.tags.iter().filter(|tag| !self.has_name(tag)) {
                 names.add(tag);
             }
-            self.add(What::Files { config: entry.config, layers: entry.layers }, names, Vec::new(), true);
+            self.add(What::Files { config: item.config, layers: item.layers }, names, true);
         }
         Ok(())
     }
 
-    /// Whether an image of the index has this name, perhaps spelled out.
+    /// Whether something in the index has this name, perhaps spelled out.
     fn has_name(&self, name: &str) -> bool {
         let familiar = familiar_name(name);
         let same = |reference: &Reference| familiar_name(&reference.to_string()) == familiar;
-        self.found.iter().any(|image| {
-            image.ways.iter().any(|way| matches!(way, What::Manifest(_)))
-                && image.names.references.iter().any(same)
-        })
+        let of_manifest =
+            |image: &&LayoutImage| image.ways.iter().any(|way| matches!(way, What::Manifest(_)));
+        let of_images = self.contents.images.iter().filter(of_manifest).map(|image| &image.names);
+        let of_indexes = self.contents.indexes.iter().map(|index| &index.names);
+        of_images.chain(of_indexes).any(|names| names.references.iter().any(same))
     }
 
     /// Adds an image that was found without a name.
     pub(super) fn add_unnamed(&mut self, what: What) {
-        if let Ok(Identity::Image { id }) = image::identify(self.files, &what)
-            && !self.by_id.contains_key(&id.hex())
+        if let Ok(Identity::Image { id }) = image::identify(self.reader, &what)
+            && !self.contents.by_id.contains_key(&id.hex())
         {
-            self.add(what, Names::default(), Vec::new(), true);
+            self.add(what, ImageNames::default(), true);
         }
     }
 
-    fn add(&mut self, what: What, names: Names, mut digests: Vec<Digest>, listed: bool) {
-        if let What::Manifest(descriptor) = &what
-            && !digests.contains(&descriptor.digest)
-        {
-            digests.push(descriptor.digest);
-        }
-        let (id, listed, trouble) = match image::identify(self.files, &what) {
-            Ok(Identity::Image { id }) => (id.hex(), listed, None),
-            Ok(Identity::Artifact(kind)) => {
+    fn add(&mut self, what: What, names: ImageNames, listed: bool) -> ImageKey {
+        let digests = match &what {
+            What::Manifest(descriptor) => vec![descriptor.digest],
+            What::Files { .. } => Vec::new(),
+        };
+        let (id, listed, error) = match (image::identify(self.reader, &what), &what) {
+            (Ok(Identity::Image { id }), _) => (id.hex(), listed, None),
+            (Ok(Identity::Artifact(kind)), _) => {
                 let what = format!("{} is not an image but an artifact ({kind})", digests[0]);
                 let error = Error::unsupported(what, "tools that know its kind can read it");
                 (digests[0].hex(), false, Some(error))
             }
             // The same error comes again when the image is asked for.
-            Err(_) => match &what {
-                What::Manifest(descriptor) => (descriptor.digest.hex(), listed, None),
-                What::Files { config, .. } => (id_in_name(config), listed, None),
-            },
+            (Err(_), What::Manifest(descriptor)) => (descriptor.digest.hex(), listed, None),
+            (Err(_), What::Files { config, .. }) => (id_in_name(config), listed, None),
         };
-        if let Some(&at) = self.by_id.get(&id) {
-            let image = &mut self.found[at];
+        let key = self.keys.image("", &id);
+        if let Some(&at) = self.contents.by_id.get(&id) {
+            let image = &mut self.contents.images[at];
             image.names.append(names);
             image.digests.extend(digests);
             image.listed |= listed;
+            image.preferred |= listed;
             image.ways.push(what);
-            return;
+            return key;
         }
-        self.by_id.insert(id.clone(), self.found.len());
-        self.found.push(Found { id, ways: vec![what], trouble, names, digests, listed });
+        self.contents.push(LayoutImage {
+            id,
+            ways: vec![what],
+            error,
+            names,
+            digests,
+            listed,
+            preferred: listed,
+        });
+        key
     }
 
     /// Adds what is not an image, under an id that stands for it.
-    fn add_trouble(&mut self, id: Digest, names: Names, trouble: Error, listed: bool) {
-        let (id, ways, digests) = (id.hex(), Vec::new(), Vec::new());
-        self.found.push(Found { id, ways, trouble: Some(trouble), names, digests, listed });
+    fn add_error(&mut self, id: Digest, names: ImageNames, error: Error, listed: bool) {
+        self.contents.push(LayoutImage {
+            id: id.hex(),
+            ways: Vec::new(),
+            error: Some(error),
+            names,
+            digests: Vec::new(),
+            listed,
+            preferred: listed,
+        });
     }
 }
 
@@ -241,80 +309,4 @@ fn id_in_name(config: &str) -> String {
     let stem = name.strip_suffix(".json").unwrap_or(&name);
     let last = stem.rsplit('/').next().unwrap_or_default();
     Digest::from_hex(last).unwrap_or_else(|| Digest::of(config.as_bytes())).hex()
-}
-
-/// The manifests below a descriptor.
-struct Walk<'a> {
-    files: &'a Files,
-    seen: HashSet<Digest>,
-    /// Of the descriptors at the top, and of indexes.
-    digests: Vec<Digest>,
-    /// The first index that cannot be read.
-    unread: Option<Error>,
-}
-
-impl Walk<'_> {
-    fn descend(
-        &mut self,
-        descriptor: Descriptor,
-        depth: usize,
-        leaves: &mut Vec<(Descriptor, Option<Platform>)>,
-    ) {
-        if !self.seen.insert(descriptor.digest) || leaves.len() >= MANIFESTS {
-            return;
-        }
-        if depth == 0 {
-            self.digests.push(descriptor.digest);
-        }
-        let index = match self.index(&descriptor) {
-            Ok(index) if depth < DEPTH => index,
-            Ok(_) => None,
-            Err(error) => {
-                self.unread.get_or_insert(error);
-                return;
-            }
-        };
-        let digest = descriptor.digest;
-        let Some(children) = index else {
-            let platform = descriptor.platform.clone();
-            if platform.as_ref().is_none_or(Platform::is_known) {
-                leaves.push((descriptor, platform));
-            }
-            return;
-        };
-        if depth > 0 {
-            self.digests.push(descriptor.digest);
-        }
-        for child in children {
-            match child {
-                Ok(child) => self.descend(child, depth + 1, leaves),
-                Err(why) => {
-                    let error = || Error::malformed(self.files.join(&image::blob(digest)), why);
-                    self.unread.get_or_insert_with(error);
-                }
-            }
-        }
-    }
-
-    /// What an index names; `None` for what is none. Whether it is one, its type says, or where that is unknown its shape.
-    fn index(&self, descriptor: &Descriptor) -> Result<Option<Vec<Result<Descriptor, String>>>, Error> {
-        let known = match descriptor.media_type.as_str() {
-            "application/vnd.oci.image.index.v1+json"
-            | "application/vnd.docker.distribution.manifest.list.v2+json" => true,
-            "application/vnd.oci.image.manifest.v1+json"
-            | "application/vnd.docker.distribution.manifest.v2+json" => return Ok(None),
-            _ => false,
-        };
-        let bytes = match image::document(self.files, descriptor, INDEX) {
-            Ok(bytes) => bytes,
-            Err(error) if known => return Err(error),
-            Err(_) => return Ok(None),
-        };
-        match documents::parse(&bytes) {
-            Ok(Document::Index(children)) => Ok(Some(children)),
-            Ok(_) => Ok(None),
-            Err(why) if known => Err(Error::malformed(self.files.join(&image::blob(descriptor.digest)), why)),
-            Err(_) => Ok(None),
-        }
-    }
 }

@@ -11,19 +11,25 @@
 //! Docker since 25 and `ctr images export` write the first two into one tar; each image is then there once, with the manifests of
 //! the index. Checked with what Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6 and umoci 0.4 write.
 
+mod cache;
 mod documents;
 mod image;
 mod images;
 mod names;
+mod reader;
 mod salvage;
 mod store;
 mod v1;
+mod walk;
 
 use std::path::Path;
 
 use crate::archive::{self, Files};
 use crate::kind::{Detected, OpenOptions, StoreKind};
-use crate::{Error, Root, Store, json};
+use crate::{Error, Keyring, Root, Store};
+
+use images::{Builder, Contents};
+use reader::Reader;
 
 pub(crate) use store::LayoutStore;
 pub(crate) use v1::V1ArchiveStore;
@@ -78,26 +84,22 @@ impl Here {
 
 /// What there is of these in a directory.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
-    detect_in(&Files::Dir(root.clone()))
+    detect_in(Files::Dir(root.clone()))
 }
 
 /// What a file is. One that is compressed is decompressed for that.
 pub(crate) fn detect_file(path: &Path) -> Result<Option<Detected>, Error> {
-    detect_in(&archive::open(path, &OpenOptions::default())?)
+    detect_in(archive::open(path, &OpenOptions::default())?)
 }
 
-fn detect_in(files: &Files) -> Result<Option<Detected>, Error> {
-    let here = Here::look(files)?;
-    let mut kind = here.kind(files);
-    if here.lacks_names(files) {
-        kind = salvage(files)?.map(|(kind, _)| kind).or(kind);
+fn detect_in(files: Files) -> Result<Option<Detected>, Error> {
+    let here = Here::look(&files)?;
+    let root = files.path().to_owned();
+    let mut kind = here.kind(&files);
+    if here.lacks_names(&files) {
+        kind = salvage(&Reader::new(files), &Keyring::new())?.map(|(kind, _)| kind).or(kind);
     }
-    let detected = |kind| Detected {
-        kind,
-        root: files.path().to_owned(),
-        partitions: Vec::new(),
-        evidence: here.evidence(),
-    };
+    let detected = |kind| Detected { kind, root, partitions: Vec::new(), evidence: here.evidence() };
     Ok(kind.map(detected))
 }
 
@@ -113,48 +115,50 @@ pub(crate) fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn St
 
 fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
     let here = Here::look(&files)?;
-    let wanted = options.platform.as_ref();
+    let kind = options.kind.or(here.kind(&files));
+    let reader = Reader::new(files);
+    let files = reader.files();
+    let keys = Keyring::new();
     if options.kind.is_none()
-        && here.lacks_names(&files)
-        && let Some((kind, images)) = salvage(&files)?
+        && here.lacks_names(files)
+        && let Some((kind, contents)) = salvage(&reader, &keys)?
     {
-        return Ok(Box::new(LayoutStore::new(kind, files, images)));
+        return Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)));
     }
-    let Some(kind) = options.kind.or(here.kind(&files)) else { return Err(nothing(&files)) };
+    let Some(kind) = kind else { return Err(nothing(files)) };
     if kind == StoreKind::DockerV1Archive {
-        if !here.v1 {
-            return Err(no_store(&files, "it has no directory <id>/ with json and layer.tar"));
-        }
-        return Ok(Box::new(V1ArchiveStore::open(files)?));
+        return match here.v1 {
+            true => Ok(Box::new(V1ArchiveStore::open(reader.into_files())?)),
+            false => Err(no_store(files, "it has no directory <id>/ with json and layer.tar")),
+        };
     }
-    let mut images = images::Images::new(&files, wanted);
-    let document = |name: &'static str, here: bool| match here {
-        true => files.try_read(name, json::LIMIT),
-        false => Ok(None),
-    };
+    let document = |name: &'static str, here: bool| if here { reader.try_json(name) } else { Ok(None) };
     let index = document(INDEX, here.index)?;
     let manifest = document(MANIFEST, here.manifest && kind == StoreKind::DockerArchive)?;
     let (found, name) = match kind {
         StoreKind::DockerArchive => (manifest.is_some(), MANIFEST),
         StoreKind::OciLayout => (index.is_some(), INDEX),
-        other => return Err(no_store(&files, &format!("it is not of kind {other}"))),
+        other => return Err(no_store(files, &format!("it is not of kind {other}"))),
     };
     if !found {
-        return match salvage(&files)? {
-            Some((kind, images)) if files.is_cut() => Ok(Box::new(LayoutStore::new(kind, files, images))),
-            _ if files.is_cut() => Err(nothing(&files)),
-            _ => Err(no_store(&files, &format!("it has no {name}"))),
+        return match salvage(&reader, &keys)? {
+            Some((kind, contents)) if files.is_cut() => {
+                Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)))
+            }
+            _ if files.is_cut() => Err(nothing(files)),
+            _ => Err(no_store(files, &format!("it has no {name}"))),
         };
     }
+    let mut contents = Builder::new(&reader, &keys);
     if let Some(index) = index {
-        check_version(&files)?;
-        images.add_index(&index)?;
+        check_version(&reader)?;
+        contents.add_index(&index)?;
     }
     if let Some(manifest) = manifest {
-        images.add_entries(&manifest)?;
+        contents.add_items(&manifest)?;
     }
-    let images = images.finish();
-    Ok(Box::new(LayoutStore::new(kind, files, images)))
+    let contents = contents.finish();
+    Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)))
 }
 
 /// The error for an archive in which no image is found.
@@ -165,25 +169,24 @@ fn nothing(files: &Files) -> Error {
 }
 
 /// The whole images of an archive whose end is missing, and with it what names them.
-fn salvage(files: &Files) -> Result<Option<(StoreKind, Vec<images::Found>)>, Error> {
-    let mut images = images::Images::new(files, None);
-    salvage::add(files, &mut images)?;
-    let kind = match files.list("blobs/sha256")?.is_empty() {
+fn salvage(reader: &Reader, keys: &Keyring) -> Result<Option<(StoreKind, Contents)>, Error> {
+    let mut images = Builder::new(reader, keys);
+    salvage::add(reader, &mut images)?;
+    let kind = match reader.files().list("blobs/sha256")?.is_empty() {
         true => StoreKind::DockerArchive,
         false => StoreKind::OciLayout,
     };
-    Ok(Some((kind, images.finish())).filter(|(_, images)| !images.is_empty()))
+    Ok(Some((kind, images.finish())).filter(|(_, contents)| !contents.images.is_empty()))
 }
 
 /// There has been no other version of the layout than 1.0.0; a file without it is read all the same, as Docker does.
-fn check_version(files: &Files) -> Result<(), Error> {
-    let Some(bytes) = files.try_read(LAYOUT, json::LIMIT)? else { return Ok(()) };
-    let malformed = |why| Error::malformed(files.join(LAYOUT), why);
-    let version = documents::layout_version(&bytes).map_err(malformed)?;
+fn check_version(reader: &Reader) -> Result<(), Error> {
+    let Some(json) = reader.try_json(LAYOUT)? else { return Ok(()) };
+    let version = documents::layout_version(json.raw()).map_err(|why| reader.malformed(LAYOUT, why))?;
     if version.starts_with("1.") {
         return Ok(());
     }
-    let what = format!("{} is an image layout of version {version:?}", files.path().display());
+    let what = format!("{} is an image layout of version {version:?}", reader.files().path().display());
     Err(Error::unsupported(what, "version 1.0.0 is known"))
 }
 

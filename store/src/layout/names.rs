@@ -1,4 +1,4 @@
-//! Names that a layout or an archive gives an image.
+//! ImageNames that a layout or an archive gives an image.
 //!
 //! A bare word, as `skopeo copy … oci:dir:word` and umoci write it, is a repository with the tag `latest`, as
 //! for Podman. Text that cannot be a name (`1.0-RC1`) still finds its image.
@@ -8,17 +8,17 @@ use crate::{Reference, Rules};
 
 /// The names of one image.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names {
+pub(super) struct ImageNames {
     pub(super) references: Vec<Reference>,
-    /// Names as they are written, where that differs from the reference.
+    /// ImageNames as they are written, where that differs from the reference.
     pub(super) aliases: Vec<String>,
 }
 
-impl Names {
+impl ImageNames {
     /// The names of a descriptor in `index.json`. containerd writes the whole name into an annotation of its
     /// own, and only the tag into that of the specification.
     pub(super) fn of(descriptor: &Descriptor) -> Self {
-        let mut names = Names::default();
+        let mut names = ImageNames::default();
         if let Some(name) = descriptor.image_name.as_ref().or(descriptor.ref_name.as_ref()) {
             names.add(name);
         }
@@ -35,7 +35,7 @@ impl Names {
         self.references.extend(reference.filter(|reference| !self.references.contains(reference)));
     }
 
-    pub(super) fn append(&mut self, other: Names) {
+    pub(super) fn append(&mut self, other: ImageNames) {
         for reference in other.references {
             if !self.references.contains(&reference) {
                 self.references.push(reference);

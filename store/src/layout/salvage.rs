@@ -8,49 +8,48 @@
 
 use layerlift_archive::Digest;
 
-use super::documents::{self, Descriptor, Document};
+use super::documents::{Descriptor, Parsed};
 use super::image::{self, What};
-use super::images::Images;
-use crate::archive::Files;
-use crate::model::config;
-use crate::{Error, json};
+use super::images::Builder;
+use super::reader::{Json, Reader, blob};
+use crate::Error;
 
 /// Adds every image all of whose files are there.
-pub(super) fn add(files: &Files, images: &mut Images<'_>) -> Result<(), Error> {
+pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error> {
     let mut configs = Vec::new();
-    for hex in files.list("blobs/sha256")? {
+    for hex in reader.files().list("blobs/sha256")? {
         let Some(digest) = Digest::from_hex(&hex) else { continue };
-        let name = image::blob(digest);
-        let Some(bytes) = small_document(files, &name, digest) else { continue };
-        match documents::parse(&bytes) {
-            Ok(Document::Manifest(_)) => {
+        let name = blob(digest);
+        let Some(json) = small_document(reader, &name, digest) else { continue };
+        match json.parsed() {
+            Ok(Parsed::Manifest(_)) => {
                 let what = What::Manifest(Descriptor {
                     media_type: String::new(),
                     digest,
-                    size: bytes.len() as u64,
+                    size: json.raw().len() as u64,
                     platform: None,
                     image_name: None,
                     ref_name: None,
                     urls: Vec::new(),
                 });
-                if image::load(files, &what).is_ok() {
+                if image::load(reader, &what).is_ok() {
                     images.add_unnamed(what);
                 }
             }
-            _ => configs.push((name, bytes)),
+            _ => configs.push((name, json)),
         }
     }
-    for name in files.top()? {
+    for name in reader.files().top()? {
         let digest = name.strip_suffix(".json").and_then(Digest::from_hex);
-        if let Some(bytes) = digest.and_then(|digest| small_document(files, &name, digest)) {
-            configs.push((name, bytes));
+        if let Some(json) = digest.and_then(|digest| small_document(reader, &name, digest)) {
+            configs.push((name, json));
         }
     }
-    for (config, bytes) in configs {
-        let Ok(parsed) = config::parse(&bytes) else { continue };
+    for (config, json) in configs {
+        let Ok(parsed) = json.config() else { continue };
         let layer = |digest: Digest| {
-            let names = [image::blob(digest), format!("{}.tar", digest.hex())];
-            names.into_iter().find(|name| matches!(files.try_find(name), Ok(Some(_))))
+            let names = [blob(digest), format!("{}.tar", digest.hex())];
+            names.into_iter().find(|name| matches!(reader.files().try_find(name), Ok(Some(_))))
         };
         if let Some(layers) = parsed.diff_ids.iter().map(|id| layer(id.0)).collect::<Option<Vec<_>>>() {
             images.add_unnamed(What::Files { config, layers });
@@ -59,11 +58,11 @@ pub(super) fn add(files: &Files, images: &mut Images<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The bytes of a file that may be a JSON document and has the digest of its name.
-fn small_document(files: &Files, name: &str, digest: Digest) -> Option<Vec<u8>> {
-    let place = files.try_find(name).ok()??;
-    if place.range.len > 4 << 20 || files.first::<1>(&place).ok()? != b"{" {
+/// A file that may be a JSON document and has the digest of its name.
+fn small_document(reader: &Reader, name: &str, digest: Digest) -> Option<Json> {
+    let place = reader.files().try_find(name).ok()??;
+    if place.range.len > 4 << 20 || reader.files().first::<1>(&place).ok()? != b"{" {
         return None;
     }
-    files.bytes(&place, json::LIMIT).ok().filter(|bytes| Digest::of(bytes) == digest)
+    reader.try_json(name).ok()?.filter(|json| json.digest() == digest)
 }

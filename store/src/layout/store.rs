@@ -5,59 +5,56 @@ use std::collections::BTreeMap;
 use layerlift_archive::{Compression, Digest, FileRange};
 
 use super::image::{self, Loaded};
-use super::images::Found;
-use crate::archive::Files;
+use super::images::{Contents, LayoutImage, LayoutIndex};
+use super::reader::{Reader, blob_digest};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::{
-    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey,
-    LayerTar, Listing, Reference, Selected, Store,
+    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, IndexSummary, Keyring, Layer,
+    LayerKey, LayerTar, Listing, Manifest, Reference, Selected, Store, Subject,
 };
 
-/// An OCI image layout or a docker-archive. Its images have no driver; the key of a layer is its file's name and, behind `@`,
+/// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and, behind `@`,
 /// its diff id.
 #[derive(Debug)]
 pub(crate) struct LayoutStore {
     keys: Keyring,
     kind: StoreKind,
-    files: Files,
-    images: Vec<Found>,
-    /// Names of listed images: repository, tag or digest, images.
+    reader: Reader,
+    contents: Contents,
+    /// Names: repository, tag or digest, images and indexes.
     names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>>,
 }
 
 impl LayoutStore {
-    pub(super) fn new(kind: StoreKind, files: Files, images: Vec<Found>) -> Self {
-        let keyring = Keyring::new();
+    /// What `contents` found with these keys.
+    pub(super) fn new(kind: StoreKind, keys: Keyring, reader: Reader, contents: Contents) -> Self {
         let mut names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>> = BTreeMap::new();
-        for image in &images {
-            for reference in &image.names.references {
+        let images = contents.images.iter().map(|image| (&image.id, &image.names, &image.digests));
+        let indexes = contents.indexes.iter().map(|index| (&index.id, &index.names, &index.digests));
+        for (id, of_it, digests) in images.chain(indexes) {
+            for reference in &of_it.references {
                 let tags = names.entry(reference.repository().to_owned()).or_default();
-                let digests = image.digests.iter().map(Digest::to_string);
+                let digests = digests.iter().map(Digest::to_string);
                 for tag in digests.chain([reference.tag_or_digest().to_owned()]) {
-                    let keys = tags.entry(tag).or_default();
-                    if !keys.iter().any(|key| key.id() == image.id) {
-                        keys.push(keyring.image("", &image.id));
+                    let found = tags.entry(tag).or_default();
+                    if !found.iter().any(|key| key.id() == id) {
+                        found.push(keys.image("", id));
                     }
                 }
             }
         }
-        LayoutStore { keys: keyring, kind, files, images, names }
-    }
-
-    fn find(&self, id: &str) -> Result<&Found, Error> {
-        let not_found = || Error::not_found(id);
-        self.images.iter().find(|image| image.id == id).ok_or_else(not_found)
+        LayoutStore { keys, kind, reader, contents, names }
     }
 
     /// The first way to an image on which all of it is there; the error is that of the first.
-    fn load(&self, image: &Found) -> Result<Loaded, Error> {
-        if let Some(error) = &image.trouble {
+    fn load(&self, image: &LayoutImage) -> Result<Loaded, Error> {
+        if let Some(error) = &image.error {
             return Err(error.clone());
         }
         let mut first = None;
         for way in &image.ways {
-            match image::load(&self.files, way) {
+            match image::load(&self.reader, way) {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => drop(first.get_or_insert(error)),
             }
@@ -65,61 +62,55 @@ impl LayoutStore {
         Err(first.unwrap_or_else(|| Error::not_found(&image.id)))
     }
 
-    fn matching(&self, prefix: &str, listed: bool) -> Vec<ImageKey> {
-        let matches = |image: &&Found| {
-            image.listed == listed
-                && (image.id.starts_with(prefix)
-                    || image.digests.iter().any(|digest| digest.hex().starts_with(prefix)))
+    /// Images and indexes that an abbreviated id or digest can mean.
+    fn matching(&self, prefix: &str, preferred: bool) -> Vec<ImageKey> {
+        let matches = |id: &str, digests: &[Digest]| {
+            id.starts_with(prefix) || digests.iter().any(|digest| digest.hex().starts_with(prefix))
         };
-        let mut keys: Vec<_> = self.images.iter().filter(matches).map(|image| self.key(image)).collect();
+        let images = self.contents.images.iter().filter(|image| image.preferred == preferred);
+        let images = images.filter(|image| matches(&image.id, &image.digests)).map(|image| &image.id);
+        let indexes =
+            self.contents.indexes.iter().filter(|index| preferred && matches(&index.id, &index.digests));
+        let mut keys: Vec<_> =
+            images.chain(indexes.map(|index| &index.id)).map(|id| self.keys.image("", id)).collect();
         keys.sort();
         keys.dedup();
         keys
     }
 
-    fn key(&self, image: &Found) -> ImageKey {
-        self.keys.image("", &image.id)
-    }
-}
-
-impl Store for LayoutStore {
-    fn kind(&self) -> StoreKind {
-        self.kind
+    /// What a key of the catalog stands for.
+    fn selected(&self, key: ImageKey, reference: Option<Reference>) -> Selected {
+        match self.contents.indexes.iter().find(|index| index.id == key.id()) {
+            Some(index) => Selected::of_index(index.index.clone(), reference),
+            None => Selected::of_image(key, reference),
+        }
     }
 
-    fn images(&self) -> Result<Listing, Error> {
-        let mut listing = Listing::default();
-        for error in self.files.damage() {
-            let name = self.files.path().file_name().unwrap_or_default();
-            let what = name.to_string_lossy().into_owned();
-            listing.broken.push(Broken { what, references: Vec::new(), error });
-        }
-        for image in self.images.iter().filter(|image| image.listed) {
-            let references = image.names.references.clone();
-            match self.load(image) {
-                Ok(Loaded { config, layers, .. }) => listing.images.push(ImageSummary {
-                    key: self.key(image),
-                    references,
-                    created: config.created,
-                    size: None,
-                    layers: layers.len(),
-                }),
-                Err(error) => {
-                    listing.broken.push(Broken { what: image.id.clone(), references, error });
-                }
-            }
-        }
-        listing.sort();
-        Ok(listing)
+    /// What has this alias, if only one has: the name as it is written, which cannot be a reference.
+    fn by_alias(&self, name: &str) -> Option<Selected> {
+        let images = self.contents.images.iter().map(|image| (&image.id, &image.names));
+        let indexes = self.contents.indexes.iter().map(|index| (&index.id, &index.names));
+        let mut found =
+            images.chain(indexes).filter(|(_, names)| names.aliases.iter().any(|alias| alias == name));
+        let ((id, names), None) = (found.next()?, found.next()) else { return None };
+        let reference = names.references.iter().find(|reference| is_implied(reference, name)).cloned();
+        Some(self.selected(self.keys.image("", id), reference))
     }
 
-    fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
-        let written = |image: &&Found| image.names.aliases.iter().any(|alias| alias == name);
-        let by_alias: Vec<&Found> = self.images.iter().filter(written).collect();
-        if let [image] = by_alias[..] {
-            let reference = image.names.references.iter().find(|r| is_implied(r, name)).cloned();
-            return Ok(vec![Selected::of_image(self.key(image), reference)]);
-        }
+    /// The member of an index that is called by the index's repository and the digest of its manifest.
+    fn member(&self, name: &str) -> Option<Selected> {
+        let (repository, digest) = name.split_once('@')?;
+        let digest: Digest = digest.parse().ok()?;
+        let found = self.find(repository).ok()?;
+        let members = found.iter().filter_map(|selected| match &selected.subject {
+            Subject::Index(index) => Some(&index.members),
+            _ => None,
+        });
+        let member = members.flatten().find(|member| member.manifest == digest)?;
+        Some(Selected::of_image(member.image.clone()?, None))
+    }
+
+    fn find(&self, name: &str) -> Result<Vec<Selected>, Error> {
         let found = match lookup::resolve(self, Spelling::Qualified, name) {
             // Docker writes familiar names, which a request may spell out.
             Err(not_found @ Error::NotFound { .. }) => lookup::resolve(self, Spelling::Familiar, name)
@@ -129,27 +120,78 @@ impl Store for LayoutStore {
                 }),
             result => result,
         };
-        Ok(found?.into_iter().map(Selected::from).collect())
+        Ok(found?.into_iter().map(|found| self.selected(found.key, found.reference)).collect())
+    }
+}
+
+impl Store for LayoutStore {
+    fn kind(&self) -> StoreKind {
+        self.kind
+    }
+
+    fn images(&self) -> Result<Listing, Error> {
+        let files = self.reader.files();
+        let name = || files.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut broken: Vec<Broken> =
+            files.damage().into_iter().map(|error| Broken::new(name(), Vec::new(), error)).collect();
+        let mut images = Vec::new();
+        for image in self.contents.images.iter().filter(|image| image.listed) {
+            let references = image.names.references.clone();
+            match self.load(image) {
+                Ok(Loaded { created, layers, .. }) => {
+                    let key = self.keys.image("", &image.id);
+                    images.push(ImageSummary { created, ..ImageSummary::new(key, references, layers.len()) });
+                }
+                Err(error) => broken.push(Broken::new(&image.id, references, error)),
+            }
+        }
+        let index = |index: &LayoutIndex| {
+            IndexSummary::new(index.id.clone(), index.index.clone(), index.names.references.clone())
+        };
+        Ok(Listing::new(images, self.contents.indexes.iter().map(index).collect(), broken))
+    }
+
+    fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
+        if let Some(selected) = self.by_alias(name) {
+            return Ok(vec![selected]);
+        }
+        match self.find(name) {
+            Err(Error::NotFound { name, suggestions }) => {
+                let member = self.member(&name).map(|member| vec![member]);
+                member.ok_or(Error::NotFound { name, suggestions })
+            }
+            found => found,
+        }
     }
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
         self.keys.check_image(key)?;
-        let found = self.find(key.id())?;
-        let loaded = self.load(found)?;
-        let layer = |(place, diff_id): &(crate::archive::Place, DiffId)| {
-            Layer::new(self.keys.layer("", format!("{}@{diff_id}", place.name)), Some(*diff_id))
-        };
-        let layers = loaded.layers.iter().map(layer).collect();
-        let mut manifests: Vec<_> = loaded.manifest.into_iter().collect();
-        for way in &found.ways {
-            // Others that name the same config; the listing reports those that cannot be read.
-            if let Ok(Loaded { manifest: Some(manifest), .. }) = image::load(&self.files, way)
-                && manifests.iter().all(|known| known.digest != manifest.digest)
-            {
-                manifests.push(manifest);
+        let image = self.contents.image(key.id()).ok_or_else(|| Error::not_found(key.id()))?;
+        if let Some(error) = &image.error {
+            return Err(error.clone());
+        }
+        let (mut first, mut failed) = (None, None);
+        // Several manifests may name the same config; the listing reports those that cannot be read.
+        let mut manifests: Vec<Manifest> = Vec::new();
+        for way in &image.ways {
+            match image::load(&self.reader, way) {
+                Ok(loaded) => {
+                    if let Some((digest, json)) = &loaded.manifest
+                        && manifests.iter().all(|known| known.digest != *digest)
+                    {
+                        manifests.push(Manifest { digest: *digest, raw: json.raw().to_vec() });
+                    }
+                    first.get_or_insert(loaded);
+                }
+                Err(error) => drop(failed.get_or_insert(error)),
             }
         }
-        Ok(Image::new(key.clone(), Document::Config { raw: loaded.raw, manifests }, layers))
+        let Some(loaded) = first else { return Err(failed.unwrap_or_else(|| Error::not_found(key.id()))) };
+        let layer = |(name, diff_id): &(String, DiffId)| {
+            Layer::new(self.keys.layer("", format!("{name}@{diff_id}")), Some(*diff_id))
+        };
+        let layers = loaded.layers.iter().map(layer).collect();
+        Ok(Image::new(key.clone(), Document::Config { raw: loaded.config.raw().to_vec(), manifests }, layers))
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
@@ -157,15 +199,16 @@ impl Store for LayoutStore {
         let not_found = || Error::not_found(key.id());
         let (name, diff_id) = key.id().rsplit_once('@').ok_or_else(not_found)?;
         let diff_id: DiffId = diff_id.parse().map_err(|_| not_found())?;
-        let place = self.files.try_find(name)?.ok_or_else(not_found)?;
-        let compression = Compression::detect(&self.files.first::<6>(&place)?);
+        let files = self.reader.files();
+        let place = files.try_find(name)?.ok_or_else(not_found)?;
+        let compression = Compression::detect(&files.first::<6>(&place)?);
         let plain = compression == Compression::None;
-        let named = image::blob_digest(&place.name);
+        let named = blob_digest(&place.name);
         if plain && let Some(named) = named.filter(|named| *named != diff_id.0) {
             let why = format!(
                 "it is not compressed in a known way, and its digest {named} is not the diff id {diff_id}"
             );
-            return Err(Error::malformed(self.files.join(name), why));
+            return Err(self.reader.malformed(name, why));
         }
         let digest = named.or(plain.then_some(diff_id.0));
         let stored = FileRange { digest, ..place.range };
@@ -188,7 +231,7 @@ impl Catalog for LayoutStore {
     }
 
     fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
-        let listed = self.matching(prefix, true);
-        Ok(if listed.is_empty() { self.matching(prefix, false) } else { listed })
+        let preferred = self.matching(prefix, true);
+        Ok(if preferred.is_empty() { self.matching(prefix, false) } else { preferred })
     }
 }

@@ -8,10 +8,12 @@
 //! ```
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use layerlift_archive::{Compression, FileRange};
 use serde::Deserialize;
 
+use super::cache::Cache;
 use crate::archive::Files;
 use crate::json::{self, Unique};
 use crate::kind::StoreKind;
@@ -22,7 +24,7 @@ use crate::{
 };
 
 const REPOSITORIES: &str = "repositories";
-/// How the kind is known to whoever asks for evidence.
+/// The evidence of this kind.
 pub(super) const EVIDENCE: &str = "<id>/json";
 /// Layers that an image may have here: Docker refused more than 127, older graph drivers more than 42.
 const LAYERS: usize = 4096;
@@ -32,6 +34,7 @@ const LAYERS: usize = 4096;
 pub(crate) struct V1ArchiveStore {
     keys: Keyring,
     files: Files,
+    documents: Cache<V1Json>,
     ids: Vec<V1Id>,
     /// Repository, tag, id as it is written there.
     names: BTreeMap<String, BTreeMap<String, String>>,
@@ -39,8 +42,16 @@ pub(crate) struct V1ArchiveStore {
     damaged: Option<String>,
 }
 
+/// A document, and what it says of itself.
+#[derive(Debug)]
+struct V1Json {
+    document: V1Document,
+    /// RFC 3339.
+    created: Option<String>,
+}
+
 #[derive(Deserialize)]
-struct Json {
+struct RawV1Json {
     id: Option<String>,
     parent: Option<String>,
     created: Option<String>,
@@ -65,8 +76,14 @@ fn ids(files: &Files) -> Result<Vec<V1Id>, Error> {
 impl V1ArchiveStore {
     pub(super) fn open(files: Files) -> Result<Self, Error> {
         let ids = ids(&files)?;
-        let mut this =
-            V1ArchiveStore { keys: Keyring::new(), files, ids, names: BTreeMap::new(), damaged: None };
+        let mut this = V1ArchiveStore {
+            keys: Keyring::new(),
+            files,
+            documents: Cache::default(),
+            ids,
+            names: BTreeMap::new(),
+            damaged: None,
+        };
         if let Some(bytes) = this.files.try_read(REPOSITORIES, json::LIMIT)? {
             match json::object::<Unique<Unique<String>>>(&bytes) {
                 Ok(names) => this.names = names.0.into_iter().map(|(name, tags)| (name, tags.0)).collect(),
@@ -77,13 +94,22 @@ impl V1ArchiveStore {
     }
 
     /// The document of an image.
-    fn document(&self, id: &V1Id) -> Result<(V1Document, Option<String>), Error> {
+    fn document(&self, id: &V1Id) -> Result<Arc<V1Json>, Error> {
         let name = format!("{id}/json");
-        let malformed = |why| Error::malformed(self.files.join(&name), why);
-        let Some(raw) = self.files.try_read(&name, json::LIMIT)? else {
-            return Err(self.files.missing(&format!("image {id}"), "document", id.as_str(), &name));
+        let read = || {
+            let json = self.read(id, &name)?;
+            let bytes = json.document.raw.len() as u64;
+            Ok(Some((json, bytes)))
         };
-        let json: Json = json::object(&raw).map_err(malformed)?;
+        self.documents.get(&name, read)?.ok_or_else(|| Error::not_found(id.as_str()))
+    }
+
+    fn read(&self, id: &V1Id, name: &str) -> Result<V1Json, Error> {
+        let malformed = |why| Error::malformed(self.files.join(name), why);
+        let Some(raw) = self.files.try_read(name, json::LIMIT)? else {
+            return Err(self.files.missing(&format!("image {id}"), "document", id.as_str(), name));
+        };
+        let json: RawV1Json = json::object(&raw).map_err(malformed)?;
         if json.id.as_deref().is_some_and(|written| written != id.as_str()) {
             return Err(malformed(format!(
                 "its id is {:?}, not its directory's name",
@@ -97,7 +123,7 @@ impl V1ArchiveStore {
             },
             None => None,
         };
-        Ok((V1Document { id: id.clone(), parent, raw }, json.created))
+        Ok(V1Json { document: V1Document { id: id.clone(), parent, raw }, created: json.created })
     }
 
     /// Documents of an image and its parents, base first, and when it was created.
@@ -111,16 +137,16 @@ impl V1ArchiveStore {
                 let why = format!("image {top} is among its own parents, or has too many ({id})");
                 return Err(Error::malformed(self.files.join(&format!("{id}/json")), why));
             }
-            let (document, time) = self.document(&id)?;
+            let json = self.document(&id)?;
             if chain.is_empty() {
-                created = time;
+                created = json.created.clone();
             }
             let name = format!("{id}/layer.tar");
             if self.files.try_find(&name)?.is_none() {
                 return Err(self.files.missing(&format!("image {top}"), "layer", id.as_str(), &name));
             }
-            next = document.parent.clone();
-            chain.push(document);
+            next = json.document.parent.clone();
+            chain.push(json.document.clone());
         }
         chain.reverse();
         Ok((chain, created))
@@ -162,8 +188,8 @@ impl Store for V1ArchiveStore {
         }
         let mut parents = HashSet::new();
         for id in &self.ids {
-            // One that cannot be read has no parent to hide, and is told of below.
-            parents.extend(self.document(id).ok().and_then(|(document, _)| document.parent));
+            // One that cannot be read has no parent to hide, and is reported below.
+            parents.extend(self.document(id).ok().and_then(|json| json.document.parent.clone()));
         }
         let mut references = self.references();
         let mut images = Vec::new();

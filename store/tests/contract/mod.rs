@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use layerlift_archive::Hasher;
 use layerlift_store::{
-    DiffId, Document, Error, Image, ImageKey, Keyring, LayerKey, Selected, Store, Subject,
+    DiffId, Document, Error, Image, ImageKey, Keyring, LayerKey, Platform, Selected, Store, Subject,
 };
 
 /// The image that a name means: the first, if it means several tags.
@@ -60,6 +60,7 @@ pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: 
         let keys = image.layers.into_iter().zip(second.layers);
         layers.extend(keys.map(|(layer, second)| (layer.key, second.key)));
         found_by_id(store.as_ref(), key);
+        for_its_platform_alone(store.as_ref(), key);
         for reference in &summary.references {
             let text = reference.to_string();
             let selected = store.resolve(&text).unwrap_or_else(|e| panic!("{text}: {}", chain(&e)));
@@ -79,6 +80,8 @@ pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: 
         forged_layer(store.as_ref(), key, other);
     }
     unknown(store.as_ref());
+    let elsewhere = store.images().expect("listed before").on(&*store, Some(&nowhere()));
+    assert!(elsewhere.images.is_empty(), "{elsewhere:?} are for no known machine");
     let after = snapshot(root);
     for (path, state) in &before {
         assert_eq!(Some(state), after.get(path), "{} has changed", path.display());
@@ -123,6 +126,25 @@ fn found_by_id(store: &dyn Store, key: &ImageKey) {
         }
     }
     assert_eq!(unique, Some(64), "{} is not found by its id", key.id());
+}
+
+/// A platform that no image of a test is for.
+fn nowhere() -> Platform {
+    "plan9/mips64".parse().expect("a platform")
+}
+
+/// An image that is named itself is compared with the platform that is asked for.
+fn for_its_platform_alone(store: &dyn Store, key: &ImageKey) {
+    let selected = Selected::of_image(key.clone(), None);
+    assert_eq!(&selected.choose(store, None).expect("nothing is asked for"), key);
+    let platform = store.image(key).expect("it was readable a moment ago").platform();
+    if let Some(platform) = &platform {
+        assert_eq!(&selected.choose(store, Some(platform)).expect("it is for this platform"), key);
+    }
+    let error = selected.choose(store, Some(&nowhere())).expect_err("it is not for this platform");
+    let Error::NoPlatform { here, .. } = &error else { panic!("{key:?}: {}", chain(&error)) };
+    let platform = platform.map_or("an unnamed platform".to_owned(), |platform| platform.to_string());
+    assert_eq!(here, &[platform], "{key:?}");
 }
 
 fn names(selected: &[Selected], key: &ImageKey) -> bool {

@@ -1,6 +1,6 @@
 //! Indexes: several platforms, attestations, nesting, names, and what is no image.
 
-use layerlift_store::{Error, Hint, OpenOptions, open};
+use layerlift_store::{Error, Hint, OpenOptions, Platform, Subject, open};
 
 use crate::contract;
 use crate::made::{
@@ -35,23 +35,34 @@ fn multi(platforms: &[(&str, &str)], attest: bool) -> (Vec<u8>, Vec<String>) {
     (tar.blob(&inner).blob(&outer).file("index.json", top).finish(), ids)
 }
 
+/// The image that `multi` is for a platform; the listing has the same, and only that.
 fn chosen(bytes: &[u8], platform: Option<&str>) -> Result<String, String> {
     let (_dir, path) = file(bytes);
-    let platform = platform.map(|text| text.parse().unwrap());
-    let options = OpenOptions { platform, ..OpenOptions::default() };
+    let platform: Option<Platform> = platform.map(|text| text.parse().unwrap());
     let text = |error: Error| {
         if let Error::NoPlatform { .. } = error {
             assert_eq!(error.hints(), [Hint::ChoosePlatform]);
         }
         text(&error)
     };
-    let store = open(&path, &options).map_err(text)?;
+    let store = open(&path, &OpenOptions::default()).map_err(text)?;
     let selected = store.resolve("multi").map_err(text)?;
-    store.image(&contract::image(&selected[0])).map_err(text)?;
-    let listing = store.images().map_err(text)?;
+    assert!(matches!(&selected[0].subject, Subject::Index(index) if index.members.len() > 0));
+    let listing = store.images().map_err(text)?.on(&*store, platform.as_ref());
+    let key = match selected[0].choose(&*store, platform.as_ref()) {
+        Ok(key) => key,
+        Err(error) => {
+            let [broken] = &listing.broken[..] else { panic!("{listing:?}") };
+            assert_eq!(broken.error.to_string(), error.to_string());
+            assert_eq!(broken.references, selected[0].reference.iter().cloned().collect::<Vec<_>>());
+            return Err(text(error));
+        }
+    };
+    store.image(&key).map_err(text)?;
     assert_eq!((listing.images.len(), listing.broken.len()), (1, 0));
-    assert_eq!(listing.images[0].key, contract::image(&selected[0]));
-    Ok(contract::image(&selected[0]).id().to_owned())
+    assert_eq!(listing.images[0].key, key);
+    assert_eq!(listing.images[0].references.len(), 1);
+    Ok(key.id().to_owned())
 }
 
 #[test]

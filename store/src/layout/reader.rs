@@ -1,0 +1,141 @@
+//! The documents of a layout or archive: JSON files, each opened and parsed once.
+
+use std::sync::{Arc, OnceLock};
+
+use layerlift_archive::Digest;
+
+use super::cache::Cache;
+use super::documents::{self, Descriptor, Parsed};
+use crate::archive::Files;
+use crate::model::config::{self, Config};
+use crate::{Error, json};
+
+/// The files, and what was read of them.
+#[derive(Debug)]
+pub(super) struct Reader {
+    files: Files,
+    cache: Cache<StoredFile>,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct StoredFile {
+    /// Its name, behind all links.
+    name: String,
+    len: u64,
+    /// The bytes, or why there are too many.
+    raw: Result<Vec<u8>, Error>,
+    digest: OnceLock<Digest>,
+    parsed: OnceLock<Result<Parsed, String>>,
+    config: OnceLock<Result<Config, String>>,
+}
+
+/// A document with its bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Json(Arc<StoredFile>);
+
+/// Where the blob of a digest is.
+pub(super) fn blob(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// The digest in the name of a blob.
+pub(super) fn blob_digest(name: &str) -> Option<Digest> {
+    Digest::from_hex(name.strip_prefix("blobs/sha256/")?)
+}
+
+impl Reader {
+    pub(super) fn new(files: Files) -> Self {
+        Reader { files, cache: Cache::default() }
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub(super) fn into_files(self) -> Files {
+        self.files
+    }
+
+    /// The document of this name; `None` if it is not there.
+    pub(super) fn try_json(&self, name: &str) -> Result<Option<Json>, Error> {
+        self.find(name)?.map(Json::new).transpose()
+    }
+
+    /// Whether a file of this name is there, be it readable or not.
+    pub(super) fn has(&self, name: &str) -> bool {
+        !matches!(self.find(name), Ok(None))
+    }
+
+    /// The document of a descriptor, its size and digest checked. `of` needs it as its `what`.
+    pub(super) fn blob(&self, descriptor: &Descriptor, of: &str, what: &'static str) -> Result<Json, Error> {
+        let name = blob(descriptor.digest);
+        let Some(file) = self.find(&name)? else {
+            return Err(self.files.missing(of, what, &descriptor.digest.to_string(), &name));
+        };
+        self.check_size(&file.name, file.len, descriptor)?;
+        let json = Json::new(file)?;
+        if json.digest() != descriptor.digest {
+            let why = format!("its digest is {}, not its name", json.digest());
+            return Err(self.damaged(&name, why));
+        }
+        Ok(json)
+    }
+
+    /// Whether a file is as long as its descriptor says.
+    pub(super) fn check_size(&self, name: &str, len: u64, descriptor: &Descriptor) -> Result<(), Error> {
+        if len == descriptor.size {
+            return Ok(());
+        }
+        Err(self.damaged(name, format!("it has {len} bytes, {} are recorded", descriptor.size)))
+    }
+
+    pub(super) fn damaged(&self, name: &str, why: impl Into<String>) -> Error {
+        Error::damaged(self.files.join(name), why)
+    }
+
+    pub(super) fn malformed(&self, name: &str, why: impl Into<String>) -> Error {
+        Error::malformed(self.files.join(name), why)
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Arc<StoredFile>>, Error> {
+        self.cache.get(name, || {
+            let Some(place) = self.files.try_find(name)? else { return Ok(None) };
+            let len = place.range.len;
+            let raw = match self.files.bytes(&place, json::LIMIT) {
+                Err(error) if len <= json::LIMIT => return Err(error),
+                raw => raw,
+            };
+            let size = raw.as_ref().map_or(0, |raw| raw.len() as u64);
+            let (digest, parsed, config) = Default::default();
+            Ok(Some((StoredFile { name: place.name, len, raw, digest, parsed, config }, size)))
+        })
+    }
+}
+
+impl Json {
+    fn new(file: Arc<StoredFile>) -> Result<Self, Error> {
+        match &file.raw {
+            Ok(_) => Ok(Json(file)),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    pub(super) fn raw(&self) -> &[u8] {
+        self.0.raw.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        *self.0.digest.get_or_init(|| Digest::of(self.raw()))
+    }
+
+    /// As an index or a manifest; the error says what is wrong with it.
+    pub(super) fn parsed(&self) -> Result<&Parsed, String> {
+        self.0.parsed.get_or_init(|| documents::parse(self.raw())).as_ref().map_err(String::clone)
+    }
+
+    /// As a config.
+    pub(super) fn config(&self) -> Result<&Config, String> {
+        self.0.config.get_or_init(|| config::parse(self.raw())).as_ref().map_err(String::clone)
+    }
+}
