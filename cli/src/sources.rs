@@ -105,8 +105,12 @@ impl Sources {
     }
 }
 
-/// An image that is listed and cannot be read, in a sentence.
+/// What is wrong with something that is listed, in a sentence.
 pub(crate) fn broken_error(broken: Broken) -> StoreError {
+    // It can be read, and its error has its name.
+    if let StoreError::NoPlatform { .. } = broken.error {
+        return broken.error;
+    }
     let names: Vec<String> = broken.references.iter().map(ToString::to_string).collect();
     let what = match &*names {
         [] => format!("image {}", broken.what),

@@ -1,6 +1,6 @@
 //! `layerlift inspect`: what a store says about images, as JSON.
 
-use layerlift_store::{Document, Image, Reference};
+use layerlift_store::{Document, Image, Index, Member, Reference, Selected, Subject};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,6 +30,33 @@ struct Inspected<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     documents: Option<Vec<Value>>,
     layers: Vec<LayerJson<'a>>,
+    /// The indexes that it was chosen of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    indexes: Vec<IndexJson>,
+}
+
+/// An index with all its images, those for other platforms too.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct IndexJson {
+    digest: String,
+    members: Vec<MemberJson>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct MemberJson {
+    manifest: String,
+    platform: Option<String>,
+    /// Its id; null if it is not in this store.
+    id: Option<String>,
+}
+
+/// An image, and what it was asked for by.
+struct Found {
+    /// Which of the opened stores.
+    place: usize,
+    image: Image,
+    references: Vec<Reference>,
+    indexes: Vec<IndexJson>,
 }
 
 #[derive(Serialize)]
@@ -43,29 +70,31 @@ struct LayerJson<'a> {
 
 pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> {
     let sources = Sources::open(&args.store, reporter)?;
-    let mut found: Vec<(usize, Image, Vec<Reference>)> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     for name in &args.names {
         let (place, selected) = sources.resolve(name, reporter)?;
         for selected in selected {
-            let reference = selected.reference.clone();
-            let image = selected.choose(&*sources.opened[place].store, args.store.platform.as_ref())?;
-            let known = found.iter().position(|(there, known, _)| *there == place && known.key == image);
-            let index = match known {
-                Some(index) => index,
-                None => {
-                    let image = sources.opened[place].store.image(&image)?;
-                    found.push((place, image, Vec::new()));
-                    found.len() - 1
-                }
-            };
-            let references = &mut found[index].2;
+            let store = &*sources.opened[place].store;
+            let key = selected.choose(store, args.store.platform.as_ref())?;
+            let known = found.iter().position(|known| known.place == place && known.image.key == key);
+            let at = known.unwrap_or(found.len());
+            if known.is_none() {
+                let image = store.image(&key)?;
+                found.push(Found { place, image, references: Vec::new(), indexes: Vec::new() });
+            }
+            let Selected { subject, reference, .. } = selected;
+            let Found { references, indexes, .. } = &mut found[at];
             references.extend(reference.filter(|reference| !references.contains(reference)));
+            if let Subject::Index(index) = &subject {
+                indexes.extend(Some(IndexJson::of(index)).filter(|index| !indexes.contains(index)));
+            }
         }
     }
     let mut status = Status::Done;
     let mut images = Vec::new();
-    for (place, image, references) in &found {
-        let (inspected, damaged) = inspect(&sources.opened[*place], image, references);
+    for Found { place, image, references, indexes } in &mut found {
+        let (mut inspected, damaged) = inspect(&sources.opened[*place], image, references);
+        inspected.indexes = std::mem::take(indexes);
         damaged.iter().for_each(|error| reporter.error(error));
         if !damaged.is_empty() {
             status = Status::Incomplete;
@@ -76,13 +105,24 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
     Ok(status)
 }
 
+impl IndexJson {
+    fn of(index: &Index) -> Self {
+        let member = |member: &Member| MemberJson {
+            manifest: member.manifest.to_string(),
+            platform: member.platform.as_ref().map(ToString::to_string),
+            id: member.image.as_ref().map(|key| key.id().to_owned()),
+        };
+        IndexJson { digest: index.digest.to_string(), members: index.members.iter().map(member).collect() }
+    }
+}
+
 /// The image, and the errors of layers that cannot be read.
 fn inspect<'a>(
     source: &Source,
     image: &'a Image,
     references: &[Reference],
 ) -> (Inspected<'a>, Vec<layerlift_store::Error>) {
-    // What the store took for an image is JSON; should a document be none after all, its text is shown.
+    // What the store took for an image is JSON; should a document not be, its text is shown.
     let value = |raw: &[u8]| {
         serde_json::from_slice(raw)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(raw).into_owned()))
@@ -128,6 +168,7 @@ fn inspect<'a>(
         manifests,
         documents,
         layers,
+        indexes: Vec::new(),
     };
     (inspected, damaged)
 }

@@ -10,6 +10,7 @@ mod help;
 mod large;
 mod listing;
 mod outputs;
+mod platforms;
 mod program;
 mod store;
 mod system_calls;

@@ -1,6 +1,7 @@
 //! The program under strace: calls that an old kernel does not know or a sandbox refuses, and threads.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use layerlift_archive::Digest;
@@ -50,6 +51,81 @@ fn without_openat2() {
             assert_eq!(String::from_utf8_lossy(&refused.stderr), "", "{error} {args:?}");
             assert!(refused.status.success(), "{error} {args:?}");
             assert!(refused.stdout == expected.stdout, "{error} {args:?}");
+        }
+    }
+}
+
+/// An image layout of the example, whose images are also the platforms of an index that is named `multi:1`; and the
+/// files of its documents.
+pub(crate) fn layout(store: &Store) -> (PathBuf, Vec<String>) {
+    let layout = store.beside("layout");
+    let mut save = layerlift();
+    save.args(["save", "--all", "--format", "oci-archive", "-o"]).arg(layout.join("")).arg("--root");
+    let saved = output(save.arg(&store.root));
+    assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+    let file = |name: &str| layout.join(name);
+    let json = |name: &str| serde_json::from_slice::<Value>(&std::fs::read(file(name)).unwrap()).unwrap();
+    let blob = |digest: &str| format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"));
+
+    let mut index = json("index.json");
+    let mut lines: BTreeMap<String, Value> = BTreeMap::new();
+    for line in index["manifests"].as_array().unwrap() {
+        let (mut line, digest) = (line.clone(), line["digest"].as_str().unwrap().to_owned());
+        line.as_object_mut().unwrap().remove("annotations");
+        let architecture = ["amd64", "arm64", "s390x"].get(lines.len()).copied().unwrap_or("mips64");
+        line["platform"] = json!({ "os": "linux", "architecture": architecture });
+        lines.entry(digest).or_insert(line);
+    }
+    let mut documents = vec!["oci-layout".to_owned(), "index.json".to_owned()];
+    for digest in lines.keys() {
+        let manifest = json(&blob(digest));
+        documents.extend([blob(digest), blob(manifest["config"]["digest"].as_str().unwrap())]);
+    }
+    let inner =
+        json!({ "schemaVersion": 2, "manifests": lines.into_values().collect::<Vec<_>>() }).to_string();
+    let digest = Digest::of(inner.as_bytes()).to_string();
+    std::fs::write(file(&blob(&digest)), &inner).unwrap();
+    index["manifests"].as_array_mut().unwrap().push(json!({
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "digest": digest,
+        "size": inner.len(),
+        "annotations": { "org.opencontainers.image.ref.name": "multi:1" },
+    }));
+    std::fs::write(file("index.json"), index.to_string()).unwrap();
+    documents.push(blob(&digest));
+    (layout, documents)
+}
+
+/// Whatever asks for a document (a listing, a selection, a plan), it is opened and read once.
+#[test]
+fn documents_of_a_layout_are_opened_once() {
+    let store = Store::example();
+    let (layout, documents) = layout(&store);
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let options = ["-o", trace.path().to_str().unwrap(), "-e", "trace=open,openat,openat2"];
+    let out = store.beside("out.tar");
+    for args in [
+        &["images"][..],
+        &["images", "--platform", "linux/arm64"],
+        &["save", "--all", "--format", "oci-archive", "-o", out.to_str().unwrap()],
+        &["save", "multi:1", "base", "--platform", "linux/amd64", "--dry-run"],
+        &["inspect", "multi:1", "base:latest"],
+        &["verify"],
+    ] {
+        let Some(mut command) = traced("documents_of_a_layout_are_opened_once", &options) else { return };
+        let ended = output(command.args(args).arg("--root").arg(&layout));
+        assert!(
+            !ended.stdout.is_empty() || out.exists(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&ended.stderr)
+        );
+        let calls = std::fs::read_to_string(trace.path()).unwrap();
+        for document in &documents {
+            let opened = format!("{document}\"");
+            let opened =
+                calls.lines().filter(|line| line.contains(&opened) && !line.contains("O_PATH")).count();
+            let all = args[0] == "images" || args.contains(&"--all");
+            assert!(opened == 1 || opened == 0 && !all, "{args:?}: {document} {opened} times");
         }
     }
 }

@@ -9,6 +9,8 @@
 //!
 //! Source: containers/storage, `store.go`, `makeBigDataBaseName`; containers/image, `storage/storage_image.go`.
 
+use std::path::PathBuf;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use layerlift_archive::Digest;
@@ -38,11 +40,6 @@ pub(super) fn has_config(image: &ImageRecord) -> bool {
     image.big_data_names.iter().any(|key| key.starts_with("sha256:"))
 }
 
-/// Whether it is no image but a list of some that `podman manifest create` made.
-pub(super) fn is_list(image: &ImageRecord) -> bool {
-    !has_config(image) && image.big_data_names.iter().any(|key| key == "instances.json")
-}
-
 /// All digests that an image can be called by.
 pub(super) fn digests(image: &ImageRecord) -> impl Iterator<Item = &str> {
     let manifests = image.big_data_digests.iter().filter(|(key, _)| key.starts_with(MANIFEST));
@@ -56,7 +53,7 @@ pub(super) struct Documents {
     pub(super) manifests: Vec<Manifest>,
 }
 
-/// The parts of a manifest that are needed to tell what it is.
+/// What tells manifests apart.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -124,6 +121,23 @@ fn manifest(dir: &Root, image: &ImageRecord, key: &str) -> Result<(Head, Manifes
     Ok((head, Manifest { digest, raw }))
 }
 
+/// What is kept under a key, compared with its digest.
+pub(super) struct BigData {
+    pub(super) raw: Vec<u8>,
+    pub(super) digest: Digest,
+    pub(super) path: PathBuf,
+}
+
+/// Reads what is kept under a key, and compares it with what `images.json` says.
+pub(super) fn read(dir: &Root, image: &ImageRecord, key: &str, what: &'static str) -> Result<BigData, Error> {
+    let path = path(dir, image, key);
+    let recorded = image.big_data_digests.get(key).map(|digest| digest.parse::<Digest>()).transpose();
+    let recorded = recorded.map_err(|error| Error::malformed(&path, format!("by images.json, {error}")))?;
+    let raw = bytes(dir, image, key, what)?;
+    let digest = check(dir, image, key, &raw, recorded)?;
+    Ok(BigData { raw, digest, path })
+}
+
 fn verified(
     dir: &Root,
     image: &ImageRecord,
@@ -160,21 +174,14 @@ fn bytes(dir: &Root, image: &ImageRecord, key: &str, what: &'static str) -> Resu
     }
 }
 
-fn path(dir: &Root, image: &ImageRecord, key: &str) -> std::path::PathBuf {
+fn path(dir: &Root, image: &ImageRecord, key: &str) -> PathBuf {
     dir.join(&image.id).join(file_name(key))
 }
 
 /// Why an image without a config cannot be exported.
 pub(super) fn without_config(image: &ImageRecord) -> Error {
-    let (why, hint) = if is_list(image) {
-        ("is a list of images", "save its images by their own names")
-    } else {
-        (
-            "has no config: its manifest is of Docker's schema 1",
-            "`podman save` makes one while it converts the image",
-        )
-    };
-    Error::unsupported(format!("image {} {why}", image.id), hint)
+    let what = format!("image {} has no config: its manifest is of Docker's schema 1", image.id);
+    Error::unsupported(what, "`podman save` makes one while it converts the image")
 }
 
 #[cfg(test)]

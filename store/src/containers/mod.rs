@@ -16,6 +16,7 @@ mod bigdata;
 mod catalog;
 mod images;
 mod layers;
+mod lists;
 mod records;
 pub(crate) mod settings;
 mod store;
@@ -54,7 +55,7 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore,
     ContainersStore::read(chosen, root, beside)
 }
 
-/// Names of drivers that have images, or once had, the preferred one first.
+/// RecordNames of drivers that have images, or once had, the preferred one first.
 fn drivers(root: &Root) -> Result<Vec<String>, Error> {
     let mut drivers = Vec::new();
     for name in root.list(".")? {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use super::catalog::ContainersCatalog;
 use super::images::Images;
 use super::records::{ImageRecord, LayerRecord};
-use super::{bigdata, layers};
+use super::{bigdata, layers, lists};
 use crate::kind::StoreKind;
-use crate::lookup::{self, Spelling};
+use crate::lookup::{self, Match, Spelling};
 use crate::{
-    Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey, LayerTar,
-    Listing, Reference, Root, Selected, Store,
+    Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, IndexSummary, Keyring, Layer, LayerKey,
+    LayerTar, Listing, Reference, Root, Selected, Store,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the names of
@@ -61,6 +61,17 @@ impl ContainersStore {
         self.drivers.iter().find(|images| images.driver == name).ok_or_else(not_found)
     }
 
+    /// A list is an index. One that cannot be read is an image that cannot be opened, and hides nothing else.
+    fn selected(&self, found: Match) -> Selected {
+        let Match { key, reference, .. } = found;
+        let images = self.drivers.iter().find(|images| images.driver == key.partition());
+        let list = |images: &&Images| images.image(key.id()).is_ok_and(|(record, _)| lists::is_list(record));
+        match images.filter(list).map(|images| lists::index(&self.keys, images, key.id())) {
+            Some(Ok(index)) => Selected::of_index(index, reference),
+            Some(Err(_)) | None => Selected::of_image(key, reference),
+        }
+    }
+
     /// What Podman shows; the size is that of the layers' tars and of the documents.
     fn summary(
         &self,
@@ -108,13 +119,17 @@ impl Store for ContainersStore {
     fn images(&self) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         for images in &self.drivers {
-            for (image, references) in images.all().filter(|(image, _)| !bigdata::is_list(image)) {
-                match self.summary(images, image, references) {
-                    Ok(summary) => listing.images.push(summary),
-                    Err(error) => {
-                        let references = references.to_vec();
-                        listing.broken.push(Broken { what: image.id.clone(), references, error });
+            for (image, references) in images.all() {
+                let added = match lists::is_list(image) {
+                    true => lists::index(&self.keys, images, &image.id).map(|index| {
+                        listing.indexes.push(IndexSummary::new(image.id.clone(), index, references.to_vec()));
+                    }),
+                    false => {
+                        self.summary(images, image, references).map(|summary| listing.images.push(summary))
                     }
+                };
+                if let Err(error) = added {
+                    listing.broken.push(Broken::new(&image.id, references.to_vec(), error));
                 }
             }
             listing.broken.extend(images.broken());
@@ -136,7 +151,7 @@ impl Store for ContainersStore {
                 let unread = unread.or_else(|| self.unread.first().map(|(_, error)| error.clone()));
                 Err(unread.unwrap_or(not_found))
             }
-            resolved => resolved.map(|found| found.into_iter().map(Selected::from).collect()),
+            resolved => Ok(resolved?.into_iter().map(|found| self.selected(found)).collect()),
         }
     }
 
@@ -144,6 +159,11 @@ impl Store for ContainersStore {
         self.keys.check_image(key)?;
         let images = self.driver(key.partition())?;
         let (record, dir) = images.image(key.id())?;
+        if lists::is_list(record) {
+            // Here only one whose index could not be read is taken for an image.
+            let error = lists::index(&self.keys, images, key.id()).err();
+            return Err(error.unwrap_or_else(|| Error::not_found(key.id())));
+        }
         let chain = images.chain(record)?;
         let documents = bigdata::documents(&dir, record)?;
         let diff_ids = &documents.config.diff_ids;

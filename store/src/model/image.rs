@@ -82,12 +82,13 @@ impl Image {
         }
     }
 
-    /// The platform that the config says, or of a v1 image its own document. `None` where they say nothing.
+    /// The platform that the config names. A v1 image often names none itself; its nearest parent that does is for the
+    /// same, as it has been built on that.
     pub fn platform(&self) -> Option<Platform> {
-        let raw = match &self.document {
-            Document::Config { raw, .. } => raw,
-            Document::V1(documents) => &documents.last()?.raw,
-        };
-        Platform::from_json(raw).ok().filter(|platform| !platform.os.is_empty())
+        let named = |raw: &[u8]| Platform::from_json(raw).ok().filter(|platform| !platform.os.is_empty());
+        match &self.document {
+            Document::Config { raw, .. } => named(raw),
+            Document::V1(documents) => documents.iter().rev().find_map(|document| named(&document.raw)),
+        }
     }
 }

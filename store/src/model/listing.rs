@@ -90,7 +90,10 @@ impl Listing {
         let rows = self.images.iter().enumerate();
         let mut places: HashMap<ImageKey, usize> =
             rows.map(|(place, image)| (image.key.clone(), place)).collect();
-        for IndexSummary { id, index, references } in indexes {
+        // An empty index has nothing that could be lost; it is an error when it is asked for by its name.
+        for IndexSummary { id, index, references } in
+            indexes.into_iter().filter(|one| !one.index.members.is_empty())
+        {
             let selected = Selected::of_index(index, references.first().cloned());
             let key = match selected.choose(store, wanted) {
                 Ok(key) => key,
@@ -131,6 +134,10 @@ impl Listing {
                     if members.contains(&image.key) && image.references.is_empty() => {}
                 Err(error) => {
                     let ImageSummary { key, references, .. } = image;
+                    let error = match references.first() {
+                        Some(name) => error.of_name(name),
+                        None => error,
+                    };
                     self.broken.push(Broken { what: key.id().to_owned(), references, error });
                 }
             }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! podman-4.3-overlay.tar.xz    bench/many with two manifests, bench/torture with everything that a tar can hold, a container
+//! podman-5.8-overlay/store.tar.xz   built and pulled images, and `podman build --manifest ml:1` for amd64 and arm64
 //! podman-4.3-small.tar.xz      demo/base: files, hard and symbolic links; demo/app on top of it: a whiteout, an opaque directory
 //!   vfs, btrfs                   by driver; the subvolumes of btrfs are plain directories here
 //!   additional, main             overlay; demo/top of the second has its base layer in the first
@@ -43,6 +44,13 @@ impl Disk {
         let disk = Disk::empty();
         let exclude: &[&str] = if complete { &[] } else { &["--exclude=podman-overlay-small/overlay"] };
         disk.extract("podman-4.3-overlay", "podman-overlay-small", &disk.path().join("bench"), exclude);
+        disk
+    }
+
+    /// A store of Podman 5.8 with a list of images, in the folder `lists`.
+    pub(crate) fn lists() -> Self {
+        let disk = Disk::empty();
+        disk.extract("podman-5.8-overlay/store", "podman-5.8-overlay", &disk.path().join("lists"), &[]);
         disk
     }
 

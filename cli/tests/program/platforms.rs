@@ -1,0 +1,74 @@
+//! Indexes and platforms, as every command takes them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::program::{ended, layerlift, output, save};
+use crate::store::{BASE, CHILD, Store};
+use crate::system_calls::layout;
+
+fn json(args: &[&str], root: &Path) -> Value {
+    let output = output(layerlift().args(args).arg("--root").arg(root));
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A store of Docker 1.8 has images of one platform each, and says so by their documents.
+#[test]
+fn of_a_store_without_indexes() {
+    let store = Store::example();
+    let archive = store.beside("archive.tar");
+    let refused = output(save(&store.root).args(["base", "--platform", "linux/arm64", "-o"]).arg(&archive));
+    let expected = "layerlift: error: base:1.0 is here for linux/amd64, not for linux/arm64\n\
+                    hint: choose one with --platform\n";
+    assert_eq!(ended(&refused), (Some(2), expected.to_owned()));
+    assert!(!archive.exists());
+    for (args, status) in [
+        (&["images", "--platform", "linux/arm64"][..], 1),
+        (&["verify", "--platform", "linux/arm64"], 1),
+        (&["inspect", "base:1.0", "--platform", "linux/arm64"], 2),
+        (&["save", "--all", "--dry-run", "--platform", "linux/arm64"], 2),
+        (&["save", "--all", "--dry-run", "--keep-going", "--platform", "linux/amd64"], 0),
+        (&["images", "--platform", "linux/amd64"], 0),
+        (&["images", "--platform", "foo"], 2),
+        (&["images", "--platform", "linux/"], 2),
+    ] {
+        let (found, said) = ended(&output(layerlift().args(args).arg("--root").arg(&store.root)));
+        assert_eq!(found, Some(status), "{args:?}: {said}");
+        let why = if args.contains(&"foo") || args.contains(&"linux/") {
+            "is not a platform"
+        } else if status == 0 {
+            ""
+        } else {
+            "is here for linux/amd64, not for linux/arm64"
+        };
+        assert!(said.contains(why) && !said.contains("damaged"), "{args:?}: {said}");
+    }
+    let images = json(&["images", "--json", "--platform", "linux/amd64"], &store.root);
+    let ids: Vec<&str> =
+        images.as_array().unwrap().iter().map(|image| image["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [CHILD, BASE]);
+}
+
+/// What an index names is chosen by its platform, and `inspect` shows all of it.
+#[test]
+fn of_an_index() {
+    let store = Store::example();
+    let (layout, _) = layout(&store);
+    let inspected = json(&["inspect", "multi:1", "--platform", "linux/arm64"], &layout);
+    let [image] = inspected.as_array().unwrap().as_slice() else { panic!("{inspected}") };
+    assert_eq!(image["references"], json!(["multi:1"]));
+    let [index] = image["indexes"].as_array().unwrap().as_slice() else { panic!("{image}") };
+    let members = index["members"].as_array().unwrap();
+    let of = |platform: &str| members.iter().find(|member| member["platform"] == platform).unwrap();
+    assert_eq!(members.len(), 2);
+    assert_eq!(of("linux/arm64")["id"], image["id"]);
+    assert_ne!(of("linux/amd64")["id"], image["id"]);
+    let direct = json(&["inspect", image["id"].as_str().unwrap()], &layout);
+    assert!(direct[0].get("indexes").is_none());
+
+    let listed = json(&["images", "--json"], &layout);
+    let named = |image: &&Value| image["references"].as_array().unwrap().contains(&json!("multi:1"));
+    assert_eq!(listed.as_array().unwrap().iter().filter(named).count(), 1, "{listed}");
+}
