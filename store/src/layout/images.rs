@@ -52,6 +52,8 @@ pub(super) struct LayoutIndex {
 pub(super) struct Contents {
     pub(super) images: Vec<LayoutImage>,
     pub(super) indexes: Vec<LayoutIndex>,
+    /// All names, in the order of the documents.
+    pub(super) order: Vec<Reference>,
     by_id: HashMap<String, usize>,
 }
 
@@ -110,6 +112,7 @@ impl<'a> Builder<'a> {
             }
         }
         for (names, group) in groups {
+            self.contents.order.extend_from_slice(&names.references);
             self.add_group(names, group, json.digest());
         }
         Ok(())

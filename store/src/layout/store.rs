@@ -148,7 +148,8 @@ impl Store for LayoutStore {
         let index = |index: &LayoutIndex| {
             IndexSummary::new(index.id.clone(), index.index.clone(), index.names.references.clone())
         };
-        Ok(Listing::new(images, self.contents.indexes.iter().map(index).collect(), broken))
+        let indexes = self.contents.indexes.iter().map(index).collect();
+        Ok(Listing { order: self.contents.order.clone(), ..Listing::new(images, indexes, broken) })
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {

@@ -18,6 +18,8 @@ pub struct Listing {
     pub indexes: Vec<IndexSummary>,
     /// What looks like an image and cannot be read. It hides nothing else.
     pub broken: Vec<Broken>,
+    /// The order of the names of one image, where the store has one and some are names of an index.
+    pub(crate) order: Vec<Reference>,
 }
 
 /// An image of a listing.
@@ -64,7 +66,7 @@ impl Listing {
     /// The images in their order. One without a time that can be read comes last; of one id in several partitions the
     /// order is kept.
     pub fn new(images: Vec<ImageSummary>, indexes: Vec<IndexSummary>, broken: Vec<Broken>) -> Self {
-        let mut listing = Listing { images, indexes, broken };
+        let mut listing = Listing { images, indexes, broken, order: Vec::new() };
         listing.sort();
         listing
     }
@@ -87,6 +89,9 @@ impl Listing {
         if indexes.is_empty() {
             return self;
         }
+        let order = std::mem::take(&mut self.order);
+        let order: HashMap<&Reference, usize> =
+            order.iter().enumerate().rev().map(|(at, name)| (name, at)).collect();
         let rows = self.images.iter().enumerate();
         let mut places: HashMap<ImageKey, usize> =
             rows.map(|(place, image)| (image.key.clone(), place)).collect();
@@ -103,7 +108,9 @@ impl Listing {
                 }
             };
             if let Some(&place) = places.get(&key) {
-                add(&mut self.images[place].references, references);
+                let named = &mut self.images[place].references;
+                add(named, references);
+                named.sort_by_key(|name| order.get(name).copied().unwrap_or(usize::MAX));
             } else if let Some(broken) = self.broken.iter_mut().find(|broken| broken.what == key.id()) {
                 add(&mut broken.references, references);
             } else {
