@@ -66,8 +66,7 @@ pub(crate) struct StoreArgs {
     /// Only images of this graph driver (overlay2, vfs, aufs, ...).
     #[arg(long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
-    /// Of images that are there for several platforms, the one for OS/ARCH[/VARIANT] [default: this machine's, or the
-    /// only one].
+    /// Only images for OS/ARCH[/VARIANT]. Of an index, this machine's is the default, or the only one.
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,
 }

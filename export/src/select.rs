@@ -39,13 +39,13 @@ pub struct Chosen {
 }
 
 impl Selection {
-    /// Nothing yet, for a platform: `None` is this machine's, or whatever else an index has alone.
+    /// An empty selection for a platform. `None` is this machine's, or the only one that an index has.
     pub fn new(platform: Option<Platform>) -> Self {
         Selection { platform, ..Selection::default() }
     }
 
-    /// Adds what a name means: of an index the image for the platform. What is not for the platform that is asked for
-    /// is [`layerlift_store::Error::NoPlatform`].
+    /// Adds what a name means; of an index, the image for the platform. An image that is not for the
+    /// requested platform is [`layerlift_store::Error::NoPlatform`].
     pub fn add(&mut self, store: &dyn Store, selected: &Selected) -> Result<(), Error> {
         let image = selected.choose(store, self.platform.as_ref())?;
         self.images.push(Chosen { image, reference: selected.reference.clone() });
@@ -53,7 +53,7 @@ impl Selection {
     }
 }
 
-/// Looks all names up, and chooses the images for a platform; the first that is not there is the error.
+/// Looks names up and chooses the images for a platform. The first one that is not found is the error.
 pub fn select(
     store: &dyn Store,
     names: &[impl AsRef<str>],
@@ -68,8 +68,8 @@ pub fn select(
     Ok(selection)
 }
 
-/// Everything that a store lists, in its order, with all tags. An image that is there in several partitions is taken
-/// from the one that has all of it, as if it were named.
+/// Everything that a store lists, in its order, with all tags. An image that is in several partitions is
+/// taken from the first that has all of it.
 pub fn select_all(store: &dyn Store, platform: Option<&Platform>) -> Result<Selection, Error> {
     let mut selection = Selection::new(platform.cloned());
     let listing = store.images()?.on(store, platform);
@@ -99,7 +99,7 @@ pub(crate) struct Wanted {
     pub(crate) references: Vec<Reference>,
 }
 
-/// Each image once, in the order of the request. The same id in two partitions is one image: an archive has no
+/// Each image once, in the order of the request. One id in two partitions is one image: an archive has no
 /// place for two.
 pub(crate) fn wanted(
     store: &dyn Store,

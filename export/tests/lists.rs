@@ -1,5 +1,5 @@
-//! Lists of images that Podman made, held against what `podman save` wrote of them; an index without the image that is
-//! asked for.
+//! Lists of images that Podman made, held against what `podman save` wrote of them; an index without the
+//! image that is asked for.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -35,7 +35,8 @@ fn saved(store: &dyn Store, selection: Selection, format: Format) -> Vec<Entry> 
     entries(&written(&tree(&prepared), 2))
 }
 
-/// Tags, the digest of the config and the digests of the layers' tars, image by image, as `manifest.json` has them.
+/// Tags, the digest of the config and the digests of the layers' tars, image by image, as `manifest.json` has
+/// them.
 fn images(archive: &[Entry]) -> Vec<(Vec<String>, Digest, Vec<Digest>)> {
     let texts = |value: &serde_json::Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()

@@ -8,16 +8,17 @@ pub trait Store: Send + Sync {
     /// Which engine's.
     fn kind(&self) -> StoreKind;
 
-    /// All images and indexes, and what could not be read.
+    /// All images and indexes, and what cannot be read.
     fn images(&self) -> Result<Listing, Error>;
 
-    /// What a name means: a repository (all its tags), `repository:tag`, `repository@digest`, an id, or a unique prefix of
-    /// one. Never empty. The rules are those of [`crate::lookup`].
+    /// What a name means: a repository (all its tags), `repository:tag`, `repository@digest`, an id, or a
+    /// unique prefix of one. Never empty. The rules are those of [`crate::lookup`].
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error>;
 
-    /// An image's documents and layers, its parent chain checked. Keys of other stores are refused, here and below.
+    /// An image's documents and layers, its parent chain checked. Keys of other stores are refused, here and
+    /// below.
     fn image(&self, key: &ImageKey) -> Result<Image, Error>;
 
-    /// How the tar of a layer comes about. Opens what is needed to know that, reads no layer bytes.
+    /// Where the tar of a layer comes from. Opens files, but reads no layer bytes.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
 }

@@ -88,8 +88,8 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
     table.render()
 }
 
-/// Repository, tag and digest, a line for each; as Docker does, a digest has lines of its own only where it is asked for
-/// or where there is no tag.
+/// Repository, tag and digest, a line for each; as Docker does, a digest has lines of its own only where it
+/// is asked for or where there is no tag.
 fn names(references: &[Reference], digests: bool) -> Vec<[String; 3]> {
     let none = || "<none>".to_owned();
     let mut repositories: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();

@@ -55,8 +55,8 @@ fn without_openat2() {
     }
 }
 
-/// An image layout of the example, whose images are also the platforms of an index that is named `multi:1`; and the
-/// files of its documents.
+/// An image layout of the example, whose images are also the platforms of an index that is named `multi:1`;
+/// and the files of its documents.
 pub(crate) fn layout(store: &Store) -> (PathBuf, Vec<String>) {
     let layout = store.beside("layout");
     let mut save = layerlift();
@@ -167,8 +167,8 @@ fn many(number: usize) -> [tempfile::TempDir; 2] {
     [docker, graph]
 }
 
-/// A listing starts no threads of its own, however long it is. Those that the program starts for other work are as many
-/// for a short one.
+/// A listing starts no threads of its own, however long it is. Those that the program starts for other work
+/// are as many for a short one.
 #[test]
 fn jobs_are_obeyed() {
     for (long, short) in many(400).into_iter().zip(many(1)) {

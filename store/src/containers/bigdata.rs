@@ -1,13 +1,14 @@
-//! `<driver>-images/<image id>/`: what is kept of an image beside its layers, under keys that are not always file names.
+//! `<driver>-images/<image id>/`: the documents of an image, under keys that are not always file names.
 //!
 //! ```text
 //! manifest                              the manifest that was stored last
-//! =bWFuaWZlc3Qtc2hhMjU2OjE5ZjI…        "manifest-sha256:19f2…", one for each manifest; also an index that was pulled
+//! =bWFuaWZlc3Qtc2hhMjU2OjE5ZjI…        "manifest-sha256:19f2…", one per manifest; also of an index
 //! =c2hhMjU2OjgwMTQ…                     "sha256:8014…", the config
 //! =c2lnbmF0dXJlLTE5ZjI…                 "signature-19f2…": not needed here
 //! ```
 //!
-//! Source: containers/storage, `store.go`, `makeBigDataBaseName`; containers/image, `storage/storage_image.go`.
+//! Source: containers/storage, `store.go`, `makeBigDataBaseName`; containers/image,
+//! `storage/storage_image.go`.
 
 use std::path::PathBuf;
 
@@ -24,8 +25,8 @@ use crate::{Error, Manifest, Root, json};
 /// The key of the manifest that was stored last.
 const MANIFEST: &str = "manifest";
 
-/// The file of a key: the key itself if only `.`, digits and lower-case letters are in it, or else encoded. The engine's
-/// check does not see what the last character is, so that one may be any.
+/// The file of a key: the key itself if it consists of `.`, digits and lower-case letters, else base64. The
+/// engine's check ignores the last character, which can be any.
 pub(super) fn file_name(key: &str) -> String {
     let plain = |c: char| c == '.' || c.is_ascii_digit() || c.is_ascii_lowercase();
     if key.trim_start_matches(plain).chars().count() <= 1 {
@@ -35,25 +36,25 @@ pub(super) fn file_name(key: &str) -> String {
     }
 }
 
-/// Whether the image can have a config at all. One that came with a manifest of Docker's first schema has none.
+/// Whether the image can have a config. With a manifest of Docker's schema 1 it has none.
 pub(super) fn has_config(image: &ImageRecord) -> bool {
     image.big_data_names.iter().any(|key| key.starts_with("sha256:"))
 }
 
-/// All digests that an image can be called by.
+/// All digests that lead to an image.
 pub(super) fn digests(image: &ImageRecord) -> impl Iterator<Item = &str> {
     let manifests = image.big_data_digests.iter().filter(|(key, _)| key.starts_with(MANIFEST));
     image.digest.iter().chain(manifests.map(|(_, digest)| digest)).map(String::as_str)
 }
 
-/// What describes an image.
+/// The documents of an image.
 pub(super) struct Documents {
     pub(super) raw: Vec<u8>,
     pub(super) config: Config,
     pub(super) manifests: Vec<Manifest>,
 }
 
-/// What tells manifests apart.
+/// What distinguishes manifests from one another.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -66,7 +67,8 @@ struct Descriptor {
     digest: String,
 }
 
-/// Reads the config and the manifests of an image, each compared with its digest. `dir` is the driver's `-images`.
+/// Reads the config and the manifests of an image, each compared with its digest. `dir` is the driver's
+/// `-images`.
 pub(super) fn documents(dir: &Root, image: &ImageRecord) -> Result<Documents, Error> {
     let listed = |key: &str| image.big_data_names.iter().any(|name| name == key);
     let latest = if listed(MANIFEST) { Some(manifest(dir, image, MANIFEST)?) } else { None };
@@ -101,7 +103,7 @@ pub(super) fn documents(dir: &Root, image: &ImageRecord) -> Result<Documents, Er
     Ok(Documents { raw, config, manifests })
 }
 
-/// A manifest, and what it is.
+/// A manifest, and what kind it is.
 fn manifest(dir: &Root, image: &ImageRecord, key: &str) -> Result<(Head, Manifest), Error> {
     let malformed = |why| Error::malformed(path(dir, image, key), why);
     let recorded = image.big_data_digests.get(key).map(String::as_str).or(key.strip_prefix("manifest-"));
@@ -110,12 +112,12 @@ fn manifest(dir: &Root, image: &ImageRecord, key: &str) -> Result<(Head, Manifes
     let raw = bytes(dir, image, key, "manifest")?;
     let head: Head = match json::object(&raw) {
         Ok(head) => head,
-        // What cannot be understood has mostly been changed, which its digest shows.
+        // A manifest that cannot be parsed has usually been changed. Its digest shows that.
         Err(why) => {
             return Err(check(dir, image, key, &raw, recorded).err().unwrap_or_else(|| malformed(why)));
         }
     };
-    // The digest of a manifest of Docker's first schema is that of a part of it.
+    // Docker's schema 1 signs a part of the manifest; its digest is of that part.
     let expected = recorded.filter(|_| head.history.is_none());
     let digest = check(dir, image, key, &raw, expected)?;
     Ok((head, Manifest { digest, raw }))
@@ -178,7 +180,7 @@ fn path(dir: &Root, image: &ImageRecord, key: &str) -> PathBuf {
     dir.join(&image.id).join(file_name(key))
 }
 
-/// Why an image without a config cannot be exported.
+/// The error for an image without a config.
 pub(super) fn without_config(image: &ImageRecord) -> Error {
     let what = format!("image {} has no config: its manifest is of Docker's schema 1", image.id);
     Error::unsupported(what, "`podman save` makes one while it converts the image")

@@ -1,5 +1,6 @@
-//! The images and layers of one driver, from all places that belong to a store: its root, a separate image store,
-//! additional stores. As for an engine, the first place that has an image, a name or a layer decides.
+//! The images and layers of one driver, from all places that belong to a store: its root, a separate image
+//! store, additional stores. The first place that has an image, a name or a layer wins, as it does for the
+//! engines.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -7,10 +8,10 @@ use std::path::PathBuf;
 use super::records::{self, Flawed, ImageRecord, LayerId, LayerRecord};
 use crate::{Broken, Error, Reference, Root};
 
-/// Layers of the tallest image that is read. Engines stop at 500 where they stop at all.
+/// The most layers that an image may have. Engines that have a limit stop at 500.
 const TALLEST: usize = 2000;
 
-/// What there is of one driver.
+/// The images of one driver.
 #[derive(Debug)]
 pub(super) struct Images {
     pub(super) driver: String,
@@ -20,13 +21,13 @@ pub(super) struct Images {
     layers: HashMap<LayerId, Found<LayerRecord>>,
     /// Layers whose record cannot be understood, and why.
     flawed_layers: HashMap<LayerId, Found<String>>,
-    /// What images.json has besides images.
+    /// Records of `images.json` and `layers.json` that cannot be understood.
     flawed: Vec<Found<Flawed>>,
-    /// Files that could not be read, though not those that everything depends on, and why.
+    /// Files that could not be read, and why. Those that everything depends on are an error at once.
     unread: Vec<Found<(File, Error)>>,
 }
 
-/// Something, and the place that it is in.
+/// A record, and the place that it is in.
 #[derive(Debug)]
 struct Found<T> {
     place: usize,
@@ -43,8 +44,8 @@ enum File {
 }
 
 impl Images {
-    /// Reads the records of a driver in all places. Images come before layers: an engine that is at work stores the
-    /// layers of an image first.
+    /// Reads the records of a driver in all places, images first: an engine at work stores an image after its
+    /// layers, so that the layers of every image that is seen are there.
     pub(super) fn read(driver: &str, places: Vec<Root>) -> Result<Self, Error> {
         let mut found = Images {
             driver: driver.to_owned(),
@@ -70,7 +71,8 @@ impl Images {
         Ok(found)
     }
 
-    /// Only the first place's images and layers are what everything depends on.
+    /// Notes that a file cannot be read, unless everything depends on it: the images and layers of the first
+    /// place.
     fn tolerate(
         &mut self,
         place: usize,
@@ -87,7 +89,7 @@ impl Images {
         }
     }
 
-    /// A name that several images of one place have belongs to the last of them, and so does an id.
+    /// Of several images with one name or one id, the last one of a place has it.
     fn add_images(&mut self, place: usize, names: &mut BTreeMap<String, String>) -> Result<(), Error> {
         let records = records::read::<ImageRecord>(&self.places[place], &self.file(File::Images))?;
         let mut flawed = records.flawed;
@@ -115,7 +117,7 @@ impl Images {
         Ok(())
     }
 
-    /// Of layers with the same id the first counts.
+    /// Of several layers with one id, the first one counts.
     fn add_layers(&mut self, place: usize, file: File) -> Result<(), Error> {
         let records = records::read::<LayerRecord>(&self.places[place], &self.file(file))?;
         for record in records.good {
@@ -215,7 +217,7 @@ impl Images {
         self.path(place, File::Layers)
     }
 
-    /// What is in the files and could not be understood.
+    /// Records and files that could not be read.
     pub(super) fn broken(&self) -> Vec<Broken> {
         let flawed = self.flawed.iter().map(|Found { place, record }| {
             let why = format!("{}: {}", record.what, record.why);
@@ -230,7 +232,7 @@ impl Images {
         flawed.chain(unread).collect()
     }
 
-    /// Why a name may be there and not be found.
+    /// Why a name may exist and still not be found.
     pub(super) fn unread(&self) -> Option<Error> {
         let mut files = self.unread.iter().map(|found| &found.record);
         files.find(|(file, _)| *file == File::Images).map(|(_, error)| error.clone())

@@ -1,7 +1,8 @@
-//! How the tar of a layer comes about.
+//! Where the tar of a layer comes from.
 //!
 //! ```text
-//! <driver>-layers/<id>.tar-split.gz     see `tarsplit`; with a separate image store it stays beside the main root's layers
+//! <driver>-layers/<id>.tar-split.gz     see `tarsplit`; with a separate image store still in the
+//!                                       main root
 //! overlay/<id>/diff, vfs/dir/<id>, …    see `driver`
 //! ```
 
@@ -13,7 +14,7 @@ use crate::{DiffLayer, Error, LayerKey, LayerTar, Root, SplitLayer};
 
 use layerlift_archive::Content as _;
 
-/// Finds what a layer is made of. A layer without tar-split data was pulled in parts by a table of contents that had none,
+/// Finds what a layer is made of. One without tar-split data was pulled by a table of contents that had none,
 /// or has lost them.
 pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     let not_found = || Error::not_found(format!("layer {}", key.id()));
@@ -32,7 +33,7 @@ pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     Ok(LayerTar::Diff(DiffLayer { dir, holds, created: 0 }))
 }
 
-/// The directory of a layer, where its record is or else in another place that belongs to the store.
+/// The directory of a layer: beside its record, or in another place of the store.
 fn tree(images: &Images, driver: &Driver, id: LayerId) -> Result<Root, Error> {
     let (id_text, of) = (id.to_string(), format!("layer {id}"));
     let mut missing = None;

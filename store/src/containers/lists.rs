@@ -1,13 +1,13 @@
 //! Lists of images (`podman manifest create`, `podman build --manifest`): a record without layer and config.
 //!
 //! ```text
-//! manifest          the index, as it is now; the record's own digest stays that of the empty index it began as
-//! instances.json    {"sha256:63b2…":"containers-storage:[overlay@ROOT+RUNROOT]@d873…", "":"9211…"}, not needed here
-//! artifacts.json    {}, or what `podman manifest add --artifact` added; not needed here
+//! manifest          the index as it is now; the record's own digest stays that of the empty index
+//! instances.json    {"sha256:63b2…":"containers-storage:[overlay@ROOT+RUNROOT]@d873…", "":"9211…"}: not needed
+//! artifacts.json    {}, or what `podman manifest add --artifact` added; not needed
 //! ```
 //!
-//! An image of a list has no name of its own. Podman finds it among all images by the digest of its manifest (libimage,
-//! `manifest_list.go`, `LookupInstance`), and so does this.
+//! An image of a list has no name of its own. Podman finds it among all images by the digest of its manifest
+//! (libimage, `manifest_list.go`, `LookupInstance`), and so does this.
 
 use std::collections::HashMap;
 

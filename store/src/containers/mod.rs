@@ -10,7 +10,7 @@
 //! <driver>-containers/, libpod/, *.lock   not needed here; no lock is taken
 //! ```
 //!
-//! Checked with Podman 4.3, Buildah 1.28 and skopeo 1.9; the source of containers/storage 1.59 (Podman 5) keeps it.
+//! Checked with Podman 4.3 and 5.8, Buildah 1.28 and 1.43, skopeo 1.9 and 1.22.
 
 mod bigdata;
 mod catalog;
@@ -26,7 +26,7 @@ use crate::{Error, Root, driver};
 
 pub(crate) use store::ContainersStore;
 
-/// What there is of this kind of store in a directory.
+/// Looks for this kind of store in a directory.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     let drivers = drivers(root)?;
     if drivers.is_empty() {
@@ -55,7 +55,7 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore,
     ContainersStore::read(chosen, root, beside)
 }
 
-/// RecordNames of drivers that have images, or once had, the preferred one first.
+/// Drivers that have images, or had some once. The preferred one comes first.
 fn drivers(root: &Root) -> Result<Vec<String>, Error> {
     let mut drivers = Vec::new();
     for name in root.list(".")? {

@@ -1,4 +1,5 @@
-//! `images.json`, `layers.json`, `volatile-layers.json`: arrays of records, written whole and renamed into place.
+//! `images.json`, `layers.json`, `volatile-layers.json`: arrays of records, written whole and renamed into
+//! place.
 //!
 //! ```text
 //! images.json   [{"id":"8014…","digest":"sha256:19f2…","names":["localhost/x:1.0"],"layer":"5521…",
@@ -22,7 +23,7 @@ use crate::{DiffId, Error, Root, json};
 /// Bytes that a file of records may have; 20,000 layers take 12 MiB.
 const LIMIT: u64 = 64 << 20;
 
-/// The id of a layer: 64 hex digits, made from those of its parent and its diff id, but not to be relied on as such.
+/// The id of a layer: 64 hex digits, made of its parent's id and its diff id. Nothing here relies on that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LayerId(Digest);
 
@@ -31,12 +32,12 @@ pub(super) struct LayerId(Digest);
 #[serde(rename_all = "kebab-case")]
 pub(super) struct ImageRecord {
     pub(super) id: String,
-    /// Of the manifest that it came with; it may have others by now.
+    /// The digest of the manifest that it came with; it may have others by now.
     pub(super) digest: Option<String>,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub(super) names: Vec<String>,
-    /// The topmost.
-    #[serde(default, deserialize_with = "empty_is_none")]
+    /// The top layer.
+    #[serde(default, deserialize_with = "empty_as_absent")]
     pub(super) layer: Option<LayerId>,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub(super) big_data_names: Vec<String>,
@@ -54,14 +55,14 @@ pub(super) struct ImageRecord {
 #[serde(rename_all = "kebab-case")]
 pub(super) struct LayerRecord {
     pub(super) id: LayerId,
-    #[serde(default, deserialize_with = "empty_is_none")]
+    #[serde(default, deserialize_with = "empty_as_absent")]
     pub(super) parent: Option<LayerId>,
-    /// Absent in a container's layer, and in one that was pulled by its table of contents.
-    #[serde(default, deserialize_with = "empty_is_none")]
+    /// Containers' layers have none, nor has a layer that was pulled by its table of contents.
+    #[serde(default, deserialize_with = "empty_as_absent")]
     diff_digest: Option<DiffId>,
     /// Bytes of the tar; -1 where that is not known.
     diff_size: Option<i64>,
-    /// The layer was pulled in parts (zstd:chunked, eStargz), identified by this alone.
+    /// Only in a layer that was pulled in parts (zstd:chunked, eStargz).
     toc_digest: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "null_is_empty")]
     flags: Flags,
@@ -71,12 +72,12 @@ pub(super) struct LayerRecord {
 #[serde(rename_all = "kebab-case")]
 struct Flags {
     incomplete: Option<bool>,
-    /// What the config of an image says of a layer that was pulled by its table of contents.
-    #[serde(default, deserialize_with = "empty_is_none")]
+    /// The diff id that an image's config has for a layer that was pulled by its table of contents.
+    #[serde(default, deserialize_with = "empty_as_absent")]
     expected_layer_diffid: Option<DiffId>,
 }
 
-/// The records of a file, and what is none.
+/// The records of a file, and what could not be understood.
 #[derive(Debug)]
 pub(super) struct Records<T> {
     pub(super) good: Vec<T>,
@@ -86,25 +87,25 @@ pub(super) struct Records<T> {
 /// A record that cannot be understood.
 #[derive(Debug)]
 pub(super) struct Flawed {
-    /// Its id, if it has that, or else its number.
+    /// Its id, or its number if it has no id.
     pub(super) what: String,
     pub(super) why: String,
 }
 
 impl ImageRecord {
-    /// Whether it is still being written, or never was to its end.
+    /// Whether it is still being written, or its engine was interrupted.
     pub(super) fn is_incomplete(&self) -> bool {
         self.flags.incomplete == Some(true)
     }
 }
 
 impl LayerRecord {
-    /// Whether it is still being written, or never was to its end.
+    /// Whether it is still being written, or its engine was interrupted.
     pub(super) fn is_incomplete(&self) -> bool {
         self.flags.incomplete == Some(true)
     }
 
-    /// The digest of the layer's tar: verified by whoever stored it, or promised by a config.
+    /// The digest of the layer's tar: its engine has verified it, or a config promises it.
     pub(super) fn diff_id(&self) -> Option<DiffId> {
         self.diff_digest.or(self.flags.expected_layer_diffid)
     }
@@ -114,7 +115,8 @@ impl LayerRecord {
         self.diff_size.and_then(|size| u64::try_from(size).ok())
     }
 
-    /// The same, where it was counted on the tar and not added up from a table of contents.
+    /// The same, if the engine counted the bytes of the tar. Added up from a table of contents, it can be
+    /// off.
     pub(super) fn exact_size(&self) -> Option<u64> {
         let counted = self.diff_digest.is_some() && self.toc_digest.is_none();
         self.size().filter(|size| counted && *size > 0)
@@ -124,7 +126,8 @@ impl LayerRecord {
 /// Reads a file of records; empty if it is not there, as for an engine.
 pub(super) fn read<T: for<'a> Deserialize<'a>>(root: &Root, file: &str) -> Result<Records<T>, Error> {
     let first = try_read(root, file)?;
-    // Engines rename it into place, but what copies a live store may not: one more look before it is called malformed.
+    // Engines rename it into place, but a tool that copies a live store may not. Read it once more before
+    // calling it malformed.
     let records = if first.is_ok() { first } else { try_read(root, file)? };
     records.map_err(|why| Error::malformed(root.join(file), why))
 }
@@ -136,7 +139,7 @@ fn try_read<T: for<'a> Deserialize<'a>>(
     Ok(parse(&root.try_read(file, LIMIT)?.unwrap_or_default()))
 }
 
-/// Takes the array apart, so that a record which is none hides no other.
+/// Parses record by record, so that one that is malformed does not hide the others.
 pub(super) fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<Records<T>, String> {
     let mut records = Records { good: Vec::new(), flawed: Vec::new() };
     if bytes.is_empty() {
@@ -155,7 +158,7 @@ pub(super) fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<Records<
     Ok(records)
 }
 
-/// The id alone.
+/// The id of a record, whatever else it has.
 fn id(raw: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Id {
@@ -177,7 +180,7 @@ impl fmt::Display for LayerId {
     }
 }
 
-/// What is written as a text, and read without a copy of it.
+/// A value that is written as a string and read without copying it.
 trait FromText: Sized {
     fn from_text(text: &str) -> Result<Self, String>;
 }
@@ -212,14 +215,14 @@ impl<T: FromText> Visitor<'_> for Text<T> {
     }
 }
 
-/// Go leaves an empty string out, or writes it.
-fn empty_is_none<'de, D: Deserializer<'de>, T: FromText>(deserializer: D) -> Result<Option<T>, D::Error> {
+/// Go omits an empty string, or writes it.
+fn empty_as_absent<'de, D: Deserializer<'de>, T: FromText>(deserializer: D) -> Result<Option<T>, D::Error> {
     deserializer.deserialize_any(Text(std::marker::PhantomData))
 }
 
 impl<'de> Deserialize<'de> for LayerId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        empty_is_none(deserializer)?.ok_or_else(|| D::Error::custom("it is empty"))
+        empty_as_absent(deserializer)?.ok_or_else(|| D::Error::custom("it is empty"))
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
     LayerTar, Listing, Reference, Root, Selected, Store,
 };
 
-/// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the names of
-/// directories, a layer's id the engine's own.
+/// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
+/// names of directories, a layer's id the engine's own.
 #[derive(Debug)]
 pub(crate) struct ContainersStore {
     keys: Keyring,
@@ -26,8 +26,8 @@ pub(crate) struct ContainersStore {
 }
 
 impl ContainersStore {
-    /// Reads the records of all `drivers`, the preferred first, in the root and in what belongs to it. What cannot be read
-    /// hides nothing else.
+    /// Reads the records of all `drivers`, the preferred first, in the root and in what belongs to it. What
+    /// cannot be read hides nothing else.
     pub(super) fn read(drivers: Vec<String>, root: Root, beside: Vec<PathBuf>) -> Result<Self, Error> {
         let mut store = ContainersStore {
             keys: Keyring::new(),

@@ -1,12 +1,12 @@
-//! What was read, so that a run opens and parses each document once: a listing, a selection and a plan ask for the same
-//! manifests.
+//! Documents that were read. A listing, a selection and a plan ask for the same manifests; each is opened and
+//! parsed once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Error;
 
-/// Bytes of documents that are kept; what comes after them is read again. An image has about 10 KiB of documents.
+/// Bytes of documents that are kept. Further ones are read again. An image has about 10 KiB of documents.
 const KEPT: u64 = 64 << 20;
 
 /// Documents by the names of their files.
@@ -31,8 +31,8 @@ impl<T> Default for Cache<T> {
 }
 
 impl<T> Cache<T> {
-    /// What was read of this name, or what `read` gives now: a document and the number of its bytes. An error is kept
-    /// too.
+    /// The document of this name. `read` is called if it is not kept, and returns the document and its size
+    /// in bytes. Errors are kept too.
     pub(super) fn get(
         &self,
         name: &str,
@@ -42,14 +42,14 @@ impl<T> Cache<T> {
         if let Some(known) = lock().documents.get(name) {
             return known.clone();
         }
-        // Not under the lock: others read meanwhile.
+        // Without the lock, so that others can read meanwhile.
         let (answer, bytes) = match read() {
             Ok(Some((document, bytes))) => (Ok(Some(Arc::new(document))), bytes),
             Ok(None) => (Ok(None), 0),
             Err(error) => (Err(error), 0),
         };
         let mut kept = lock();
-        // A name and a place in the map cost something too.
+        // The name and the entry of the map take memory too.
         let bytes = bytes.saturating_add(name.len() as u64 + 256);
         if kept.bytes.saturating_add(bytes) <= KEPT {
             kept.bytes += bytes;

@@ -1,4 +1,4 @@
-//! The JSON documents of image layouts and archives: what is needed of them. All else stays in their bytes.
+//! The JSON documents of image layouts and archives, as far as they are needed.
 //!
 //! ```text
 //! index.json     {"schemaVersion":2,"manifests":[{"mediaType":…,"digest":"sha256:…","size":9488,
@@ -7,7 +7,8 @@
 //! manifest.json  [{"Config":"8014….json","RepoTags":["bench/many:1.0"],"Layers":["7c23….tar",…]}]
 //! ```
 //!
-//! (OCI image specification 1.1; Docker registry manifest schema 2; Docker image specification 1.1 and later.)
+//! (OCI image specification 1.1; Docker registry manifest schema 2; Docker image specification 1.1 and
+//! later.)
 
 use std::collections::BTreeMap;
 
@@ -31,13 +32,13 @@ pub(super) struct Descriptor {
     pub(super) urls: Vec<String>,
 }
 
-/// What a blob that an index names is.
+/// What an index can name.
 #[derive(Debug)]
 pub(super) enum Parsed {
-    /// An index, or a Docker manifest list; in place of a descriptor that cannot be read, what is wrong with it.
+    /// An index or a Docker manifest list. A descriptor that cannot be parsed is the reason why.
     Index(Vec<Result<Descriptor, String>>),
     Manifest(Box<ImageManifest>),
-    /// Something else that a registry keeps: a signature, a chart. Its type.
+    /// Something else that a registry keeps, such as a signature or a chart: its type.
     Artifact(String),
 }
 
@@ -48,7 +49,7 @@ pub(super) struct ImageManifest {
     pub(super) layers: Vec<Descriptor>,
 }
 
-/// An item of `manifest.json`. ImageNames are of files in the archive.
+/// An item of `manifest.json`. Config and layers are names of files in the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ManifestItem {
     pub(super) config: String,
@@ -92,18 +93,18 @@ struct RawManifestItem {
     layers: Option<Vec<String>>,
 }
 
-/// Types of a config that make an image of a manifest.
+/// Types of configs that only images have.
 const CONFIGS: &[&str] = &[
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
-    // Written where the type was left out (containers/image before 2017).
+    // containers/image before 2017 wrote this for no type.
     "application/octet-stream",
     "",
 ];
-/// Types of the layers of an attestation, which has an image's config all the same (BuildKit).
+/// The type of an attestation's layers. BuildKit gives it the config of an image.
 const STATEMENT: &str = "application/vnd.in-toto+json";
 
-/// Reads `index.json`, an index below it, or a manifest.
+/// Parses `index.json`, another index, or a manifest.
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let document: RawBlob<'_> = json::object(bytes)?;
     if let Some(manifests) = document.manifests {
@@ -140,7 +141,7 @@ fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
     })
 }
 
-/// Reads `manifest.json`; in place of an item that cannot be read, what is wrong with it.
+/// Parses `manifest.json`. An item that cannot be parsed is the reason why.
 pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, String>>, String> {
     let items: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let item = |raw: &RawValue| {
@@ -151,7 +152,7 @@ pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, Strin
     Ok(items.into_iter().map(item).collect())
 }
 
-/// The version in `oci-layout`; there has been only one.
+/// Parses `oci-layout`: its version.
 pub(super) fn layout_version(bytes: &[u8]) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Layout {

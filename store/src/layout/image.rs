@@ -1,4 +1,5 @@
-//! One image: from what names it to its config and the places of its layers, everything checked but the layers' bytes.
+//! One image: its manifest, its config and the files of its layers. All of it is checked but the layers'
+//! bytes.
 
 use layerlift_archive::Digest;
 
@@ -17,7 +18,7 @@ pub(super) enum What {
     Files { config: String, layers: Vec<String> },
 }
 
-/// What an image is called, without looking further than necessary.
+/// The id of an image, or what is there in its place.
 #[derive(Debug)]
 pub(super) enum Identity {
     Image {
@@ -27,22 +28,22 @@ pub(super) enum Identity {
     Artifact(String),
 }
 
-/// All of an image but its layers' bytes.
+/// An image without its layers' bytes.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) config: Json,
-    /// RFC 3339, as its config says.
+    /// RFC 3339, from its config.
     pub(super) created: Option<String>,
-    /// What it was found by, if that is a manifest.
+    /// Its manifest, unless `manifest.json` names it.
     pub(super) manifest: Option<(Digest, Json)>,
     /// The names of their files, base first.
     pub(super) layers: Vec<(String, DiffId)>,
 }
 
-/// An index in the place of a manifest.
+/// The error for an index that is called a manifest.
 const DEEP: &str = "it is an index, and indexes are nested too deeply or it was called a manifest";
 
-/// The id of an image: the digest of its config, which is read only where nothing else says it.
+/// The id of an image: the digest of its config. The config is read only if nothing else has the digest.
 pub(super) fn identify(reader: &Reader, what: &What) -> Result<Identity, Error> {
     match what {
         What::Manifest(descriptor) => {
@@ -58,7 +59,8 @@ pub(super) fn identify(reader: &Reader, what: &What) -> Result<Identity, Error> 
     }
 }
 
-/// Reads an image. What its documents say about one another is checked, and that every layer is there in its length.
+/// Reads an image. Checks the digests and sizes that its documents record of one another and of the layers'
+/// files.
 pub(super) fn load(reader: &Reader, what: &What) -> Result<Loaded, Error> {
     match what {
         What::Manifest(descriptor) => of_manifest(reader, descriptor),

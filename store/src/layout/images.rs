@@ -1,7 +1,7 @@
 //! All that a layout or an archive names: what is in `index.json` and in `manifest.json`, each image once.
 //!
-//! An index that is named, and several manifests that share a name in `index.json`, are an [`Index`]: which of its images
-//! is meant depends on the platform. They are images of the layout all the same, found by their ids.
+//! A named index is an [`Index`], and so are several manifests that share a name in `index.json`: the
+//! platform chooses one of its images. All of them are found by their ids.
 
 use std::collections::HashMap;
 
@@ -20,30 +20,31 @@ use crate::{Error, ErrorKind, ImageKey, Index, Keyring, Member, Platform, Refere
 /// An image, or what should be one.
 #[derive(Debug)]
 pub(super) struct LayoutImage {
-    /// The hex digits of its config's digest; where that is unknown, those of the digest it is named by.
+    /// The hex digits of its config's digest, or if that is unknown, of the digest that it is named by.
     pub(super) id: String,
-    /// What leads to it, the preferred way first; several manifests can name the same config.
+    /// What leads to it, the preferred way first. Several manifests can name one config.
     pub(super) ways: Vec<What>,
-    /// The answer whenever it is asked for, if it cannot be an image.
+    /// The answer to every request for it, if it cannot be an image.
     pub(super) error: Option<Error>,
     pub(super) names: ImageNames,
-    /// Digests of manifests that it can be named by.
+    /// Digests of its manifests.
     pub(super) digests: Vec<Digest>,
-    /// Whether it is in the listing for its own sake: not as a member of an index, nor if it is not an image by design
-    /// (an attestation, say).
+    /// Whether it is listed by itself. Members of an index are not, nor is what is not an image by design (an
+    /// attestation, say).
     pub(super) listed: bool,
-    /// Whether it wins over those that are not, where an id is abbreviated: it is listed, or an index means it by default.
+    /// Whether an abbreviated id means it rather than one that is not preferred: it is listed, or the default
+    /// choice of an index.
     pub(super) preferred: bool,
 }
 
 /// An index with the names that lead to it.
 #[derive(Debug)]
 pub(super) struct LayoutIndex {
-    /// The hex digits of its digest, or for manifests that only share a name those of a digest of theirs.
+    /// The hex digits of its digest. Manifests that only share a name have none; it is made up for them.
     pub(super) id: String,
     pub(super) index: Index,
     pub(super) names: ImageNames,
-    /// Digests of indexes that it can be named by: its own, and those within it.
+    /// Its digest, and those of indexes within it.
     pub(super) digests: Vec<Digest>,
 }
 
@@ -69,7 +70,7 @@ impl Contents {
     }
 }
 
-/// Adds up what documents name.
+/// Collects what the documents name.
 pub(super) struct Builder<'a> {
     reader: &'a Reader,
     keys: &'a Keyring,
@@ -91,7 +92,7 @@ impl<'a> Builder<'a> {
         let Parsed::Index(lines) = json.parsed().map_err(malformed)? else {
             return Err(malformed("it has no list of manifests".to_owned()));
         };
-        // Several manifests of one name are its platforms, as in an index of their own.
+        // Manifests that share a name are its platforms, as in an index of their own.
         let mut groups: Vec<(ImageNames, Vec<Descriptor>)> = Vec::new();
         for line in lines {
             let descriptor = match line {
@@ -118,7 +119,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Adds what has one name, in the index of this digest.
+    /// Adds the descriptors of one name. `within` is the digest of `index.json`.
     fn add_group(&mut self, names: ImageNames, group: Vec<Descriptor>, within: Digest) {
         let first = group[0].digest;
         let alone = group.len() == 1;
@@ -126,7 +127,7 @@ impl<'a> Builder<'a> {
         group.into_iter().for_each(|descriptor| walk.add(descriptor));
         let Walk { mut manifests, indexes, unread, .. } = walk;
         if manifests.is_empty() {
-            // Attestations alone, or an index that cannot be read.
+            // Only attestations, or an index that cannot be read.
             let listed = unread.is_some();
             let what = || format!("{first} is not an image and names none");
             let artifact = || Error::unsupported(what(), "it may be an attestation or a signature");
@@ -135,7 +136,7 @@ impl<'a> Builder<'a> {
         if alone && indexes.is_empty() {
             return drop(self.add(What::Manifest(manifests.remove(0)), names, true));
         }
-        // Part of the index is lost. What was left out on purpose is not there, and no loss.
+        // A part of the index cannot be read. One that is missing may have been left out on purpose.
         if let Some(error) = unread.filter(|error| error.kind() != ErrorKind::Missing) {
             self.add_error(first, ImageNames::default(), error, true);
         }
@@ -185,7 +186,7 @@ impl<'a> Builder<'a> {
             let digest = manifest.digest;
             let image = match (here, alike) {
                 (false, _) => None,
-                // Nothing tells them apart: the name is ambiguous, and lookup says so.
+                // Nothing distinguishes them: the name is ambiguous, and lookup says so.
                 (true, true) => Some(self.add(What::Manifest(manifest), names.clone(), true)),
                 (true, false) => Some(self.add(What::Manifest(manifest), ImageNames::default(), false)),
             };
@@ -213,7 +214,7 @@ impl<'a> Builder<'a> {
         Platform::from_json(config.raw()).ok().filter(|platform| !platform.os.is_empty())
     }
 
-    /// Adds what `manifest.json` names. Where an index names the same, its manifests and names stay.
+    /// Adds what `manifest.json` names. Manifests and names of the index stay.
     pub(super) fn add_items(&mut self, json: &Json) -> Result<(), Error> {
         let malformed = |why| self.reader.malformed(MANIFEST, why);
         for item in documents::parse_items(json.raw()).map_err(malformed)? {
@@ -234,7 +235,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Whether something in the index has this name, perhaps spelled out.
+    /// Whether the index has this name, in any spelling.
     fn has_name(&self, name: &str) -> bool {
         let familiar = familiar_name(name);
         let same = |reference: &Reference| familiar_name(&reference.to_string()) == familiar;
@@ -266,7 +267,7 @@ impl<'a> Builder<'a> {
                 let error = Error::unsupported(what, "tools that know its kind can read it");
                 (digests[0].hex(), false, Some(error))
             }
-            // The same error comes again when the image is asked for.
+            // A request for the image gives this error.
             (Err(_), What::Manifest(descriptor)) => (descriptor.digest.hex(), listed, None),
             (Err(_), What::Files { config, .. }) => (id_in_name(config), listed, None),
         };
@@ -292,7 +293,7 @@ impl<'a> Builder<'a> {
         key
     }
 
-    /// Adds what is not an image, under an id that stands for it.
+    /// Adds something that cannot be an image, under an id that stands for it.
     fn add_error(&mut self, id: Digest, names: ImageNames, error: Error, listed: bool) {
         self.contents.push(LayoutImage {
             id: id.hex(),
@@ -306,7 +307,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// An id for an image whose config is not there.
+/// An id for an image whose config is missing.
 fn id_in_name(config: &str) -> String {
     let name = clean(config).unwrap_or_else(|| config.to_owned());
     let stem = name.strip_suffix(".json").unwrap_or(&name);

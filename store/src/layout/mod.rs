@@ -1,4 +1,4 @@
-//! Image layouts and archives as stores: files that engines write to be carried elsewhere, and read again.
+//! Image layouts and archives as stores: what engines write to carry images elsewhere.
 //!
 //! ```text
 //! OCI image layout (directory or tar)   docker-archive (tar)         docker-v1 (tar)
@@ -8,8 +8,9 @@
 //!                                         <id>/layer.tar (links)       <id>/layer.tar
 //! ```
 //!
-//! Docker since 25 and `ctr images export` write the first two into one tar; each image is then there once, with the manifests of
-//! the index. Checked with what Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6 and umoci 0.4 write.
+//! Docker since 25 and `ctr images export` write the first two into one tar. Each image is then listed once,
+//! with the manifests of the index. Checked with what Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6
+//! and umoci 0.4 write.
 
 mod cache;
 mod documents;
@@ -39,7 +40,7 @@ const MANIFEST: &str = "manifest.json";
 const LAYOUT: &str = "oci-layout";
 const NOTHING: &str = "it has no index.json, manifest.json or repositories";
 
-/// What a directory or a tar has of these.
+/// Which of these files a directory or a tar has.
 struct Here {
     index: bool,
     layout: bool,
@@ -51,7 +52,7 @@ impl Here {
     fn look(files: &Files) -> Result<Self, Error> {
         let has = |name| match files {
             Files::Dir(root) => root.exists(name),
-            // Cut off or a link: it is there.
+            // An entry that is cut off, or a bad link, is there too.
             Files::Tar(_) => Ok(!matches!(files.try_find(name), Ok(None))),
         };
         let layout = has(LAYOUT)? || has("blobs")?;
@@ -59,7 +60,7 @@ impl Here {
         Ok(Here { index, layout: has(LAYOUT)?, manifest: has(MANIFEST)?, v1: v1::is_here(files)? })
     }
 
-    /// The kind that counts if none is asked for.
+    /// The kind, unless the options name one.
     fn kind(&self, files: &Files) -> Option<StoreKind> {
         match files {
             Files::Dir(_) if self.index => Some(StoreKind::OciLayout),
@@ -82,12 +83,12 @@ impl Here {
     }
 }
 
-/// What there is of these in a directory.
+/// Looks for a layout in a directory.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     detect_in(Files::Dir(root.clone()))
 }
 
-/// What a file is. One that is compressed is decompressed for that.
+/// Looks at a file. If it is compressed, it is decompressed for that.
 pub(crate) fn detect_file(path: &Path) -> Result<Option<Detected>, Error> {
     detect_in(archive::open(path, &OpenOptions::default())?)
 }
@@ -168,7 +169,7 @@ fn nothing(files: &Files) -> Error {
         .unwrap_or_else(|| no_store(files, NOTHING))
 }
 
-/// The whole images of an archive whose end is missing, and with it what names them.
+/// The images of an archive whose end is missing, and with it what names them. Only whole images count.
 fn salvage(reader: &Reader, keys: &Keyring) -> Result<Option<(StoreKind, Contents)>, Error> {
     let mut images = Builder::new(reader, keys);
     salvage::add(reader, &mut images)?;
@@ -179,7 +180,7 @@ fn salvage(reader: &Reader, keys: &Keyring) -> Result<Option<(StoreKind, Content
     Ok(Some((kind, images.finish())).filter(|(_, contents)| !contents.images.is_empty()))
 }
 
-/// There has been no other version of the layout than 1.0.0; a file without it is read all the same, as Docker does.
+/// The only version of the layout so far is 1.0.0. `oci-layout` may be missing, as for Docker.
 fn check_version(reader: &Reader) -> Result<(), Error> {
     let Some(json) = reader.try_json(LAYOUT)? else { return Ok(()) };
     let version = documents::layout_version(json.raw()).map_err(|why| reader.malformed(LAYOUT, why))?;

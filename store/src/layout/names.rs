@@ -1,4 +1,4 @@
-//! ImageNames that a layout or an archive gives an image.
+//! Names that a layout or an archive gives an image.
 //!
 //! A bare word, as `skopeo copy … oci:dir:word` and umoci write it, is a repository with the tag `latest`, as
 //! for Podman. Text that cannot be a name (`1.0-RC1`) still finds its image.
@@ -10,7 +10,7 @@ use crate::{Reference, Rules};
 #[derive(Debug, Clone, Default)]
 pub(super) struct ImageNames {
     pub(super) references: Vec<Reference>,
-    /// ImageNames as they are written, where that differs from the reference.
+    /// Names as they are written, where that differs from the reference.
     pub(super) aliases: Vec<String>,
 }
 

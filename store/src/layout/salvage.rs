@@ -1,4 +1,4 @@
-//! Images of an archive whose end is missing, and with it what names them: found by what they consist of.
+//! Images of an archive whose end is missing, and with it what names them: found by their documents.
 //!
 //! ```text
 //! blobs/sha256/<digest>   a manifest whose config and layers are all there
@@ -14,7 +14,7 @@ use super::images::Builder;
 use super::reader::{Json, Reader, blob};
 use crate::Error;
 
-/// Adds every image all of whose files are there.
+/// Adds every image whose files are all there.
 pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error> {
     let mut configs = Vec::new();
     for hex in reader.files().list("blobs/sha256")? {

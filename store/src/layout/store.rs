@@ -14,8 +14,8 @@ use crate::{
     LayerKey, LayerTar, Listing, Manifest, Reference, Selected, Store, Subject,
 };
 
-/// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and, behind `@`,
-/// its diff id.
+/// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
+/// behind `@`, its diff id.
 #[derive(Debug)]
 pub(crate) struct LayoutStore {
     keys: Keyring,
@@ -47,7 +47,7 @@ impl LayoutStore {
         LayoutStore { keys, kind, reader, contents, names }
     }
 
-    /// The first way to an image on which all of it is there; the error is that of the first.
+    /// Reads an image, from the first of its ways that works. If none does, the first error counts.
     fn load(&self, image: &LayoutImage) -> Result<Loaded, Error> {
         if let Some(error) = &image.error {
             return Err(error.clone());
@@ -78,7 +78,7 @@ impl LayoutStore {
         keys
     }
 
-    /// What a key of the catalog stands for.
+    /// The image or index of a key.
     fn selected(&self, key: ImageKey, reference: Option<Reference>) -> Selected {
         match self.contents.indexes.iter().find(|index| index.id == key.id()) {
             Some(index) => Selected::of_index(index.index.clone(), reference),
@@ -86,7 +86,8 @@ impl LayoutStore {
         }
     }
 
-    /// What has this alias, if only one has: the name as it is written, which cannot be a reference.
+    /// The image or index that has this alias, if only one has: a name as it is written that cannot be a
+    /// reference.
     fn by_alias(&self, name: &str) -> Option<Selected> {
         let images = self.contents.images.iter().map(|image| (&image.id, &image.names));
         let indexes = self.contents.indexes.iter().map(|index| (&index.id, &index.names));
@@ -97,7 +98,7 @@ impl LayoutStore {
         Some(self.selected(self.keys.image("", id), reference))
     }
 
-    /// The member of an index that is called by the index's repository and the digest of its manifest.
+    /// A member of an index, by the repository of the index and the digest of its manifest.
     fn member(&self, name: &str) -> Option<Selected> {
         let (repository, digest) = name.split_once('@')?;
         let digest: Digest = digest.parse().ok()?;
@@ -172,7 +173,7 @@ impl Store for LayoutStore {
             return Err(error.clone());
         }
         let (mut first, mut failed) = (None, None);
-        // Several manifests may name the same config; the listing reports those that cannot be read.
+        // Several manifests can name one config. The listing reports those that cannot be read.
         let mut manifests: Vec<Manifest> = Vec::new();
         for way in &image.ways {
             match image::load(&self.reader, way) {
@@ -217,7 +218,7 @@ impl Store for LayoutStore {
     }
 }
 
-/// Whether a reference is what a bare word was read as.
+/// Whether a bare word was read as this reference.
 fn is_implied(reference: &Reference, name: &str) -> bool {
     reference.repository() == name && reference.tag() == Some("latest")
 }

@@ -1,4 +1,5 @@
-//! What Docker wrote until 1.9, and besides `manifest.json` until 24: a directory for each layer, which is an image of its own.
+//! The archives of Docker until 1.9: a directory per layer, each an image of its own. Docker until 24 wrote
+//! these directories besides `manifest.json`.
 //!
 //! ```text
 //! repositories      {"bench/many":{"1.0":"1ca3…"}}; not there if only ids were saved
@@ -26,7 +27,7 @@ use crate::{
 const REPOSITORIES: &str = "repositories";
 /// The evidence of this kind.
 pub(super) const EVIDENCE: &str = "<id>/json";
-/// Layers that an image may have here: Docker refused more than 127, older graph drivers more than 42.
+/// The most layers that an image may have. Docker refused more than 127, older graph drivers more than 42.
 const LAYERS: usize = 4096;
 
 /// A docker-v1 archive.
@@ -36,13 +37,13 @@ pub(crate) struct V1ArchiveStore {
     files: Files,
     documents: Cache<V1Json>,
     ids: Vec<V1Id>,
-    /// Repository, tag, id as it is written there.
+    /// Repository, tag, id as written.
     names: BTreeMap<String, BTreeMap<String, String>>,
     /// What is wrong with `repositories`.
     damaged: Option<String>,
 }
 
-/// A document, and what it says of itself.
+/// A document and its parsed parts.
 #[derive(Debug)]
 struct V1Json {
     document: V1Document,
@@ -172,7 +173,7 @@ impl Store for V1ArchiveStore {
         StoreKind::DockerV1Archive
     }
 
-    /// Images that have a name, and those that are no other's parent.
+    /// Images that have a name, and those that no other image has as its parent.
     fn images(&self) -> Result<Listing, Error> {
         let mut listing = Listing::default();
         let mut broken = |what: &str, references, error| {
@@ -188,7 +189,8 @@ impl Store for V1ArchiveStore {
         }
         let mut parents = HashSet::new();
         for id in &self.ids {
-            // One that cannot be read has no parent to hide, and is reported below.
+            // The parent of a document that cannot be read stays in the listing. The document is reported
+            // below.
             parents.extend(self.document(id).ok().and_then(|json| json.document.parent.clone()));
         }
         let mut references = self.references();
@@ -224,7 +226,7 @@ impl Store for V1ArchiveStore {
             (Err(Error::NotFound { .. }), Some(why)) => {
                 Err(Error::malformed(self.files.join(REPOSITORIES), why))
             }
-            // Podman and skopeo write whole names here, which Docker's rules do not know by their short forms.
+            // Podman and skopeo write full names here. Docker's rules do not find them by their short forms.
             (Err(not_found @ Error::NotFound { .. }), None) => {
                 lookup::resolve(self, Spelling::Qualified, name).map_err(|error| match error {
                     Error::NotFound { .. } => not_found,
@@ -238,11 +240,11 @@ impl Store for V1ArchiveStore {
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
         self.keys.check_image(key)?;
-        let no_id = || {
+        let not_an_id = || {
             let why = format!("it names an image {:?}, which is not an id", key.id());
             Error::malformed(self.files.join(REPOSITORIES), why)
         };
-        let (chain, _) = self.chain(&V1Id::parse(key.id()).ok_or_else(no_id)?)?;
+        let (chain, _) = self.chain(&V1Id::parse(key.id()).ok_or_else(not_an_id)?)?;
         let layer = |document: &V1Document| Layer::new(self.keys.layer("", document.id.to_string()), None);
         let layers = chain.iter().map(layer).collect();
         Ok(Image::new(key.clone(), Document::V1(chain), layers))

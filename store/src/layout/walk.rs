@@ -9,7 +9,7 @@ use super::documents::{Descriptor, Parsed};
 use super::reader::{Json, Reader, blob};
 use crate::{Error, Platform};
 
-/// Indexes below one another, and manifests below all of them, that are followed.
+/// Limits: indexes within one another, and manifests in all of them.
 const DEPTH: usize = 4;
 const MANIFESTS: usize = 1 << 12;
 
@@ -21,7 +21,7 @@ pub(super) struct Walk<'a> {
     pub(super) manifests: Vec<Descriptor>,
     /// Digests of the indexes that were entered.
     pub(super) indexes: Vec<Digest>,
-    /// The first index that cannot be read, or the first of its lines.
+    /// The first index, or line of one, that cannot be read.
     pub(super) unread: Option<Error>,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The blob, if it is an index: that says its type, or where that is unknown its shape.
+    /// The blob, if it is an index: by its media type, or if that is unknown, by its shape.
     fn index(&self, descriptor: &Descriptor) -> Result<Option<Json>, Error> {
         let known = match descriptor.media_type.as_str() {
             "application/vnd.oci.image.index.v1+json"

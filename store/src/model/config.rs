@@ -1,4 +1,4 @@
-//! What is needed of a config, the JSON document that is an image (Docker image specification v1.1 to v1.3, OCI image
+//! The parts of an image's config that a store needs (Docker image specification v1.1 to v1.3, OCI image
 //! configuration):
 //!
 //! ```text
@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::{ChainId, DiffId, json};
 
-/// The parts of a config that a store needs. All else stays in its bytes.
+/// The parsed parts of a config. Everything else stays in its bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// RFC 3339, as it is written there.
+    /// RFC 3339, as written.
     pub(crate) created: Option<String>,
     /// Digests of the layers' tars, base first.
     pub(crate) diff_ids: Vec<DiffId>,
@@ -31,7 +31,7 @@ struct RawConfig<'a> {
 struct RootFs {
     #[serde(rename = "type")]
     kind: String,
-    /// Docker leaves it out where there is no layer (`FROM scratch` and metadata only).
+    /// Docker omits it for an image without layers (`FROM scratch` and metadata only).
     diff_ids: Option<Vec<String>>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     })
 }
 
-/// The layers of an image, base first: what each stack is called, the one below it, and the digest of the uppermost.
+/// The layers of an image, base first: the chain id of each, that of its parent, and its diff id.
 pub(crate) fn chain(diff_ids: &[DiffId]) -> impl Iterator<Item = (ChainId, Option<ChainId>, DiffId)> + '_ {
     diff_ids.iter().scan(None, |parent, &diff_id| {
         let below = *parent;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_config() {
+    fn what_is_not_a_config() {
         for (text, why) in [
             ("", "not a JSON object"),
             (r#"["x",{"type":"layers"}]"#, "not a JSON object"),
@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    /// The parser skips what it does not need without recursion, and stops in what it does need.
+    /// The parser skips unknown fields without recursion, and limits the depth of known ones.
     #[test]
     fn nesting() {
         let deep = |levels| "[".repeat(levels) + &"]".repeat(levels);

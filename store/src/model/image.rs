@@ -1,4 +1,4 @@
-//! What a store says about images: the documents as stored, and the layers from the base up. No layer bytes.
+//! Images: their documents as stored, and their layers from the base up.
 
 use layerlift_archive::Digest;
 
@@ -82,8 +82,8 @@ impl Image {
         }
     }
 
-    /// The platform that the config names. A v1 image often names none itself; its nearest parent that does is for the
-    /// same, as it has been built on that.
+    /// The platform that the config names. A v1 document often names none; that of its nearest parent holds,
+    /// which it was built on.
     pub fn platform(&self) -> Option<Platform> {
         let named = |raw: &[u8]| Platform::from_json(raw).ok().filter(|platform| !platform.os.is_empty());
         match &self.document {

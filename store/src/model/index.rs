@@ -21,7 +21,7 @@ pub enum Subject {
 pub struct Index {
     /// Of its bytes.
     pub digest: Digest,
-    /// Its images, in its order. What is not an image by design (an attestation, say) is left out.
+    /// Its images, in its order. Attestations and other artifacts are left out.
     pub members: Vec<Member>,
 }
 
@@ -31,7 +31,7 @@ pub struct Index {
 pub struct Member {
     /// The digest of the image's manifest.
     pub manifest: Digest,
-    /// As the index says it, or the image's config where the index does not.
+    /// From the index, or if that names none, from the image's config.
     pub platform: Option<Platform>,
     /// The image; `None` if it is not in this store.
     pub image: Option<ImageKey>,
@@ -53,8 +53,8 @@ impl Index {
         Index { digest, members }
     }
 
-    /// The member for a platform, which is in this store: for the platform that is asked for; by default for this
-    /// machine's, or else the only one that is here. [`Error::NoPlatform`] says which there are.
+    /// The member for `wanted`; by default the one for this machine, or the only one. Members that are not in
+    /// this store are not a choice. [`Error::NoPlatform`] lists what is here.
     pub fn choose(&self, wanted: Option<&Platform>) -> Result<&Member, Error> {
         let host = Platform::host();
         let meant = wanted.unwrap_or(&host);
@@ -109,8 +109,9 @@ impl Selected {
         Selected { subject: Subject::Index(index), reference }
     }
 
-    /// The image for a platform. Of an index, [`Index::choose`] says which; an image that is named itself must be for the
-    /// platform that is asked for, by its config or its v1 document. Reads that only if a platform is asked for.
+    /// The image for a platform. [`Index::choose`] picks it from an index. An image that is named itself has
+    /// to be for `wanted` by its config, or by its v1 documents. They are read only if a platform is
+    /// requested.
     pub fn choose(&self, store: &dyn Store, wanted: Option<&Platform>) -> Result<ImageKey, Error> {
         let chosen = match &self.subject {
             Subject::Image(key) => check(store, key, wanted).map(|()| key.clone()),
@@ -126,7 +127,7 @@ impl Selected {
     }
 }
 
-/// Whether an image is for the platform that is asked for.
+/// Compares an image with the platform that is requested.
 pub(super) fn check(store: &dyn Store, key: &ImageKey, wanted: Option<&Platform>) -> Result<(), Error> {
     let Some(wanted) = wanted else { return Ok(()) };
     let found = store.image(key)?.platform();

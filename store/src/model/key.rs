@@ -1,7 +1,7 @@
 //! Keys: how a store names its images and layers to those who use it.
 //!
-//! A store takes a key as a promise that the image or layer is its own, so only its [`Keyring`] makes keys, and one that
-//! another keyring made is refused. What a user types is a name, and [`crate::Store::resolve`] turns it into a key.
+//! A key says that a store has the image or layer. Only the store's [`Keyring`] makes keys, and the store
+//! refuses keys of other keyrings. Users type names, and [`crate::Store::resolve`] turns them into keys.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,14 +85,13 @@ impl Keyring {
 }
 
 impl ImageKey {
-    /// The part of the store that has the image: a graph driver, as the listing's column says. Empty where there is
-    /// only one.
+    /// The part of the store that has the image: a graph driver. Empty if the store has only one part.
     pub fn partition(&self) -> &str {
         &self.0.partition
     }
 
-    /// 64 hex digits: the config's digest, or the id of a v1 image. containers-storage may call an image otherwise;
-    /// [`crate::Image::image_id`] is the digest in any case.
+    /// 64 hex digits: the config's digest, or the id of a v1 image. In containers-storage it can be another
+    /// id; [`crate::Image::image_id`] is always the digest.
     pub fn id(&self) -> &str {
         &self.0.id
     }
@@ -104,7 +103,7 @@ impl LayerKey {
         &self.0.partition
     }
 
-    /// The store's own id of it: a chain id, a v1 id, a blob's digest.
+    /// The store's own id: a chain id, a v1 id, a blob's digest.
     pub fn id(&self) -> &str {
         &self.0.id
     }

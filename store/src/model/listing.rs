@@ -1,4 +1,4 @@
-//! All that a store lists, and how that looks to someone on one platform.
+//! Everything that a store lists, and what it comes to on one platform.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -11,14 +11,14 @@ use crate::{Document, Error, Reference, Store};
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Listing {
-    /// Images that can be named, newest first, those of the same time by id.
+    /// Images, newest first; of the same time by id.
     pub images: Vec<ImageSummary>,
-    /// Indexes that can be named. Whether their members are among the images is up to the engine: Podman shows them,
-    /// without names.
+    /// Indexes. Whether their members are among the images is up to the engine: Podman lists them, without
+    /// names.
     pub indexes: Vec<IndexSummary>,
-    /// What looks like an image and cannot be read. It hides nothing else.
+    /// What cannot be read. It hides nothing else.
     pub broken: Vec<Broken>,
-    /// The order of the names of one image, where the store has one and some are names of an index.
+    /// The order of names, where some names of an image are those of an index.
     pub(crate) order: Vec<Reference>,
 }
 
@@ -42,7 +42,7 @@ pub struct ImageSummary {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct IndexSummary {
-    /// What the store finds it by: 64 hex digits.
+    /// Its id: 64 hex digits.
     pub id: String,
     /// Its members.
     pub index: Index,
@@ -63,8 +63,8 @@ pub struct Broken {
 }
 
 impl Listing {
-    /// The images in their order. One without a time that can be read comes last; of one id in several partitions the
-    /// order is kept.
+    /// Puts the images in their order. Those without a valid time come last. Images of one id in several
+    /// partitions stay in the given order.
     pub fn new(images: Vec<ImageSummary>, indexes: Vec<IndexSummary>, broken: Vec<Broken>) -> Self {
         let mut listing = Listing { images, indexes, broken, order: Vec::new() };
         listing.sort();
@@ -78,9 +78,9 @@ impl Listing {
         self.images.sort_by_cached_key(|image| (Reverse(time(image)), image.key.id().to_owned()));
     }
 
-    /// The same with every index turned into the image that is chosen of it: [`Index::choose`] says which, and the names
-    /// of the index become that image's. If a platform is asked for, only images for it remain; of what is not for it,
-    /// members of an index are left out, and the rest are `broken` with an [`Error::NoPlatform`].
+    /// Replaces each index by the image that [`Index::choose`] picks from it, which gets the names of the
+    /// index. If a platform is requested, only images for it remain: members of indexes are left out, and
+    /// other images are `broken` with [`Error::NoPlatform`].
     pub fn on(mut self, store: &dyn Store, wanted: Option<&Platform>) -> Self {
         let indexes = std::mem::take(&mut self.indexes);
         if wanted.is_some() {
@@ -95,7 +95,8 @@ impl Listing {
         let rows = self.images.iter().enumerate();
         let mut places: HashMap<ImageKey, usize> =
             rows.map(|(place, image)| (image.key.clone(), place)).collect();
-        // An empty index has nothing that could be lost; it is an error when it is asked for by its name.
+        // An empty index has nothing that could be lost. It is an error only when it is asked for by its
+        // name.
         for IndexSummary { id, index, references } in
             indexes.into_iter().filter(|one| !one.index.members.is_empty())
         {
@@ -158,7 +159,7 @@ impl ImageSummary {
         ImageSummary { key, references, created: None, size: None, layers }
     }
 
-    /// What the documents of an image say.
+    /// From the documents of an image.
     fn of(image: &Image, references: Vec<Reference>) -> Self {
         let created = match &image.document {
             Document::Config { raw, .. } => config::parse(raw).ok().and_then(|config| config.created),

@@ -1,5 +1,5 @@
-//! What a store says, apart from how its engine keeps it: keys, images with their layers, indexes of images for several
-//! platforms, listings. No bytes of layers.
+//! Images as all stores describe them: keys, documents and layers, indexes of images for several platforms,
+//! listings. No bytes of layers.
 
 pub(crate) mod config;
 mod image;

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::json;
 
-/// Operating system, architecture and variant, in Go's words (OCI image index, `platform`; image configuration).
+/// Operating system, architecture and variant, in Go's words (OCI image index, `platform`; image
+/// configuration).
 ///
 /// ```
 /// use layerlift_store::Platform;
@@ -24,7 +25,7 @@ pub struct Platform {
     pub os: String,
     /// `amd64`, `arm64`, `arm`, …
     pub architecture: String,
-    /// `v7`; absent where the architecture has only one, or the usual one is meant.
+    /// `v7`, …; absent if the architecture has only one, or the usual one is meant.
     pub variant: Option<String>,
 }
 
@@ -66,7 +67,7 @@ impl Platform {
         Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
     }
 
-    /// Whether an image for this platform is what someone who asks for `wanted` means. Without a variant, any will do.
+    /// Whether an image for this platform meets a request for `wanted`. Without a variant, all variants do.
     pub fn matches(&self, wanted: &Platform) -> bool {
         self.os == wanted.os
             && self.architecture == wanted.architecture
@@ -88,19 +89,19 @@ impl Platform {
         Ok(Platform { os, architecture, variant: variant.filter(|variant| !variant.is_empty()) })
     }
 
-    /// Whether it is one at all: attestations have `unknown/unknown`, and old documents say nothing.
+    /// Whether it is a platform: attestations have `unknown/unknown`.
     pub(crate) fn is_known(&self) -> bool {
         self.os != "unknown" && self.architecture != "unknown"
     }
 
-    /// The order in which variants are preferred where any will do, the one that most machines can run first: of arm's
-    /// v7, elsewhere the lowest.
+    /// The order of variants if any will do. The first is the one that most machines can run: v7 of arm, the
+    /// lowest of others.
     pub(crate) fn preference(&self) -> (bool, &str) {
         let variant = self.full_variant();
         (!(self.architecture == "arm" && variant == "v7"), variant)
     }
 
-    /// The variant that is meant where none is written.
+    /// The variant; if none is written, the one that is meant.
     fn full_variant(&self) -> &str {
         match (self.variant.as_deref().unwrap_or_default(), self.architecture.as_str()) {
             ("", "arm64") => "v8",

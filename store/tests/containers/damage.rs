@@ -66,10 +66,10 @@ const CASES: &[Case] = &[
     ("a parent of another type", Listed, ["layers.json is malformed", "expected a string"], |disk| {
         disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":[]"#);
     }),
-    ("a diff id that is none", Listed, ["layers.json is malformed", "is not a digest"], |disk| {
+    ("a diff id that is not a digest", Listed, ["layers.json is malformed", "is not a digest"], |disk| {
         disk.edit(LAYERS, r#""diff-digest":"sha256:612d"#, r#""diff-digest":"sha256:../"#);
     }),
-    ("a size that is none", Listed, ["layers.json is malformed", "invalid type: string"], |disk| {
+    ("a size that is not a number", Listed, ["layers.json is malformed", "invalid type: string"], |disk| {
         disk.edit(LAYERS, r#""diff-size":6656"#, r#""diff-size":"large""#);
     }),
     (
@@ -118,7 +118,7 @@ const CASES: &[Case] = &[
     ("another manifest", Opened, [MANIFEST, "its digest is"], |disk| {
         disk.edit(&of_app(MANIFEST), "schemaVersion", "schemaversion");
     }),
-    ("a manifest that is none", Opened, ["/manifest is damaged", "its digest is"], |disk| {
+    ("a manifest that is not JSON", Opened, ["/manifest is damaged", "its digest is"], |disk| {
         disk.write(&of_app("manifest"), "[]");
     }),
     ("a manifest without end", Opened, ["/manifest is malformed", "larger than 16 MiB"], |disk| {
@@ -138,9 +138,14 @@ const CASES: &[Case] = &[
             disk.edit(IMAGES, recorded, &format!(r#""manifest":"{digest}""#));
         },
     ),
-    ("a digest of a manifest that is none", Opened, ["/manifest is malformed", "by images.json"], |disk| {
-        disk.edit(IMAGES, r#""manifest":"sha256:60c0"#, r#""manifest":"sha256:/../"#);
-    }),
+    (
+        "a digest of a manifest that is not a digest",
+        Opened,
+        ["/manifest is malformed", "by images.json"],
+        |disk| {
+            disk.edit(IMAGES, r#""manifest":"sha256:60c0"#, r#""manifest":"sha256:/../"#);
+        },
+    ),
     ("no directory", Opened, ["/diff is not there", "needs directory c6e2"], |disk| {
         fs::remove_dir_all(disk.join(&format!("additional/overlay/{UPPER}/diff"))).unwrap();
     }),
@@ -182,9 +187,9 @@ fn every_damage_is_named_and_hides_nothing() {
     }
 }
 
-/// A record that is none, besides those that are.
+/// A malformed record among others.
 #[test]
-fn records_that_are_none() {
+fn malformed_records() {
     for (record, what, message) in [
         ("5", "record 0", "not a JSON object"),
         (r#"["a","b"]"#, "record 0", "not a JSON object"),
@@ -217,7 +222,7 @@ fn records_that_are_none() {
 }
 
 #[test]
-fn files_of_records_that_are_none() {
+fn malformed_files_of_records() {
     let open = |disk: &Disk| layerlift_store::open(&disk.join("additional"), &Default::default());
     for file in [IMAGES, LAYERS] {
         for (bytes, message) in [

@@ -1,4 +1,5 @@
-//! containers-storage as Podman, Buildah and skopeo wrote it: names, listing, manifests, chains, bytes, places, damage.
+//! containers-storage as Podman, Buildah and skopeo wrote it: names, listing, manifests, chains, bytes,
+//! places, damage.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 

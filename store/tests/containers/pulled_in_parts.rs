@@ -1,5 +1,6 @@
-//! Layers of zstd:chunked and eStargz, pulled file by file: records as containers/storage 1.59 writes them (`layers.go`,
-//! `CreateAsStored`; containers/image, `storage_src.go`), on the files of a layer that was pulled as a whole.
+//! Layers of zstd:chunked and eStargz, pulled file by file: records as containers/storage 1.59 writes them
+//! (`layers.go`, `CreateAsStored`; containers/image, `storage_src.go`), on the files of a layer that was
+//! pulled as a whole.
 
 use std::fs;
 

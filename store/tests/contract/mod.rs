@@ -33,8 +33,8 @@ pub(crate) fn image(selected: &Selected) -> ImageKey {
     }
 }
 
-/// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all others must come out
-/// whole. Panics with the name or id that breaks a rule.
+/// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all
+/// others must come out whole. Panics with the name or id that breaks a rule.
 pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: &[&str]) {
     let before = snapshot(root);
     let store = open();
@@ -106,7 +106,8 @@ fn documents(name: &str, key: &ImageKey, image: &Image) {
     }
 }
 
-/// The full id, and the shortest prefix that no error calls ambiguous. A repository of that name is allowed to win.
+/// The full id, and the shortest prefix that no error calls ambiguous. A repository of that name is allowed
+/// to win.
 fn found_by_id(store: &dyn Store, key: &ImageKey) {
     let mut unique = None;
     for len in [64, 12, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 63] {

@@ -10,7 +10,7 @@ use crate::made::{
 };
 
 #[test]
-fn what_is_no_archive() {
+fn what_is_not_an_archive() {
     for (bytes, part) in [
         (&b""[..], "the file is empty"),
         (b"\xff\xfeb\0l\0o\0b\0s\0", "PowerShell"),
@@ -42,7 +42,8 @@ fn cut_off_anywhere() {
     assert!(salvaged > 0);
 }
 
-/// Podman and skopeo write the directories of docker-v1 behind the layers and the config: the image is found by these.
+/// Podman and skopeo write the directories of docker-v1 behind the layers and the config: the image is found
+/// by these.
 #[test]
 fn cut_off_before_its_names() {
     let whole = bytes("skopeo-1.9-docker-archive");
@@ -120,7 +121,7 @@ fn one_damaged_image_hides_no_other() {
             "not its name",
         ),
         (
-            entry("one.json", "gone.tar"),
+            entry("one.json", "missing.tar"),
             Box::new(|tar| tar.file("one.json", config(&[b"x"], ""))),
             "needs layer sha256:",
         ),
@@ -208,7 +209,7 @@ fn documents_of_the_whole_archive() {
     refused(store(&newer.finish()), &["2.0.0"]);
 }
 
-/// Entries that lead out are told of and never used; of several with one name the last counts.
+/// Entries that lead out are reported and never used. Of several with one name, the last one counts.
 #[test]
 fn names_of_entries() {
     let bytes =
@@ -236,7 +237,7 @@ fn sizes_that_lie() {
     assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
     refused::<()>(Err(listing.broken.into_iter().next().unwrap().error), &["in the middle of last.tar"]);
 
-    let (layer, gone) = (layer("x"), layer("y"));
+    let (layer, missing) = (layer("x"), layer("y"));
     let config = config(&[&layer], "");
     let right = manifest(&config, &[&layer]);
     let size = format!(r#""size":{}"#, layer.len());
@@ -245,11 +246,11 @@ fn sizes_that_lie() {
         ("invalid value", right.replace(&size, r#""size":-1"#)),
         ("invalid type", right.replace(&size, r#""size":"10""#)),
         ("is not a digest", right.replace(&Digest::of(&layer).to_string(), "sha256:../../etc/passwd")),
-        ("is missing", right.replace(&Digest::of(&layer).to_string(), &Digest::of(&gone).to_string())),
+        ("is missing", right.replace(&Digest::of(&layer).to_string(), &Digest::of(&missing).to_string())),
         (
             "may not be distributed",
             right
-                .replace(&Digest::of(&layer).to_string(), &Digest::of(&gone).to_string())
+                .replace(&Digest::of(&layer).to_string(), &Digest::of(&missing).to_string())
                 .replace(LAYER, "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"),
         ),
         ("is encrypted", right.replace(LAYER, "application/vnd.oci.image.layer.v1.tar+gzip+encrypted")),

@@ -155,7 +155,7 @@ fn found_by_every_name() {
     }
 }
 
-/// Manifests and compressed blobs are those that were written, and what is compressed is told by the bytes.
+/// Manifests and compressed blobs are those that were written. Compression is recognised by the bytes.
 #[test]
 fn manifests_and_blobs() {
     for (name, compression, manifests) in [

@@ -1,4 +1,4 @@
-//! Indexes: several platforms, attestations, nesting, names, and what is no image.
+//! Indexes: several platforms, attestations, nesting, names, and what is not an image.
 
 use layerlift_store::{Error, Hint, OpenOptions, Platform, Subject, open};
 
@@ -113,7 +113,7 @@ fn platforms_left_out() {
 }
 
 #[test]
-fn artifacts_are_no_images() {
+fn artifacts_are_not_images() {
     let config = config(&[], "");
     let image = manifest(&config, &[]);
     let chart = image.replace(CONFIG, "application/vnd.cncf.helm.config.v1+json");
@@ -154,7 +154,42 @@ fn names() {
     }
 }
 
-/// The same name twice without a platform that tells them apart.
+/// Names keep the order of `index.json`, be they those of an index or of its image. Members have no names of their
+/// own, but are found by the digests of their manifests.
+#[test]
+fn names_of_an_index_and_of_its_image() {
+    let configs =
+        ["amd64", "arm64"].map(|arch| config(&[], &format!(r#""os":"linux","architecture":"{arch}","#)));
+    let manifests = configs.clone().map(|config| manifest(&config, &[]));
+    let inner = index(&manifests.clone().map(|manifest| descriptor(MANIFEST, manifest, "")));
+    let top = index(&[
+        descriptor(MANIFEST, &manifests[0], &named("first:1")),
+        descriptor(INDEX, &inner, &named("multi:1")),
+        descriptor(MANIFEST, &manifests[0], &named("last:1")),
+    ]);
+    let mut tar = Tar::new().blob(&inner);
+    for document in configs.iter().chain(&manifests) {
+        tar = tar.blob(document);
+    }
+    let store = store(&tar.file("index.json", top).finish()).unwrap();
+    let listing = store.images().unwrap().on(&*store, Some(&"linux/amd64".parse().unwrap()));
+    let [image] = &listing.images[..] else { panic!("{listing:?}") };
+    let names: Vec<String> = image.references.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["first:1", "multi:1", "last:1"]);
+    for (manifest, config) in manifests.iter().zip(&configs) {
+        let name = format!("multi@{}", layerlift_archive::Digest::of(manifest.as_bytes()));
+        let [selected] = &store.resolve(&name).unwrap()[..] else { panic!("{name}") };
+        let id = layerlift_archive::Digest::of(config.as_bytes()).hex();
+        assert_eq!((contract::image(selected).id(), &selected.reference), (&*id, &None));
+    }
+    let by_index = format!("multi@{}", layerlift_archive::Digest::of(inner.as_bytes()));
+    for name in ["multi", "multi:1", &by_index] {
+        let [selected] = &store.resolve(name).unwrap()[..] else { panic!("{name}") };
+        assert!(matches!(&selected.subject, Subject::Index(index) if index.members.len() == 2), "{name}");
+    }
+}
+
+/// One name for two manifests without platforms.
 #[test]
 fn ambiguous() {
     let configs = ["1", "2"].map(|x| config(&[], &format!(r#""author":"{x}","#)));
