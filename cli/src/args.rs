@@ -23,8 +23,8 @@ const MOST_THREADS: usize = 256;
 
 /// Export container images straight from the directories in which engines keep them.
 ///
-/// No daemon is asked and nothing is mounted. What is read is never written to, not even a lock: it works on the disk of
-/// another host, on a read-only mount, and beside a running engine.
+/// No daemon is asked and nothing is mounted. What is read is never written to, not even a lock: it works
+/// on the disk of another host, on a read-only mount, and beside a running engine.
 #[derive(Debug, Parser)]
 #[command(name = "layerlift", version, arg_required_else_help = true, after_help = STATUS, max_term_width = 100)]
 #[command(disable_help_subcommand = true)]
@@ -56,8 +56,8 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
-    /// Data root of an engine, such as /var/lib/docker or the same folder of another host's disk, or an image layout or
-    /// archive [default: the usual places on this machine].
+    /// Data root of an engine, such as /var/lib/docker or the same folder of another host's disk, or an
+    /// image layout or archive [default: the usual places on this machine].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) root: Option<PathBuf>,
     /// Only this kind of store, where a root holds several.
@@ -73,9 +73,9 @@ pub(crate) struct StoreArgs {
 
 /// Write images as an archive.
 ///
-/// A NAME is a repository (all its tags), repository:tag, repository@digest, an id, or a unique prefix of an id. Every
-/// layer is checked against the digest or the checksums that the store has recorded: one that has changed is an error,
-/// never an archive that is silently wrong.
+/// A NAME is a repository (all its tags), repository:tag, repository@digest, an id, or a unique prefix of
+/// an id. Every layer is checked against the digest or the checksums that the store has recorded: one that
+/// has changed is an error, never an archive that is silently wrong.
 ///
 /// The output file appears under its name when it is complete; a failure leaves an existing file as it was.
 #[derive(Debug, ClapArgs)]
@@ -98,8 +98,8 @@ pub(crate) struct Save {
     pub(crate) output: Option<PathBuf>,
     /// Format of the archive.
     ///
-    /// docker-archive loads on every engine of today; docker-v1 is what Docker wrote until 1.9 and reads up to 28;
-    /// oci-archive is an OCI image layout, and as a directory can be extended by further images.
+    /// docker-archive loads on every engine of today; docker-v1 is what Docker wrote until 1.9 and reads up
+    /// to 28; oci-archive is an OCI image layout, and as a directory can be extended by further images.
     #[arg(long, value_parser = formats(), default_value = Format::DockerArchive.name())]
     pub(crate) format: Format,
     /// Tags of an image that is named by its id: none, as engines do (named), or all it has (keep).
@@ -116,8 +116,8 @@ pub(crate) struct Save {
     /// Leave out what is damaged, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// Where layers are computed that have no length beforehand [default: the folder of the output; for a stream, the
-    /// system's].
+    /// Where layers are computed that have no length beforehand [default: the folder of the output; for a
+    /// stream, the system's].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) temp_dir: Option<PathBuf>,
     /// Print what would be written, and write nothing.
@@ -173,7 +173,8 @@ pub(crate) struct Images {
 
 /// Print what a store says about images, as a JSON array.
 ///
-/// Documents, layers with their ids, digests and the sizes of their tars (null where one has to be computed first).
+/// Documents, layers with their ids, digests and the sizes of their tars (null where one has to be computed
+/// first).
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Inspect {
     /// Which images.
@@ -204,9 +205,9 @@ pub(crate) struct Verify {
 
 /// Show which image stores there are.
 ///
-/// Looks at the places where engines keep their stores, on this machine or below the mounted disk of another one, home
-/// directories included; below --root also at folders with other names. SIZE adds up the images; what several share is counted
-/// for each.
+/// Looks at the places where engines keep their stores, on this machine or below the mounted disk of
+/// another one, home directories included; below --root also at folders with other names. SIZE adds up the
+/// images; what several share is counted for each.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:

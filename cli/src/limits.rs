@@ -2,8 +2,9 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Lets the process have as many open files as the system allows it. A plan keeps two open for each layer, and the usual
-/// limit of 1024, there for programs that use `select`, is less than a host with many images needs.
+/// Lets the process have as many open files as the system allows it. A plan keeps two open for each layer,
+/// and the usual limit of 1024, there for programs that use `select`, is less than a host with many images
+/// needs.
 pub(crate) fn raise() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

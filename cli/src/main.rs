@@ -1,7 +1,7 @@
 //! `layerlift`: exports container images straight from the directories in which engines keep them.
 //!
-//! The program only talks: it reads arguments, wires the stores, the formats and the outputs together, shows progress
-//! and explains what went wrong. It knows no layout of any engine.
+//! The program only talks: it reads arguments, wires the stores, the formats and the outputs together,
+//! shows progress and explains what went wrong. It knows no layout of any engine.
 
 mod args;
 mod chain;

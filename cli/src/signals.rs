@@ -1,8 +1,8 @@
 //! SIGINT, SIGTERM and SIGHUP.
 //!
-//! Usually there is nothing to tidy up (spools have no name, a stream is just cut), and the program ends at once, even
-//! while it waits for a slow reader. Only while an output has a temporary name, the writer is asked to stop and removes it;
-//! a second signal ends it at once.
+//! Usually there is nothing to tidy up (spools have no name, a stream is just cut), and the program ends at
+//! once, even while it waits for a slow reader. Only while an output has a temporary name, the writer is
+//! asked to stop and removes it; a second signal ends it at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,5 @@
-//! The stores that a command works on: those that `--root` means, or those in the usual places of this machine.
+//! The stores that a command works on: those that `--root` means, or those in the usual places of this
+//! machine.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,7 +27,8 @@ pub(crate) struct Sources {
     pub(crate) opened: Vec<Source>,
     /// What is there and cannot be opened.
     failed: Vec<StoreError>,
-    /// Whether the user named the root, so that nothing below it may be left out without saying so in the exit status.
+    /// Whether the user named the root, so that nothing below it may be left out without saying so in the
+    /// exit status.
     named: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Text in columns, as `docker images` prints it: as wide as needed, three spaces between, nothing behind the last.
+//! Text in columns, as `docker images` prints it: as wide as needed, three spaces between, nothing behind
+//! the last.
 
 use crate::terminal::visible;
 

@@ -15,8 +15,8 @@ pub(crate) fn interrupted() {
     write_line(&format!("{start}layerlift: interrupted"));
 }
 
-/// The text with control characters spelled out: anybody can put them into a store's names, and a terminal obeys them.
-/// Newlines stay.
+/// The text with control characters spelled out: anybody can put them into a store's names, and a terminal
+/// obeys them. Newlines stay.
 pub(crate) fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {

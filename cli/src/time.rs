@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-/// `3 weeks ago` for a time in RFC 3339; `N/A` where there is none, or where it is the year 1 that engines write for none.
+/// `3 weeks ago` for a time in RFC 3339; `N/A` where there is none, or where it is the year 1 that engines
+/// write for none.
 pub(crate) fn ago(created: Option<&str>, now: Timestamp) -> String {
     let Some(created) = created.and_then(|text| text.parse::<Timestamp>().ok()) else {
         return "N/A".to_owned();

@@ -1,12 +1,13 @@
-//! containerd's own store, which Docker 29 uses on a fresh installation. It is recognised, not read: which blobs make
-//! which image is in a database (bolt) that layerlift has no reader for.
+//! containerd's own store, which Docker 29 uses on a fresh installation. It is recognised, not read: which
+//! blobs make which image is in a database (bolt) that layerlift has no reader for.
 //!
 //! ```text
 //! io.containerd.metadata.v1.bolt/meta.db          names, manifests, snapshots
 //! io.containerd.content.v1.content/blobs/sha256/  blobs
 //! ```
 //!
-//! Docker since 20.10 keeps an empty one below `containerd/daemon` of its data root; without blobs it is not a store.
+//! Docker since 20.10 keeps an empty one below `containerd/daemon` of its data root; without blobs it is
+//! not a store.
 
 use crate::kind::{Detected, StoreKind};
 use crate::{Error, Root, Store};

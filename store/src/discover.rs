@@ -50,8 +50,9 @@ pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
     ENGINES.iter().filter_map(|engine| (engine.detect)(&root).transpose()).collect()
 }
 
-/// What is in the usual places of this machine: the system's, then those of the calling user. Where there is nothing, what
-/// is one level deeper: dockerd with userns-remap keeps its data in `/var/lib/docker/UID.GID`.
+/// What is in the usual places of this machine: the system's, then those of the calling user. Where there
+/// is nothing, what is one level deeper: dockerd with userns-remap keeps its data in
+/// `/var/lib/docker/UID.GID`.
 pub fn usual() -> Vec<Place> {
     let mut usual = Vec::new();
     for path in places::usual() {
@@ -71,8 +72,9 @@ pub fn below(dir: &Path) -> Vec<Place> {
     places::below(dir).into_iter().filter_map(look_at).collect()
 }
 
-/// What is in `dir` and below, wherever it is: [`below`], and each folder with a store, to a depth of a few. For disks
-/// and backups on which stores have other places. Links are not followed, and nothing within a store is looked at.
+/// What is in `dir` and below, wherever it is: [`below`], and each folder with a store, to a depth of a
+/// few. For disks and backups on which stores have other places. Links are not followed, and nothing within
+/// a store is looked at.
 pub fn search(dir: &Path) -> Vec<Place> {
     let mut found = HashMap::new();
     let mut folders = places::below(dir);
@@ -106,7 +108,8 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     }
 }
 
-/// Opens all stores that `path` means. One that cannot be opened, or a place that cannot be looked at, hides no other.
+/// Opens all stores that `path` means. One that cannot be opened, or a place that cannot be looked at,
+/// hides no other.
 pub fn open_all(path: &Path, options: &OpenOptions) -> Result<Vec<Result<Opened, Error>>, Error> {
     if is_file(path) {
         let store = layout::open_file(path, options)?;
@@ -174,7 +177,8 @@ fn find(path: &Path, options: &OpenOptions) -> Result<Found, Error> {
     if !here.stores.is_empty() {
         return Ok(here);
     }
-    // What was asked for by its kind may be there although another kind is recognised first, or say what it lacks.
+    // What was asked for by its kind may be there although another kind is recognised first, or say what it
+    // lacks.
     let mut why = None;
     if let Some(kind) = options.kind {
         let asked = Detected { kind, root: path.to_owned(), partitions: Vec::new(), evidence: Vec::new() };

@@ -248,8 +248,8 @@ impl Error {
         }
     }
 
-    /// For [`std::io::Read`]ers, whose errors are [`io::Error`]s. It carries this error and its kind; its message is
-    /// this one's.
+    /// For [`std::io::Read`]ers, whose errors are [`io::Error`]s. It carries this error and its kind; its
+    /// message is this one's.
     pub fn into_io(self) -> io::Error {
         content_error(self.kind(), self)
     }

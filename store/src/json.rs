@@ -1,5 +1,5 @@
-//! JSON as an engine writes it. Two things that serde lets pass are errors here: an array in place of an object, and a key
-//! that comes twice in a map.
+//! JSON as an engine writes it. Two things that serde lets pass are errors here: an array in place of an
+//! object, and a key that comes twice in a map.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Which kinds of store there are, and how one is opened. Below all engines, which know nothing of one another.
+//! Which kinds of store there are, and how one is opened. Below all engines, which know nothing of one
+//! another.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,8 +29,8 @@ pub enum StoreKind {
 pub struct OpenOptions {
     /// Only this kind; by default whatever is there.
     pub kind: Option<StoreKind>,
-    /// Only images of this partition, a graph driver; by default all of a Docker store, and of a graph store the one in
-    /// use.
+    /// Only images of this partition, a graph driver; by default all of a Docker store, and of a graph
+    /// store the one in use.
     pub partition: Option<String>,
     /// Where a compressed archive is decompressed to; by default the system's directory for temporary files.
     pub temp_dir: Option<PathBuf>,

@@ -1,4 +1,5 @@
-//! Where engines keep their stores unless their settings name another place. Candidates only: nothing is opened.
+//! Where engines keep their stores unless their settings name another place. Candidates only: nothing is
+//! opened.
 //!
 //! ```text
 //! /var/lib/docker                         Docker as root
@@ -30,8 +31,8 @@ pub(crate) fn usual() -> Vec<PathBuf> {
     existing(places)
 }
 
-/// The same below `dir`, taken as the root of a system (a mounted disk, say), with the homes of all its users, and as a
-/// home; and `dir` itself. Only what exists.
+/// The same below `dir`, taken as the root of a system (a mounted disk, say), with the homes of all its
+/// users, and as a home; and `dir` itself. Only what exists.
 pub(crate) fn below(dir: &Path) -> Vec<PathBuf> {
     let mut places = vec![dir.to_owned()];
     places.extend(system(dir));
@@ -67,8 +68,8 @@ fn user(data: &Path) -> Vec<PathBuf> {
     ENGINES.iter().flat_map(|engine| engine.user_places).map(|place| data.join(place)).collect()
 }
 
-/// What exists, each place once even where links lead to it by several names. A place that may not be looked at stays:
-/// opening it says why.
+/// What exists, each place once even where links lead to it by several names. A place that may not be
+/// looked at stays: opening it says why.
 pub(crate) fn existing(places: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
     let is_new = |path: &PathBuf| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));

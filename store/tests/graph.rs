@@ -1,7 +1,8 @@
-//! Graph stores as daemons of Docker 1.7 and 1.8 wrote them, and what those daemons answered: names, chains, listing, damage.
+//! Graph stores as daemons of Docker 1.7 and 1.8 wrote them, and what those daemons answered: names,
+//! chains, listing, damage.
 //!
-//! `fixtures/docker-graph/<store>/` has `store.tar.xz`, a data root, and `cases.json.xz`: for each request the entries and the
-//! `repositories` of the archive that `docker save` wrote, or its error.
+//! `fixtures/docker-graph/<store>/` has `store.tar.xz`, a data root, and `cases.json.xz`: for each request
+//! the entries and the `repositories` of the archive that `docker save` wrote, or its error.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -146,8 +147,8 @@ fn store_of_1_7() {
 #[test]
 fn damaged_store() {
     let Some(root) = data_root("1.8.3-vfs-broken") else { return };
-    // What the daemon answered although it makes no sense (a folder with half an id, a chain without an end), and what it
-    // could not because of a size that no archive needs.
+    // What the daemon answered although it makes no sense (a folder with half an id, a chain without an
+    // end), and what it could not because of a size that no archive needs.
     let other = [
         "cycle",
         "selfparent",

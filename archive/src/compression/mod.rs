@@ -62,8 +62,8 @@ impl Compression {
         }
     }
 
-    /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines read
-    /// them. What the decoder cannot understand is an error of kind [`ErrorKind::Malformed`].
+    /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines
+    /// read them. What the decoder cannot understand is an error of kind [`ErrorKind::Malformed`].
     pub fn decompress<'r>(self, reader: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
         let reader = BufReader::with_capacity(64 << 10, reader);
         match self {

@@ -42,8 +42,8 @@ pub fn write_dir(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), 
 /// Writes contents as files into a directory. It must exist, and so must the folders in their names.
 ///
 /// Each file is written under a temporary name, compared with its content's length and digest, and gets its
-/// name only then; a file of that name is replaced at once. Several are written side by side. After a failure,
-/// the files that have their names are complete, and no others are left.
+/// name only then; a file of that name is replaced at once. Several are written side by side. After a
+/// failure, the files that have their names are complete, and no others are left.
 ///
 /// Names are relative to `dir`, with `/` between components.
 pub fn write_files(dir: &Path, files: &[(&str, &dyn Content)], options: &Options<'_>) -> Result<(), Error> {

@@ -95,8 +95,8 @@ fn examine(detected: &Detected) -> Found {
     }
 }
 
-/// Why layers cannot be read although images can be listed: the driver keeps them as something other than directories.
-/// A layer of the first image of each driver tells.
+/// Why layers cannot be read although images can be listed: the driver keeps them as something other than
+/// directories. A layer of the first image of each driver tells.
 fn unsupported(store: &dyn Store, listing: &Listing) -> Option<layerlift_store::Error> {
     let mut drivers = BTreeSet::new();
     let mut firsts = listing.images.iter().filter(|image| drivers.insert(image.key.partition()));

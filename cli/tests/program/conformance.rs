@@ -1,5 +1,5 @@
-//! What genuine daemons of Docker 1.7 and 1.8 answered to `docker save`, about 600 cases on five data roots, against what
-//! `layerlift save --format docker-v1` writes for the same names.
+//! What genuine daemons of Docker 1.7 and 1.8 answered to `docker save`, about 600 cases on five data
+//! roots, against what `layerlift save --format docker-v1` writes for the same names.
 //!
 //! ```text
 //! store/tests/fixtures/docker-graph/1.8.2-vfs/store.tar.xz    the data root: graph/, repositories-vfs, vfs/
@@ -24,8 +24,8 @@ use crate::listing::{Entry, entries, recorded};
 use crate::program::{ended, is_root, save};
 use crate::store::{Store, answers};
 
-/// What the old daemons could not save although the store holds it all: names that are not UTF-8, global PAX headers,
-/// leftovers of aufs, and damage that only their walk could not step over.
+/// What the old daemons could not save although the store holds it all: names that are not UTF-8, global
+/// PAX headers, leftovers of aufs, and damage that only their walk could not step over.
 const MAY_SUCCEED: &[&str] =
     &["weird", "latin1", "pax-global", "plnk", "epstr", "negpax", "badtime", "year1", "badsize", "nlsize"];
 
@@ -125,7 +125,8 @@ fn compare(store: &Store, case: &Value, answers: &Value) -> Result<(), String> {
     }
 }
 
-/// The same entries in the same order, with the same modes, owned by root without a name; the same `repositories`.
+/// The same entries in the same order, with the same modes, owned by root without a name; the same
+/// `repositories`.
 fn compare_entries(found: &[Entry], case: &Value) -> Result<(), String> {
     let names: Vec<(&str, &str)> = found.iter().map(|entry| (&*entry.row.kind, &*entry.row.name)).collect();
     let expected: Vec<(&str, &str)> = list(&case["entries"])
@@ -178,7 +179,8 @@ fn compare_content(root: &Path, entry: &Entry, expected: &Value, answers: &Value
     }
 }
 
-/// The bytes in the store, where they say the image's own id and its real parent; else the same document with those set.
+/// The bytes in the store, where they say the image's own id and its real parent; else the same document
+/// with those set.
 fn compare_document(folder: &Path, id: &str, found: &[u8]) -> Result<(), String> {
     let stored = fs::read(folder.join("json")).map_err(|error| error.to_string())?;
     let document = json(&stored)?;
@@ -204,8 +206,8 @@ fn compare_document(folder: &Path, id: &str, found: &[u8]) -> Result<(), String>
     }
 }
 
-/// The first value, as the daemons read documents: what comes after it does not count, nor that text is not UTF-8, nor that
-/// half a surrogate pair stands alone.
+/// The first value, as the daemons read documents: what comes after it does not count, nor that text is not
+/// UTF-8, nor that half a surrogate pair stands alone.
 fn json(bytes: &[u8]) -> Result<Value, String> {
     let text = String::from_utf8_lossy(bytes);
     let parse = |text: &str| {

@@ -1,4 +1,5 @@
-//! The same store and request give the same bytes, whatever the number of threads, the place, or the order of its inodes.
+//! The same store and request give the same bytes, whatever the number of threads, the place, or the order
+//! of its inodes.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Damaged stores, wrong names, outputs that cannot be written: each a message that names the path or the id, a status, and
-//! nothing left behind. What is said is in `snapshots/`.
+//! Damaged stores, wrong names, outputs that cannot be written: each a message that names the path or the
+//! id, a status, and nothing left behind. What is said is in `snapshots/`.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -136,7 +136,8 @@ fn damaged_stores() {
     insta::assert_snapshot!(said);
 }
 
-/// Saves onto a file that was there before, makes sure of all that goes for every failure, and returns what was said.
+/// Saves onto a file that was there before, makes sure of all that goes for every failure, and returns what
+/// was said.
 fn fails(what: &str, store: &Store, name: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let existing = folder.path().join("existing.tar");
@@ -241,8 +242,8 @@ fn unwritable_outputs() {
     insta::assert_snapshot!(said.replace(store.folder().to_str().unwrap(), ""));
 }
 
-/// A file system without room: for the whole file, which is known before it begins, and for the layer that has to be
-/// computed first.
+/// A file system without room: for the whole file, which is known before it begins, and for the layer that
+/// has to be computed first.
 #[test]
 fn full_disk() {
     if !is_root("full_disk", "to mount a small file system") {

@@ -1,4 +1,5 @@
-//! What `--root` means: a store, a disk or a home with stores in the usual places, or a folder that is too far up.
+//! What `--root` means: a store, a disk or a home with stores in the usual places, or a folder that is too
+//! far up.
 
 use std::fs;
 use std::path::Path;

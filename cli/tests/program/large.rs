@@ -19,7 +19,8 @@ use crate::store::{BASE, Store};
 
 const MIB: u64 = 1 << 20;
 
-/// Puts a file of zeros into the layer of `base`, which takes no room on the disk, and records it as tar-split does.
+/// Puts a file of zeros into the layer of `base`, which takes no room on the disk, and records it as
+/// tar-split does.
 fn enlarge(store: &Store, len: u64) {
     let big = File::create(store.root.join("vfs/dir").join(BASE).join("big")).unwrap();
     big.set_len(len).unwrap();

@@ -93,7 +93,8 @@ fn kind(entry_type: EntryType) -> String {
     .to_owned()
 }
 
-/// The rows of a layer as they were recorded: `[kind, mode, uid, gid, size, mtime, device, name, link, pax, sha256]`.
+/// The rows of a layer as they were recorded: `[kind, mode, uid, gid, size, mtime, device, name, link, pax,
+/// sha256]`.
 pub(crate) fn recorded(rows: &Value) -> Vec<Row> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let number = |value: &Value| value.as_u64().expect("a number");

@@ -37,7 +37,8 @@ pub(crate) fn is_root(what: &str, why: &str) -> bool {
     root
 }
 
-/// Says aloud that something was not tried: to standard error itself, since the test runner keeps what is printed to itself.
+/// Says aloud that something was not tried: to standard error itself, since the test runner keeps what is
+/// printed to itself.
 pub(crate) fn skipped(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {why}");
 }

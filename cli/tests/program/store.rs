@@ -12,7 +12,8 @@ pub(crate) struct Store {
     pub(crate) root: PathBuf,
 }
 
-/// A data root that a daemon of Docker 1.7 or 1.8 wrote, packed, and its answers; those of the crate that reads them.
+/// A data root that a daemon of Docker 1.7 or 1.8 wrote, packed, and its answers; those of the crate that
+/// reads them.
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures/docker-graph").join(name)
 }
@@ -35,7 +36,8 @@ impl Store {
         Store { folder, root }
     }
 
-    /// The data root of a genuine Docker 1.8 that the documentation shows: `base:latest` is one layer, `base:child` one more.
+    /// The data root of a genuine Docker 1.8 that the documentation shows: `base:latest` is one layer,
+    /// `base:child` one more.
     pub(crate) fn example() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("root");
@@ -45,7 +47,8 @@ impl Store {
         Store { folder, root }
     }
 
-    /// A copy elsewhere, made from the last name to the first: inodes and directory entries have another order there.
+    /// A copy elsewhere, made from the last name to the first: inodes and directory entries have another
+    /// order there.
     pub(crate) fn copy_reversed(&self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("root");
@@ -78,8 +81,8 @@ pub(crate) const BASE: &str = "5646c3006f06021f4fe4987166355fc616fb7c8888cc198d1
 /// `base:child` there.
 pub(crate) const CHILD: &str = "c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec";
 
-/// What the daemons answered: `cases.json`. Bytes that are not UTF-8 are there as lone surrogates, which no string of
-/// Rust can hold; they become characters from the private use area.
+/// What the daemons answered: `cases.json`. Bytes that are not UTF-8 are there as lone surrogates, which no
+/// string of Rust can hold; they become characters from the private use area.
 pub(crate) fn answers(name: &str) -> Value {
     let unpacked = Command::new("xz").arg("-dc").arg(fixture(name).join("cases.json.xz")).output();
     let unpacked = unpacked.expect("xz starts");

@@ -1,7 +1,7 @@
 //! The entries of a tar: an index from name to where the bytes are.
 //!
-//! The last of several entries with one name counts, as when the tar is unpacked. Memory is bounded by the number and the
-//! length of names, which are limited.
+//! The last of several entries with one name counts, as when the tar is unpacked. Memory is bounded by the
+//! number and the length of names, which are limited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

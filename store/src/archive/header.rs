@@ -1,4 +1,5 @@
-//! The headers of a tar, one after another, without the contents between them: ustar, GNU long names, PAX records.
+//! The headers of a tar, one after another, without the contents between them: ustar, GNU long names, PAX
+//! records.
 
 use std::fs::File;
 use std::io;

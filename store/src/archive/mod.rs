@@ -1,4 +1,5 @@
-//! The files of an image layout or archive: those of a directory, or the entries of a tar, read where they are.
+//! The files of an image layout or archive: those of a directory, or the entries of a tar, read where they
+//! are.
 //!
 //! ```text
 //! x.tar          an index of its entries, made in one pass over the headers; nothing is unpacked
@@ -61,8 +62,8 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
 }
 
 impl Files {
-    /// The file of this name; `None` if there is none. A name that leads out, a link that leads nowhere, and what is not
-    /// a file are errors.
+    /// The file of this name; `None` if there is none. A name that leads out, a link that leads nowhere,
+    /// and what is not a file are errors.
     pub(crate) fn try_find(&self, name: &str) -> Result<Option<Place>, Error> {
         let Some(name) = clean(name) else {
             let why = format!("it names a file {name:?}, which leads out of it");
@@ -139,7 +140,8 @@ impl Files {
         self.path().join(name)
     }
 
-    /// What is wrong with the tar as a whole, though its entries can be used: it is cut off, or some lead out of it.
+    /// What is wrong with the tar as a whole, though its entries can be used: it is cut off, or some lead
+    /// out of it.
     pub(crate) fn damage(&self) -> Vec<Error> {
         match self {
             Files::Dir(_) => Vec::new(),
@@ -167,7 +169,8 @@ impl Files {
     }
 }
 
-/// The file in a directory. An archive that was unpacked has the links that it had; they are followed as in the archive.
+/// The file in a directory. An archive that was unpacked has the links that it had; they are followed as in
+/// the archive.
 fn find_in(root: &Root, name: String) -> Result<Option<Place>, Error> {
     let mut at = name.clone();
     for _ in 0..LINKS {

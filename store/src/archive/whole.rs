@@ -1,8 +1,9 @@
 //! The whole file: a tar as it is, or decompressed first.
 //!
-//! A compressed tar cannot be entered in its middle, and layers are read in parallel and more than once; so it is decompressed
-//! once, into a temporary file that has no name and ends with the process. A pipe is copied in the same way. Memory is
-//! bounded by the decoders' own limits, the disk by what is free, of which a rest is left to others.
+//! A compressed tar cannot be entered in its middle, and layers are read in parallel and more than once; so
+//! it is decompressed once, into a temporary file that has no name and ends with the process. A pipe is
+//! copied in the same way. Memory is bounded by the decoders' own limits, the disk by what is free, of
+//! which a rest is left to others.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -14,8 +14,9 @@
 //! additionalimagestores = ["/usr/lib/containers/storage"]
 //! ```
 //!
-//! Of these files the first that is there counts; they are not merged (containers/storage, `types/options.go`). They only
-//! say where to look, so that one which cannot be read is as good as none: the usual places remain.
+//! Of these files the first that is there counts; they are not merged (containers/storage,
+//! `types/options.go`). They only say where to look, so that one which cannot be read is as good as none:
+//! the usual places remain.
 
 use std::env;
 use std::path::{Component, Path, PathBuf};

@@ -1,4 +1,5 @@
-//! `image/<driver>/layerdb`: the layers of all images, each named by its chain id, the digest of its whole stack.
+//! `image/<driver>/layerdb`: the layers of all images, each named by its chain id, the digest of its whole
+//! stack.
 //!
 //! ```text
 //! layerdb/sha256/<chain id>/
@@ -9,7 +10,8 @@
 //!   tar-split.json.gz    see `tarsplit`
 //! ```
 //!
-//! None of the small files ends in a newline; Docker ignores white space around what they say, and so does this.
+//! None of the small files ends in a newline; Docker ignores white space around what they say, and so does
+//! this.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -38,8 +40,8 @@ impl LayerDb {
         Ok(LayerDb { dir: images.dir("layerdb/sha256")? })
     }
 
-    /// Reads the record of a layer, which must be of that layer: the chain id follows from parent and diff id. A `parent`
-    /// that leads back to a layer above it would need a chain id that is hashed from itself.
+    /// Reads the record of a layer, which must be of that layer: the chain id follows from parent and diff
+    /// id. A `parent` that leads back to a layer above it would need a chain id that is hashed from itself.
     pub(super) fn record(&self, chain: ChainId) -> Result<Record, Error> {
         let record = self.read(chain)?;
         let found = ChainId::new(record.parent, record.diff_id);

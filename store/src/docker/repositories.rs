@@ -6,7 +6,8 @@
 //!               "team/app@sha256:<manifest digest>":"sha256:<image id>"}}}
 //! ```
 //!
-//! Names are familiar names: without `docker.io/` and `library/`, with any other registry. Docker 1.10 and later.
+//! Names are familiar names: without `docker.io/` and `library/`, with any other registry. Docker 1.10 and
+//! later.
 
 use std::collections::BTreeMap;
 

@@ -13,8 +13,8 @@ const FILE: &str = "etc/docker/daemon.json";
 /// A daemon's settings are a few lines; more than this is something else.
 const LIMIT: u64 = 1 << 20;
 
-/// The data root that a daemon's settings name, on the system whose root is `system`. Settings that cannot be read name
-/// none: the usual places remain.
+/// The data root that a daemon's settings name, on the system whose root is `system`. Settings that cannot
+/// be read name none: the usual places remain.
 pub(crate) fn data_root(system: &Path) -> Option<PathBuf> {
     let path = parse(&named::settings(system, &system.join(FILE), LIMIT)?)?;
     // On a mounted disk the path is meant below that disk's root.

@@ -26,7 +26,8 @@ impl DockerStore {
         DockerStore { root, images }
     }
 
-    /// Chooses among the drivers that have the image: the first that has all of it, or else the one that was found.
+    /// Chooses among the drivers that have the image: the first that has all of it, or else the one that
+    /// was found.
     fn readable(&self, mut found: Match) -> Result<Selected, Error> {
         let id = found.key.id();
         let mut keys = Vec::new();

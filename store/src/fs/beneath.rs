@@ -1,9 +1,9 @@
 //! How something below a directory is opened: by the kernel's own confinement, or by walking there.
 //!
-//! Two things can be refused. `openat2` is unknown to kernels before 5.6 (ENOSYS), and to the seccomp filters of older
-//! container runtimes, which answer EPERM. `O_NOATIME` is for a file's owner and root; to others the kernel answers
-//! EPERM, too. So EPERM is told apart by trying again: what works then is what was not refused. Both are remembered,
-//! since an export opens tens of thousands of files.
+//! Two things can be refused. `openat2` is unknown to kernels before 5.6 (ENOSYS), and to the seccomp
+//! filters of older container runtimes, which answer EPERM. `O_NOATIME` is for a file's owner and root; to
+//! others the kernel answers EPERM, too. So EPERM is told apart by trying again: what works then is what
+//! was not refused. Both are remembered, since an export opens tens of thousands of files.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -36,8 +36,8 @@ pub(super) fn open(dir: BorrowedFd<'_>, path: &Path, flags: OFlags, links: Links
     REFUSED.open(flags, &kernel, &|flags| walk::open(dir, path, flags, links))
 }
 
-/// Opens `name` in `dir` in the same way. It is one component and leads nowhere else, which is checked: this is a plain
-/// `openat`, which confines nothing.
+/// Opens `name` in `dir` in the same way. It is one component and leads nowhere else, which is checked:
+/// this is a plain `openat`, which confines nothing.
 pub(super) fn open_in(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
     if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
         return Err(Errno::INVAL);
@@ -111,8 +111,8 @@ mod tests {
 
     use super::*;
 
-    /// Which calls are made for each of two files, one after another, and what is remembered; the calls are answered by
-    /// `kernel` and `walk`.
+    /// Which calls are made for each of two files, one after another, and what is remembered; the calls are
+    /// answered by `kernel` and `walk`.
     fn calls(
         flags: OFlags,
         kernel: fn(bool) -> Result<()>,

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::{Links, PASSED, Root, beneath, open_file_in};
 
-/// An open folder, found in the same way as [`Root::open_dir_in_tree`] finds it. Its files may be opened even where it
-/// may not be listed.
+/// An open folder, found in the same way as [`Root::open_dir_in_tree`] finds it. Its files may be opened
+/// even where it may not be listed.
 #[derive(Debug)]
 pub(crate) struct Folder(OwnedFd);
 
@@ -20,7 +20,8 @@ impl Folder {
         Ok(Folder(beneath::open(tree.as_dir().as_fd(), name, PASSED, Links::Inside)?))
     }
 
-    /// Opens a file of the folder, `name` being one component; as with [`Root::open_in_tree`], a link is an error.
+    /// Opens a file of the folder, `name` being one component; as with [`Root::open_in_tree`], a link is an
+    /// error.
     pub(crate) fn open_file(&self, name: &[u8]) -> io::Result<File> {
         Ok(open_file_in(&self.0, name)?)
     }

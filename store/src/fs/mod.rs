@@ -8,10 +8,10 @@
 //! ```
 //!
 //! There are two ways to get at a file, since a store holds two kinds of tree. The engine's own files
-//! ([`Root::open_file`] and the like) never have a symbolic link on their way: one there is an attempt to lead out,
-//! or damage. Inside a layer ([`Root::open_in_tree`]) links are part of the image: `lib -> usr/lib`, then `lib/x`.
-//! They are followed as a container would follow them, with the layer's directory as `/`; the last component must be
-//! the file itself.
+//! ([`Root::open_file`] and the like) never have a symbolic link on their way: one there is an attempt to
+//! lead out, or damage. Inside a layer ([`Root::open_in_tree`]) links are part of the image: `lib ->
+//! usr/lib`, then `lib/x`. They are followed as a container would follow them, with the layer's directory
+//! as `/`; the last component must be the file itself.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! Files and directories that the caller of the library named, and where stores are looked for: on this machine, or on
-//! a mounted disk. Links on the way to what the caller named are followed.
+//! Files and directories that the caller of the library named, and where stores are looked for: on this
+//! machine, or on a mounted disk. Links on the way to what the caller named are followed.
 
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -17,8 +17,9 @@ pub(crate) fn open(path: &Path) -> Result<(File, Metadata), Error> {
     Ok((file, metadata))
 }
 
-/// The text of a file of settings, at most `limit` bytes; `None` if it is not there or cannot be read. `system` is the
-/// root of the system whose settings they are: `/`, or where another's disk is mounted. Its links are meant below it.
+/// The text of a file of settings, at most `limit` bytes; `None` if it is not there or cannot be read.
+/// `system` is the root of the system whose settings they are: `/`, or where another's disk is mounted. Its
+/// links are meant below it.
 pub(crate) fn settings(system: &Path, file: &Path, limit: u64) -> Option<String> {
     let name = file.strip_prefix(system).ok()?;
     let file = Root::open(system).ok()?.open_settings(name).ok()?;
@@ -29,7 +30,8 @@ pub(crate) fn settings(system: &Path, file: &Path, limit: u64) -> Option<String>
     Some(text)
 }
 
-/// Paths of what is in the directory `name` below `dir`, sorted; empty if it is not there or may not be listed.
+/// Paths of what is in the directory `name` below `dir`, sorted; empty if it is not there or may not be
+/// listed.
 pub(crate) fn list(dir: &Path, name: &str) -> Vec<PathBuf> {
     let listed = Root::open(dir).ok().and_then(|root| root.open_dir_in_tree(name.as_bytes()).ok());
     let names = listed.and_then(|listed| super::list(listed).ok()).unwrap_or_default();
@@ -38,8 +40,8 @@ pub(crate) fn list(dir: &Path, name: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Visits the folders below `dir`, sorted, to a depth of `depth`; links are not followed. What is in a folder is visited
-/// if `enter` says so. A folder that may not be listed is passed over.
+/// Visits the folders below `dir`, sorted, to a depth of `depth`; links are not followed. What is in a
+/// folder is visited if `enter` says so. A folder that may not be listed is passed over.
 pub(crate) fn visit(dir: &Path, depth: usize, mut enter: impl FnMut(&Path) -> bool) {
     let walk = WalkDir::new(dir).min_depth(1).max_depth(depth).sort_by_file_name().into_iter();
     walk.filter_entry(|entry: &DirEntry| entry.file_type().is_dir() && enter(entry.path())).for_each(drop);

@@ -76,15 +76,16 @@ impl Root {
         not_found_is_none(self.open_file(relative))
     }
 
-    /// The bytes of a file below, at most `limit`; more than that is [`Error::Malformed`]. For metadata: nothing that an
-    /// engine writes there comes near a sensible limit.
+    /// The bytes of a file below, at most `limit`; more than that is [`Error::Malformed`]. For metadata:
+    /// nothing that an engine writes there comes near a sensible limit.
     pub fn read(&self, relative: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, Error> {
         let relative = relative.as_ref();
         let (mut file, len) = self.open_regular(relative)?;
         let mut bytes = vec![0; len.min(limit) as usize + 1];
         let filled = file.read(&mut bytes).map_err(|source| self.read_error(relative, source))?;
         bytes.truncate(filled);
-        // A listing reads tens of thousands of files. One that filled all but the last byte of the buffer was at its end.
+        // A listing reads tens of thousands of files. One that filled all but the last byte of the buffer
+        // was at its end.
         if filled as u64 != len {
             let rest = (limit + 1).saturating_sub(filled as u64);
             file.take(rest).read_to_end(&mut bytes).map_err(|source| self.read_error(relative, source))?;
@@ -112,7 +113,8 @@ impl Root {
         }
     }
 
-    /// What a link below leads to; `None` for what is not there or not a link. No link on the way to it is followed.
+    /// What a link below leads to; `None` for what is not there or not a link. No link on the way to it is
+    /// followed.
     pub(crate) fn try_link(&self, relative: impl AsRef<Path>) -> Result<Option<OsString>, Error> {
         let relative = relative.as_ref();
         let (parent, name) = (relative.parent(), relative.file_name().unwrap_or_default());
@@ -142,14 +144,15 @@ impl Root {
         Ok(not_found_is_none(self.list(relative))?.unwrap_or_default())
     }
 
-    /// Opens a file of a layer, this directory being the layer's root: links in its folders lead inside, the file itself
-    /// must not be a link. What else it is (a directory, a device) shows when it is read.
+    /// Opens a file of a layer, this directory being the layer's root: links in its folders lead inside,
+    /// the file itself must not be a link. What else it is (a directory, a device) shows when it is read.
     pub fn open_in_tree(&self, name: &[u8]) -> io::Result<File> {
         let name = Path::new(OsStr::from_bytes(name));
         Ok(File::from(beneath::open(self.dir.as_fd(), name, FILE | OFlags::NOFOLLOW, Links::Inside)?))
     }
 
-    /// Opens a file as the system whose `/` this directory is opens its settings: the last component may be a link as well.
+    /// Opens a file as the system whose `/` this directory is opens its settings: the last component may be
+    /// a link as well.
     pub(super) fn open_settings(&self, name: &Path) -> io::Result<File> {
         Ok(File::from(beneath::open(self.dir.as_fd(), name, FILE, Links::Inside)?))
     }

@@ -82,7 +82,8 @@ const FLAGS: [OFlags; 6] = [
     OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW),
 ];
 
-/// Both ways give the same for every path below `root`. Where this system refuses `openat2` there is nothing to compare.
+/// Both ways give the same for every path below `root`. Where this system refuses `openat2` there is
+/// nothing to compare.
 fn compare<'p>(root: &Root, paths: impl IntoIterator<Item = &'p str>) {
     let dir = root.as_dir().as_fd();
     let refused = beneath::ask_kernel(dir, Path::new("."), DIR, Links::Refused).err();

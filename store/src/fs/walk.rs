@@ -1,4 +1,5 @@
-//! The kernel's confinement without the kernel's help: one component at a time, no link followed by the kernel.
+//! The kernel's confinement without the kernel's help: one component at a time, no link followed by the
+//! kernel.
 //!
 //! It answers as `openat2` does, errors included; tests compare the two on random trees and paths.
 

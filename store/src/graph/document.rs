@@ -61,14 +61,15 @@ impl Document {
     }
 }
 
-/// Bytes of the layer's files as `layersize` has it; `None` if there is none that can be used. Nothing depends on it.
+/// Bytes of the layer's files as `layersize` has it; `None` if there is none that can be used. Nothing
+/// depends on it.
 pub(super) fn layer_size(graph: &Root, id: &V1Id) -> Option<u64> {
     let text = graph.try_read(format!("{id}/layersize"), 64).ok()??;
     std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
 }
 
-/// The fields that matter. Docker's decoder (Go's `encoding/json`) takes keys in any case, of several the last, `null` for
-/// nothing, and stops behind the first value.
+/// The fields that matter. Docker's decoder (Go's `encoding/json`) takes keys in any case, of several the
+/// last, `null` for nothing, and stops behind the first value.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Fields {
     id: String,

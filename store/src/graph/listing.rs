@@ -1,4 +1,5 @@
-//! What `docker images` shows: every image that has a name, and every image that is not the parent of another.
+//! What `docker images` shows: every image that has a name, and every image that is not the parent of
+//! another.
 //!
 //! Each `json` is read once, several at a time, and each chain is walked once however many images share it.
 
@@ -108,7 +109,8 @@ fn complete(ids: &[V1Id], prefix: &str) -> Option<V1Id> {
     matching.next().is_none().then(|| id.clone())
 }
 
-/// Turns an image whose parent is missing, or whose parents lead back to it, into an error. After that every chain ends.
+/// Turns an image whose parent is missing, or whose parents lead back to it, into an error. After that
+/// every chain ends.
 fn break_chains(images: &Images, nodes: &mut Nodes) {
     let mut broken = Vec::new();
     let mut walks: HashMap<&V1Id, usize> = HashMap::new();

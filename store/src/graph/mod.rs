@@ -13,8 +13,8 @@
 //! <driver>/…<id>…      files of layers, see `driver`
 //! ```
 //!
-//! An image exists if both `graph/` and the driver have its id. Checked with data roots of 1.5.0 to 1.9.1; the rules are those
-//! of 1.8.3's `graph/graph.go` and `graph/tags.go`.
+//! An image exists if both `graph/` and the driver have its id. Checked with data roots of 1.5.0 to 1.9.1;
+//! the rules are those of 1.8.3's `graph/graph.go` and `graph/tags.go`.
 
 mod catalog;
 mod chain;

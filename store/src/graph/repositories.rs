@@ -4,8 +4,8 @@
 //! {"Repositories":{"base":{"1.0":"<id>","latest":"<id>","sha256:<manifest digest>":"<id>"}}}
 //! ```
 //!
-//! Names are local names: without `docker.io/` and `library/`, with any other registry. Digests since 1.6. The first JSON
-//! value counts, and of a key that comes twice the last (`graph/tags.go`, 1.8.3).
+//! Names are local names: without `docker.io/` and `library/`, with any other registry. Digests since 1.6.
+//! The first JSON value counts, and of a key that comes twice the last (`graph/tags.go`, 1.8.3).
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! Which graph driver of a data root is meant.
 //!
-//! A root can have traces of several: `repositories-<driver>` is written for each that was ever started, and Docker until 1.6
-//! kept volumes with the vfs driver, whatever kept the images. So the names decide, and without names the layers.
+//! A root can have traces of several: `repositories-<driver>` is written for each that was ever started,
+//! and Docker until 1.6 kept volumes with the vfs driver, whatever kept the images. So the names decide,
+//! and without names the layers.
 
 use std::collections::HashSet;
 

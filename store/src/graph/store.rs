@@ -24,7 +24,8 @@ impl GraphStore {
         GraphStore { images }
     }
 
-    /// The directory of a layer. For an overlay that was never made a whole tree, the id of the layer below, too.
+    /// The directory of a layer. For an overlay that was never made a whole tree, the id of the layer
+    /// below, too.
     fn directory(&self, id: &V1Id) -> Result<(Root, Holds, Option<String>), Error> {
         let driver = driver::find(&self.images.driver)?;
         let of = format!("layer {id}");

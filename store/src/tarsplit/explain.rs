@@ -14,7 +14,8 @@ use crate::{Error, Root};
 /// Files that a message lists; the rest is counted.
 const LISTED: usize = 20;
 
-/// Reads every file of the layer; `None` if each is what was recorded, so that the record itself must have changed.
+/// Reads every file of the layer; `None` if each is what was recorded, so that the record itself must have
+/// changed.
 pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error> {
     let mut files = Files::new(tree);
     let mut damaged = Vec::new();

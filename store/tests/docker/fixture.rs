@@ -1,7 +1,8 @@
 //! Copies of the data roots of Docker 20.10, to be read and to be damaged.
 //!
-//! `bench/many` has 60 small layers, and was also pulled from a registry; `bench/torture` has 11 with everything that a tar
-//! can hold. Both drivers have the same two images. A container of `bench/torture` exists.
+//! `bench/many` has 60 small layers, and was also pulled from a registry; `bench/torture` has 11 with
+//! everything that a tar can hold. Both drivers have the same two images. A container of `bench/torture`
+//! exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Small data roots made here, for what the recorded ones lack: other drivers, pulled images, several stores, bad roots.
+//! Small data roots made here, for what the recorded ones lack: other drivers, pulled images, several
+//! stores, bad roots.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -154,8 +154,8 @@ fn names() {
     }
 }
 
-/// Names keep the order of `index.json`, be they those of an index or of its image. Members have no names of their
-/// own, but are found by the digests of their manifests.
+/// Names keep the order of `index.json`, be they those of an index or of its image. Members have no names
+/// of their own, but are found by the digests of their manifests.
 #[test]
 fn names_of_an_index_and_of_its_image() {
     let configs =

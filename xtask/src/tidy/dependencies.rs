@@ -8,7 +8,8 @@ use crate::{Outcome, workspace};
 /// Each package, the packages of the workspace that it may use, and what it must never use.
 const RULES: [(&str, &[&str], &[&str]); 5] = [
     ("layerlift-archive", &[], &["clap", "indicatif", "oci-spec", "walkdir"]),
-    // rayon is everybody's: threads of one's own would escape the limit that the program sets once for all crates.
+    // rayon is everybody's: threads of one's own would escape the limit that the program sets once for all
+    // crates.
     ("layerlift-store", &["layerlift-archive"], &["clap", "indicatif", "oci-spec"]),
     (
         "layerlift-export",
