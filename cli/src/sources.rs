@@ -42,8 +42,9 @@ impl fmt::Display for Source {
 impl Sources {
     /// Opens what is there. That one store cannot be opened does not matter as long as another can.
     pub(crate) fn open(args: &StoreArgs, reporter: &Reporter) -> Result<Self, Error> {
-        let options =
-            OpenOptions { kind: args.store, partition: args.driver.clone(), ..OpenOptions::default() };
+        let mut options = OpenOptions::default();
+        options.kind = args.store;
+        options.partition = args.driver.clone();
         let all = match &args.root {
             Some(root) => open_all(root, &options).map_err(Error::Open)?,
             None => open_usual(&options),

@@ -9,7 +9,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let root: PathBuf = arguments.next().ok_or("usage: list ROOT [PARTITION]")?.into();
     let partition = arguments.next().map(|name| name.to_string_lossy().into_owned());
-    let store = open(&root, &OpenOptions { partition, ..OpenOptions::default() })?;
+    let mut options = OpenOptions::default();
+    options.partition = partition;
+    let store = open(&root, &options)?;
     let listing = store.images()?.on(&*store, None);
     let mut out = io::stdout().lock();
     for image in &listing.images {

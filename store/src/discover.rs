@@ -126,7 +126,7 @@ pub fn open_usual(options: &OpenOptions) -> Vec<Result<Opened, Error>> {
 impl Detected {
     /// Opens it. The kind that the options name does not count.
     pub fn open(&self, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
-        let options = OpenOptions { kind: Some(self.kind), ..options.clone() };
+        let options = options.clone().with_kind(self.kind);
         if is_file(&self.root) {
             return layout::open_file(&self.root, &options);
         }
@@ -317,7 +317,7 @@ mod tests {
     fn a_kind_that_was_asked_for() {
         let disk = disk(&["docker"]);
         let root = disk.path().join("docker");
-        let asked = |kind| open_all(&root, &OpenOptions { kind: Some(kind), ..OpenOptions::default() });
+        let asked = |kind| open_all(&root, &OpenOptions::default().with_kind(kind));
         assert_eq!(asked(StoreKind::Docker).unwrap().len(), 1);
         let why = asked(StoreKind::DockerGraph).err().unwrap().to_string();
         assert!(why.contains("no directory graph"), "{why}");
@@ -332,7 +332,7 @@ mod tests {
             fs::write(disk.path().join(file), text).unwrap();
         }
         for kind in [StoreKind::OciLayout, StoreKind::DockerArchive] {
-            let opened = open_all(disk.path(), &OpenOptions { kind: Some(kind), ..OpenOptions::default() });
+            let opened = open_all(disk.path(), &OpenOptions::default().with_kind(kind));
             let kinds: Vec<_> =
                 opened.unwrap().into_iter().map(|opened| opened.unwrap().store.kind()).collect();
             assert_eq!(kinds, [kind]);
@@ -350,7 +350,7 @@ mod tests {
             matches!(&error, Error::SeveralStores { path, choose: Hint::ChooseKind, .. } if *path == root),
             "{error}"
         );
-        let vfs = OpenOptions { partition: Some("vfs".to_owned()), ..OpenOptions::default() };
+        let vfs = OpenOptions::default().with_partition("vfs");
         assert_eq!(open(disk.path(), &vfs).unwrap().kind(), StoreKind::DockerGraph);
     }
 }

@@ -83,12 +83,12 @@ pub enum Error {
         drivers: bool,
     },
     /// An image or an index is here, but not for the platform that is asked for, or that this machine has.
-    #[error("{name} {}", platforms(wanted.as_ref(), here, missing))]
+    #[error("{name} {}", platforms(wanted.as_deref(), here, missing))]
     NoPlatform {
         /// The name, or the id.
         name: String,
         /// The platform that was asked for.
-        wanted: Option<Platform>,
+        wanted: Option<Box<Platform>>,
         /// Platforms whose images are in the store.
         here: Vec<String>,
         /// Platforms that an index names, whose images are not in the store.

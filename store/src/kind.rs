@@ -25,7 +25,15 @@ pub enum StoreKind {
 }
 
 /// How to open a store.
+///
+/// ```
+/// use layerlift_store::{OpenOptions, StoreKind};
+///
+/// let options = OpenOptions::default().with_kind(StoreKind::Docker).with_partition("overlay2");
+/// assert_eq!(options.partition.as_deref(), Some("overlay2"));
+/// ```
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// Only this kind; by default whatever is there.
     pub kind: Option<StoreKind>,
@@ -36,8 +44,29 @@ pub struct OpenOptions {
     pub temp_dir: Option<PathBuf>,
 }
 
+impl OpenOptions {
+    /// Only this kind.
+    pub fn with_kind(mut self, kind: StoreKind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// Only images of this partition.
+    pub fn with_partition(mut self, partition: impl Into<String>) -> Self {
+        self.partition = Some(partition.into());
+        self
+    }
+
+    /// Decompresses archives here.
+    pub fn with_temp_dir(mut self, temp_dir: impl Into<PathBuf>) -> Self {
+        self.temp_dir = Some(temp_dir.into());
+        self
+    }
+}
+
 /// A store that was recognised.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Detected {
     /// Which engine's.
     pub kind: StoreKind,
@@ -61,7 +90,7 @@ impl StoreKind {
         StoreKind::Containerd,
     ];
 
-    /// As it is written on a command line.
+    /// As written on a command line.
     pub fn name(self) -> &'static str {
         match self {
             StoreKind::DockerGraph => "docker-graph",

@@ -27,7 +27,7 @@ pub(crate) struct Entries {
     path: PathBuf,
     file: Arc<File>,
     len: u64,
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, TarEntry>,
     /// Where the tar is cut off or damaged; all entries before that are whole.
     cut: Option<Cut>,
     /// Names that lead out, as far as a message lists them.
@@ -37,7 +37,7 @@ pub(crate) struct Entries {
 }
 
 #[derive(Debug)]
-enum Entry {
+enum TarEntry {
     File {
         offset: u64,
         len: u64,
@@ -126,18 +126,18 @@ impl Entries {
         };
         let written = |target: &[u8]| String::from_utf8_lossy(target).into_owned();
         let entry = match &header.kind {
-            Kind::File if !whole => Entry::Cut { len: header.len },
-            Kind::File => Entry::File { offset: header.offset, len: header.len },
+            Kind::File if !whole => TarEntry::Cut { len: header.len },
+            Kind::File => TarEntry::File { offset: header.offset, len: header.len },
             Kind::Symbolic(target) => {
                 let written = written(target);
-                Entry::Link { to: beside(&clean_name, &written), written }
+                TarEntry::Link { to: beside(&clean_name, &written), written }
             }
             Kind::Hard(target) => {
                 let written = written(target);
-                Entry::Link { to: clean(&written), written }
+                TarEntry::Link { to: clean(&written), written }
             }
-            Kind::Dir => Entry::Dir,
-            Kind::Other | Kind::Sparse => Entry::Other,
+            Kind::Dir => TarEntry::Dir,
+            Kind::Other | Kind::Sparse => TarEntry::Other,
         };
         self.entries.insert(clean_name, entry);
     }
@@ -172,19 +172,19 @@ impl Entries {
                 return if at == name { Ok(None) } else { Err(dangling()) };
             };
             match entry {
-                &Entry::File { offset, len } => {
+                &TarEntry::File { offset, len } => {
                     let range = FileRange { file: Arc::clone(&self.file), offset, len, digest: None };
                     return Ok(Some(Place { name: at.to_owned(), range }));
                 }
-                Entry::Link { to: Some(to), .. } => at = to,
-                Entry::Link { to: None, written } => {
+                TarEntry::Link { to: Some(to), .. } => at = to,
+                TarEntry::Link { to: None, written } => {
                     let why = format!("it is a link to {written:?}, out of the archive");
                     return Err(self.malformed(name, why));
                 }
-                Entry::Dir | Entry::Other => {
+                TarEntry::Dir | TarEntry::Other => {
                     return Err(self.malformed(name, "it is not a regular file".to_owned()));
                 }
-                Entry::Cut { len } => {
+                TarEntry::Cut { len } => {
                     let why =
                         format!("it has {len} bytes, but the archive ends before, at byte {}", self.len);
                     return Err(Error::damaged(self.path.join(name), why));

@@ -35,7 +35,7 @@ const USER_ROOT: &str = ".local/share/containers/storage";
 const LIMIT: u64 = 1 << 20;
 
 #[derive(Debug, Default, Deserialize)]
-struct Document {
+struct StorageConf {
     #[serde(default)]
     storage: Storage,
 }
@@ -135,7 +135,7 @@ fn of_home<'a>(system: &'a Path, home: &'a Path) -> Option<Settings<'a>> {
 
 fn read<'a>(file: &Path, system: &'a Path, home: Option<&'a Path>) -> Option<Settings<'a>> {
     let text = named::settings(system, file, LIMIT)?;
-    let document: Document = toml::from_str(&text).ok()?;
+    let document: StorageConf = toml::from_str(&text).ok()?;
     Some(Settings { storage: document.storage, system, home })
 }
 

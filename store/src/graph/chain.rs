@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::document::Document;
+use super::document::GraphDocument;
 use super::images::Images;
 use crate::{Error, V1Document, V1Id};
 
@@ -16,7 +16,7 @@ pub(super) fn read(images: &Images, id: V1Id) -> Result<Vec<V1Document>, Error> 
     let mut bytes = 0;
     let mut next = Some(id);
     while let Some(id) = next {
-        let document = Document::read(&images.graph, &id)?;
+        let document = GraphDocument::read(&images.graph, &id)?;
         bytes += document.raw.len();
         if bytes > LIMIT {
             let why = format!("it and its descendants are larger than {} MiB", LIMIT >> 20);
@@ -42,7 +42,7 @@ pub(super) fn read(images: &Images, id: V1Id) -> Result<Vec<V1Document>, Error> 
 pub(super) fn parent(
     images: &Images,
     id: &V1Id,
-    document: &Document,
+    document: &GraphDocument,
     complete: &dyn Fn(&str) -> Result<Option<V1Id>, Error>,
 ) -> Result<Option<V1Id>, Error> {
     let Some(text) = &document.parent else { return Ok(None) };
@@ -65,6 +65,6 @@ pub(super) fn leads_back(id: &V1Id, parent: &V1Id) -> String {
     }
 }
 
-fn malformed(images: &Images, id: &V1Id, document: &Document, why: String) -> Error {
+fn malformed(images: &Images, id: &V1Id, document: &GraphDocument, why: String) -> Error {
     Error::malformed(images.graph.join(format!("{id}/{}", document.says_parent())), why)
 }

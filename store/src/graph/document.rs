@@ -16,15 +16,15 @@ use crate::{Error, Root, V1Id, hex_id};
 const LIMIT: u64 = 8 << 20;
 
 /// A stored document, its id checked, its parent not.
-pub(super) struct Document {
+pub(super) struct GraphDocument {
     pub(super) raw: Vec<u8>,
     pub(super) created: Option<String>,
-    /// As it stands there; see [`Document::says_parent`].
+    /// As it stands there; see [`GraphDocument::says_parent`].
     pub(super) parent: Option<String>,
     parent_file: bool,
 }
 
-impl Document {
+impl GraphDocument {
     /// Reads `json` and `parent` of an image.
     pub(super) fn read(graph: &Root, id: &V1Id) -> Result<Self, Error> {
         let json = format!("{id}/json");
@@ -46,7 +46,7 @@ impl Document {
             parent = String::from_utf8_lossy(file.trim_ascii()).into_owned();
         }
         let parent = (!parent.is_empty()).then_some(parent);
-        Ok(Document { raw, created: fields.created, parent, parent_file })
+        Ok(GraphDocument { raw, created: fields.created, parent, parent_file })
     }
 
     /// The file that says which is the parent.
@@ -140,7 +140,7 @@ mod tests {
         if let Some(parent) = parent {
             fs::write(image.join("parent"), parent).unwrap();
         }
-        match Document::read(&Root::open(dir.path()).unwrap(), &V1Id::parse(ID).unwrap()) {
+        match GraphDocument::read(&Root::open(dir.path()).unwrap(), &V1Id::parse(ID).unwrap()) {
             Ok(document) => format!(
                 "{}@{} {}",
                 document.parent.as_deref().unwrap_or("-").replace(OTHER, "OTHER"),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::catalog::GraphCatalog;
-use super::document::{self, Document};
+use super::document::{self, GraphDocument};
 use super::images::Images;
 use super::{chain, repositories};
 use crate::{Broken, Error, ImageSummary, Listing, Reference, V1Id, driver, parallel};
@@ -93,7 +93,7 @@ fn read(images: &Images) -> Result<Nodes, Error> {
                 path,
             });
         }
-        let document = Document::read(&images.graph, id)?;
+        let document = GraphDocument::read(&images.graph, id)?;
         let parent = chain::parent(images, id, &document, &|prefix| Ok(complete(&ids, prefix)))?;
         let size = document::layer_size(&images.graph, id);
         Ok(Node { parent, created: document.created, size })

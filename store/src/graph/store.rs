@@ -1,7 +1,7 @@
 //! A graph store behind the [`Store`] trait.
 
 use super::catalog::GraphCatalog;
-use super::document::Document;
+use super::document::GraphDocument;
 use super::images::Images;
 use super::{chain, listing};
 use crate::diff::LayerDir;
@@ -40,7 +40,7 @@ impl GraphStore {
 
     /// A layer without tar-split data: its directory, and what it takes to compute its tar.
     fn computed(&self, id: &V1Id) -> Result<DiffLayer, Error> {
-        let document = Document::read(&self.images.graph, id)?;
+        let document = GraphDocument::read(&self.images.graph, id)?;
         let parent = chain::parent(&self.images, id, &document, &|prefix| self.images.complete(prefix))?;
         let (dir, holds, lower) = self.directory(id)?;
         let unsupported = |what: String| {

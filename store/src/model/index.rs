@@ -84,7 +84,7 @@ impl Index {
         };
         Error::NoPlatform {
             name: format!("index {}", self.digest),
-            wanted: wanted.cloned(),
+            wanted: wanted.cloned().map(Box::new),
             here: platforms(true),
             missing: platforms(false),
         }
@@ -136,7 +136,7 @@ pub(super) fn check(store: &dyn Store, key: &ImageKey, wanted: Option<&Platform>
     }
     Err(Error::NoPlatform {
         name: format!("image {}", key.id()),
-        wanted: Some(wanted.clone()),
+        wanted: Some(Box::new(wanted.clone())),
         here: vec![name(found.as_ref())],
         missing: Vec::new(),
     })

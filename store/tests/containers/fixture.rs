@@ -108,7 +108,7 @@ impl Disk {
     }
 
     pub(crate) fn store(&self, folder: &str) -> Box<dyn Store> {
-        let options = OpenOptions { kind: Some(StoreKind::ContainersStorage), ..OpenOptions::default() };
+        let options = OpenOptions::default().with_kind(StoreKind::ContainersStorage);
         open(&self.join(folder), &options).unwrap()
     }
 }

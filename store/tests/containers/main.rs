@@ -188,10 +188,10 @@ fn several_drivers_in_one_root() {
     let base = contract::key(&*store, "demo/base:1.0");
     assert_eq!((base.partition(), base.id()), ("overlay", BASE));
     assert!(matches!(store.resolve("demo/app:2.0"), Err(Error::Ambiguous { .. })));
-    let only = OpenOptions { partition: Some("vfs".to_owned()), ..OpenOptions::default() };
+    let only = OpenOptions::default().with_partition("vfs");
     let vfs = open(&disk.join("vfs"), &only).unwrap();
     assert_eq!(contract::key(&*vfs, "demo/app:2.0").partition(), "vfs");
-    let none = OpenOptions { partition: Some("aufs".to_owned()), ..OpenOptions::default() };
+    let none = OpenOptions::default().with_partition("aufs");
     let error = open(&disk.join("vfs"), &none).err().unwrap().to_string();
     assert!(error.contains("no images of driver aufs, only of overlay, vfs"), "{error}");
     let known = contract::key(&*store, BASE);

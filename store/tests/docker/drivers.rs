@@ -37,7 +37,7 @@ fn images_of_all_drivers_are_listed() {
     let all = [row(MANY, "overlay2"), row(MANY, "vfs"), row(TORTURE, "overlay2"), row(TORTURE, "vfs")];
     assert_eq!(drivers(None), all);
     assert_eq!(drivers(Some("vfs")), [row(MANY, "vfs"), row(TORTURE, "vfs")]);
-    let options = OpenOptions { partition: Some("aufs".to_owned()), ..OpenOptions::default() };
+    let options = OpenOptions::default().with_partition("aufs");
     let error = open(data.path(), &options).map(drop).unwrap_err();
     assert!(error.to_string().contains("overlay2, vfs"), "{error}");
 }

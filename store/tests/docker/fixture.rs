@@ -81,11 +81,8 @@ impl DataRoot {
     }
 
     pub(crate) fn store_of(&self, driver: Option<&str>) -> Box<dyn Store> {
-        let options = OpenOptions {
-            kind: Some(StoreKind::Docker),
-            partition: driver.map(str::to_owned),
-            ..OpenOptions::default()
-        };
+        let mut options = OpenOptions::default().with_kind(StoreKind::Docker);
+        options.partition = driver.map(str::to_owned);
         open(self.path(), &options).unwrap()
     }
 

@@ -58,7 +58,7 @@ impl Made {
     }
 
     fn open_driver(&self, driver: &str) -> Result<Box<dyn Store>, Error> {
-        open(self.path(), &OpenOptions { partition: Some(driver.to_owned()), ..OpenOptions::default() })
+        open(self.path(), &OpenOptions::default().with_partition(driver))
     }
 }
 
@@ -300,6 +300,6 @@ fn roots_that_are_none() {
     let Err(error) = open(dir.path()) else { panic!("one was chosen") };
     assert!(error.to_string().ends_with("docker-graph, docker"), "{error}");
     assert_eq!(error.hints(), [Hint::ChooseKind]);
-    let overlay = OpenOptions { partition: Some("overlay".to_owned()), ..OpenOptions::default() };
+    let overlay = OpenOptions::default().with_partition("overlay");
     assert!(layerlift_store::open(dir.path(), &overlay).is_ok(), "the driver decides");
 }

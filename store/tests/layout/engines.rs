@@ -95,11 +95,11 @@ fn compressed_as_a_whole() {
     let temporary = tempfile::tempdir().unwrap();
     for (name, bytes) in all {
         let (_dir, path) = file(&bytes);
-        let options = OpenOptions { temp_dir: Some(temporary.path().to_owned()), ..OpenOptions::default() };
+        let options = OpenOptions::default().with_temp_dir(temporary.path());
         let store = open(&path, &options).unwrap();
         assert_eq!(verify(&*store), 60, "{name}");
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "{name}: no file has a name");
-        let nowhere = OpenOptions { temp_dir: Some("/nonexistent".into()), ..OpenOptions::default() };
+        let nowhere = OpenOptions::default().with_temp_dir("/nonexistent");
         refused(open(&path, &nowhere), &["write a temporary file in /nonexistent", "No such file"]);
     }
 }
@@ -165,7 +165,7 @@ fn manifests_and_blobs() {
         ("skopeo-1.9-oci-archive", Compression::Gzip, 1),
     ] {
         let kind = detect(&compressed(name)).unwrap()[0].kind;
-        let options = OpenOptions { kind: Some(kind), ..OpenOptions::default() };
+        let options = OpenOptions::default().with_kind(kind);
         let store = open(&compressed(name), &options).unwrap();
         for image in store.images().unwrap().images {
             let image = store.image(&image.key).unwrap();
@@ -197,7 +197,7 @@ fn links_are_the_same_layer() {
 fn as_docker_v1() {
     for name in ["docker-20.10-save", "podman-4.3-docker-archive"] {
         let (dir, path) = file(&bytes(name));
-        let options = OpenOptions { kind: Some(StoreKind::DockerV1Archive), ..OpenOptions::default() };
+        let options = OpenOptions::default().with_kind(StoreKind::DockerV1Archive);
         let store = open(&path, &options).unwrap();
         let listing = store.images().unwrap();
         assert_eq!((listing.images.len(), listing.broken.len()), (2, 0), "{name}");

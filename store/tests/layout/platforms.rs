@@ -47,7 +47,7 @@ fn chosen(bytes: &[u8], platform: Option<&str>) -> Result<String, String> {
     };
     let store = open(&path, &OpenOptions::default()).map_err(text)?;
     let selected = store.resolve("multi").map_err(text)?;
-    assert!(matches!(&selected[0].subject, Subject::Index(index) if index.members.len() > 0));
+    assert!(matches!(&selected[0].subject, Subject::Index(index) if !index.members.is_empty()));
     let listing = store.images().map_err(text)?.on(&*store, platform.as_ref());
     let key = match selected[0].choose(&*store, platform.as_ref()) {
         Ok(key) => key,
