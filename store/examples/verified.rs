@@ -10,7 +10,8 @@ use layerlift_store::{OpenOptions, open};
 /// Writes a line for each image and each of its layers.
 pub(crate) fn verified(root: &Path, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
     let store = open(root, &OpenOptions::default())?;
-    for summary in store.images()?.images {
+    // Of an index of several platforms, this machine's image.
+    for summary in store.images()?.on(&*store, None).images {
         let names: Vec<String> = summary.references.iter().map(ToString::to_string).collect();
         writeln!(out, "{} {}", summary.key.id(), names.join(" "))?;
         for layer in store.image(&summary.key)?.layers {

@@ -75,7 +75,7 @@ fn examine_all(place: Place) -> Vec<Found> {
 
 fn examine(detected: &Detected) -> Found {
     let listing = detected.open(&OpenOptions::default()).and_then(|store| {
-        let listing = store.images()?;
+        let listing = store.images()?.on(&*store, None);
         let unsupported = unsupported(&*store, &listing);
         Ok((listing, unsupported))
     });

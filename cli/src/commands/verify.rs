@@ -195,7 +195,9 @@ fn word(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Damaged => "damaged",
         ErrorKind::Malformed => "malformed",
-        ErrorKind::Missing | ErrorKind::NotFound => "missing",
+        ErrorKind::Missing => "missing",
+        // Here, but for other platforms than the one that is asked for.
+        ErrorKind::NotFound => "not found",
         ErrorKind::Unsupported | ErrorKind::Request => "unsupported",
         _ => "unreadable",
     }

@@ -45,6 +45,10 @@ fn of_a_store_without_indexes() {
         };
         assert!(said.contains(why) && !said.contains("damaged"), "{args:?}: {said}");
     }
+    let verified =
+        output(layerlift().args(["verify", "--platform", "linux/arm64", "--root"]).arg(&store.root));
+    let table = String::from_utf8(verified.stdout).unwrap();
+    assert!(table.contains("NOT FOUND") && !table.contains("DAMAGED"), "{table}");
     let images = json(&["images", "--json", "--platform", "linux/amd64"], &store.root);
     let ids: Vec<&str> =
         images.as_array().unwrap().iter().map(|image| image["id"].as_str().unwrap()).collect();
