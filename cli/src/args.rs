@@ -26,8 +26,8 @@ const MOST_THREADS: usize = 256;
 /// No daemon is asked and nothing is mounted. What is read is never written to, not even a lock: it works
 /// on the disk of another host, on a read-only mount, and beside a running engine.
 #[derive(Debug, Parser)]
-#[command(name = "layerlift", version, arg_required_else_help = true, after_help = STATUS, max_term_width = 100)]
-#[command(disable_help_subcommand = true)]
+#[command(name = "layerlift", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = STATUS, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -107,7 +107,7 @@ pub(crate) struct Save {
     pub(crate) tags: TagPolicy,
     /// Compress layers: none, gzip or zstd, with a level as in zstd:19 [default: as the store has them].
     ///
-    /// What is compressed in the wished way already stays as it is, and so do its digests.
+    /// A layer that is compressed like this already stays as it is, and keeps its digests.
     #[arg(long, value_name = "HOW", value_parser = layer_compression)]
     pub(crate) compress: Option<LayerCompression>,
     /// Compress the archive as a whole: gzip or zstd, with a level as in gzip:9.
@@ -116,8 +116,8 @@ pub(crate) struct Save {
     /// Leave out what is damaged, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// Where layers are computed that have no length beforehand [default: the folder of the output; for a
-    /// stream, the system's].
+    /// Where layers of unknown length are spooled [default: the folder of the output; for a stream, the
+    /// system's].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) temp_dir: Option<PathBuf>,
     /// Print what would be written, and write nothing.

@@ -87,7 +87,7 @@ impl Error {
             Error::OutputNotEmpty(_) => "name a directory that is new or empty",
             Error::Folder { .. } => "the folder that an output goes to must be there",
             Error::Space { .. } => {
-                "name another place with -o, or send the archive on without a file: layerlift save … | docker load"
+                "name another place with -o, or send the archive on: layerlift save … | docker load"
             }
             Error::NoStore => "name the data root of an engine with --root",
             Error::NoStoreBelow(_) => {

@@ -8,6 +8,6 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 pub(crate) fn raise() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Refused or not: whoever runs out of files says so.
+    // A refusal is not an error: what then runs out of files says so.
     let _ = setrlimit(Resource::Nofile, limit);
 }

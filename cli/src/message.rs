@@ -128,12 +128,12 @@ fn remedy(error: Link<'_>) -> Option<&'static str> {
             io::ErrorKind::PermissionDenied if of_store => {
                 Some("reading an engine's store usually takes root: try sudo")
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
-                "make room, or name another place with -o, and with --temp-dir for layers that have to be computed",
-            ),
-            _ if matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => Some(
-                "each layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images at a time",
-            ),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("make room, or name another place with -o, or with --temp-dir for computed layers")
+            }
+            _ if matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => {
+                Some("a layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images")
+            }
             _ => None,
         }
     })
@@ -168,9 +168,7 @@ mod tests {
             (
                 full.into(),
                 "cannot write a.tar: no space left on device",
-                vec![
-                    "make room, or name another place with -o, and with --temp-dir for layers that have to be computed",
-                ],
+                vec!["make room, or name another place with -o, or with --temp-dir for computed layers"],
             ),
             (
                 Error::Open(Store::Io { action: "open", path: "/none".into(), source: io(2) }),
@@ -185,9 +183,7 @@ mod tests {
             (
                 Error::Store(Store::Io { action: "open", path: "/d/json".into(), source: io(24) }),
                 "cannot open /d/json: too many open files",
-                vec![
-                    "each layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images at a time",
-                ],
+                vec!["a layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images"],
             ),
         ] {
             let expected =

@@ -45,8 +45,8 @@ pub enum Warning {
     /// The tars of some layers are computed from directories, so their digests and the image id cannot be
     /// kept.
     #[error(
-        "{image}: layer {layer}{} no tar-split data: the tar is computed from the layer's directory and has another \
-         digest, so the image gets another id than {image_id}, known once the layer is computed",
+        "{image}: layer {layer}{} no tar-split data: the tar is computed from the layer's directory and has \
+         another digest, so the image gets another id than {image_id}, known once the layer is computed",
         have(*others)
     )]
     DigestNotKept {

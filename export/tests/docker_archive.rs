@@ -46,7 +46,11 @@ fn documents() {
     assert_eq!(paths, order);
     assert!(entries.iter().all(|entry| entry.mtime == 0));
 
-    let layer = |digest: &layerlift_archive::Digest| json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest.to_string(), "size": 2048});
+    let kind = "application/vnd.oci.image.layer.v1.tar";
+    let layer = |digest: &layerlift_archive::Digest| {
+        let digest = digest.to_string();
+        json!({"mediaType": kind, "digest": digest, "size": 2048})
+    };
     let config = entry(&entries, &blob(&id));
     assert_eq!(
         document(&entries, &blob(manifest)),

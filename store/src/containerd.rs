@@ -33,8 +33,8 @@ pub(crate) fn open(root: &Root) -> Result<Box<dyn Store>, Error> {
     let what = format!("{} is a store of containerd, which layerlift cannot read yet", root.path().display());
     Err(Error::unsupported(
         what,
-        "start containerd and use `ctr --namespace NAMESPACE images export FILE NAME` (Docker's namespace is moby, \
-         that of Kubernetes k8s.io); layerlift reads the archive that it writes",
+        "start containerd and use `ctr --namespace NAMESPACE images export FILE NAME` (Docker's namespace is \
+         moby, that of Kubernetes k8s.io); layerlift reads the archive that it writes",
     ))
 }
 

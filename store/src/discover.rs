@@ -4,7 +4,7 @@
 //! a file        the archive that it is
 //! a directory   the stores in it; if there are none,
 //!               those in the usual places of a system or a home whose root it is; if there are none,
-//!               an error, which names the folders below that have one (as dockerd's userns-remap has it, say)
+//!               an error that names the folders below that have one (dockerd's userns-remap, say)
 //! ```
 
 use std::collections::HashMap;

@@ -140,7 +140,7 @@ pub enum Error {
     },
     /// A file of a layer has other bytes than those that were recorded when the layer was stored.
     #[error(
-        "{} has changed since its layer was stored: checksum {expected:016x} was recorded, found {found:016x}",
+        "{} has changed since its layer was stored: checksum {expected:016x} is recorded, found {found:016x}",
         path.display()
     )]
     Checksum {

@@ -51,7 +51,7 @@ impl ChainId {
     }
 }
 
-/// The id of a v1 image, which is at the same time that of its top layer: 64 hex digits that are no digest
+/// The id of a v1 image, which is at the same time that of its top layer: 64 hex digits, not the digest
 /// of anything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct V1Id(String);

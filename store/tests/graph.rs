@@ -222,32 +222,42 @@ fn damaged_listing(root: &Path) {
     let expected = [
         (
             "ghost:latest",
-            "ghost:latest needs image 0000000000000000000000000000000000000000000000000000000000000000, which is missing (ROOT/graph/",
+            "ghost:latest needs image 0000000000000000000000000000000000000000000000000000000000000000, \
+             which is missing (ROOT/graph/",
         ),
         ("halfghost:zz", "halfghost:zz needs image 1111"),
         (
             "base:child",
-            "base:child needs image c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec, which is missing",
+            "base:child needs image c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec, \
+             which is missing",
         ),
         (
             "localhost:5000/team/app:1.0",
-            "image 37594723cb28803c661edb9d9e29bcf0f856d82b46f405ffcba64efc7f2b2d9f needs parent c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec, which is missing (ROOT/graph/c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec is not there)",
+            "image 37594723cb28803c661edb9d9e29bcf0f856d82b46f405ffcba64efc7f2b2d9f needs parent \
+             c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec, which is missing \
+             (ROOT/graph/c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec is not there)",
         ),
         (
             "nodriver:latest",
-            "image 5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735 needs layer 5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735, which is missing (ROOT/vfs/dir/5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735 is not there)",
+            "image 5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735 needs layer \
+             5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735, which is missing \
+             (ROOT/vfs/dir/5d74a42e0b9a38e9a8aa946fb8af62c580e8bfee891819affcb36423efd1f735 is not there)",
         ),
         (
             "json:dupkey",
-            "ROOT/graph/c535cea9bc72a63ddb5eeb71d9b35e3b6ddc0b5d7fdf365e3ed30daeb92a2e83/json is malformed: EOF while parsing a string at line 1 column 7",
+            "ROOT/graph/c535cea9bc72a63ddb5eeb71d9b35e3b6ddc0b5d7fdf365e3ed30daeb92a2e83/json is \
+             malformed: EOF while parsing a string at line 1 column 7",
         ),
         (
             "json:ws",
-            "ROOT/graph/ac70d1d377a57a695a8761ef630676828e3714f3736ce22f823c2e685beeb23e/json is malformed: it is empty",
+            "ROOT/graph/ac70d1d377a57a695a8761ef630676828e3714f3736ce22f823c2e685beeb23e/json is \
+             malformed: it is empty",
         ),
         (
             "wrongid:latest",
-            "ROOT/graph/7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f/json is malformed: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f and says that its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
+            "ROOT/graph/7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f/json is \
+             malformed: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f\
+              and says that its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
         ),
         (
             "nojson:latest",
@@ -255,19 +265,24 @@ fn damaged_listing(root: &Path) {
         ),
         (
             "selfparent:latest",
-            "ROOT/graph/ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3/json is malformed: it says that image ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3 is its own parent",
+            "ROOT/graph/ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3/json is \
+             malformed: it says that image ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3a\
+             cf3 is its own parent",
         ),
         (
             "json:oldconfig",
-            "names as parent e186432624c2f3eecf3c8ec7017ff4e4cc10f3b7ec8c5320120f2ee5456d846c, which is a descendant of image ef7abec546d4fb18d235d807a29fc9d70a4c4f71476eaf2ce242c3e727d25a91",
+            "names as parent e186432624c2f3eecf3c8ec7017ff4e4cc10f3b7ec8c5320120f2ee5456d846c, which is \
+             a descendant of image ef7abec546d4fb18d235d807a29fc9d70a4c4f71476eaf2ce242c3e727d25a91",
         ),
         (
             "json:rawutf8",
-            "ROOT/graph/fcc0c2e1feac62c93d3eb193b94716a023c82db311f7d5e01797c8542e485819/json is malformed: it names as parent \"short\", which is not the id of an image here",
+            "ROOT/graph/fcc0c2e1feac62c93d3eb193b94716a023c82db311f7d5e01797c8542e485819/json is \
+             malformed: it names as parent \"short\", which is not the id of an image here",
         ),
         (
             "emptyid:latest",
-            "ROOT/repositories-vfs is malformed: it says that emptyid:latest is image \"\", which is not the id of an image here",
+            "ROOT/repositories-vfs is malformed: it says that emptyid:latest is image \"\", which is \
+             not the id of an image here",
         ),
     ];
     for (name, text) in expected {

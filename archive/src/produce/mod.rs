@@ -4,7 +4,7 @@
 //! order of its bytes:
 //!
 //! ```text
-//!          ┌─> hash   together with a buffer of another item if there is one: two take little longer than one
+//!          ┌─> hash   with a buffer of another item, if there is one: two take little longer than one
 //! read ────┤
 //!          └─> write  one at a time, unless the sink takes items side by side
 //! ```

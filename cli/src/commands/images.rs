@@ -192,6 +192,7 @@ mod tests {
         base             latest   aaaaaaaaaaaa   2 weeks ago   1B     3        aufs      /d
         localhost/base   latest   aaaaaaaaaaaa   2 weeks ago   1B     3        overlay   /p
         ");
-        assert_snapshot!(table(&[], false, false, false, now()), @"REPOSITORY   TAG   IMAGE ID   CREATED   SIZE   LAYERS");
+        let none = table(&[], false, false, false, now());
+        assert_snapshot!(none, @"REPOSITORY   TAG   IMAGE ID   CREATED   SIZE   LAYERS");
     }
 }

@@ -1,9 +1,10 @@
-//! What genuine daemons of Docker 1.7 and 1.8 answered to `docker save`, about 600 cases on five data
+//! What real daemons of Docker 1.7 and 1.8 answered to `docker save`, about 600 cases on five data
 //! roots, against what `layerlift save --format docker-v1` writes for the same names.
 //!
 //! ```text
-//! store/tests/fixtures/docker-graph/1.8.2-vfs/store.tar.xz    the data root: graph/, repositories-vfs, vfs/
-//! store/tests/fixtures/docker-graph/1.8.2-vfs/cases.json.xz   names, and what the daemon wrote: entries with their digests, layers entry by entry
+//! store/tests/fixtures/docker-graph/1.8.2-vfs/
+//!   store.tar.xz    the data root: graph/, repositories-vfs, vfs/
+//!   cases.json.xz   names, and what the daemon wrote: entries with their digests, layers entry by entry
 //! ```
 //!
 //! | the daemon | layerlift |

@@ -76,13 +76,13 @@ fn damaged_stores() {
             let whole = fs::read(split(root)).unwrap();
             fs::write(split(root), &whole[..whole.len() / 2]).unwrap();
         }),
-        ("tar-split line is no JSON", "base:latest", |root| {
+        ("tar-split line is not JSON", "base:latest", |root| {
             rewrite_split(root, |text| text.replacen("{\"type\":1", "{\"type\"", 1))
         }),
         ("tar-split type is unknown", "base:latest", |root| {
             rewrite_split(root, |text| text.replacen("\"type\":1", "\"type\":7", 1))
         }),
-        ("tar-split payload is no base64", "base:latest", |root| {
+        ("tar-split payload is not base64", "base:latest", |root| {
             rewrite_split(root, |text| text.replacen("\"payload\":\"", "\"payload\":\"!", 1))
         }),
         ("tar-split name leads out", "base:latest", |root| {

@@ -45,7 +45,7 @@ pub(crate) fn entries(tar: &[u8]) -> Result<Vec<Entry>, String> {
             let record = record.map_err(error)?;
             let key = String::from_utf8_lossy(record.key_bytes()).into_owned();
             if key == "mtime" {
-                let text = record.value().map_err(|_| "a time that is no text".to_owned())?;
+                let text = record.value().map_err(|_| "a time that is not text".to_owned())?;
                 pax_mtime = text.split('.').next().and_then(|seconds| seconds.parse().ok());
             } else if key.starts_with(XATTR) {
                 xattrs.push(key);

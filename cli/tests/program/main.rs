@@ -1,4 +1,4 @@
-//! The program as its users run it, on stores that genuine engines wrote.
+//! The program as its users run it, on stores that real engines wrote.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 

@@ -1,4 +1,4 @@
-//! Stores to try things on: those that genuine daemons wrote, unpacked, and what the daemons answered.
+//! Stores to try things on: those that real daemons wrote, unpacked, and what the daemons answered.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +36,7 @@ impl Store {
         Store { folder, root }
     }
 
-    /// The data root of a genuine Docker 1.8 that the documentation shows: `base:latest` is one layer,
+    /// The data root of a real Docker 1.8 that the documentation shows: `base:latest` is one layer,
     /// `base:child` one more.
     pub(crate) fn example() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");

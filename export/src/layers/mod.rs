@@ -125,7 +125,7 @@ impl Measured {
         Measured { content, len, compression: Compression::None, digest, diff_id }
     }
 
-    /// A compressed blob that is copied: whoever writes it checks its digest, its reader the diff id.
+    /// A compressed blob that is copied: the output checks its digest, its reader the diff id.
     fn compressed(layer: BlobLayer, diff_id: DiffId) -> Self {
         let BlobLayer { stored, compression, .. } = &layer;
         let (len, digest, compression) = (stored.len, stored.digest, *compression);
@@ -133,8 +133,7 @@ impl Measured {
         Measured { content: Some(content), len, compression, digest, diff_id: Some(diff_id) }
     }
 
-    /// The same layer once its content has been hashed: whoever writes it checks that the bytes are still the
-    /// same.
+    /// The same layer once its content has been hashed: the output checks that its bytes are still the same.
     pub(crate) fn hashed(self, digest: Digest) -> Self {
         Measured {
             content: self.content.map(|content| expecting(content, Some(digest))),

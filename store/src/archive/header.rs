@@ -44,7 +44,7 @@ pub(super) enum End {
     NoMark,
     /// The file ends within a header or the records before it.
     InHeader,
-    /// What is at this offset is no header.
+    /// What is at this offset is not a header.
     NoHeader(u64),
 }
 
@@ -110,7 +110,7 @@ struct Records {
 }
 
 impl Records {
-    /// Takes what a record says; false if it is none.
+    /// Takes what a record says; false if it is not a record.
     fn take(&mut self, kind: u8, mut bytes: Vec<u8>) -> bool {
         match kind {
             // Global records have comments, as `git archive` writes them.

@@ -1,7 +1,7 @@
 //! Names within an archive: components joined by `/`, none of them `.` or `..`.
 
 /// The name as it is looked up: without `./` and double or trailing slashes. `None` if it leads out (`..`,
-/// a leading `/`), or is none at all.
+/// a leading `/`), or names nothing.
 pub(crate) fn clean(name: &str) -> Option<String> {
     if name.starts_with('/') || name.contains('\0') {
         return None;

@@ -95,7 +95,7 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
 
 fn full(folder: &Path, path: &Path, len: u64) -> Error {
     let what = format!(
-        "{} is compressed, and {} has no room to decompress it: {} MiB are done, and less than {} MiB are free",
+        "{} is compressed, and {} has no room to decompress it: {} MiB are done, less than {} MiB are free",
         path.display(),
         folder.display(),
         len >> 20,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! manifest          the index as it is now; the record's own digest stays that of the empty index
-//! instances.json    {"sha256:63b2…":"containers-storage:[overlay@ROOT+RUNROOT]@d873…", "":"9211…"}: not needed
+//! instances.json    {"sha256:63b2…":"containers-storage:[overlay@ROOT+RUNROOT]@d873…", …}: not needed
 //! artifacts.json    {}, or what `podman manifest add --artifact` added; not needed
 //! ```
 //!

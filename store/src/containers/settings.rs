@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $CONTAINERS_STORAGE_CONF                       instead of all others
-//! $XDG_CONFIG_HOME/containers/storage.conf       an ordinary user's, mostly ~/.config/containers/storage.conf
+//! $XDG_CONFIG_HOME/containers/storage.conf       a user's, mostly ~/.config/containers/storage.conf
 //! /etc/containers/storage.conf                   the system's; if it is not there,
 //! /usr/share/containers/storage.conf             what the distribution ships
 //!
@@ -206,8 +206,9 @@ mod tests {
         std::os::unix::fs::symlink("/", disk.join("srv/link")).unwrap();
         write(
             &disk.join("etc/containers/storage.conf"),
-            "[storage]\ngraphroot = \"/srv/c\"\nimagestore = \"/srv/images\"\nrootless_storage_path = \"/data/$USER\"\n\
-             driver = \"overlay\"\n[storage.options]\nadditionalimagestores = \
+            "[storage]\ngraphroot = \"/srv/c\"\nimagestore = \"/srv/images\"\n\
+             rootless_storage_path = \"/data/$USER\"\ndriver = \"overlay\"\n[storage.options]\n\
+             additionalimagestores = \
              [\"/srv/add\", \"/srv/none\", \"/srv/link\", \"/../outside\", \"relative\"]\n",
         );
         // What the distribution ships does not count beside it.

@@ -118,7 +118,7 @@ fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
         return Ok(());
     }
     let what = format!(
-        "the layer in {} has no tar-split data, and only root can see whether it hides directories of lower layers",
+        "the layer in {} has no tar-split data, and only root sees whether it hides lower directories",
         root.path().display()
     );
     Err(Error::unsupported(what, "run this as root"))
@@ -126,8 +126,8 @@ fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
 
 fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {
     let what = format!(
-        "{} is incomplete without the layers below (overlayfs attribute overlay.{attribute}), and its layer has \
-         no tar-split data",
+        "{} is incomplete without the layers below (overlayfs attribute overlay.{attribute}), and its \
+         layer has no tar-split data",
         records.join(root, dir, name).display()
     );
     Error::unsupported(what, "start the engine on this store and let it save the image")

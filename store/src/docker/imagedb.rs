@@ -49,7 +49,7 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
     }
 }
 
-/// Images that are a step in the build of another of `ids`, which is none itself. Images that only name
+/// Images that are a step in the build of another of `ids` that is itself not a step. Images that only name
 /// each other as parents are steps of nothing.
 pub(super) fn build_steps(root: &Root, ids: &[String]) -> HashSet<String> {
     // No image depends on this note, so that one which cannot be read is as good as none: it hides nothing.

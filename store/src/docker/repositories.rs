@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_repositories_file() {
+    fn what_is_not_a_repositories_file() {
         let deep = format!(r#"{{"Repositories":{}"#, "{\"x\":".repeat(10_000));
         for (text, why) in [
             ("", "not a JSON object"),

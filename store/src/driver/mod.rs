@@ -147,10 +147,10 @@ fn not_mounted(path: PathBuf, of: &str) -> Error {
 fn unsupported(name: &str) -> Error {
     let (what, hint) = match name {
         "devicemapper" => (
-            "layers of driver devicemapper are volumes of a thin pool (devicemapper/devicemapper/data and metadata, or a \
-             pool of LVM), not directories"
+            "layers of driver devicemapper are volumes of a thin pool (devicemapper/devicemapper/data and \
+             metadata, or a pool of LVM), not directories"
                 .to_owned(),
-            "start a Docker that still has this driver (up to 24) on the data root, and use its `docker save`",
+            "start a Docker that still has this driver (up to 24) on the data root; use its `docker save`",
         ),
         "windowsfilter" | "lcow" => {
             (format!("layers of driver {name} are Windows disks"), "use `docker save` on the Windows host")

@@ -2,8 +2,8 @@
 //!
 //! Two things can be refused. `openat2` is unknown to kernels before 5.6 (ENOSYS), and to the seccomp
 //! filters of older container runtimes, which answer EPERM. `O_NOATIME` is for a file's owner and root; to
-//! others the kernel answers EPERM, too. So EPERM is told apart by trying again: what works then is what
-//! was not refused. Both are remembered, since an export opens tens of thousands of files.
+//! others the kernel answers EPERM, too. So trying again shows which of the two it was: what works then was
+//! not refused. Both are remembered, since an export opens tens of thousands of files.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_told_apart() {
+    fn tells_apart_what_was_refused() {
         type Answer = fn(bool) -> Result<()>;
         let fine: Answer = |_| Ok(());
         let foreign: Answer = |noatime| if noatime { Err(Errno::PERM) } else { Ok(()) };

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_file() {
+    fn what_is_not_such_a_file() {
         let deep = format!(r#"{{"x":{}"#, "[".repeat(10_000));
         for (text, why) in [
             ("", "not a JSON object"),

@@ -1,8 +1,8 @@
 //! How the tar of a layer comes about: an enum, so that a planner sees what each layer costs.
 //!
 //! The plain calls, [`LayerTar::reader`] and [`LayerTar::write_to`], compare the bytes with all that is
-//! recorded of them. Whoever hashes them anyway, and compares, can do without: the `raw` calls and contents
-//! are for that.
+//! recorded of them. A caller that hashes and compares them itself can do without: the `raw` calls and
+//! contents are for that.
 
 use std::io::Write;
 

@@ -18,6 +18,11 @@ use serde_json::value::RawValue;
 
 use crate::{Platform, json};
 
+/// Names of these documents in a layout or an archive.
+pub(super) const INDEX: &str = "index.json";
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const LAYOUT: &str = "oci-layout";
+
 /// A reference to a blob.
 #[derive(Debug, Clone)]
 pub(super) struct Descriptor {

@@ -3,9 +3,8 @@
 
 use layerlift_archive::Digest;
 
-use super::documents::{Descriptor, Parsed};
+use super::documents::{Descriptor, INDEX, MANIFEST, Parsed};
 use super::reader::{Json, Reader, blob};
-use super::{INDEX, MANIFEST};
 use crate::model::config::Config;
 use crate::{DiffId, Error};
 

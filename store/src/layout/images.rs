@@ -7,12 +7,11 @@ use std::collections::HashMap;
 
 use layerlift_archive::Digest;
 
-use super::documents::{self, Descriptor, Parsed};
+use super::documents::{self, Descriptor, INDEX, MANIFEST, Parsed};
 use super::image::{self, Identity, What};
 use super::names::ImageNames;
 use super::reader::{Json, Reader, blob};
 use super::walk::Walk;
-use super::{INDEX, MANIFEST};
 use crate::archive::clean;
 use crate::reference::familiar_name;
 use crate::{Error, ErrorKind, ImageKey, Index, Keyring, Member, Platform, Reference};

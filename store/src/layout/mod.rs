@@ -29,15 +29,13 @@ use crate::archive::{self, Files};
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Keyring, Root, Store};
 
+use documents::{INDEX, LAYOUT, MANIFEST};
 use images::{Builder, Contents};
 use reader::Reader;
 
 pub(crate) use store::LayoutStore;
 pub(crate) use v1::V1ArchiveStore;
 
-const INDEX: &str = "index.json";
-const MANIFEST: &str = "manifest.json";
-const LAYOUT: &str = "oci-layout";
 const NOTHING: &str = "it has no index.json, manifest.json or repositories";
 
 /// Which of these files a directory or a tar has.

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use layerlift_archive::Digest;
 
-use super::INDEX;
-use super::documents::{Descriptor, Parsed};
+use super::documents::{Descriptor, INDEX, Parsed};
 use super::reader::{Json, Reader, blob};
 use crate::{Error, Platform};
 

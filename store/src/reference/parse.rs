@@ -19,7 +19,7 @@ pub(crate) struct Parts<'n> {
 }
 
 impl<'n> Parts<'n> {
-    /// [`split_1_8`], with what follows the repository told apart by its colon.
+    /// [`split_1_8`], with what follows the repository distinguished by its colon.
     pub(super) fn of_1_8(name: &'n str) -> Self {
         let (repository, rest) = split_1_8(name);
         let rest = Some(rest).filter(|rest| !rest.is_empty());

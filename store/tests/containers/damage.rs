@@ -43,7 +43,10 @@ fn of_app(data: &str) -> String {
 
 const CONFIG: &str =
     "=c2hhMjU2OjI5NmZiYjBkOWI4NGE4Yzk3YjJkMTU0MmVjYzcxMWM4ZTUyYjAyMzU4ODFkN2IwOTYxNDYzNTdlNDM5NjVkNDk=";
-const MANIFEST: &str = "=bWFuaWZlc3Qtc2hhMjU2OjYwYzAwMTE4NTZmYzllOGM4NmI4MjA1MmQxMTM1MmJlMWZmODA2NWU2NjIyZTUwMzkyZmZhMDM5YjBiNmZlODI=";
+const MANIFEST: &str = concat!(
+    "=bWFuaWZlc3Qtc2hhMjU2OjYwYzAwMTE4NTZmYzllOGM4NmI4MjA1MmQxMTM1MmJlMWZm",
+    "ODA2NWU2NjIyZTUwMzkyZmZhMDM5YjBiNmZlODI="
+);
 
 const CASES: &[Case] = &[
     ("the layer is nowhere", Listed, ["layers.json", "needs layer c6e2"], |disk| {

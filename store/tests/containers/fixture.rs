@@ -1,15 +1,15 @@
 //! Copies of stores that Podman 4.3, Buildah 1.28 and skopeo 1.9 wrote, to be read and to be damaged.
 //!
 //! ```text
-//! podman-4.3-overlay    bench/many with two manifests, bench/torture with everything that a tar can hold, a container
+//! podman-4.3-overlay    bench/many with two manifests, bench/torture (all that a tar can hold), a container
 //! podman-5.8-overlay    built and pulled images, and `podman build --manifest ml:1` for amd64 and arm64
 //! podman-4.3-small      demo/base: files, hard and symbolic links
 //!                       demo/app on top of it: a whiteout, an opaque directory
 //!   vfs, btrfs          by driver; the subvolumes of btrfs are plain directories here
 //!   additional, main    overlay; demo/top of the second has its base layer in the first
-//!   manifests           demo/app pulled as zstd, saved as v2s2, copied: three manifests; a list; Docker's schema 1
-//!   rootless-fuse       an ordinary user's with fuse-overlayfs: whiteouts are files; owners are shifted by 99,999
-//!   rootless-native     the same with overlayfs: whiteouts are devices, opaque is the attribute user.overlay.opaque
+//!   manifests           demo/app pulled as zstd, saved as v2s2, copied: three manifests; a list; schema 1
+//!   rootless-fuse       a user's with fuse-overlayfs: whiteouts are files; owners are shifted by 99,999
+//!   rootless-native     the same with overlayfs: whiteouts are devices, opaque is user.overlay.opaque
 //! ```
 
 use std::fs;

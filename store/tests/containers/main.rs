@@ -195,7 +195,7 @@ fn several_drivers_in_one_root() {
     let error = open(&disk.join("vfs"), &none).err().unwrap().to_string();
     assert!(error.contains("no images of driver aufs, only of overlay, vfs"), "{error}");
     let known = contract::key(&*store, BASE);
-    // Records of one driver that are none hide nothing of the other.
+    // A file of one driver that holds no records hides nothing of the other.
     disk.write("vfs/overlay-images/images.json", "no JSON");
     let store = disk.store("vfs");
     let listing = store.images().unwrap();

@@ -70,7 +70,7 @@ fn without_tar_split_it_is_computed() {
 }
 
 #[test]
-fn image_id_that_is_no_digest() {
+fn image_id_that_is_not_a_digest() {
     let disk = Disk::small("additional");
     let other = "0123".repeat(16);
     disk.edit(

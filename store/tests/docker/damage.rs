@@ -123,7 +123,7 @@ fn cases() -> Vec<Case> {
             fs::write(layer.join("parent"), Digest::of(b"").to_string()).unwrap();
         }),
         case(
-            "a parent that is no digest",
+            "a parent that is not a digest",
             Opened,
             ["/parent is malformed", "is not a digest"],
             |_, layer| {

@@ -125,7 +125,7 @@ fn untagged_images_are_listed_unless_they_are_build_steps() {
 }
 
 #[test]
-fn leftovers_and_containers_are_no_images() {
+fn leftovers_and_containers_are_not_images() {
     let data = DataRoot::metadata("overlay2");
     let image = data.image("overlay2");
     let content = image.join("imagedb/content/sha256");

@@ -115,7 +115,7 @@ fn where_drivers_keep_a_layer() {
 }
 
 #[test]
-fn overlays_that_are_no_trees() {
+fn overlays_that_are_not_trees() {
     let root = Made::new();
     root.image('a', None).image('b', Some('a')).image('c', Some('b')).names("overlay", &[("1", &id('c'))]);
     root.dir(&format!("overlay/{}/root", id('a')));
@@ -176,7 +176,7 @@ fn which_driver() {
     assert_eq!(key(&*root.open_driver("vfs").unwrap(), "x:1").partition(), "vfs");
     assert!(matches!(root.open_driver("aufs"), Err(Error::NoPartition { .. })));
     assert!(matches!(root.open_driver("../graph"), Err(Error::NoPartition { .. })));
-    // Neither: the layers decide, and volumes of Docker 1.6 are none.
+    // Neither: the layers decide, and volumes of Docker 1.6 are not layers.
     fs::remove_file(root.path().join("repositories-vfs")).unwrap();
     fs::remove_file(root.path().join("repositories-overlay")).unwrap();
     assert_eq!(driver(&root), "overlay or vfs");

@@ -1,7 +1,7 @@
 //! An OCI layout that exists and gets more images.
 //!
 //! ```text
-//! blobs/sha256/<digest>   a blob that is there in its length stays; another length is what a broken copy left
+//! blobs/sha256/<digest>   a blob of the right length stays; another length is what a broken copy left
 //! oci-layout
 //! index.json              renamed into place behind the blobs; what it has stays, byte for byte, but for
 //!                         names that move
