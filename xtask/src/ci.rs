@@ -18,7 +18,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Outcome {
     let shell = workspace::shell()?;
     step("formatting", || Ok(cmd!(shell, "cargo fmt --all --check").quiet().run()?))?;
-    step("tidy", || tidy::run(&tidy::Options::default()))?;
+    step("tidy", tidy::run)?;
     step("clippy", || {
         Ok(cmd!(shell, "cargo clippy --quiet --workspace --all-targets -- -D warnings").quiet().run()?)
     })?;

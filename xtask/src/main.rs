@@ -33,7 +33,7 @@ struct Args {
 #[derive(Subcommand)]
 enum Task {
     /// Check what neither the compiler nor clippy does: imports, file headers, reasons, links, lines, words
-    Tidy(tidy::Options),
+    Tidy,
     /// Run what CI runs: fmt, clippy, tests, documentation, tidy
     Ci(ci::Options),
     /// Check layerlift against real engines (needs root and the engines)
@@ -54,7 +54,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
-        Task::Tidy(options) => tidy::run(&options),
+        Task::Tidy => tidy::run(),
         Task::Ci(options) => ci::run(&options),
         Task::Interop(options) => interop::run(&options),
         Task::Compare(options) => compare::run(&options),

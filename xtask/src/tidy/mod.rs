@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-
 use crate::{Outcome, workspace};
 use rust::House;
 
@@ -25,18 +23,8 @@ const HOUSES: [&str; 4] = ["archive/src", "store/src", "export/src", "cli/src"];
 /// The sources of which one room alone opens files.
 const CONFINED: &str = "store/src";
 
-/// Where the rules on lines, words, circles and opening are not kept yet; `--strict` looks there, too.
-const NOT_YET: [&str; 5] = ["archive", "cli", "docs/architecture.md", "export", "store"];
-
-#[derive(Args, Default)]
-pub(crate) struct Options {
-    /// Hold every file to every rule, also where `NOT_YET` in xtask/src/tidy/mod.rs says that it is too early
-    #[arg(long)]
-    strict: bool,
-}
-
 /// Runs all checks.
-pub(crate) fn run(options: &Options) -> Outcome {
+pub(crate) fn run() -> Outcome {
     let mut complaints = dependencies::check()?;
     let mut sources = BTreeMap::new();
     let mut checked = 0;
@@ -48,20 +36,16 @@ pub(crate) fn run(options: &Options) -> Outcome {
             complaints.extend(source::check(&file, &text));
         }
         complaints.extend(texts::check(&file, &text));
-        if options.strict || !NOT_YET.iter().any(|early| file.starts_with(early)) {
-            if texts::is_ours(&file) {
-                complaints.extend(lines::check(&file, &text));
-            }
-            if texts::is_ours(&file) || file.extension().is_some_and(|extension| extension == "snap") {
-                complaints.extend(words::check(&file, &text));
-            }
+        if texts::is_ours(&file) {
+            complaints.extend(lines::check(&file, &text));
+        }
+        if texts::is_ours(&file) || file.extension().is_some_and(|extension| extension == "snap") {
+            complaints.extend(words::check(&file, &text));
         }
         sources.insert(file, text);
     }
     for folder in HOUSES.map(Path::new) {
-        if options.strict || !NOT_YET.iter().any(|early| folder.starts_with(early)) {
-            complaints.extend(structure(folder, &sources));
-        }
+        complaints.extend(structure(folder, &sources));
     }
     for complaint in &complaints {
         eprintln!("{complaint}");
