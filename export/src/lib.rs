@@ -28,6 +28,9 @@ mod document;
 mod dry_run;
 mod error;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod layers;
 mod left_out;
 mod options;

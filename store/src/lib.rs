@@ -36,6 +36,13 @@ mod reference;
 mod store;
 mod tarsplit;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz {
+    //! For `store/fuzz` alone.
+    pub use crate::tarsplit::fuzz::line as tar_split_line;
+}
+
 pub use discover::{Opened, Place, detect, open, open_all};
 pub use error::{Error, Hint};
 pub use fs::Root;

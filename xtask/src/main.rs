@@ -12,6 +12,7 @@ mod ci;
 mod compare;
 mod dist;
 mod engines;
+mod fuzz;
 mod interop;
 mod tidy;
 mod workspace;
@@ -40,6 +41,8 @@ enum Task {
     Interop(interop::Options),
     /// Compare every output of every fixture with that of another build, byte for byte
     Compare(compare::Options),
+    /// Feed the parsers with damaged bytes of real stores
+    Fuzz(fuzz::Options),
     /// Measure layerlift beside its peers, on an image that it makes (needs root and the engines)
     Bench(bench::Options),
     /// Make fixtures with the engines of this machine (needs root)
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Ci(options) => ci::run(&options),
         Task::Interop(options) => interop::run(&options),
         Task::Compare(options) => compare::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fixtures(options) => interop::fixtures::run_all(&options),
         Task::Man => dist::man().map(drop),

@@ -15,8 +15,8 @@ pub(crate) fn identified(raw: &[u8], id: &V1Id, parent: Option<&V1Id>) -> Result
     let mut missing = Vec::new();
     for (name, wanted) in [("id", Some(id)), ("parent", parent)] {
         let Some(wanted) = wanted else { continue };
-        // Of several fields with one name, the last counts.
-        match fields.iter().rev().find(|(field, _)| field == name) {
+        // Go takes a name in any case, and of several fields the last: a field put before it would not count.
+        match fields.iter().rev().find(|(field, _)| field.eq_ignore_ascii_case(name)) {
             Some((_, value)) if value.text().as_deref() == Some(wanted.as_str()) => {}
             Some((_, value)) => changes.push((span(raw, *value), quoted(wanted.as_str()))),
             None => missing.extend([quoted(name), b":".to_vec(), quoted(wanted.as_str()), b",".to_vec()]),
@@ -127,6 +127,9 @@ mod tests {
             let got = identified(raw.as_bytes(), &a, parent).unwrap();
             assert_eq!(String::from_utf8(got).unwrap(), expected, "{raw}");
         }
+        let any_case = format!("{{\"iD\":\"\",\"ID\":\"{b}\"}}");
+        let got = identified(any_case.as_bytes(), &a, None).unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), format!("{{\"iD\":\"\",\"ID\":\"{a}\"}}"));
         assert!(identified(b"[]", &a, None).is_err());
     }
 

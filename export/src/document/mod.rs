@@ -9,7 +9,7 @@ pub(crate) mod edit;
 pub(crate) mod go_json;
 pub(crate) mod to_config;
 pub(crate) mod to_v1;
-mod v1_image;
+pub(crate) mod v1_image;
 
 #[cfg(test)]
 mod docker_tests;

@@ -23,6 +23,8 @@ use crate::{DiffId, Error, Root};
 mod checksum;
 mod explain;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod line;
 mod lines;
 mod payload;
