@@ -23,8 +23,11 @@ pub struct Prepared {
     contents: Contents,
 }
 
-/// A layer after the first pass; `None` if it is bad, or in no image.
-type Passed = Option<Measured>;
+/// Layers after the first pass, by their places; `None` if it is bad, or in no image.
+type Passed = Vec<Option<Measured>>;
+
+/// What is wrong with bad layers, by their places.
+type Bad = Vec<(usize, Error)>;
 
 impl Plan {
     /// Does what has to come first, in parallel: spools layers that have no length, hashes those that have no
@@ -105,14 +108,14 @@ fn first_pass(
     layers: Vec<PlannedLayer>,
     chosen: &crate::Options,
     options: &Options<'_>,
-) -> Result<(Vec<Passed>, Vec<(usize, Error)>), Error> {
+) -> Result<(Passed, Bad), Error> {
     let mut bad = Vec::new();
     let mut spooled = Vec::new();
     for (index, result) in spool(&layers, chosen, options) {
         spooled.push((index, keep(result, index, &mut bad)?));
     }
     let checked = check(&layers, chosen.keep_going, options);
-    let mut passed: Vec<Passed> = layers.into_iter().map(PlannedLayer::into_measured).collect();
+    let mut passed: Passed = layers.into_iter().map(PlannedLayer::into_measured).collect();
     for (index, layer) in spooled {
         passed[index] = layer;
     }
@@ -124,11 +127,7 @@ fn first_pass(
 }
 
 /// What succeeded. What failed is bad, unless it ends everything.
-fn keep<T>(
-    result: Result<T, ArchiveError>,
-    index: usize,
-    bad: &mut Vec<(usize, Error)>,
-) -> Result<Option<T>, Error> {
+fn keep<T>(result: Result<T, ArchiveError>, index: usize, bad: &mut Bad) -> Result<Option<T>, Error> {
     match result.map_err(Error::from) {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.ends_all() => Err(error),

@@ -8,6 +8,9 @@ use crate::containers::settings;
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, Store, containerd, containers, docker, graph, layout};
 
+/// Opens the store of a root.
+pub(crate) type Open = fn(Root, &OpenOptions) -> Result<Box<dyn Store>, Error>;
+
 /// An engine, or what several engines share.
 pub(crate) struct Engine {
     /// What its stores are. Of several kinds in one place only the first that is recognised counts.
@@ -21,7 +24,7 @@ pub(crate) struct Engine {
     /// Recognises a store in a directory.
     pub(crate) detect: fn(&Root) -> Result<Option<Detected>, Error>,
     /// Opens the store of a directory.
-    pub(crate) open: fn(Root, &OpenOptions) -> Result<Box<dyn Store>, Error>,
+    pub(crate) open: Open,
 }
 
 /// Whose settings can name a store's place.

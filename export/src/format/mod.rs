@@ -31,7 +31,7 @@ pub(crate) use source::SourceImage;
 /// What a format makes of one image.
 #[derive(Clone)]
 pub(crate) enum Documents {
-    Oci(OciImage),
+    Oci(Box<OciImage>),
     V1(V1Image),
 }
 
@@ -50,7 +50,9 @@ impl Documents {
     /// The documents of one image.
     pub(crate) fn new(format: Format, image: &SourceImage<'_>) -> Result<Self, Error> {
         match format {
-            Format::DockerArchive | Format::OciArchive => OciImage::new(image).map(Documents::Oci),
+            Format::DockerArchive | Format::OciArchive => {
+                OciImage::new(image).map(|image| Documents::Oci(Box::new(image)))
+            }
             Format::DockerV1 => V1Image::new(image).map(Documents::V1),
         }
     }
@@ -79,7 +81,7 @@ impl Contents {
             .into_iter()
             .filter_map(|(names, documents)| match documents {
                 Documents::Oci(image) => {
-                    Some((Root { names, ..Root::new(image.manifest.descriptor.clone()) }, image))
+                    Some((Root { names, ..Root::new(image.manifest.descriptor.clone()) }, *image))
                 }
                 Documents::V1(_) => None,
             })
