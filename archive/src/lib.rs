@@ -50,3 +50,8 @@ pub use output::{Check, check, digest, write_dir, write_file, write_files, write
 pub use produce::{Item, Order, Outcome, Sink, first_failure, produce};
 pub use spool::{Spool, Spooled};
 pub use tree::{Entry, Node, Tree};
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

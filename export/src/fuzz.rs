@@ -1,4 +1,5 @@
-//! For `store/fuzz` alone: edits of documents, and what has to hold for them. An error says why a document was refused.
+//! For `store/fuzz` alone: edits of documents, and what has to hold for them. An error says why a document
+//! was refused.
 
 use layerlift_archive::Digest;
 use layerlift_store::{DiffId, V1Document, V1Id};

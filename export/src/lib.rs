@@ -52,3 +52,8 @@ pub use select::{Chosen, Selection, TagPolicy, select, select_all};
 pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify};
 pub use warning::Warning;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -56,3 +56,8 @@ pub use model::{
 };
 pub use reference::{Reference, Rules};
 pub use store::Store;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

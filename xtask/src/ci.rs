@@ -23,6 +23,11 @@ pub(crate) fn run(options: &Options) -> Outcome {
         Ok(cmd!(shell, "cargo clippy --quiet --workspace --all-targets -- -D warnings").quiet().run()?)
     })?;
     step("tests", || Ok(cmd!(shell, "cargo test --quiet --workspace").quiet().run()?))?;
+    step("features", || {
+        cmd!(shell, "cargo test --quiet -p layerlift-archive --no-default-features --lib").quiet().run()?;
+        Ok(cmd!(shell, "cargo check --quiet -p layerlift --no-default-features").quiet().run()?)
+    })?;
+    step("fuzz", || Ok(cmd!(shell, "cargo xtask fuzz --seconds 60").quiet().run()?))?;
     step("documentation", || {
         let _flags = shell.push_env("RUSTDOCFLAGS", "-D warnings");
         Ok(cmd!(shell, "cargo doc --quiet --workspace --no-deps").quiet().run()?)

@@ -4,8 +4,8 @@
 //! \x1e<path>\n<bytes>\x1e<path>\n<bytes>…
 //! ```
 //!
-//! Blobs are named by their digests. One that was damaged gets a new name, there and in all that refers to it, so that
-//! damage reaches the parser behind the check.
+//! Blobs are named by their digests. One that was damaged gets a new name, there and in all that refers to
+//! it, so that damage reaches the parser behind the check.
 
 use std::fs;
 use std::path::{Component, Path};
@@ -91,7 +91,8 @@ impl Bundle {
         tar
     }
 
-    /// Writes the files below a directory; what leads out of it is left out, as is what the file system refuses.
+    /// Writes the files below a directory; what leads out of it is left out, as is what the file system
+    /// refuses.
     pub fn write(&self, dir: &Path) {
         for (path, bytes) in &self.0 {
             let path = Path::new(path);

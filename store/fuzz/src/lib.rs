@@ -6,8 +6,9 @@
 //!                        └── inputs with a new answer ───┘
 //! ```
 //!
-//! A target takes any bytes and returns an answer, which is a text: what was wrong, or what was found. It panics if
-//! a property does not hold. Answers guide the search, since there is no coverage without a nightly compiler.
+//! A target takes any bytes and returns an answer, which is a text: what was wrong, or what was found. It
+//! panics if a property does not hold. Answers guide the search, since there is no coverage without a
+//! nightly compiler.
 
 pub mod bundle;
 pub mod corpus;

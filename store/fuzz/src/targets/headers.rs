@@ -17,8 +17,8 @@ fn number(bytes: &mut &[u8]) -> u64 {
     text.trim().parse().unwrap_or(text.len() as u64)
 }
 
-/// The fields of some headers one after another: name, link, kind, mode, owner, group, size, time, and the name and value
-/// of an attribute.
+/// The fields of some headers one after another: name, link, kind, mode, owner, group, size, time, and the
+/// name and value of an attribute.
 pub(super) fn run(mut bytes: &[u8]) -> String {
     let mut tar = Vec::new();
     let mut encoder = Encoder::default();
