@@ -32,7 +32,8 @@ pub(super) fn run(bytes: &[u8]) -> String {
 pub(super) fn corpus() -> Vec<Vec<u8>> {
     let texts = [
         "[storage]\ndriver = \"overlay\"\nrunroot = \"/run/containers/storage\"\n\
-         graphroot = \"/srv/storage\"\nimagestore = \"/srv/images\"\nrootless_storage_path = \"$HOME/own/${UID}/$USER\"\n\
+         graphroot = \"/srv/storage\"\nimagestore = \"/srv/images\"\n\
+         rootless_storage_path = \"$HOME/own/${UID}/$USER\"\n\
          [storage.options]\nadditionalimagestores = [\"/srv/images\", \"/srv/none\"]\n\
          [storage.options.overlay]\nmountopt = \"nodev,metacopy=on\"\nforce_mask = \"private\"\n",
         "# comment\nstorage.graphroot = '/srv/storage'\nstorage.options = { additionalimagestores = [] }\n",
