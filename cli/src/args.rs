@@ -19,7 +19,7 @@ Exit status:
   141  the reader of the archive went away before its end";
 
 /// More threads than this only cost memory.
-const MOST_THREADS: usize = 256;
+const MAX_THREADS: usize = 256;
 
 /// Export container images straight from the directories in which engines keep them.
 ///
@@ -252,15 +252,15 @@ fn named<T: Copy + Send + Sync + 'static>(
 
 fn threads(text: &str) -> Result<NonZeroUsize, String> {
     match text.parse::<NonZeroUsize>() {
-        Ok(n) if n.get() <= MOST_THREADS => Ok(n),
-        _ => Err(format!("a number from 1 to {MOST_THREADS} is expected")),
+        Ok(n) if n.get() <= MAX_THREADS => Ok(n),
+        _ => Err(format!("a number from 1 to {MAX_THREADS} is expected")),
     }
 }
 
 impl Work {
     /// Number of threads.
     pub(crate) fn threads(&self) -> NonZeroUsize {
-        let most = NonZeroUsize::new(MOST_THREADS).unwrap_or(NonZeroUsize::MIN);
+        let most = NonZeroUsize::new(MAX_THREADS).unwrap_or(NonZeroUsize::MIN);
         let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(most);
         self.jobs.unwrap_or_else(processors)
     }
