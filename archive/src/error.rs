@@ -80,8 +80,11 @@ impl Error {
     /// What the error means for the caller. A content's is the kind that its reader's error carries.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Output { .. } | Error::Stream(_) | Error::Cancelled => ErrorKind::Environment,
-            Error::Content { source, .. } => ErrorKind::of_io(source).unwrap_or(ErrorKind::Environment),
+            Error::Output { .. } | Error::Cancelled => ErrorKind::Environment,
+            // A compression that this build lacks fails where its stream is written.
+            Error::Content { source, .. } | Error::Stream(source) => {
+                ErrorKind::of_io(source).unwrap_or(ErrorKind::Environment)
+            }
             Error::Mismatch { .. } | Error::Length { .. } => ErrorKind::Damaged,
             Error::Entry { .. } => ErrorKind::Request,
         }

@@ -12,6 +12,7 @@ pub struct Tree {
 
 /// One entry of a [`Tree`].
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Entry {
     /// Relative path, `/` between components; a directory's ends in `/`.
     pub path: String,
@@ -26,6 +27,7 @@ pub struct Entry {
 
 /// What an [`Entry`] is.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Node {
     /// A directory.
     Dir,
@@ -39,6 +41,11 @@ impl Entry {
     /// A directory of mode 0755.
     pub fn dir(path: impl Into<String>, mtime: u64) -> Self {
         Entry { path: path.into(), mode: 0o755, mtime, node: Node::Dir }
+    }
+
+    /// A symbolic link to `target`, of mode 0777.
+    pub fn symlink(path: impl Into<String>, mtime: u64, target: impl Into<String>) -> Self {
+        Entry { path: path.into(), mode: 0o777, mtime, node: Node::Symlink(target.into()) }
     }
 
     /// A file of mode 0644.

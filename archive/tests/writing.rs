@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use layerlift_archive::{
-    Bytes, Check, CompressionLevel, Content, Digest, Entry, Error, Explanation, Node, Observer, Options,
-    Tree, check, write_dir, write_file, write_stream,
+    Bytes, Check, CompressionLevel, Content, Digest, Entry, Error, Explanation, Observer, Options, Tree,
+    check, write_dir, write_file, write_stream,
 };
 
 /// Bytes that come in small pieces, with a digest that may be wrong and a length that may be a lie.
@@ -100,7 +100,7 @@ fn tree() -> Tree {
         tree.push(Entry::file(format!("d/{size}"), 7, Arc::new(Odd::new(bytes.clone()))));
         tree.push(Entry::bytes(format!("d/plain-{size}"), 0, bytes));
     }
-    tree.push(Entry { path: "d/link".into(), mode: 0o777, mtime: 0, node: Node::Symlink("511".into()) });
+    tree.push(Entry::symlink("d/link", 0, "511"));
     tree.push(Entry::bytes(format!("long/{}", "n".repeat(180)), 1, b"x".to_vec()));
     tree
 }

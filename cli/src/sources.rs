@@ -52,7 +52,7 @@ impl Sources {
         let mut sources = Sources { opened: Vec::new(), failed: Vec::new(), named: args.root.is_some() };
         for opened in all {
             match opened {
-                Ok(Opened { root, store }) => {
+                Ok(Opened { root, store, .. }) => {
                     sources.opened.push(Source { root, kind: store.kind(), store });
                 }
                 Err(error) => sources.failed.push(error),

@@ -88,7 +88,7 @@ fn with_diff_ids(raw: &[u8]) -> Result<(), String> {
 fn converted(raw: &[u8]) -> Result<(), String> {
     let diff_ids = [DiffId(Digest::of(b"a")), DiffId(Digest::of(b"b"))];
     let id = V1Id::parse(&"c".repeat(64)).expect("64 hex digits");
-    let document = V1Document { id, parent: None, raw: raw.to_vec() };
+    let document = V1Document::new(id, None, raw.to_vec());
     let config =
         to_config::config(&[document.clone(), document], &diff_ids).map_err(|error| error.to_string())?;
     assert!(Value::first(&config).is_ok_and(|value| value.raw() == config), "a config is JSON");

@@ -24,6 +24,7 @@ const VIRTUAL: &[&str] = &["dev", "proc", "run", "sys"];
 
 /// A directory in which there are stores, or that could not be looked at.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Place {
     /// Where.
     pub path: PathBuf,
@@ -32,6 +33,7 @@ pub struct Place {
 }
 
 /// An open store, and where it is.
+#[non_exhaustive]
 pub struct Opened {
     /// Where.
     pub root: PathBuf,

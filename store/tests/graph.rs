@@ -1,7 +1,7 @@
-//! Graph stores as daemons of Docker 1.7 and 1.8 wrote them, and what those daemons answered: names,
-//! chains, listing, damage.
+//! Graph stores that daemons of Docker 1.7 and 1.8 wrote, and the answers of those daemons: names, chains,
+//! listing, damage.
 //!
-//! `fixtures/docker-graph/<store>/` has `store.tar.xz`, a data root, and `cases.json.xz`: for each request
+//! `fixtures/docker-graph/<store>/` has `store.tar.xz`, a data root, and `cases.json.xz`: for each request,
 //! the entries and the `repositories` of the archive that `docker save` wrote, or its error.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
@@ -49,7 +49,7 @@ fn cases(name: &str) -> Vec<Case> {
     cases.cases
 }
 
-/// A copy of a data root; `None`, said aloud, where its devices and owners cannot be made.
+/// A copy of a data root. `None` if its devices and owners cannot be restored, which is printed.
 fn data_root(name: &str) -> Option<tempfile::TempDir> {
     use std::os::unix::fs::MetadataExt;
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
@@ -74,7 +74,7 @@ fn store(root: &Path) -> Box<dyn Store> {
     open(root, &OpenOptions::default()).unwrap()
 }
 
-/// What an archive of these names would hold: `repositories`, and a folder for each layer.
+/// The contents of an archive of these names: `repositories`, and a folder for each layer.
 fn archive(store: &dyn Store, names: &[String]) -> Result<(Repositories, BTreeSet<String>), Error> {
     let (mut repositories, mut layers) = (Repositories::new(), BTreeSet::new());
     for name in names {
@@ -91,7 +91,7 @@ fn archive(store: &dyn Store, names: &[String]) -> Result<(Repositories, BTreeSe
     Ok((repositories, layers))
 }
 
-/// Cases of a store that `wanted` picks, held against the daemon's answers.
+/// Compares the cases of a store that `wanted` picks with the daemon's answers.
 fn compare(name: &str, root: &Path, wanted: impl Fn(&Case) -> bool) {
     let store = store(root);
     let mut compared = 0;
@@ -113,7 +113,7 @@ fn compare(name: &str, root: &Path, wanted: impl Fn(&Case) -> bool) {
     assert!(compared > 20, "{name}: only {compared} cases");
 }
 
-/// Failures that have nothing to do with names and chains: the bytes of a layer.
+/// Failures of the daemon that concern the bytes of a layer, not names and chains.
 fn bytes(case: &Case) -> bool {
     ["no such id", "Multiple IDs", "No such image", "wrong id", "Prefix can't", "/json: no such"]
         .iter()
@@ -126,7 +126,8 @@ fn store_of_1_8() {
     let Some(root) = data_root("1.8.2-vfs") else { return };
     compare("1.8.2-vfs", root.path(), |case| !bytes(case));
     listing(root.path());
-    // Docker 1.8 recorded what it never unpacked: files of aufs itself, the contents of a global header.
+    // Docker 1.8 recorded files that it never unpacked: those of aufs itself, the contents of a global
+    // header.
     let unreadable = [
         "48337d6a23dc8807e5752058ebe6d60ab3a6751c640b697b5a01acafa453e79e",
         "6916fb8c1dc8fb266fcdf90c7e1ed67bc15729c8db170d3353b4217ac3cddd06",
@@ -137,7 +138,7 @@ fn store_of_1_8() {
 #[test]
 fn store_of_1_7() {
     let Some(root) = data_root("1.7.1-overlay") else { return };
-    // 1.8 has other rules for these.
+    // 1.8 changed the rules for these.
     let other = ["pfx_", "dig_", "repoid", "err_", "id", "amb_"];
     let other = |case: &Case| other.iter().any(|start| case.case.starts_with(start));
     compare("1.7.1-overlay", root.path(), |case| !bytes(case) && !other(case));
@@ -147,8 +148,8 @@ fn store_of_1_7() {
 #[test]
 fn damaged_store() {
     let Some(root) = data_root("1.8.3-vfs-broken") else { return };
-    // What the daemon answered although it makes no sense (a folder with half an id, a chain without an
-    // end), and what it could not because of a size that no archive needs.
+    // The daemon answered some cases that make no sense (a folder with half an id, a chain without an end),
+    // and failed in others because of a size that no archive needs.
     let other = [
         "cycle",
         "selfparent",

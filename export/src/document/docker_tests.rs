@@ -47,10 +47,9 @@ fn legacy_images_that_docker_saved() {
 fn configs_that_docker_loaded() {
     for case in lines(include_str!("../../tests/fixtures/docker-20.10-loaded-configs.jsonl")) {
         let expected = bytes(&case["config"]);
-        let documents = case["documents"].as_array().unwrap().iter().map(|document| V1Document {
-            id: V1Id::parse(document["id"].as_str().unwrap()).unwrap(),
-            parent: None,
-            raw: bytes(&document["json"]),
+        let documents = case["documents"].as_array().unwrap().iter().map(|document| {
+            let id = V1Id::parse(document["id"].as_str().unwrap()).unwrap();
+            V1Document::new(id, None, bytes(&document["json"]))
         });
         let config = to_config::config(&documents.collect::<Vec<_>>(), &diff_ids(&expected)).unwrap();
         assert_eq!(String::from_utf8_lossy(&config), String::from_utf8_lossy(&expected));

@@ -95,7 +95,7 @@ mod tests {
 
     fn document(raw: &str) -> V1Document {
         let id = V1Id::parse(&"0".repeat(64)).unwrap();
-        V1Document { id, parent: None, raw: raw.as_bytes().to_vec() }
+        V1Document::new(id, None, raw.as_bytes().to_vec())
     }
 
     #[test]

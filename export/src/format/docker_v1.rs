@@ -98,7 +98,7 @@ impl Folders {
 }
 
 fn stored(document: &V1Document) -> Result<LegacyImage, Error> {
-    let V1Document { id, parent, raw } = document;
+    let V1Document { id, parent, raw, .. } = document;
     let error = |why| Error::Document { what: format!("json of image {id}"), why };
     let json = edit::identified(raw, id, parent.as_ref()).map_err(error)?;
     let fields = Value::first(raw).map_err(error)?.fields().unwrap_or_default();

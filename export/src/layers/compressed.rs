@@ -75,7 +75,7 @@ mod tests {
         let file: Arc<File> = Arc::new(file);
         let digest = Some(Digest::of(compressed));
         let stored = FileRange { file, offset: 0, len: compressed.len() as u64, digest };
-        BlobLayer { stored, compression, diff_id: None }
+        BlobLayer::new(stored, compression, None)
     }
 
     #[test]

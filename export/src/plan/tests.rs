@@ -26,7 +26,7 @@ fn unrecorded(tar: &[u8]) -> LayerTar {
     let mut file: File = tempfile::tempfile().unwrap();
     file.write_all(&bytes).unwrap();
     let stored = FileRange { file: Arc::new(file), offset: 0, len: bytes.len() as u64, digest: None };
-    LayerTar::Blob(BlobLayer { stored, compression: Compression::Gzip, diff_id: None })
+    LayerTar::Blob(BlobLayer::new(stored, Compression::Gzip, None))
 }
 
 fn bytes(content: &dyn Content) -> Vec<u8> {

@@ -140,6 +140,6 @@ impl Store for Fake {
         let compression = Compression::detect(&stored);
         let digest = if *kept == Kept::Gzip { Some(Digest::of(&stored)) } else { diff_id.map(|id| id.0) };
         let stored = FileRange { file: Arc::new(file), offset: 0, len: stored.len() as u64, digest };
-        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id }))
+        Ok(LayerTar::Blob(BlobLayer::new(stored, compression, diff_id)))
     }
 }

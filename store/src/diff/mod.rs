@@ -47,6 +47,7 @@ pub enum LayerDir {
 
 /// A layer whose tar has to be computed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DiffLayer {
     /// The layer's directory.
     pub dir: Root,
@@ -57,6 +58,11 @@ pub struct DiffLayer {
 }
 
 impl DiffLayer {
+    /// A layer in `dir`. Entries without a time of their own get `created`.
+    pub fn new(dir: Root, holds: LayerDir, created: i64) -> Self {
+        DiffLayer { dir, holds, created }
+    }
+
     /// Walks the directories and writes the tar. The same directories give the same bytes.
     ///
     /// A base layer and an upper directory are written in the order of a walk: the names of a directory

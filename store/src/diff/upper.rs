@@ -118,7 +118,8 @@ fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
         return Ok(());
     }
     let what = format!(
-        "the layer in {} has no tar-split data, and only root sees whether it hides lower directories",
+        "the layer in {} has no tar-split data, and only root can see whether it hides directories of \
+         lower layers",
         root.path().display()
     );
     Err(Error::unsupported(what, "run this as root"))

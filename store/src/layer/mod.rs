@@ -35,6 +35,7 @@ pub enum LayerTar {
 
 /// A layer that is kept as a file, or as a part of one.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct BlobLayer {
     /// The bytes as stored; their digest is the blob's. As a [`Content`], raw: still compressed.
     pub stored: FileRange,
@@ -105,6 +106,11 @@ impl LayerTar {
 }
 
 impl BlobLayer {
+    /// A layer that is stored so, with the recorded digest of its uncompressed tar.
+    pub fn new(stored: FileRange, compression: Compression, diff_id: Option<DiffId>) -> Self {
+        BlobLayer { stored, compression, diff_id }
+    }
+
     /// The digest of the blob as stored.
     pub fn digest(&self) -> Option<Digest> {
         self.stored.digest

@@ -43,6 +43,7 @@ pub enum Document {
 
 /// A stored manifest.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Manifest {
     /// Its digest.
     pub digest: Digest,
@@ -52,6 +53,7 @@ pub struct Manifest {
 
 /// The document of one v1 image.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct V1Document {
     /// The id.
     pub id: V1Id,
@@ -59,6 +61,20 @@ pub struct V1Document {
     pub parent: Option<V1Id>,
     /// The bytes of `json`.
     pub raw: Vec<u8>,
+}
+
+impl Manifest {
+    /// A manifest with these bytes; its digest is computed.
+    pub fn new(raw: Vec<u8>) -> Self {
+        Manifest { digest: Digest::of(&raw), raw }
+    }
+}
+
+impl V1Document {
+    /// The document of the image `id`.
+    pub fn new(id: V1Id, parent: Option<V1Id>, raw: Vec<u8>) -> Self {
+        V1Document { id, parent, raw }
+    }
 }
 
 impl Layer {

@@ -1,4 +1,4 @@
-//! Copies of stores that Podman 4.3, Buildah 1.28 and skopeo 1.9 wrote, to be read and to be damaged.
+//! Copies of stores that Podman 4.3, Buildah 1.28 and skopeo 1.9 wrote, for tests to read and to damage.
 //!
 //! ```text
 //! podman-4.3-overlay    bench/many with two manifests, bench/torture (all that a tar can hold), a container
@@ -55,7 +55,7 @@ impl Disk {
         disk
     }
 
-    /// One of the small stores, in a folder of its name.
+    /// One of the small stores, in a folder with its name.
     pub(crate) fn small(name: &str) -> Self {
         Disk::empty().and_small(name, name)
     }
@@ -71,7 +71,7 @@ impl Disk {
         let mut tar = Command::new("tar")
             .args(["--extract", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--strip-components=1"])
             .args(more)
-            // Only root can make the devices in them.
+            // Only root can create the devices in them.
             .args((!is_root()).then_some("--exclude=*/diff/*"))
             .arg("--directory")
             .args([to, Path::new(member)])
@@ -80,7 +80,7 @@ impl Disk {
             .spawn()
             .expect("tar is installed");
         let mut xz = liblzma::read::XzDecoder::new(fs::File::open(&fixture).unwrap());
-        // tar stops reading once it has all members; what it says in the end is what counts.
+        // tar stops reading once it has all members, so only its exit status counts, not a broken pipe.
         let copied = std::io::copy(&mut xz, &mut tar.stdin.take().unwrap());
         let status = tar.wait().unwrap();
         assert!(status.success(), "cannot unpack {}: {status}, {copied:?}", fixture.display());
@@ -100,7 +100,7 @@ impl Disk {
         fs::write(path, text).unwrap();
     }
 
-    /// Replaces a text that is there in a file.
+    /// Replaces text in a file, which must contain it.
     pub(crate) fn edit(&self, path: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.join(path)).unwrap();
         assert!(text.contains(from), "{path} has {from}");
@@ -113,7 +113,7 @@ impl Disk {
     }
 }
 
-/// Whether this process may do everything; says aloud why a test is skipped if not.
+/// Whether this process runs as root. If not, prints why the test is skipped.
 pub(crate) fn root_user(why: &str) -> bool {
     if !is_root() {
         eprintln!("skipped, needs root: {why}");

@@ -1,4 +1,4 @@
-//! containers-storage as Podman, Buildah and skopeo wrote it: names, listing, manifests, chains, bytes,
+//! containers-storage that Podman, Buildah and skopeo wrote: names, listing, manifests, chains, bytes,
 //! places, damage.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
@@ -18,7 +18,7 @@ use layerlift_store::{
 
 const NEEDS_ROOT: &str = "layers have devices, foreign owners and files that nobody else may read";
 
-/// What `podman images --no-trunc` printed: repository, tag, id, size.
+/// The output of `podman images --no-trunc`: repository, tag, id, size.
 fn engine_listing() -> Vec<[String; 4]> {
     let text = include_str!("../fixtures/podman-4.3-images.txt");
     let row = |line: &str| {
@@ -106,7 +106,7 @@ fn finds_every_spelling_of_a_name() {
 fn image_has_its_config_and_all_its_manifests() {
     let (bench, small) = (Disk::bench(false), Disk::small("manifests"));
     for (store, id, layers, expected) in [
-        // The one that was stored last comes first.
+        // The manifest that was stored last comes first.
         (bench.store("bench"), MANY, 60, &["9e3bca3d", "19f298cc"][..]),
         (bench.store("bench"), TORTURE, 11, &["37c2b967"]),
         (small.store("manifests"), APP, 2, &["60c00118", "346afeae", "4eb21054"]),
@@ -137,7 +137,7 @@ fn what_has_no_config_hides_nothing() {
     assert!(error.to_string().contains("is of Docker's schema 1") && error.hints().len() == 1, "{error}");
 }
 
-/// Reads all layers, each by its own store; their number.
+/// Reads all layers, each from its own store, and returns their number.
 fn hash_all(store: &dyn Store, what: &str) -> usize {
     let mut layers = 0;
     for image in store.images().unwrap().images {
@@ -155,7 +155,8 @@ fn hash_all(store: &dyn Store, what: &str) -> usize {
     layers
 }
 
-/// The strongest thing that can be said of a layer; and the contract of all stores.
+/// Every layer hashes to its diff id, the strongest check that there is; and the contract of all stores
+/// holds.
 #[test]
 fn every_layer_hashes_to_its_diff_id() {
     if !root_user(NEEDS_ROOT) {
@@ -184,7 +185,8 @@ fn several_drivers_in_one_root() {
         .map(|i| format!("{} {}", &i.key.id()[..4], i.key.partition()))
         .collect::<Vec<_>>();
     assert_eq!(drivers, ["296f overlay", "8295 vfs", "aa4a overlay", "aa4a vfs"]);
-    // One image in both is that of the preferred one, two of one name are for the user to decide.
+    // An image that both drivers have comes from the preferred one. Two images with one name are for the user
+    // to decide.
     let base = contract::key(&*store, "demo/base:1.0");
     assert_eq!((base.partition(), base.id()), ("overlay", BASE));
     assert!(matches!(store.resolve("demo/app:2.0"), Err(Error::Ambiguous { .. })));
@@ -195,7 +197,7 @@ fn several_drivers_in_one_root() {
     let error = open(&disk.join("vfs"), &none).err().unwrap().to_string();
     assert!(error.contains("no images of driver aufs, only of overlay, vfs"), "{error}");
     let known = contract::key(&*store, BASE);
-    // A file of one driver that holds no records hides nothing of the other.
+    // Malformed records of one driver hide nothing of the other.
     disk.write("vfs/overlay-images/images.json", "no JSON");
     let store = disk.store("vfs");
     let listing = store.images().unwrap();

@@ -1,6 +1,6 @@
-//! Layers of zstd:chunked and eStargz, pulled file by file: records as containers/storage 1.59 writes them
-//! (`layers.go`, `CreateAsStored`; containers/image, `storage_src.go`), on the files of a layer that was
-//! pulled as a whole.
+//! Layers of zstd:chunked and eStargz, pulled file by file. The records are as containers/storage 1.59 writes
+//! them (`layers.go`, `CreateAsStored`; containers/image, `storage_src.go`), the files from a layer that was
+//! pulled whole.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn digest_that_a_config_promised() {
     let tar = store.layer(&upper(&*store)).unwrap();
     assert!(matches!(tar, LayerTar::Split(_)));
     assert_eq!(tar.diff_id(), image.layers[1].diff_id);
-    // It has to be the one that this image's config promises.
+    // It must be the diff id that this image's config promises.
     disk.edit(LAYERS, "sha256:612d", "sha256:712d");
     let store = disk.store("additional");
     let error = store.image(&key(&*store, APP)).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! What every [`Store`] owes its users, whatever lies below. Call it from a test of the store:
+//! The contract of every [`Store`]. Call it from a test of the store:
 //!
 //! ```ignore
 //! mod contract;
@@ -34,7 +34,7 @@ pub(crate) fn image(selected: &Selected) -> ImageKey {
 }
 
 /// Checks the store at `root`. `unreadable` are the ids of layers whose bytes are known to be damaged; all
-/// others must come out whole. Panics with the name or id that breaks a rule.
+/// others must be intact. Panics with the name or id that breaks a rule.
 pub(crate) fn check(root: &Path, open: &dyn Fn() -> Box<dyn Store>, unreadable: &[&str]) {
     let before = snapshot(root);
     let store = open();
@@ -106,8 +106,8 @@ fn documents(name: &str, key: &ImageKey, image: &Image) {
     }
 }
 
-/// The full id, and the shortest prefix that no error calls ambiguous. A repository of that name is allowed
-/// to win.
+/// Looks an image up by its full id, and by its shortest unambiguous prefix. A repository of that name may
+/// win.
 fn found_by_id(store: &dyn Store, key: &ImageKey) {
     let mut unique = None;
     for len in [64, 12, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 63] {
@@ -222,7 +222,7 @@ fn forged_layer(store: &dyn Store, key: &LayerKey, other: &LayerKey) {
     }
 }
 
-/// All below a root: size, owner, mode, and the times that a write would change.
+/// Everything below a root: size, owner, mode, and the times that a write would change.
 fn snapshot(root: &Path) -> BTreeMap<PathBuf, String> {
     let mut all = BTreeMap::new();
     let mut todo = vec![root.to_owned()];

@@ -68,11 +68,8 @@ fn as_the_daemons_wrote_them() {
         let root = Root::open(temp.path()).unwrap();
         for layer in layers.iter().filter(|layer| layer.store == store) {
             let parent = layer.parent.map(|parent| root.dir(parent).unwrap());
-            let diff = DiffLayer {
-                dir: root.dir(layer.dir).unwrap(),
-                holds: LayerDir::Full { parent },
-                created: layer.created,
-            };
+            let dir = root.dir(layer.dir).unwrap();
+            let diff = DiffLayer::new(dir, LayerDir::Full { parent }, layer.created);
             let mut tar = Vec::new();
             if let Err(error) = diff.write_to(&mut tar) {
                 failures.push(format!("{store} {}: {error}", layer.dir));

@@ -36,7 +36,7 @@ impl Trees {
     }
 
     pub(crate) fn layer(&self, holds: LayerDir) -> DiffLayer {
-        DiffLayer { dir: self.root("new"), holds, created: 1_400_000_000 }
+        DiffLayer::new(self.root("new"), holds, 1_400_000_000)
     }
 
     fn base(&self) -> Vec<u8> {

@@ -180,7 +180,7 @@ fn overlay2_means_what_its_tar_did() {
             };
             let mut original = Vec::new();
             split.raw_reader().unwrap().read_to_end(&mut original).unwrap();
-            let derived = DiffLayer { dir: split.tree().clone(), holds: LayerDir::Upper, created: 0 };
+            let derived = DiffLayer::new(split.tree().clone(), LayerDir::Upper, 0);
             let (expected, mut found) = (meaning(&original), meaning(&tar(&derived)));
             // The tar has no entry for directories that were only made as parents of others.
             found.retain(|name, file| {

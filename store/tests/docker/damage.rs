@@ -1,4 +1,4 @@
-//! Damaged and hostile stores: an error that names the file, and the other image as if nothing were.
+//! Damaged and hostile stores: an error names the file, and the other image is not affected.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -33,10 +33,10 @@ fn read(data: &DataRoot, name: &str) -> Result<Vec<LayerTar>, Error> {
     store.image(&key(&*store, name))?.layers.iter().map(|layer| store.layer(&layer.key)).collect()
 }
 
-/// Where an image fails.
+/// When an image fails.
 #[derive(PartialEq)]
 enum Seen {
-    /// Already in the listing.
+    /// In the listing.
     Listed,
     /// When it is opened.
     Opened,
@@ -45,10 +45,10 @@ use Seen::{Listed, Opened};
 
 struct Case {
     what: &'static str,
-    /// Gets the data root and the directory of the third layer of `bench/torture`.
+    /// Takes the data root and the directory of the third layer of `bench/torture`.
     damage: fn(&DataRoot, &Path),
     seen: Seen,
-    /// Parts of the message; one is the path.
+    /// Parts of the message, among them the path.
     message: [&'static str; 2],
 }
 
@@ -225,7 +225,7 @@ fn one_damaged_image_hides_no_other() {
     }
 }
 
-/// What the cases damage, as it was.
+/// The original state of what the cases damage.
 struct Sound {
     moved: PathBuf,
     layer: PathBuf,
@@ -260,7 +260,7 @@ impl Sound {
     }
 }
 
-/// Nothing but a column of the listing depends on it.
+/// Only a column of the listing depends on `size`.
 #[test]
 fn a_size_that_cannot_be_read() {
     let damages: [fn(&Path); 4] = [
@@ -284,7 +284,7 @@ fn a_size_that_cannot_be_read() {
     }
 }
 
-/// A layer is opened by its key alone, without an image that says what it should be.
+/// A layer is opened by its key alone, without an image that names its diff id.
 #[test]
 fn a_layer_follows_from_its_record() {
     let data = DataRoot::metadata(DRIVER);
@@ -390,7 +390,7 @@ fn a_name_that_is_none_hides_no_other() {
     assert_eq!(key(&*data.store(), "bench/many:1.0").id(), MANY);
 }
 
-/// Stands for a file of 100 MiB.
+/// A sparse file of 100 MiB.
 const HUGE: &str = "huge";
 
 #[test]

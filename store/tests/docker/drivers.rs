@@ -1,4 +1,4 @@
-//! Several drivers in one data root; what is listed and what is hidden.
+//! Several drivers in one data root: what is listed, and what is hidden.
 
 use std::fs;
 

@@ -1,8 +1,7 @@
-//! Copies of the data roots of Docker 20.10, to be read and to be damaged.
+//! Copies of the data roots of Docker 20.10, for tests to read and to damage.
 //!
-//! `bench/many` has 60 small layers, and was also pulled from a registry; `bench/torture` has 11 with
-//! everything that a tar can hold. Both drivers have the same two images. A container of `bench/torture`
-//! exists.
+//! `bench/many` has 60 small layers, and was also pulled from a registry. `bench/torture` has 11 layers with
+//! everything that a tar can hold, and a container. Both drivers have the same two images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +57,7 @@ impl DataRoot {
             .spawn()
             .expect("tar is installed");
         let mut xz = liblzma::read::XzDecoder::new(fs::File::open(&fixture).unwrap());
-        // tar stops reading once it has all members; what it says in the end is what counts.
+        // tar stops reading once it has all members, so only its exit status counts, not a broken pipe.
         let copied = std::io::copy(&mut xz, &mut tar.stdin.take().unwrap());
         let status = tar.wait().unwrap();
         assert!(status.success(), "cannot unpack {}: {status}, {copied:?}", fixture.display());
@@ -114,7 +113,7 @@ impl DataRoot {
     }
 }
 
-/// Whether this process may do everything; says aloud why a test is skipped if not.
+/// Whether this process runs as root. If not, prints why the test is skipped.
 pub(crate) fn root_user(why: &str) -> bool {
     use std::os::unix::fs::MetadataExt;
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;

@@ -12,7 +12,7 @@ use fixture::{DataRoot, MANY, TORTURE, root_user};
 use layerlift_archive::{Digest, Hasher};
 use layerlift_store::{ChainId, Document, ImageSummary, LayerTar, Reference, StoreKind, detect};
 
-/// What `docker images --digests --no-trunc` printed, without its column CREATED.
+/// The output of `docker images --digests --no-trunc`, without the column CREATED.
 fn engine_listing() -> Vec<[String; 5]> {
     let text = include_str!("../fixtures/docker-20.10-images.txt");
     let row = |line: &str| {
@@ -24,7 +24,8 @@ fn engine_listing() -> Vec<[String; 5]> {
     text.lines().skip(1).map(row).collect()
 }
 
-/// The same of a listing. Docker has a line for each tag, and the digests of its repository in a column.
+/// A listing in the same form. Docker prints a line for each tag, and the digests of its repository in a
+/// column.
 fn our_listing(images: &[ImageSummary]) -> Vec<[String; 5]> {
     let mut rows = Vec::new();
     for image in images {
@@ -45,7 +46,7 @@ fn our_listing(images: &[ImageSummary]) -> Vec<[String; 5]> {
     rows
 }
 
-/// Three digits and a decimal unit, as Docker prints sizes.
+/// A size as Docker prints it: three digits and a decimal unit.
 fn human(size: u64) -> String {
     match size as f64 {
         size if size >= 1e6 => format!("{:.2}MB", size / 1e6),
@@ -136,7 +137,7 @@ fn keeps_the_contract() {
     contract::check(data.path(), &|| data.store(), &[]);
 }
 
-/// The strongest thing that can be said of a layer.
+/// Every layer hashes to its diff id, the strongest check that there is.
 #[test]
 fn every_layer_hashes_to_its_diff_id() {
     if !root_user("layers have devices, foreign owners and files that nobody else may read") {

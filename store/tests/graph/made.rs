@@ -1,5 +1,5 @@
-//! Small data roots made here, for what the recorded ones lack: other drivers, pulled images, several
-//! stores, bad roots.
+//! Small synthetic data roots for what the recorded ones lack: other drivers, pulled images, several stores,
+//! bad roots.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use layerlift_store::{Document, Error, Hint, Keyring, LayerTar, OpenOptions, Sto
 
 use crate::contract::{image, key};
 
-/// A data root that grows by images.
+/// A data root to which images are added.
 struct Made(tempfile::TempDir);
 
 fn id(digit: char) -> String {
@@ -40,7 +40,7 @@ impl Made {
         self
     }
 
-    /// An image with the id of 64 times `digit`.
+    /// Adds an image whose id is 64 times `digit`.
     fn image(&self, digit: char, parent: Option<char>) -> &Self {
         let parent = parent.map_or(String::new(), |p| format!(",\"parent\":\"{}\"", id(p)));
         let json = format!("{{\"id\":\"{}\"{parent},\"created\":\"2015-01-02T03:04:05Z\"}}", id(digit));
@@ -67,7 +67,7 @@ fn layer(store: &dyn Store, digit: char) -> Result<LayerTar, Error> {
     store.layer(&image.layers.last().unwrap().key)
 }
 
-/// Where a layer without tar-split data is, relative to the root, and where its parent.
+/// The directory of a layer without tar-split data and that of its parent, relative to the root.
 fn computed(root: &Made, digit: char) -> (String, Option<String>) {
     let LayerTar::Diff(diff) = layer(root.open().unwrap().as_ref(), digit).unwrap() else {
         panic!("not computed")
@@ -103,7 +103,7 @@ fn where_drivers_keep_a_layer() {
         let parent = full.then(|| directory.replace("ID", &id('a')));
         assert_eq!(computed(&root, 'b'), (directory.to_owned(), parent));
         assert_eq!(computed(&root, 'a'), (directory.to_owned(), full.then(|| "none".to_owned())));
-        // Without the driver's entry there is no such image, whatever `graph/` says.
+        // Without the driver's entry the image does not exist, whatever `graph/` says.
         let entry = root.path().join(entry.replace("ID", &id('b')));
         if driver == "aufs" { fs::remove_file(entry) } else { fs::remove_dir_all(entry) }.unwrap();
         let store = root.open().unwrap();
@@ -164,26 +164,26 @@ fn which_driver() {
         }
         Err(error) => panic!("{error}"),
     };
-    // The one whose file names images.
+    // The driver whose file names images.
     let root = Made::new();
     both(&root);
     root.names("vfs", &[]).names("overlay", &[("1", &a)]);
     assert_eq!(driver(&root), "overlay");
     assert!(root.open_driver("vfs").unwrap().resolve("x:1").is_err());
-    // Both do.
+    // Both files name images.
     root.names("vfs", &[("1", &a)]);
     assert_eq!(driver(&root), "overlay or vfs");
     assert_eq!(key(&*root.open_driver("vfs").unwrap(), "x:1").partition(), "vfs");
     assert!(matches!(root.open_driver("aufs"), Err(Error::NoPartition { .. })));
     assert!(matches!(root.open_driver("../graph"), Err(Error::NoPartition { .. })));
-    // Neither: the layers decide, and volumes of Docker 1.6 are not layers.
+    // Neither does, so the layers decide. The volumes of Docker 1.6 do not count as layers.
     fs::remove_file(root.path().join("repositories-vfs")).unwrap();
     fs::remove_file(root.path().join("repositories-overlay")).unwrap();
     assert_eq!(driver(&root), "overlay or vfs");
     fs::rename(root.path().join(format!("vfs/dir/{a}")), root.path().join(format!("vfs/dir/{}", id('f'))))
         .unwrap();
     assert_eq!(driver(&root), "overlay");
-    // A file that cannot be read may have named images, and images can still be had by their ids.
+    // A file that cannot be read may have named images, which can still be found by their ids.
     root.write("repositories-overlay", "{\"Repositories\":{\"x\":");
     let store = root.open().unwrap();
     assert_eq!(key(&*store, "aaaa").id(), a);
@@ -264,7 +264,7 @@ fn long_chains_and_circles() {
         image(n, n - 1);
     }
     root.write(&format!("graph/{}/json", id(0)), "{}").dir(&format!("vfs/dir/{}", id(0)));
-    // A circle that no name leads to, and one image that leads to it.
+    // A cycle that no name leads to, and one image that leads to it.
     for (n, parent) in [(5001, 5002), (5002, 5003), (5003, 5001), (5004, 5003)] {
         image(n, parent);
     }
@@ -293,7 +293,7 @@ fn roots_that_are_none() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("graph")).unwrap();
     assert!(matches!(open(dir.path()), Err(Error::NoStore { .. })), "nothing but graph");
-    // A data root that was upgraded has both stores, and either can be meant.
+    // A data root that was upgraded has both stores, and either may be the one to open.
     fs::write(dir.path().join("repositories-vfs"), "{}").unwrap();
     assert!(open(dir.path()).is_ok());
     fs::create_dir_all(dir.path().join("image/overlay/imagedb")).unwrap();

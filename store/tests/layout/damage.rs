@@ -1,4 +1,4 @@
-//! Damage and malice: an error that says what is wrong, and every other image as before.
+//! Damage and malice: an error says what is wrong, and every other image is not affected.
 
 use layerlift_archive::Digest;
 use tar::EntryType;
@@ -25,7 +25,7 @@ fn what_is_not_an_archive() {
     refused(store(&Tar::new().file("etc/passwd", "x").finish()), &["it has no index.json"]);
 }
 
-/// Images whose files are all there remain, wherever the archive ends.
+/// Wherever an archive is cut, the images whose files are complete remain.
 #[test]
 fn cut_off_anywhere() {
     let whole = bytes("ctr-1.6-export-gzip");
@@ -42,8 +42,8 @@ fn cut_off_anywhere() {
     assert!(salvaged > 0);
 }
 
-/// Podman and skopeo write the directories of docker-v1 behind the layers and the config: the image is found
-/// by these.
+/// Podman and skopeo write the directories of docker-v1 after the layers and the config, so the image is
+/// found by the latter.
 #[test]
 fn cut_off_before_its_names() {
     let whole = bytes("skopeo-1.9-docker-archive");
@@ -54,7 +54,7 @@ fn cut_off_before_its_names() {
     assert!(listing.images[0].key.id().starts_with("dd67daf7d391"));
 }
 
-/// The bytes of a compressed archive that are there count as those of a plain one.
+/// What is left of a truncated compressed archive is read like a truncated plain one.
 #[test]
 fn cut_off_while_compressed() {
     let whole = zstd::stream::encode_all(&bytes("skopeo-1.9-docker-archive")[..], 1).unwrap();
@@ -209,7 +209,8 @@ fn documents_of_the_whole_archive() {
     refused(store(&newer.finish()), &["2.0.0"]);
 }
 
-/// Entries that lead out are reported and never used. Of several with one name, the last one counts.
+/// Entries that lead out of the archive are reported and never used. Of several with one name, the last
+/// counts.
 #[test]
 fn names_of_entries() {
     let bytes =
@@ -270,7 +271,7 @@ fn sizes_that_lie() {
         let store = crate::made::store(&bytes.finish()).unwrap();
         refused(store.image(&key(&*store, "bad:1")), &[what]);
     }
-    // A blob with other bytes than its name says.
+    // A blob that does not hash to its name.
     let other = Tar::new()
         .blob(&layer)
         .blob(&config)
@@ -281,7 +282,7 @@ fn sizes_that_lie() {
     refused(store.image(&key(&*store, "bad:1")), &["not its name"]);
 }
 
-/// An index that names itself a thousand times over is read once.
+/// An index that names itself a thousand times is read once.
 #[test]
 fn indexes_below_indexes() {
     let mut inner = index(&[]);
@@ -307,7 +308,7 @@ fn sparse_entries() {
     refused(store(&tar), &["sparse"]);
 }
 
-/// The directories of docker-v1: cycles, parents that are missing or none, ids that differ.
+/// The directories of docker-v1: cycles, parents that are missing or invalid, ids that differ.
 #[test]
 fn docker_v1() {
     let id = |digit: &str| digit.repeat(64);
@@ -343,7 +344,7 @@ fn docker_v1() {
     }
 }
 
-/// Bytes changed anywhere in what the engines wrote: errors are fine, panics and endless loops are not.
+/// Random bytes of real archives are changed: errors are fine, panics and endless loops are not.
 #[test]
 fn changed_bytes() {
     let mut random = 1u64;

@@ -1,4 +1,4 @@
-//! What Docker, Podman, skopeo and containerd wrote.
+//! Archives that Docker, Podman, skopeo and containerd wrote.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::made::{bytes, compressed, file, refused, verify};
 const MANY: &str = "801433d13fa6fae5aa5baadc88eb1eb6d0b1ff6fec624d97ed4518b506d90574";
 const TORTURE: &str = "dd67daf7d3910c26d9039541b9cedbc978c9a91ccf11c993aefbf6167e4a408e";
 
-/// Archive, kind, images with their names, number of layers.
+/// The archive, its kind, the images with their names, the number of layers.
 type Expected = (&'static str, StoreKind, &'static [(&'static str, &'static [&'static str])], usize);
 
 const ENGINES: &[Expected] = &[
@@ -73,7 +73,7 @@ fn images_and_layers() {
     }
 }
 
-/// The same bytes behind every compression of the file as a whole.
+/// Every compression of the file as a whole gives the same images and bytes.
 #[test]
 fn compressed_as_a_whole() {
     let plain = bytes("skopeo-1.9-oci-archive");
@@ -155,7 +155,7 @@ fn found_by_every_name() {
     }
 }
 
-/// Manifests and compressed blobs are those that were written. Compression is recognised by the bytes.
+/// Manifests and compressed blobs come out as they were written. Compression is detected from the bytes.
 #[test]
 fn manifests_and_blobs() {
     for (name, compression, manifests) in [
@@ -182,7 +182,7 @@ fn manifests_and_blobs() {
     }
 }
 
-/// A layer that is there once and linked to has one key.
+/// A layer that is stored once and linked to has one key.
 #[test]
 fn links_are_the_same_layer() {
     let store = open(&compressed("docker-20.10-save"), &OpenOptions::default()).unwrap();
@@ -192,7 +192,7 @@ fn links_are_the_same_layer() {
     assert_eq!((image.layers.len(), keys.len()), (11, diff_ids.len()));
 }
 
-/// The directories of Docker until 1.9 are in the archives of Docker until 24, and of Podman and skopeo.
+/// Archives of Docker until 24, of Podman and skopeo also have the directories of docker-v1.
 #[test]
 fn as_docker_v1() {
     for name in ["docker-20.10-save", "podman-4.3-docker-archive"] {
@@ -207,7 +207,7 @@ fn as_docker_v1() {
     }
 }
 
-/// An export that failed left a tar that was cut off.
+/// An export that failed left a truncated tar.
 #[test]
 fn cut_off_by_its_engine() {
     refused(
@@ -216,7 +216,7 @@ fn cut_off_by_its_engine() {
     );
 }
 
-/// An archive that was unpacked, with its links; none of them leads out.
+/// An archive that was unpacked with its links, none of which leads out.
 #[test]
 fn directory_with_links() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Archives for tests: the engines' own, and tars and directories made here.
+//! Archives for tests: those that engines wrote, and synthetic tars and directories.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use layerlift_archive::{Digest, Hasher};
 use layerlift_store::{Error, OpenOptions, Store, open};
 
-/// What an engine wrote, as it is in the repository: compressed with xz.
+/// The archive of an engine as it is in the repository, compressed with xz.
 pub(crate) fn compressed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/archives/{name}.tar.xz"))
 }
 
-/// The bytes that an engine wrote.
+/// The same, decompressed.
 pub(crate) fn bytes(name: &str) -> Vec<u8> {
     let file = fs::File::open(compressed(name)).unwrap();
     let mut bytes = Vec::new();
@@ -19,7 +19,7 @@ pub(crate) fn bytes(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// A file in a directory of its own, so that one sees if something is left beside it.
+/// A file in its own directory, so that a test sees whether something is left beside it.
 pub(crate) fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.tar");
@@ -33,7 +33,7 @@ pub(crate) fn store(bytes: &[u8]) -> Result<Box<dyn Store>, Error> {
     open(&path, &OpenOptions::default())
 }
 
-/// An error with all that caused it.
+/// An error with its causes.
 pub(crate) fn text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -44,7 +44,7 @@ pub(crate) fn text(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The error, whose text has all of `parts`.
+/// The error, whose text must contain all of `parts`.
 pub(crate) fn refused<T>(result: Result<T, Error>, parts: &[&str]) {
     let Err(error) = result else { panic!("there is no error of {parts:?}") };
     let text = text(&error);
@@ -70,7 +70,7 @@ pub(crate) fn verify(store: &dyn Store) -> usize {
     count
 }
 
-/// A tar made entry by entry.
+/// A tar that is built entry by entry.
 pub(crate) struct Tar(pub(crate) tar::Builder<Vec<u8>>);
 
 impl Tar {
@@ -102,7 +102,7 @@ impl Tar {
     }
 }
 
-/// Names are written as they are, which the builder's own functions refuse.
+/// Writes a name as it is. The builder's own functions refuse some of these names.
 pub(crate) fn header(name: &str, kind: tar::EntryType, len: u64) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());

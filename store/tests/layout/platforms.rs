@@ -1,4 +1,4 @@
-//! Indexes: several platforms, attestations, nesting, names, and what is not an image.
+//! Indexes: several platforms, attestations, nesting, names, and artifacts that are not images.
 
 use layerlift_store::{Error, Hint, OpenOptions, Platform, Subject, open};
 
@@ -11,7 +11,7 @@ use crate::made::{
 const PLATFORMS: &[(&str, &str)] =
     &[("linux", "s390x"), ("linux", "amd64"), ("linux", "arm64"), ("plan9", "mips")];
 
-/// A layout with one image for each platform below a nested index, and the ids in the order of the platforms.
+/// A layout with an image for each platform below a nested index, and the ids in the order of the platforms.
 fn multi(platforms: &[(&str, &str)], attest: bool) -> (Vec<u8>, Vec<String>) {
     let mut tar = Tar::new();
     let mut descriptors = Vec::new();
@@ -81,7 +81,7 @@ fn choice() {
     assert!(error.contains("plan9/mips, plan9/arm"), "{error}");
 }
 
-/// One for another platform is found by its id, though it is not listed.
+/// An image for another platform is not listed, but is found by its id.
 #[test]
 fn others_by_id() {
     let (all, ids) = multi(PLATFORMS, false);
@@ -189,7 +189,7 @@ fn names_of_an_index_and_of_its_image() {
     }
 }
 
-/// One name for two manifests without platforms.
+/// The same name twice, and no platform to tell the images apart.
 #[test]
 fn ambiguous() {
     let configs = ["1", "2"].map(|x| config(&[], &format!(r#""author":"{x}","#)));
