@@ -14,17 +14,17 @@ const STATUS: &str = "\
 Exit status:
   0    done
   1    something could not be exported or verified
-  2    wrong usage, or nothing could be done at all: no such image, no store, output cannot be written
+  2    wrong usage, or nothing could be done: no such image, no store, output cannot be written
   130  interrupted
-  141  the reader of the archive went away before its end";
+  141  the reader of the archive closed the pipe before its end";
 
 /// More threads than this only cost memory.
 const MAX_THREADS: usize = 256;
 
 /// Export container images straight from the directories in which engines keep them.
 ///
-/// No daemon is asked and nothing is mounted. What is read is never written to, not even a lock: it works
-/// on the disk of another host, on a read-only mount, and beside a running engine.
+/// Needs no daemon and mounts nothing. Never writes to a store, not even a lock file: works on the disk of
+/// another host, on a read-only mount, and beside a running engine.
 #[derive(Debug, Parser)]
 #[command(name = "layerlift", version, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = STATUS, max_term_width = 100)]
@@ -47,7 +47,7 @@ pub(crate) enum Command {
     },
     /// Print a man page.
     Man {
-        /// The page of this command; without it, that of the program.
+        /// A command [default: the page of the program].
         command: Option<String>,
     },
 }
@@ -56,17 +56,17 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
-    /// Data root of an engine, such as /var/lib/docker or the same folder of another host's disk, or an
-    /// image layout or archive [default: the usual places on this machine].
+    /// Data root of an engine (/var/lib/docker, say), the root of a mounted disk or a home with such stores in
+    /// the usual places, an image layout, or an archive [default: the usual places on this machine].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) root: Option<PathBuf>,
-    /// Only this kind of store, where a root holds several.
+    /// Only stores of this kind.
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     pub(crate) store: Option<StoreKind>,
     /// Only images of this graph driver (overlay2, vfs, aufs, ...).
     #[arg(long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
-    /// Only images for OS/ARCH[/VARIANT]. Of an index, this machine's is the default, or the only one.
+    /// Only images for OS/ARCH[/VARIANT] [default for an index: this machine's platform, or the only one].
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,
 }
@@ -74,15 +74,15 @@ pub(crate) struct StoreArgs {
 /// Write images as an archive.
 ///
 /// A NAME is a repository (all its tags), repository:tag, repository@digest, an id, or a unique prefix of
-/// an id. Every layer is checked against the digest or the checksums that the store has recorded: one that
-/// has changed is an error, never an archive that is silently wrong.
+/// an id. Every layer is verified against the digest or the checksums that the store has recorded; a layer
+/// that has changed is an error.
 ///
-/// The output file appears under its name when it is complete; a failure leaves an existing file as it was.
+/// The output appears under its name only when it is complete. A failure leaves an existing file as it was.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   layerlift save alpine:3.20 -o alpine.tar        an archive that every engine loads
-  layerlift save --all | docker load              everything, into another engine
+  layerlift save --all | docker load              everything, straight into another engine
   layerlift save --root /mnt/disk/var/lib/docker team/app -o app.tar
   layerlift save --format docker-v1 base | ssh old-host docker load
   layerlift save --dry-run --all                  what would be written, and how much")]
@@ -98,29 +98,29 @@ pub(crate) struct Save {
     pub(crate) output: Option<PathBuf>,
     /// Format of the archive.
     ///
-    /// docker-archive loads on every engine of today; docker-v1 is what Docker wrote until 1.9 and reads up
-    /// to 28; oci-archive is an OCI image layout, and as a directory can be extended by further images.
+    /// docker-archive loads in every current engine. docker-v1 is what Docker wrote until 1.9, and reads up to
+    /// 28. oci-archive is an OCI image layout; as a directory, it can be extended by more images.
     #[arg(long, value_parser = formats(), default_value = Format::DockerArchive.name())]
     pub(crate) format: Format,
-    /// Tags of an image that is named by its id: none, as engines do (named), or all it has (keep).
+    /// Tags to write for an image that is named by its id: none, as engines do (named), or all of them (keep).
     #[arg(long, value_name = "WHICH", value_parser = tags(), default_value = "named")]
     pub(crate) tags: TagPolicy,
     /// Compress layers: none, gzip or zstd, with a level as in zstd:19 [default: as the store has them].
     ///
-    /// A layer that is compressed like this already stays as it is, and keeps its digests.
+    /// A layer that is already compressed this way is copied as it is, and keeps its digests.
     #[arg(long, value_name = "HOW", value_parser = layer_compression)]
     pub(crate) compress: Option<LayerCompression>,
     /// Compress the archive as a whole: gzip or zstd, with a level as in gzip:9.
     #[arg(long, value_name = "HOW", value_parser = str::parse::<CompressionLevel>)]
     pub(crate) archive_compress: Option<CompressionLevel>,
-    /// Leave out what is damaged, export the rest, and exit with status 1.
+    /// Leave out images that cannot be read, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// Where layers of unknown length are spooled [default: the folder of the output; for a stream, the
-    /// system's].
+    /// Directory for temporary files, which layers of unknown length need [default: the folder of the output;
+    /// for a stream, the system's].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) temp_dir: Option<PathBuf>,
-    /// Print what would be written, and write nothing.
+    /// Print what would be written, and write nothing else.
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -129,16 +129,16 @@ pub(crate) struct Save {
     pub(crate) store: StoreArgs,
 }
 
-/// How to work, and what to tell of it.
+/// How to work, and how much to report.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Work {
-    /// Print nothing but errors.
+    /// Print errors only.
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// How progress is shown on standard error.
+    /// How to show progress on standard error.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressKind::Auto)]
     pub(crate) progress: ProgressKind,
-    /// Threads that read and hash; the output does not depend on it [default: one for each processor].
+    /// Number of threads; the output does not depend on it [default: one for each processor].
     #[arg(short, long = "jobs", value_name = "N", value_parser = threads)]
     pub(crate) jobs: Option<NonZeroUsize>,
 }
@@ -173,8 +173,8 @@ pub(crate) struct Images {
 
 /// Print what a store says about images, as a JSON array.
 ///
-/// Documents, layers with their ids, digests and the sizes of their tars (null where one has to be computed
-/// first).
+/// Shows the documents of each image, and its layers with ids, digests and the sizes of their tars (null
+/// where the tar has to be computed).
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Inspect {
     /// Which images.
@@ -184,11 +184,11 @@ pub(crate) struct Inspect {
     pub(crate) store: StoreArgs,
 }
 
-/// Check every layer of images against what the store has recorded, and write nothing.
+/// Verify every layer of images against what the store has recorded.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  layerlift verify                                everything that is on this machine
+  layerlift verify                                every image on this machine
   layerlift verify --root /mnt/disk/var/lib/docker team/app")]
 pub(crate) struct Verify {
     /// Which images [default: all].
@@ -205,16 +205,15 @@ pub(crate) struct Verify {
 
 /// Show which image stores there are.
 ///
-/// Looks at the places where engines keep their stores, on this machine or below the mounted disk of
-/// another one, home directories included; below --root also at folders with other names. SIZE adds up the
-/// images; what several share is counted for each.
+/// Looks where engines keep their stores, home directories included: on this machine, or below --root, and
+/// there in every other folder, too. SIZE is the sum of the images; layers that images share count for each.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   layerlift stores
   sudo layerlift stores --root /mnt/olddisk")]
 pub(crate) struct Stores {
-    /// Look here: at a data root, or at the root of a mounted disk.
+    /// Data root of an engine, the root of a mounted disk, or any folder.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) root: Option<PathBuf>,
     /// Print a JSON array.
@@ -241,7 +240,7 @@ fn tags() -> impl TypedValueParser<Value = TagPolicy> {
     })
 }
 
-/// One of a closed set that the libraries know by name.
+/// Takes one of a closed set by the name that the libraries give it.
 fn named<T: Copy + Send + Sync + 'static>(
     all: &'static [T],
     name: fn(T) -> &'static str,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-/// A link of a chain of causes.
+/// An error of a chain of causes.
 pub(crate) type Link<'e> = &'e (dyn StdError + 'static);
 
 /// The error and its causes, without the wrappers that only pass another error on.
@@ -37,7 +37,7 @@ fn unwrapped(error: Link<'_>) -> Link<'_> {
     inner.map_or(error, unwrapped)
 }
 
-/// An error of type `E`, also where an enum holds it in a box, or shares it, to be its own cause.
+/// The error as an `E`, which an enum may hold boxed or shared.
 pub(crate) fn as_type<E: StdError + 'static>(error: Link<'_>) -> Option<&E> {
     let boxed = || error.downcast_ref::<Box<E>>().map(|error| &**error);
     let shared = || error.downcast_ref::<Arc<E>>().map(|error| &**error);

@@ -1,4 +1,4 @@
-//! What the program itself can fail at, and the exit status that a failure means.
+//! Why a command could not go on, and the exit status that follows.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub(crate) enum Error {
     Archive(#[from] layerlift_archive::Error),
     #[error("cannot write to standard output")]
     Stdout(#[source] io::Error),
-    #[error("standard output is a terminal, and an archive is not text")]
+    #[error("refusing to write an archive to a terminal")]
     Terminal,
     #[error("{} is a directory", .0.display())]
     OutputIsDirectory(PathBuf),
@@ -33,19 +33,19 @@ pub(crate) enum Error {
     #[error("cannot write to the folder {}", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error(
-        "there is no room for {}: it needs {needed} bytes, and {available} are free", path.display()
+        "not enough space for {}: it needs {needed} bytes, and {available} are free", path.display()
     )]
     Space { path: PathBuf, needed: u64, available: u64 },
-    #[error("no image store is in any of the usual places")]
+    #[error("found no image store in the usual places")]
     NoStore,
-    #[error("no image store is at {} or below", .0.display())]
+    #[error("found no image store at {} or below", .0.display())]
     NoStoreBelow(PathBuf),
-    #[error("no image store can be read")]
+    #[error("none of the image stores can be read")]
     NoneReadable,
     #[error("{name} is in several stores:\n  {}", stores.join("\n  "))]
     SeveralStores { name: String, stores: Vec<String> },
     #[error(
-        "an archive comes from a single store, and the images are in several:\n  {}", stores.join("\n  ")
+        "an archive holds images of one store, and these are in several:\n  {}", stores.join("\n  ")
     )]
     DifferentStores { stores: Vec<String> },
     #[error("the store has no images")]
@@ -57,10 +57,10 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// What the program ends with.
+    /// The status with which the program ends.
     pub(crate) fn status(&self) -> Status {
         let kind = match self {
-            // As in ripgrep: a reader that has seen enough of a table is not an error.
+            // As in ripgrep: a reader that has seen enough of a table is not a failure.
             Error::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => return Status::Done,
             Error::NothingLeft => return Status::Incomplete,
             Error::Store(error) => error.kind(),
@@ -73,21 +73,21 @@ impl Error {
         }
         match kind {
             ErrorKind::Request | ErrorKind::NotFound | ErrorKind::Unsupported => Status::Nothing,
-            // Of one image; where the system refuses the output or the store, that is above.
+            // Of an image. What the system refuses for the output, or for the whole store, is handled above.
             _ => Status::Incomplete,
         }
     }
 
-    /// What the user can do about an error of the program's own.
+    /// A hint for an error of the program's own.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Error::Terminal => "write to a file with -o FILE, or send it on: layerlift save … | docker load",
+            Error::Terminal => "write to a file with -o FILE, or pipe it: layerlift save … | docker load",
             Error::OutputIsDirectory(_) => "end the name with / to write the archive as a directory",
-            Error::CompressedDirectory => "--compress compresses its layers",
+            Error::CompressedDirectory => "compress its layers with --compress",
             Error::OutputNotEmpty(_) => "name a directory that is new or empty",
-            Error::Folder { .. } => "the folder that an output goes to must be there",
+            Error::Folder { .. } => "the folder of an output must exist",
             Error::Space { .. } => {
-                "name another place with -o, or send the archive on: layerlift save … | docker load"
+                "name another place with -o, or pipe the archive: layerlift save … | docker load"
             }
             Error::NoStore => "name the data root of an engine with --root",
             Error::NoStoreBelow(_) => {
@@ -101,7 +101,7 @@ impl Error {
     }
 }
 
-/// The status of a failure that no image is to blame for.
+/// The status of a failure that is not an image's.
 fn output_status(error: &layerlift_archive::Error) -> Option<Status> {
     use layerlift_archive::Error as Archive;
     match error {

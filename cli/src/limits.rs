@@ -2,12 +2,11 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Lets the process have as many open files as the system allows it. A plan keeps two open for each layer,
-/// and the usual limit of 1024, there for programs that use `select`, is less than a host with many images
-/// needs.
+/// Raises the limit on open files as far as the system allows. A plan keeps two files open for each layer; the
+/// usual limit of 1024 is there for programs that use `select`, and too low for a host with many images.
 pub(crate) fn raise() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // A refusal is not an error: what then runs out of files says so.
+    // A refusal is not an error here. Should the program run out of files, that is reported.
     let _ = setrlimit(Resource::Nofile, limit);
 }

@@ -1,7 +1,7 @@
 //! `layerlift`: exports container images straight from the directories in which engines keep them.
 //!
-//! The program only talks: it reads arguments, wires the stores, the formats and the outputs together,
-//! shows progress and explains what went wrong. It knows no layout of any engine.
+//! The program is a thin layer over the libraries: it reads arguments, connects stores, formats and outputs,
+//! shows progress, and words errors and hints. It knows nothing of how engines lay out their files.
 
 mod args;
 mod chain;

@@ -1,6 +1,6 @@
 //! An error in words: what went wrong and why, from the outside in, and what can be done about it.
 //!
-//! The libraries know no command line. What they suggest are values, which get their words here.
+//! The libraries do not know the command line. Their hints are values, which get their words here.
 
 use std::error::Error as StdError;
 use std::io;
@@ -26,7 +26,7 @@ impl Message {
         Message { text: text.to_owned(), hints: Vec::new() }
     }
 
-    /// The error and its causes, each once.
+    /// The error and its causes. A cause that its error repeats is said once.
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Self {
         let mut text = String::new();
         for part in chain(error).map(words) {
@@ -45,7 +45,7 @@ impl Message {
     }
 }
 
-/// An I/O error without its number and its capital: "no space left on device".
+/// The message of an error; of an I/O error without its number and its capital: "no space left on device".
 fn words(error: Link<'_>) -> String {
     let text = error.to_string();
     let is_io = as_type::<io::Error>(error).is_some_and(|error| error.raw_os_error().is_some());
@@ -57,7 +57,7 @@ fn words(error: Link<'_>) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// What one link of a chain suggests.
+/// The hints of one link of a chain.
 fn hints(error: Link<'_>) -> Vec<String> {
     if let Some(error) = as_type::<Error>(error) {
         error.hint().into_iter().map(str::to_owned).collect()
@@ -100,16 +100,16 @@ fn of_store(hint: &StoreHint) -> String {
     }
 }
 
-/// A path as a shell takes it.
+/// A path, quoted for a shell where needed.
 pub(crate) fn typed(path: &Path) -> String {
     let path = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
     if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
-/// What can be done about an error for which nobody on the way knew more than the system's answer.
+/// A hint for an error of the system, about which the libraries know nothing more.
 fn remedy(error: Link<'_>) -> Option<&'static str> {
-    // A missing layer is for its engine to mend; only what the user has named can be named differently.
+    // The user can correct a root. A missing file of a store is not the user's to correct.
     if let Some(Error::Open(layerlift_store::Error::Io { source, .. })) = as_type(error)
         && source.kind() == io::ErrorKind::NotFound
     {

@@ -1,8 +1,8 @@
-//! Standard error: warnings, errors, and with `--progress json` everything as one object on a line.
+//! Reports to standard error: warnings and errors, with `--progress json` as an object on a line each.
 //!
 //! ```text
-//! layerlift: error: cannot read layer 4f…: open vfs/dir/4f…/etc/passwd: permission denied
-//! hint: run it as root
+//! layerlift: error: cannot read layer 4f…: cannot open vfs/dir/4f…/etc/passwd: permission denied
+//! hint: reading an engine's store usually takes root: try sudo
 //! ```
 
 use std::error::Error as StdError;
@@ -22,9 +22,9 @@ use crate::terminal::{interrupted, visible, write_line};
 pub(crate) struct Reporter {
     quiet: bool,
     json: bool,
-    /// Whether damage ends the command, and need not.
-    stops_at_damage: bool,
-    /// The bar that is on the terminal at the moment, so that a message does not tear it.
+    /// Whether an image that cannot be read ends the command, although `--keep-going` would let it go on.
+    stops_at_image: bool,
+    /// The progress bar that is on the terminal. A message has to hide it for a moment.
     bar: Mutex<Option<ProgressBar>>,
 }
 
@@ -48,12 +48,12 @@ impl Reporter {
         Reporter {
             quiet: work.is_some_and(|work| work.quiet),
             json: work.is_some_and(|work| work.progress == ProgressKind::Json),
-            stops_at_damage: matches!(&args.command, Command::Save(save) if !save.keep_going),
+            stops_at_image: matches!(&args.command, Command::Save(save) if !save.keep_going),
             bar: Mutex::new(None),
         }
     }
 
-    /// Something to know.
+    /// A warning.
     pub(crate) fn warn(&self, text: &str) {
         if !self.quiet {
             self.say("warning", &Message::of_text(text));
@@ -73,19 +73,19 @@ impl Reporter {
         self.warn(&warning.to_string());
     }
 
-    /// An error that something else goes on after, as a warning.
+    /// An error that does not stop the command, as a warning.
     pub(crate) fn warn_error(&self, error: &(dyn StdError + 'static)) {
         if !self.quiet {
             self.say("warning", &Message::of(error));
         }
     }
 
-    /// Something that failed, after which the command goes on with the rest.
+    /// An error after which the command goes on with the rest.
     pub(crate) fn error(&self, error: &(dyn StdError + 'static)) {
         self.say("error", &Message::of(error));
     }
 
-    /// The failure that ends the command. A reader that closed its pipe knows that it did.
+    /// The error that ends the command. A closed pipe is not reported: its reader closed it.
     pub(crate) fn fatal(&self, error: &Error) -> Status {
         let status = error.status();
         match status {
@@ -93,9 +93,8 @@ impl Reporter {
             Status::Interrupted => interrupted(),
             _ => {
                 let mut message = Message::of(error);
-                if status == Status::Incomplete && message.hints.is_empty() && self.stops_at_damage {
-                    let hint =
-                        "--keep-going exports what is sound; layerlift verify lists all that is damaged";
+                if status == Status::Incomplete && message.hints.is_empty() && self.stops_at_image {
+                    let hint = "export the rest with --keep-going; layerlift verify lists every fault";
                     message.hints.push(hint.to_owned());
                 }
                 self.say("error", &message);
@@ -118,7 +117,7 @@ impl Reporter {
         }
     }
 
-    /// Which bar is on the terminal from now on.
+    /// Sets the progress bar that is on the terminal.
     pub(crate) fn set_bar(&self, bar: Option<ProgressBar>) {
         *self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bar;
     }

@@ -1,8 +1,8 @@
 //! SIGINT, SIGTERM and SIGHUP.
 //!
-//! Usually there is nothing to tidy up (spools have no name, a stream is just cut), and the program ends at
-//! once, even while it waits for a slow reader. Only while an output has a temporary name, the writer is
-//! asked to stop and removes it; a second signal ends it at once.
+//! Usually there is nothing to clean up: spools have no name, and a stream is simply cut. Then the program ends
+//! at once, even while it waits for a slow reader. While an output has a temporary name, the signal asks the
+//! writer to stop, which removes that file; a second signal ends the program at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,9 +12,9 @@ use crate::terminal::interrupted;
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 static GUARDED: AtomicBool = AtomicBool::new(false);
 
-/// Takes the signals over.
+/// Installs the handler.
 pub(crate) fn install() {
-    // Without the handler signals still end the program, only less tidily.
+    // Without the handler signals still end the program, but may leave a temporary file behind.
     let _ = ctrlc::set_handler(|| {
         let again = CANCELLED.swap(true, Ordering::SeqCst);
         if again || !GUARDED.load(Ordering::SeqCst) {
@@ -24,12 +24,12 @@ pub(crate) fn install() {
     });
 }
 
-/// Whether to stop.
+/// Whether a signal has come.
 pub(crate) fn cancelled() -> bool {
     CANCELLED.load(Ordering::Relaxed)
 }
 
-/// While it lives, a signal only sets what [`cancelled`] returns.
+/// While this exists, the first signal only sets what [`cancelled`] returns.
 pub(crate) struct Guard(());
 
 impl Guard {

@@ -25,14 +25,14 @@ pub(crate) struct Source {
 /// All stores that may hold what was asked for.
 pub(crate) struct Sources {
     pub(crate) opened: Vec<Source>,
-    /// What is there and cannot be opened.
+    /// Why others could not be opened.
     failed: Vec<StoreError>,
     /// Whether the user named the root, so that nothing below it may be left out without saying so in the
     /// exit status.
     named: bool,
 }
 
-/// What to type for this store and no other.
+/// The options that choose this store and no other.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "--root {} --store {}", typed(&self.root), self.kind)
@@ -40,7 +40,7 @@ impl fmt::Display for Source {
 }
 
 impl Sources {
-    /// Opens what is there. That one store cannot be opened does not matter as long as another can.
+    /// Opens the stores. One that cannot be opened is an error only if no other can.
     pub(crate) fn open(args: &StoreArgs, reporter: &Reporter) -> Result<Self, Error> {
         let mut options = OpenOptions::default();
         options.kind = args.store;
@@ -71,13 +71,13 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Says what could not be opened, before a command that means all stores.
+    /// Warns of stores that could not be opened, for a command on all stores.
     pub(crate) fn warn_of_failed(&self, reporter: &Reporter) -> Status {
         self.failed.iter().for_each(|error| reporter.warn_error(error));
         if self.named && !self.failed.is_empty() { Status::Incomplete } else { Status::Done }
     }
 
-    /// What a name means, and in which store (an index into `opened`).
+    /// What a name means, and the index of its store in `opened`.
     pub(crate) fn resolve(&self, name: &str, reporter: &Reporter) -> Result<(usize, Vec<Selected>), Error> {
         let mut found = Vec::new();
         let mut near: Vec<String> = Vec::new();
@@ -102,7 +102,7 @@ impl Sources {
         Err(failure.unwrap_or(StoreError::NotFound { name: name.to_owned(), suggestions: near }).into())
     }
 
-    /// Whether a column has to tell the stores apart.
+    /// Whether there are several, so that a table needs a column for them.
     pub(crate) fn several(&self) -> bool {
         self.opened.len() > 1
     }

@@ -1,9 +1,9 @@
-//! Text in columns, as `docker images` prints it: as wide as needed, three spaces between, nothing behind
-//! the last.
+//! Text in columns, as `docker images` prints it: as wide as needed, with three spaces between them and none at
+//! the end of a line.
 
 use crate::terminal::visible;
 
-/// Rows under headings. Cells come from stores, so control characters in them are shown, not obeyed.
+/// Rows under headings. Cells come from stores, so control characters in them are spelled out.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }

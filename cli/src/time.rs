@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-/// `3 weeks ago` for a time in RFC 3339; `N/A` where there is none, or where it is the year 1 that engines
-/// write for none.
+/// `3 weeks ago` for a time in RFC 3339. `N/A` without one, or for the year 1, which engines write for an unset
+/// time.
 pub(crate) fn ago(created: Option<&str>, now: Timestamp) -> String {
     let Some(created) = created.and_then(|text| text.parse::<Timestamp>().ok()) else {
         return "N/A".to_owned();
@@ -15,7 +15,7 @@ pub(crate) fn ago(created: Option<&str>, now: Timestamp) -> String {
     format!("{} ago", duration(seconds))
 }
 
-/// 0002-01-01.
+/// The second at which the year 2 begins.
 const YEAR_2: i64 = -62_104_060_800;
 
 fn duration(seconds: i64) -> String {

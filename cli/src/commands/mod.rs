@@ -1,4 +1,4 @@
-//! What each command does, a file each.
+//! The commands, one file each.
 
 mod images;
 mod inspect;
@@ -16,9 +16,9 @@ use crate::error::Error;
 use crate::report::Reporter;
 use crate::status::Status;
 
-/// Has metadata, too, read on no more threads than the user allows.
+/// Limits the threads of all crates. Called before any store is read, so that listings obey it, too.
 fn limit_threads(threads: NonZeroUsize) {
-    // Only the first call in a process sets the number; a command makes one.
+    // Only the first call in a process counts, and a command makes one.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
 }
 

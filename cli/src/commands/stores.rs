@@ -21,10 +21,10 @@ struct Found {
     root: String,
     drivers: Vec<String>,
     images: Option<usize>,
-    /// Images that are listed and cannot be read.
+    /// Number of images that are listed and cannot be read.
     broken: Option<usize>,
     size: Option<u64>,
-    /// Why it cannot be read.
+    /// Why the store, or the layers of its images, cannot be read.
     error: Option<String>,
 }
 
@@ -95,8 +95,8 @@ fn examine(detected: &Detected) -> Found {
     }
 }
 
-/// Why layers cannot be read although images can be listed: the driver keeps them as something other than
-/// directories. A layer of the first image of each driver tells.
+/// Why layers cannot be read although images can be listed: the driver may keep them as something other than
+/// directories. A layer of the first image of each driver shows it.
 fn unsupported(store: &dyn Store, listing: &Listing) -> Option<layerlift_store::Error> {
     let mut drivers = BTreeSet::new();
     let mut firsts = listing.images.iter().filter(|image| drivers.insert(image.key.partition()));

@@ -261,13 +261,13 @@ fn full_disk() {
         said.replace(store.folder().to_str().unwrap(), "")
     };
     let known = refused(&mut save(&store.root));
-    assert!(known.contains("there is no room for /small/existing.tar: it needs "), "{known}");
+    assert!(known.contains("not enough space for /small/existing.tar: it needs "), "{known}");
     fs::remove_file(split(&store.root)).unwrap();
     let spooled = refused(&mut save(&store.root));
     assert!(spooled.contains("/small") && spooled.contains("no space left on device"), "{spooled}");
 }
 
-/// A file system of 64 KiB, gone when dropped.
+/// A file system of 64 KiB, which is unmounted when this is dropped.
 struct Mounted(PathBuf);
 
 impl Mounted {

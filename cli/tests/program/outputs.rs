@@ -23,8 +23,8 @@ fn never_on_a_terminal() {
             ended(&output(save(&store.root).args(args).stdout(slave).stderr(Stdio::piped())));
         assert_eq!(status, Some(2));
         insta::allow_duplicates! { insta::assert_snapshot!(said, @r"
-        layerlift: error: standard output is a terminal, and an archive is not text
-        hint: write to a file with -o FILE, or send it on: layerlift save … | docker load
+        layerlift: error: refusing to write an archive to a terminal
+        hint: write to a file with -o FILE, or pipe it: layerlift save … | docker load
         ") };
     }
 }
