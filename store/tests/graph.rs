@@ -257,8 +257,8 @@ fn damaged_listing(root: &Path) {
         (
             "wrongid:latest",
             "ROOT/graph/7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f/json is \
-             malformed: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f\
-              and says that its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
+             malformed: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f \
+             and says that its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
         ),
         (
             "nojson:latest",

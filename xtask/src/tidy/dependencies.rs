@@ -75,6 +75,7 @@ mod tests {
             package("layerlift-store", &[("layerlift-archive", None), ("clap", None)]),
             package("layerlift-export", &[("layerlift-store", None), ("clap", Some("dev"))]),
             package("layerlift", &[("layerlift-export", None)]),
+            package("layerlift-fuzz", &[("layerlift-store", None)]),
             package("xtask", &[("layerlift", None)]),
         ]});
         assert_eq!(
