@@ -56,8 +56,8 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
-    /// Data root of an engine (/var/lib/docker, say), the root of a mounted disk or a home with such stores in
-    /// the usual places, an image layout, or an archive [default: the usual places on this machine].
+    /// Data root of an engine (/var/lib/docker, say), the root of a mounted disk or a home with such stores
+    /// in the usual places, an image layout, or an archive [default: the usual places on this machine].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) root: Option<PathBuf>,
     /// Only stores of this kind.
@@ -98,11 +98,13 @@ pub(crate) struct Save {
     pub(crate) output: Option<PathBuf>,
     /// Format of the archive.
     ///
-    /// docker-archive loads in every current engine. docker-v1 is what Docker wrote until 1.9, and reads up to
+    /// docker-archive loads in every current engine. docker-v1 is what Docker wrote until 1.9, and reads up
+    /// to
     /// 28. oci-archive is an OCI image layout; as a directory, it can be extended by more images.
     #[arg(long, value_parser = formats(), default_value = Format::DockerArchive.name())]
     pub(crate) format: Format,
-    /// Tags to write for an image that is named by its id: none, as engines do (named), or all of them (keep).
+    /// Tags to write for an image that is named by its id: none, as engines do (named), or all of them
+    /// (keep).
     #[arg(long, value_name = "WHICH", value_parser = tags(), default_value = "named")]
     pub(crate) tags: TagPolicy,
     /// Compress layers: none, gzip or zstd, with a level as in zstd:19 [default: as the store has them].

@@ -15,8 +15,8 @@ pub(crate) fn interrupted() {
     write_line(&format!("{start}layerlift: interrupted"));
 }
 
-/// The text with its control characters spelled out, newlines apart. Names come from stores, whose authors may
-/// not be trusted, and a terminal obeys escape sequences.
+/// The text with its control characters spelled out, newlines apart. Names come from stores, whose authors
+/// may not be trusted, and a terminal obeys escape sequences.
 pub(crate) fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {

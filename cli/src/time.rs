@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-/// `3 weeks ago` for a time in RFC 3339. `N/A` without one, or for the year 1, which engines write for an unset
-/// time.
+/// `3 weeks ago` for a time in RFC 3339. `N/A` without one, or for the year 1, which engines write for an
+/// unset time.
 pub(crate) fn ago(created: Option<&str>, now: Timestamp) -> String {
     let Some(created) = created.and_then(|text| text.parse::<Timestamp>().ok()) else {
         return "N/A".to_owned();
