@@ -99,8 +99,7 @@ pub(crate) struct Save {
     /// Format of the archive.
     ///
     /// docker-archive loads in every current engine. docker-v1 is what Docker wrote until 1.9, and reads up
-    /// to
-    /// 28. oci-archive is an OCI image layout; as a directory, it can be extended by more images.
+    /// to 28. oci-archive is an OCI image layout; as a directory, it can be extended by more images.
     #[arg(long, value_parser = formats(), default_value = Format::DockerArchive.name())]
     pub(crate) format: Format,
     /// Tags to write for an image that is named by its id: none, as engines do (named), or all of them

@@ -3,8 +3,7 @@
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Raises the limit on open files as far as the system allows. A plan keeps two files open for each layer;
-/// the usual limit of 1024 is there for programs that use `select`, and too low for a host with many
-/// images.
+/// the usual limit of 1024 is there for programs that use `select`, and too low for a host with many images.
 pub(crate) fn raise() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

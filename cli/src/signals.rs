@@ -1,8 +1,8 @@
 //! SIGINT, SIGTERM and SIGHUP.
 //!
 //! Usually there is nothing to clean up: spools have no name, and a stream is simply cut. Then the program
-//! ends at once, even while it waits for a slow reader. While an output has a temporary name, the signal
-//! asks the writer to stop, which removes that file; a second signal ends the program at once.
+//! ends at once, even while it waits for a slow reader. While an output has a temporary name, the signal asks
+//! the writer to stop, which removes that file; a second signal ends the program at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

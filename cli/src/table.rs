@@ -1,5 +1,5 @@
-//! Text in columns, as `docker images` prints it: as wide as needed, with three spaces between them and
-//! none at the end of a line.
+//! Text in columns, as `docker images` prints it: as wide as needed, with three spaces between them and none
+//! at the end of a line.
 
 use crate::terminal::visible;
 

@@ -1,13 +1,13 @@
-//! containerd's own store, which Docker 29 uses on a fresh installation. It is recognised, not read: which
-//! blobs make which image is in a database (bolt) that layerlift has no reader for.
+//! containerd's own store, which Docker 29 uses on a fresh installation. It is recognised but cannot be read:
+//! a database (bolt) says which blobs belong to which image, and there is no reader for it yet.
 //!
 //! ```text
 //! io.containerd.metadata.v1.bolt/meta.db          names, manifests, snapshots
 //! io.containerd.content.v1.content/blobs/sha256/  blobs
 //! ```
 //!
-//! Docker since 20.10 keeps an empty one below `containerd/daemon` of its data root; without blobs it is
-//! not a store.
+//! Docker since 20.10 has an empty one in `containerd/daemon` below its data root. Without blobs it does not
+//! count.
 
 use crate::kind::{Detected, StoreKind};
 use crate::{Error, Root, Store};
@@ -15,7 +15,7 @@ use crate::{Error, Root, Store};
 const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
 
-/// What there is of this kind of store in a directory.
+/// Looks for this kind of store in a directory.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     if !root.exists(DATABASE)? || !root.exists(BLOBS)? || root.list(BLOBS)?.is_empty() {
         return Ok(None);
@@ -25,7 +25,7 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     Ok(Some(Detected { kind: StoreKind::Containerd, root, partitions: Vec::new(), evidence }))
 }
 
-/// Says why it cannot be opened.
+/// Returns the error that says what to do instead.
 pub(crate) fn open(root: &Root) -> Result<Box<dyn Store>, Error> {
     if detect(root)?.is_none() {
         return Err(Error::no_store(root.path(), format!("it has no {DATABASE} with blobs beside it")));

@@ -1,4 +1,4 @@
-//! Finding stores and opening them. What a path means is decided here alone:
+//! Finds stores and opens them. What a path means is decided here, and nowhere else:
 //!
 //! ```text
 //! a file        the archive that it is
@@ -16,23 +16,23 @@ use crate::fs::named;
 use crate::kind::{Detected, OpenOptions};
 use crate::{Error, Root, Store, layout, places};
 
-/// How many folders deep [`search`] looks.
+/// How many levels deep [`search`] looks.
 const SEARCHED: usize = 6;
 
-/// Folders of a running system that are not on a disk.
+/// Folders of a running system with virtual file systems.
 const VIRTUAL: &[&str] = &["dev", "proc", "run", "sys"];
 
-/// A directory in which there are stores, or that could not be looked at.
+/// A directory that holds stores, or that could not be read.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Place {
     /// Where.
     pub path: PathBuf,
-    /// What is there.
+    /// Its stores.
     pub found: Result<Vec<Detected>, Error>,
 }
 
-/// An open store, and where it is.
+/// An open store and its root.
 #[non_exhaustive]
 pub struct Opened {
     /// Where.
@@ -41,9 +41,10 @@ pub struct Opened {
     pub store: Box<dyn Store>,
 }
 
-/// What is at `path`: none, one or several stores (a Docker root can hold a graph store and its successor).
+/// The stores at `path`. There can be several: a data root of Docker can hold a graph store and its
+/// successor.
 ///
-/// A file is an archive; one that is compressed is decompressed to see.
+/// A file is an archive. A compressed one has to be decompressed.
 pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
     if is_file(path) {
         return Ok(layout::detect_file(path)?.into_iter().collect());
@@ -52,9 +53,8 @@ pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
     ENGINES.iter().filter_map(|engine| (engine.detect)(&root).transpose()).collect()
 }
 
-/// What is in the usual places of this machine: the system's, then those of the calling user. Where there
-/// is nothing, what is one level deeper: dockerd with userns-remap keeps its data in
-/// `/var/lib/docker/UID.GID`.
+/// Stores in the usual places of this machine: the system's, then those of the calling user. Where a place
+/// has none, stores one level deeper: dockerd with userns-remap keeps its data in `/var/lib/docker/UID.GID`.
 pub fn usual() -> Vec<Place> {
     let mut usual = Vec::new();
     for path in places::usual() {
@@ -69,14 +69,13 @@ pub fn usual() -> Vec<Place> {
     usual
 }
 
-/// What is in `dir`, and in the usual places of a system (a mounted disk, say) or a home whose root it is.
+/// Stores in `dir`, and in the usual places if `dir` is the root of a system (a mounted disk, say) or a home.
 pub fn below(dir: &Path) -> Vec<Place> {
     places::below(dir).into_iter().filter_map(look_at).collect()
 }
 
-/// What is in `dir` and below, wherever it is: [`below`], and each folder with a store, to a depth of a
-/// few. For disks and backups on which stores have other places. Links are not followed, and nothing within
-/// a store is looked at.
+/// All stores in `dir` and below: those of [`below`], and those in any other folder, six levels deep. For
+/// disks and backups with stores in unusual places. Follows no links, and does not look inside stores.
 pub fn search(dir: &Path) -> Vec<Place> {
     let mut found = HashMap::new();
     let mut folders = places::below(dir);
@@ -99,7 +98,7 @@ pub fn search(dir: &Path) -> Vec<Place> {
     places::existing(folders).into_iter().filter_map(look).collect()
 }
 
-/// Opens the store that `path` means. Where there are several, the options have to say which.
+/// Opens the store that `path` means. If it means several, the options have to choose one.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
     if is_file(path) {
         return layout::open_file(path, options);
@@ -110,8 +109,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     }
 }
 
-/// Opens all stores that `path` means. One that cannot be opened, or a place that cannot be looked at,
-/// hides no other.
+/// Opens all stores that `path` means. A store that cannot be opened does not hide the others.
 pub fn open_all(path: &Path, options: &OpenOptions) -> Result<Vec<Result<Opened, Error>>, Error> {
     if is_file(path) {
         let store = layout::open_file(path, options)?;
@@ -120,13 +118,13 @@ pub fn open_all(path: &Path, options: &OpenOptions) -> Result<Vec<Result<Opened,
     Ok(find(path, options)?.open(options))
 }
 
-/// Opens all stores in the usual places of this machine, in the same way.
+/// Opens all stores in the usual places of this machine.
 pub fn open_usual(options: &OpenOptions) -> Vec<Result<Opened, Error>> {
     Found::of(usual(), options).open(options)
 }
 
 impl Detected {
-    /// Opens it. The kind that the options name does not count.
+    /// Opens the store. A kind in the options is ignored.
     pub fn open(&self, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
         let options = options.clone().with_kind(self.kind);
         if is_file(&self.root) {
@@ -140,12 +138,12 @@ impl Detected {
 #[derive(Default)]
 struct Found {
     stores: Vec<Detected>,
-    /// Why places could not be looked at.
+    /// Why other places could not be read.
     closed: Vec<Error>,
 }
 
 impl Found {
-    /// What the options allow: of their kind, and of their partition if any store has it.
+    /// The stores that the options allow: those of the kind, and of the partition if any store has it.
     fn of(places: Vec<Place>, options: &OpenOptions) -> Self {
         let mut found = Found::default();
         for place in places {
@@ -172,15 +170,15 @@ impl Found {
     }
 }
 
-/// The stores that a directory means; at least one, or an error.
+/// The stores that a directory means. At least one, or it is an error.
 fn find(path: &Path, options: &OpenOptions) -> Result<Found, Error> {
     let here = Place { path: path.to_owned(), found: Ok(detect(path)?) };
     let here = Found::of(vec![here], options);
     if !here.stores.is_empty() {
         return Ok(here);
     }
-    // What was asked for by its kind may be there although another kind is recognised first, or say what it
-    // lacks.
+    // A store of the requested kind can be hidden by one of another kind. If there is none, its engine knows
+    // what is missing.
     let mut why = None;
     if let Some(kind) = options.kind {
         let asked = Detected { kind, root: path.to_owned(), partitions: Vec::new(), evidence: Vec::new() };
@@ -207,7 +205,7 @@ fn find(path: &Path, options: &OpenOptions) -> Result<Found, Error> {
     Err(Error::NoStore { path: path.to_owned(), why, hint: Some(hint) })
 }
 
-/// The error that says between what the caller has to choose.
+/// The error that lists the stores from which to choose.
 fn several_stores(path: &Path, stores: &[Detected]) -> Error {
     let root = stores.first().map_or(path, |store| &store.root);
     let (path, candidates, choose) = if stores.iter().all(|store| store.root == root) {
@@ -225,7 +223,7 @@ fn look_at(path: PathBuf) -> Option<Place> {
     (!matches!(&found, Ok(stores) if stores.is_empty())).then_some(Place { path, found })
 }
 
-/// Whether it is there and not a directory.
+/// Whether it exists and is not a directory.
 fn is_file(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_dir())
 }
@@ -237,7 +235,7 @@ mod tests {
     use super::*;
     use crate::StoreKind;
 
-    /// A disk with these folders; each is a store of Docker, of a driver that its name does not tell.
+    /// A disk with stores of Docker in these folders.
     fn disk(stores: &[&str]) -> tempfile::TempDir {
         let disk = tempfile::tempdir().unwrap();
         for store in stores {
@@ -299,7 +297,7 @@ mod tests {
         }
     }
 
-    /// A store that is neither at the path nor in a usual place is named, and not opened.
+    /// A store that is neither at the path nor in a usual place is not opened, but named.
     #[test]
     fn what_lies_elsewhere() {
         for stores in [&["165536.165536"][..], &["backup/2016/old"], &["backup", "restored/docker"], &[]] {
@@ -322,10 +320,10 @@ mod tests {
         let asked = |kind| open_all(&root, &OpenOptions::default().with_kind(kind));
         assert_eq!(asked(StoreKind::Docker).unwrap().len(), 1);
         let why = asked(StoreKind::DockerGraph).err().unwrap().to_string();
-        assert!(why.contains("no directory graph"), "{why}");
+        assert!(why.contains("the directory graph of Docker"), "{why}");
         let why = asked(StoreKind::Containerd).err().unwrap().to_string();
         assert!(why.contains("not a known image store: it has no"), "{why}");
-        // A directory that is an OCI layout, and what `docker load` reads besides.
+        // A directory that is both an OCI layout and an unpacked docker-archive.
         for (file, text) in [
             ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#),
             ("index.json", r#"{"schemaVersion":2,"manifests":[]}"#),

@@ -1,6 +1,6 @@
-//! The engines, a row each: where they keep stores, how a store is recognised and how it is opened.
+//! The table of engines: where each keeps its stores, how a store is recognised, and how it is opened.
 //!
-//! A new engine is a folder and a row.
+//! To support another engine, add a folder and a row.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ use crate::{Error, Root, Store, containerd, containers, docker, graph, layout};
 /// Opens the store of a root.
 pub(crate) type Open = fn(Root, &OpenOptions) -> Result<Box<dyn Store>, Error>;
 
-/// An engine, or what several engines share.
+/// An engine, or several that share a store.
 pub(crate) struct Engine {
-    /// What its stores are. Of several kinds in one place only the first that is recognised counts.
+    /// The kinds of its stores. Of several kinds in one place, the first that is recognised counts.
     pub(crate) kinds: &'static [StoreKind],
-    /// Where the system's store is, relative to the root of a system.
+    /// Places of the system's store, relative to the root of the system.
     pub(crate) places: &'static [&'static str],
-    /// Where a user's store is, relative to the folder where programs keep a user's data (`~/.local/share`).
+    /// Places of a user's store, relative to the user's data folder (`~/.local/share`).
     pub(crate) user_places: &'static [&'static str],
-    /// Where settings say so instead.
+    /// Settings that name other places.
     pub(crate) settings: Settings,
     /// Recognises a store in a directory.
     pub(crate) detect: fn(&Root) -> Result<Option<Detected>, Error>,
@@ -27,21 +27,21 @@ pub(crate) struct Engine {
     pub(crate) open: Open,
 }
 
-/// Whose settings can name a store's place.
+/// Settings that can name the place of a store.
 pub(crate) enum Settings {
-    /// There are none, or they name no place.
+    /// None are read.
     None,
-    /// A daemon's: of the system with this root.
+    /// Those of a daemon, for a system with this root.
     Daemon(fn(&Path) -> Option<PathBuf>),
-    /// The system's and its users': of the system with this root, and of these homes.
+    /// Those of a system and its users, for a system with this root and these homes.
     Users(fn(&Path, &[PathBuf]) -> Vec<PathBuf>),
 }
 
-/// In the order in which stores of one place are listed.
+/// All engines. Stores in one place are listed in this order.
 pub(crate) const ENGINES: &[Engine] = &[
     Engine {
         kinds: &[StoreKind::DockerGraph],
-        // Those of the Docker that came after it.
+        // Its places are those of its successor.
         places: &[],
         user_places: &[],
         settings: Settings::None,

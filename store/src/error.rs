@@ -1,4 +1,4 @@
-//! What can be wrong with a store or with a request to it. Variants say what the caller can do about it.
+//! What can be wrong with a store, or with a request to it.
 
 use std::borrow::Cow;
 use std::io;
@@ -11,8 +11,8 @@ use crate::{Platform, Reference};
 
 /// Why a store could not answer.
 ///
-/// The message says what failed, where and why, and nothing else: what can be done about it are values
-/// ([`Error::hints`]), which a program words as its users know them.
+/// The message says what failed, where and why. What can be done about it is not in the message: hints are
+/// values ([`Error::hints`]), which a program words in terms of its own options.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,7 +26,7 @@ pub enum Error {
         /// The system's answer.
         source: Arc<io::Error>,
     },
-    /// There is no store at the root.
+    /// The root does not hold a store of a known kind.
     #[error("{} is not a known image store{}", path.display(), because(why))]
     NoStore {
         /// The root that was given.
@@ -36,7 +36,7 @@ pub enum Error {
         /// What can be done.
         hint: Option<Hint>,
     },
-    /// There is a store, but its images are not of the driver that was asked for.
+    /// The store has images, but none of the driver that was asked for.
     #[error("{} has no images of driver {wanted}, only of {}", path.display(), present.join(", "))]
     NoPartition {
         /// The root that was given.
@@ -46,15 +46,15 @@ pub enum Error {
         /// What is there.
         present: Vec<String>,
     },
-    /// It is there and whole, and this version cannot read it.
+    /// Something is as it should be, but this version cannot read it.
     #[error("{what}")]
     Unsupported {
-        /// What is there, as a sentence.
+        /// What it is, as a sentence.
         what: String,
         /// What can be done.
         hint: Option<Hint>,
     },
-    /// The root has several stores, and nothing says which is meant.
+    /// The root holds several stores, and the options do not choose one.
     #[error("{} holds several stores: {}", path.display(), candidates.join(", "))]
     SeveralStores {
         /// The root that was given.
@@ -69,15 +69,15 @@ pub enum Error {
     NotFound {
         /// What was asked for.
         name: String,
-        /// Names that are there and look similar.
+        /// Similar names that exist.
         suggestions: Vec<String>,
     },
-    /// A prefix or a name means several images.
+    /// A name or a prefix matches several images.
     #[error("{name} is ambiguous, it means any of\n  {}", candidates.join("\n  "))]
     Ambiguous {
         /// What was asked for.
         name: String,
-        /// What it can mean: id and tags, a line each.
+        /// The images that it matches, a line each: id and tags.
         candidates: Vec<String>,
         /// Whether they are images of different drivers.
         drivers: bool,
@@ -94,7 +94,7 @@ pub enum Error {
         /// Platforms that an index names, whose images are not in the store.
         missing: Vec<String>,
     },
-    /// A name that cannot be one.
+    /// The request cannot be the name of an image.
     #[error("{name:?} cannot be the name of an image: {why}")]
     BadName {
         /// What was asked for.
@@ -138,7 +138,7 @@ pub enum Error {
         /// The file that says so.
         path: PathBuf,
     },
-    /// A file of a layer has other bytes than those that were recorded when the layer was stored.
+    /// A file of a layer has changed since the layer was stored.
     #[error(
         "{} has changed since its layer was stored: checksum {expected:016x} is recorded, found {found:016x}",
         path.display()
@@ -146,25 +146,25 @@ pub enum Error {
     Checksum {
         /// The file, below its layer's directory.
         path: PathBuf,
-        /// CRC-64 that is recorded.
+        /// The CRC-64 that is recorded.
         expected: u64,
-        /// CRC-64 of what is there.
+        /// The CRC-64 of the file as it is.
         found: u64,
     },
-    /// Files of a layer are not what was recorded; found while a wrong digest was explained.
+    /// Files of a layer are not what was recorded. They were found in order to explain a wrong digest.
     #[error("{}", damaged_files(files, *more))]
     DamagedFiles {
-        /// A line for each of the first.
+        /// The first of them, a line each.
         files: Vec<String>,
-        /// How many there are besides.
+        /// How many others there are.
         more: usize,
     },
-    /// Something within an image failed; the source says what.
+    /// A part of an image could not be read; the source says why.
     #[error("cannot read {what}")]
     Within {
         /// "image 4f…", "layer 3e…".
         what: String,
-        /// The failure.
+        /// Why.
         source: Box<Error>,
     },
 }
@@ -179,18 +179,18 @@ pub enum Hint {
     ChoosePartition,
     /// Choose one of several roots.
     ChooseRoot,
-    /// Name one of these roots, which lie below the path that was named.
+    /// Use one of these roots, which are below the one that was given.
     NameRoot(Vec<PathBuf>),
     /// Choose a platform ([`crate::Selected::choose`]).
     ChoosePlatform,
-    /// Names that are there and look similar.
+    /// Similar names that exist.
     Similar(Vec<String>),
-    /// Something else, in words.
+    /// Anything else, in words.
     Other(Cow<'static, str>),
 }
 
 impl Error {
-    /// Puts the image, layer or file that was being read before an error.
+    /// Says in which image, layer or file the error occurred.
     pub fn within(self, what: impl Into<String>) -> Self {
         Error::Within { what: what.into(), source: Box::new(self) }
     }
@@ -208,7 +208,7 @@ impl Error {
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            // Of files below a root: who reads them knows of them from a record.
+            // Below a root nothing is opened unless a record names it.
             Error::Io { source, .. } => match (ErrorKind::of_io(source), source.kind()) {
                 // A decoder's, say.
                 (Some(kind), _) => kind,
@@ -248,8 +248,8 @@ impl Error {
         }
     }
 
-    /// For [`std::io::Read`]ers, whose errors are [`io::Error`]s. It carries this error and its kind; its
-    /// message is this one's.
+    /// Wraps the error for a [`std::io::Read`]er. The [`io::Error`] carries this error and its kind, and has
+    /// its message.
     pub fn into_io(self) -> io::Error {
         content_error(self.kind(), self)
     }
@@ -278,7 +278,7 @@ impl Error {
         Error::Unsupported { what: what.into(), hint: Some(Hint::Other(hint.into())) }
     }
 
-    /// Whether the system said that a file or directory is not there.
+    /// Whether a file or directory does not exist.
     pub(crate) fn is_io_not_found(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }

@@ -41,8 +41,8 @@ digest_id! {
 }
 
 impl ChainId {
-    /// The chain of a single layer is its diff id; each further one is hashed with the chain below it
-    /// (OCI image specification, "Layer ChainID").
+    /// The chain id of a single layer is its diff id. That of a larger stack is hashed from the chain id
+    /// below and the diff id of the top layer (OCI image specification, "Layer ChainID").
     pub fn new(parent: Option<ChainId>, diff: DiffId) -> Self {
         match parent {
             None => ChainId(diff.0),
@@ -51,13 +51,12 @@ impl ChainId {
     }
 }
 
-/// The id of a v1 image, which is at the same time that of its top layer: 64 hex digits, not the digest
-/// of anything.
+/// The id of a v1 image, and of its top layer: 64 hex digits, which are not the digest of anything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct V1Id(String);
 
 impl V1Id {
-    /// `text`, if it is 64 lower-case hex digits.
+    /// Parses 64 lower-case hex digits.
     pub fn parse(text: &str) -> Option<Self> {
         hex_id(text).then(|| V1Id(text.to_owned()))
     }
@@ -74,7 +73,7 @@ impl fmt::Display for V1Id {
     }
 }
 
-/// Whether `text` is 64 lower-case hex digits, and so can be a component of a path without harm.
+/// Whether `text` is 64 lower-case hex digits, which are safe as a component of a path.
 pub fn hex_id(text: &str) -> bool {
     Digest::from_hex(text).is_some()
 }

@@ -1,5 +1,5 @@
-//! JSON as an engine writes it. Two things that serde lets pass are errors here: an array in place of an
-//! object, and a key that comes twice in a map.
+//! JSON as engines write it. Two things that serde accepts are errors here: an array in place of an object,
+//! and a repeated key in a map.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
-/// Bytes that a document may have. Registries refuse manifests above 4 MiB, and configs stay well below that;
-/// `repositories.json` has about 200 for a name.
+/// Largest size of a document. Registries refuse manifests above 4 MiB, and configs stay well below that. In
+/// `repositories.json`, a name takes about 200 bytes.
 pub(crate) const LIMIT: u64 = 16 << 20;
 
-/// Reads an object; the error says what is wrong with it.
+/// Parses an object; the error says what is wrong with it.
 pub(crate) fn object<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err("it is not a JSON object".to_owned());
@@ -20,7 +20,7 @@ pub(crate) fn object<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, St
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
-/// A map in which a key that comes twice is an error: nothing says which of the two is meant.
+/// A map in which a repeated key is an error, since nothing says which value is meant.
 pub(crate) struct Unique<V>(pub(crate) BTreeMap<String, V>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {

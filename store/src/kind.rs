@@ -1,5 +1,4 @@
-//! Which kinds of store there are, and how one is opened. Below all engines, which know nothing of one
-//! another.
+//! Kinds of store, and options to open one. All engines use this module; none knows another.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -64,7 +63,7 @@ impl OpenOptions {
     }
 }
 
-/// A store that was recognised.
+/// A store that was recognised, but not opened.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Detected {
@@ -79,7 +78,7 @@ pub struct Detected {
 }
 
 impl StoreKind {
-    /// All kinds, for a program that lets its users choose.
+    /// All kinds.
     pub const ALL: &[StoreKind] = &[
         StoreKind::DockerGraph,
         StoreKind::Docker,

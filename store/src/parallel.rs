@@ -1,13 +1,13 @@
-//! Reads the records of many images at a time: on rayon's threads, which the program limits once for all
+//! Reads the records of many images in parallel, on rayon's threads. A program limits these once for all
 //! crates.
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-/// Items for which a thread is worth its start: a listing reads a few small files for each.
+/// How many items are worth a thread. A listing reads a few small files for each.
 const PER_THREAD: usize = 64;
 
-/// What `read` makes of each item, in the order of the items. A short list is read on the calling thread,
-/// and no other is started for it.
+/// Applies `read` to all items, and keeps their order. A short list is read on the calling thread, without
+/// starting others.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], read: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
     if items.len() < 2 * PER_THREAD || rayon::current_num_threads() == 1 {
         return items.iter().map(read).collect();

@@ -1,5 +1,5 @@
-//! Where engines keep their stores unless their settings name another place. Candidates only: nothing is
-//! opened.
+//! Where engines keep their stores, by default or by their settings. Nothing is opened: a place may hold
+//! anything.
 //!
 //! ```text
 //! /var/lib/docker                         Docker as root
@@ -9,7 +9,7 @@
 //! ~/.local/share/containers/storage       rootless Podman
 //! ```
 //!
-//! The places themselves are in [`crate::engines`].
+//! The table in [`crate::engines`] has them all.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::containers::settings;
 use crate::engines::{ENGINES, Engine, Settings};
 use crate::fs::named;
 
-/// The usual places of this machine: the system's, then those of the calling user. Only what exists.
+/// Existing places of this machine: the system's, then those of the calling user.
 pub(crate) fn usual() -> Vec<PathBuf> {
     let system_root = Path::new("/");
     let mut places = system(system_root);
@@ -31,8 +31,8 @@ pub(crate) fn usual() -> Vec<PathBuf> {
     existing(places)
 }
 
-/// The same below `dir`, taken as the root of a system (a mounted disk, say), with the homes of all its
-/// users, and as a home; and `dir` itself. Only what exists.
+/// `dir` itself, and existing places below: those of a system whose root it is (a mounted disk, say), of all
+/// homes on it, and of a home that it is itself.
 pub(crate) fn below(dir: &Path) -> Vec<PathBuf> {
     let mut places = vec![dir.to_owned()];
     places.extend(system(dir));
@@ -43,7 +43,7 @@ pub(crate) fn below(dir: &Path) -> Vec<PathBuf> {
     existing(places)
 }
 
-/// Where daemons keep their stores: by their settings, by default.
+/// Places of daemons, by their settings and by default.
 fn system(root: &Path) -> Vec<PathBuf> {
     let of_engine = |engine: &'static Engine| {
         let configured = match engine.settings {
@@ -55,7 +55,7 @@ fn system(root: &Path) -> Vec<PathBuf> {
     ENGINES.iter().flat_map(of_engine).collect()
 }
 
-/// Where users' settings say that their stores are.
+/// Places that users' settings name.
 fn users(root: &Path, homes: &[PathBuf]) -> Vec<PathBuf> {
     let of_engine = |settings: &Settings| match settings {
         Settings::Users(places) => places(root, homes),
@@ -68,8 +68,8 @@ fn user(data: &Path) -> Vec<PathBuf> {
     ENGINES.iter().flat_map(|engine| engine.user_places).map(|place| data.join(place)).collect()
 }
 
-/// What exists, each place once even where links lead to it by several names. A place that may not be
-/// looked at stays: opening it says why.
+/// Removes places that do not exist, and duplicates, which links can make. Places that cannot be looked at
+/// stay, so that opening them says why.
 pub(crate) fn existing(places: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
     let is_new = |path: &PathBuf| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));

@@ -257,8 +257,8 @@ fn damaged_listing(root: &Path) {
         (
             "wrongid:latest",
             "ROOT/graph/7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f/json is \
-             malformed: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f \
-             and says that its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
+             malformed: it is stored as 7a70a39891d8a2b56d272f030948b49b496b20a5079fa1d359ec94cbfdeab94f\
+             , but its id is \"5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6\"",
         ),
         (
             "nojson:latest",
@@ -267,22 +267,22 @@ fn damaged_listing(root: &Path) {
         (
             "selfparent:latest",
             "ROOT/graph/ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3/json is \
-             malformed: it says that image ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3a\
-             cf3 is its own parent",
+             malformed: image ec23559c76aa0bacdade5076a7b24517e9615696bb6a5534689cbe5114a3acf3 is its own \
+             parent",
         ),
         (
             "json:oldconfig",
-            "names as parent e186432624c2f3eecf3c8ec7017ff4e4cc10f3b7ec8c5320120f2ee5456d846c, which is \
+            "its parent e186432624c2f3eecf3c8ec7017ff4e4cc10f3b7ec8c5320120f2ee5456d846c is \
              a descendant of image ef7abec546d4fb18d235d807a29fc9d70a4c4f71476eaf2ce242c3e727d25a91",
         ),
         (
             "json:rawutf8",
             "ROOT/graph/fcc0c2e1feac62c93d3eb193b94716a023c82db311f7d5e01797c8542e485819/json is \
-             malformed: it names as parent \"short\", which is not the id of an image here",
+             malformed: its parent \"short\" is not the id of an image here",
         ),
         (
             "emptyid:latest",
-            "ROOT/repositories-vfs is malformed: it says that emptyid:latest is image \"\", which is \
+            "ROOT/repositories-vfs is malformed: emptyid:latest leads to \"\", which is \
              not the id of an image here",
         ),
     ];

@@ -1,7 +1,7 @@
-//! The entries of a tar: an index from name to where the bytes are.
+//! An index of a tar: where the bytes of each entry are.
 //!
-//! The last of several entries with one name counts, as when the tar is unpacked. Memory is bounded by the
-//! number and the length of names, which are limited.
+//! Of several entries with one name the last counts, as when the tar is unpacked. The number of names and
+//! their length are limited, and so is memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,9 +16,9 @@ use super::whole::Whole;
 use super::{LINKS, Place};
 use crate::Error;
 
-/// Entries that a tar may have: many times what the largest archive of images needs.
+/// How many entries a tar may have: many times what the largest archive of images needs.
 const ENTRIES: usize = 1 << 18;
-/// Bytes that all names together may have.
+/// Total length of all names.
 const NAMES: usize = 64 << 20;
 
 /// An index of a tar.
@@ -28,11 +28,11 @@ pub(crate) struct Entries {
     file: Arc<File>,
     len: u64,
     entries: BTreeMap<String, TarEntry>,
-    /// Where the tar is cut off or damaged; all entries before that are whole.
+    /// Where the tar is cut off or damaged. All entries before that are complete.
     cut: Option<Cut>,
-    /// Names that lead out, as far as a message lists them.
+    /// Names that lead out of the tar.
     outside: Vec<String>,
-    /// What was wrong with the compressed stream.
+    /// What is wrong with the compressed stream.
     stream: Option<String>,
 }
 
@@ -42,14 +42,14 @@ enum TarEntry {
         offset: u64,
         len: u64,
     },
-    /// A name in the tar; `None` if the link leads out.
+    /// A link to a name in the tar; `None` if it leads out.
     Link {
         to: Option<String>,
         written: String,
     },
     Dir,
     Other,
-    /// A file whose end is missing.
+    /// A file that is cut off.
     Cut {
         len: u64,
     },
@@ -57,10 +57,10 @@ enum TarEntry {
 
 #[derive(Debug)]
 struct Cut {
-    /// Where the file ends, or stops being a tar.
+    /// Offset at which the file ends, or stops being a tar.
     at: u64,
     how: String,
-    /// Whether the file may be whole but for the mark at its end, which some programs leave out.
+    /// Whether only the end marker is missing, which some programs do not write.
     only_mark: bool,
 }
 
@@ -118,7 +118,7 @@ impl Entries {
 
     fn add(&mut self, name: &str, header: &header::Header, whole: bool) {
         let Some(clean_name) = clean(name) else {
-            // `./` is the directory that was packed.
+            // `./` is the packed directory itself.
             if !matches!((name.trim_matches('/'), &header.kind), ("." | "", Kind::Dir)) {
                 self.outside.push(name.to_owned());
             }
@@ -142,7 +142,7 @@ impl Entries {
         self.entries.insert(clean_name, entry);
     }
 
-    /// Notes why there are no more headers; an error if there was none at all.
+    /// Records why there are no more headers. If there was none at all, the file is not a tar.
     fn end(&mut self, end: End, at: u64) -> Result<(), Error> {
         let last = if at == 0 { "at its beginning" } else { "between two entries" };
         self.cut = match end {
@@ -228,7 +228,7 @@ impl Entries {
         errors
     }
 
-    /// The error that says where the tar ends too early, and what follows from that.
+    /// The error that says where the tar is cut off, and what follows from that.
     pub(super) fn cut_off(&self, consequence: &str) -> Error {
         let mut why = Vec::new();
         if let Some(stream) = &self.stream {

@@ -1,11 +1,10 @@
-//! The headers of a tar, one after another, without the contents between them: ustar, GNU long names, PAX
-//! records.
+//! Reads the headers of a tar and skips the contents: ustar, GNU long names, PAX records.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Bytes that the records before an entry may have. A path has at most 4096.
+/// Largest size of the records before an entry. A path has at most 4096 bytes.
 const RECORDS: u64 = 1 << 20;
 const BLOCK: u64 = 512;
 
@@ -14,41 +13,41 @@ const BLOCK: u64 = 512;
 pub(super) struct Header {
     pub(super) name: Vec<u8>,
     pub(super) kind: Kind,
-    /// Where its content begins.
+    /// Offset of its content.
     pub(super) offset: u64,
-    /// How long that is.
+    /// Length of its content.
     pub(super) len: u64,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
-    /// A symbolic link: its target is seen from its directory.
+    /// A symbolic link, whose target is relative to its directory.
     Symbolic(Vec<u8>),
-    /// A hard link: its target is the name of an entry.
+    /// A hard link, whose target is the name of an entry.
     Hard(Vec<u8>),
     Dir,
-    /// A device, a pipe, or of a type that is not known.
+    /// A device, a pipe, or an unknown type.
     Other,
-    /// Its holes are left out, so that its content is not there as such.
+    /// A sparse file: without its holes, its content is not in the tar as such.
     Sparse,
 }
 
-/// Why there is no further header.
+/// Why there are no more headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
     /// A block of zeros.
     Mark,
     /// The file ends between two entries.
     NoMark,
-    /// The file ends within a header or the records before it.
+    /// The file ends in a header, or in the records before one.
     InHeader,
-    /// What is at this offset is not a header.
+    /// There is something at this offset that is not a header.
     NoHeader(u64),
 }
 
-/// Reads the entry at `at`. The outer error is of the disk.
+/// Reads the header at `at`. The outer error is that of the file system.
 pub(super) fn read(file: &File, file_len: u64, at: u64) -> io::Result<Result<Header, End>> {
     let mut records = Records::default();
     let mut at = at;
@@ -90,7 +89,7 @@ pub(super) fn read(file: &File, file_len: u64, at: u64) -> io::Result<Result<Hea
     }
 }
 
-/// The sum of all bytes, its own field taken as spaces. Old programs summed signed bytes.
+/// The checksum: the sum of all bytes, with spaces for the checksum itself. Old programs summed signed bytes.
 fn checksum_holds(header: &tar::Header, block: &[u8]) -> bool {
     let (before, rest) = block.split_at(148);
     let bytes = || before.iter().chain(&[b' '; 8]).chain(&rest[8..]);
@@ -99,7 +98,7 @@ fn checksum_holds(header: &tar::Header, block: &[u8]) -> bool {
     header.cksum().is_ok_and(|sum| sum == unsigned || i64::from(sum) == i64::from(signed))
 }
 
-/// What stands before a header and is meant for it.
+/// Records before a header, which apply to it.
 #[derive(Default)]
 struct Records {
     any: bool,
@@ -110,10 +109,10 @@ struct Records {
 }
 
 impl Records {
-    /// Takes what a record says; false if it is not a record.
+    /// Applies a record; false if it is malformed.
     fn take(&mut self, kind: u8, mut bytes: Vec<u8>) -> bool {
         match kind {
-            // Global records have comments, as `git archive` writes them.
+            // Global records hold comments, as written by `git archive`.
             b'g' => return true,
             b'L' | b'K' => {
                 let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
@@ -157,7 +156,7 @@ impl Records {
         };
         let name = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
         let len = self.size.unwrap_or(size);
-        // Some writers give a link the size of its target; it has no content all the same.
+        // Some programs write the size of the target for a link, which has no content nonetheless.
         let len = if matches!(kind, Kind::Hard(_) | Kind::Symbolic(_) | Kind::Dir) { 0 } else { len };
         Header { name, kind, offset, len }
     }

@@ -1,13 +1,12 @@
-//! The files of an image layout or archive: those of a directory, or the entries of a tar, read where they
-//! are.
+//! The files of an image layout or archive: those of a directory, or the entries of a tar, read in place.
 //!
 //! ```text
-//! x.tar          an index of its entries, made in one pass over the headers; nothing is unpacked
-//! x.tar.gz       (or zst, xz, bz2) decompressed once into a temporary file without a name, then the same
+//! x.tar          an index of the entries, made in one pass over the headers; nothing is unpacked
+//! x.tar.gz       the same, after it was decompressed into a temporary file (also zst, xz, bz2)
 //! x/             a directory, read through [`Root`]
 //! ```
 //!
-//! No name leads out: not one with `..` or a leading `/`, and no link.
+//! Neither names (`..`, a leading `/`) nor links lead out.
 
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
@@ -28,7 +27,7 @@ mod whole;
 pub(crate) use entries::Entries;
 pub(crate) use name::clean;
 
-/// Links that a name may lead through.
+/// How many links a name may lead through.
 const LINKS: usize = 40;
 
 /// Where the files of a layout are.
@@ -43,7 +42,7 @@ pub(crate) enum Files {
 /// A file that was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// Its own name, behind all links.
+    /// Its own name, with all links followed.
     pub(crate) name: String,
     /// Where its bytes are.
     pub(crate) range: FileRange,
@@ -62,8 +61,8 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
 }
 
 impl Files {
-    /// The file of this name; `None` if there is none. A name that leads out, a link that leads nowhere,
-    /// and what is not a file are errors.
+    /// The file of this name; `None` if it does not exist. A name that leads out, a dangling link, and
+    /// anything that is not a file are errors.
     pub(crate) fn try_find(&self, name: &str) -> Result<Option<Place>, Error> {
         let Some(name) = clean(name) else {
             let why = format!("it names a file {name:?}, which leads out of it");
@@ -75,25 +74,24 @@ impl Files {
         }
     }
 
-    /// The bytes of a document, at most `limit`; `None` if it is not there.
+    /// Reads a document of at most `limit` bytes; `None` if it does not exist.
     pub(crate) fn try_read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let Some(place) = self.try_find(name)? else { return Ok(None) };
         self.bytes(&place, limit).map(Some)
     }
 
-    /// The bytes of a document that was found.
+    /// Reads a document that was found.
     pub(crate) fn bytes(&self, place: &Place, limit: u64) -> Result<Vec<u8>, Error> {
         let path = || self.join(&place.name);
         if place.range.len > limit {
-            let why =
-                format!("it is larger than {} MiB, which no engine's file of this kind is", limit >> 20);
+            let why = format!("it is larger than {} MiB, more than any engine writes", limit >> 20);
             return Err(Error::malformed(path(), why));
         }
         let mut bytes = Vec::new();
         let read = place.range.raw_reader().and_then(|mut reader| reader.read_to_end(&mut bytes));
         read.map_err(|error| Error::io("read", path(), error))?;
         if bytes.len() as u64 != place.range.len {
-            let why = format!("it has {} bytes, {} were there before", bytes.len(), place.range.len);
+            let why = format!("its size changed from {} to {} bytes", place.range.len, bytes.len());
             return Err(Error::damaged(path(), why));
         }
         Ok(bytes)
@@ -107,7 +105,7 @@ impl Files {
         Ok(bytes)
     }
 
-    /// Names of files and directories at the top, sorted.
+    /// Names at the top, sorted.
     pub(crate) fn top(&self) -> Result<Vec<String>, Error> {
         match self {
             Files::Dir(root) => {
@@ -117,7 +115,7 @@ impl Files {
         }
     }
 
-    /// Names of the files in a directory that is two levels down at most, sorted; empty if it is not there.
+    /// Names of the files in a directory, at most two levels down, sorted; empty if it does not exist.
     pub(crate) fn list(&self, dir: &str) -> Result<Vec<String>, Error> {
         match self {
             Files::Dir(root) => {
@@ -135,13 +133,12 @@ impl Files {
         }
     }
 
-    /// What messages call a file in it.
+    /// The path of a file, for messages.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    /// What is wrong with the tar as a whole, though its entries can be used: it is cut off, or some lead
-    /// out of it.
+    /// What is wrong with a tar whose entries can be used: it is cut off, or some entries lead out of it.
     pub(crate) fn damage(&self) -> Vec<Error> {
         match self {
             Files::Dir(_) => Vec::new(),
@@ -154,7 +151,7 @@ impl Files {
         matches!(self, Files::Tar(entries) if entries.is_cut())
     }
 
-    /// The error for what follows from the missing end of the tar; `None` if nothing is missing.
+    /// The error for a consequence of a missing end; `None` if nothing is missing.
     pub(crate) fn cut_off(&self, consequence: &str) -> Option<Error> {
         match self {
             Files::Tar(entries) if entries.is_cut() => Some(entries.cut_off(consequence)),
@@ -162,15 +159,15 @@ impl Files {
         }
     }
 
-    /// The error for a file that is not there. Where the end of the tar is missing, it says so.
+    /// The error for a missing file. If the end of the tar is missing, it says so.
     pub(crate) fn missing(&self, of: &str, what: &'static str, id: &str, name: &str) -> Error {
         let missing = Error::Missing { of: of.to_owned(), what, id: id.to_owned(), path: self.join(name) };
         self.cut_off(&missing.to_string()).unwrap_or(missing)
     }
 }
 
-/// The file in a directory. An archive that was unpacked has the links that it had; they are followed as in
-/// the archive.
+/// Finds a file in a directory. An unpacked archive still has its links, which are followed as in the
+/// archive.
 fn find_in(root: &Root, name: String) -> Result<Option<Place>, Error> {
     let mut at = name.clone();
     for _ in 0..LINKS {

@@ -1,7 +1,7 @@
-//! Names within an archive: components joined by `/`, none of them `.` or `..`.
+//! Names in an archive: components joined by `/`, without `.` and `..`.
 
-/// The name as it is looked up: without `./` and double or trailing slashes. `None` if it leads out (`..`,
-/// a leading `/`), or names nothing.
+/// The name in its canonical form, without `./`, double and trailing slashes. `None` if it leads out (`..`, a
+/// leading `/`) or is empty.
 pub(crate) fn clean(name: &str) -> Option<String> {
     if name.starts_with('/') || name.contains('\0') {
         return None;
@@ -19,7 +19,8 @@ pub(crate) fn clean(name: &str) -> Option<String> {
     (!clean.is_empty()).then_some(clean)
 }
 
-/// What a symbolic link leads to: `target` as seen from the directory of `link`. `None` if that is outside.
+/// The name that a symbolic link leads to: `target` relative to the directory of `link`. `None` if it is
+/// outside.
 pub(super) fn beside(link: &str, target: &str) -> Option<String> {
     if target.starts_with('/') {
         return None;

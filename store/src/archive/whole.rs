@@ -1,9 +1,8 @@
-//! The whole file: a tar as it is, or decompressed first.
+//! Makes a tar seekable.
 //!
-//! A compressed tar cannot be entered in its middle, and layers are read in parallel and more than once; so
-//! it is decompressed once, into a temporary file that has no name and ends with the process. A pipe is
-//! copied in the same way. Memory is bounded by the decoders' own limits, the disk by what is free, of
-//! which a rest is left to others.
+//! Layers are read in parallel and more than once, which a compressed tar does not allow. So it is
+//! decompressed into a temporary file without a name, which ends with the process; a pipe is copied there,
+//! too. Decoders limit their memory themselves. Of the disk, some space is left to others.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,16 +13,16 @@ use layerlift_archive::Compression;
 use crate::kind::OpenOptions;
 use crate::{Error, Hint};
 
-/// Bytes that are left free where the temporary file is.
+/// How much space is left free.
 const REST: u64 = 64 << 20;
-/// How many bytes are written between two looks at what is free.
+/// How many bytes are written before the free space is looked up again.
 const LOOK: u64 = 64 << 20;
 
-/// A file that can be read anywhere.
+/// A file that can be read at any offset.
 pub(super) struct Whole {
     pub(super) file: File,
     pub(super) len: u64,
-    /// What was wrong with the compressed stream; what came before that is here.
+    /// What is wrong with the compressed stream. The bytes before that are in the file.
     pub(super) damage: Option<String>,
 }
 
@@ -48,7 +47,7 @@ pub(super) fn open(
     spool(reader, folder, path)
 }
 
-/// Says what a file is that is not a tar, where that can be said.
+/// Recognises some files that are not tars by their first bytes.
 fn check(first: &[u8], path: &Path) -> Result<(), Error> {
     let (why, hint) = match first {
         [] => ("the file is empty", None),
@@ -104,12 +103,12 @@ fn full(folder: &Path, path: &Path, len: u64) -> Error {
     Error::unsupported(what, "set TMPDIR to a directory with more room, or decompress the file yourself")
 }
 
-/// Whether the data are wrong, rather than the disk.
+/// Whether the data are at fault, rather than the system.
 fn is_of_the_data(error: &io::Error) -> bool {
     error.raw_os_error().is_none()
 }
 
-/// `tempfile` puts a path that nobody knows into the message.
+/// Removes the path of the temporary file from the message, which means nothing to anybody.
 fn without_name(error: io::Error) -> io::Error {
     let inner = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>()?.raw_os_error());
     inner.or(error.raw_os_error()).map_or(error, io::Error::from_raw_os_error)

@@ -14,9 +14,8 @@
 //! additionalimagestores = ["/usr/lib/containers/storage"]
 //! ```
 //!
-//! Of these files the first that is there counts; they are not merged (containers/storage,
-//! `types/options.go`). They only say where to look, so that one which cannot be read is as good as none:
-//! the usual places remain.
+//! The first of these files that exists counts; they are not merged (containers/storage, `types/options.go`).
+//! They only say where to look, so one that cannot be read is ignored: the usual places remain.
 
 use std::env;
 use std::path::{Component, Path, PathBuf};
@@ -25,13 +24,13 @@ use serde::Deserialize;
 
 use crate::fs::named;
 
-/// Relative to the root of a system, the first wins.
+/// Relative to the root of a system. The first one counts.
 const SYSTEM: &[&str] = &["etc/containers/storage.conf", "usr/share/containers/storage.conf"];
 /// Relative to a home.
 const USER: &str = ".config/containers/storage.conf";
 const SYSTEM_ROOT: &str = "var/lib/containers/storage";
 const USER_ROOT: &str = ".local/share/containers/storage";
-/// Settings are a few lines; more than this is something else.
+/// Settings are a few lines. A larger file is something else.
 const LIMIT: u64 = 1 << 20;
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,15 +54,15 @@ struct Options {
     additionalimagestores: Vec<String>,
 }
 
-/// A file of settings, and what its paths are relative to.
+/// A settings file, and what its paths are relative to.
 struct Settings<'a> {
     storage: Storage,
-    /// The root of the system: `/`, or where the disk of another is mounted.
+    /// The root of the system: `/`, or the mount point of a disk.
     system: &'a Path,
     home: Option<&'a Path>,
 }
 
-/// Roots that settings name: those of a system, and those of its users with their homes.
+/// The roots that settings name: the system's, and those of the users with these homes.
 pub(crate) fn roots(system: &Path, homes: &[PathBuf]) -> Vec<PathBuf> {
     let of_system = of_system(system);
     let mut roots: Vec<PathBuf> = of_system.iter().flat_map(Settings::roots).collect();
@@ -82,12 +81,12 @@ pub(crate) fn roots(system: &Path, homes: &[PathBuf]) -> Vec<PathBuf> {
     roots
 }
 
-/// Roots that the calling user's settings name.
+/// The roots that the calling user's settings name.
 pub(crate) fn roots_of_caller() -> Vec<PathBuf> {
     of_caller(env::home_dir().as_deref()).iter().flat_map(Settings::roots).collect()
 }
 
-/// Directories that belong to the store at `root`: a separate image store, additional ones. Only what exists.
+/// Existing directories that belong to the store at `root`: a separate image store, additional stores.
 pub(super) fn beside(root: &Path) -> Vec<PathBuf> {
     let Ok(root) = root.canonicalize() else { return Vec::new() };
     let system = root.ancestors().find(|path| path.join("etc").is_dir()).unwrap_or(Path::new("/"));
@@ -109,7 +108,7 @@ pub(super) fn beside(root: &Path) -> Vec<PathBuf> {
     beside
 }
 
-/// The settings that count for the calling user: of several files the first.
+/// The settings of the calling user.
 fn of_caller(home: Option<&Path>) -> Vec<Settings<'_>> {
     let system = Path::new("/");
     let user = home.filter(|_| !rustix::process::geteuid().is_root());
@@ -140,7 +139,7 @@ fn read<'a>(file: &Path, system: &'a Path, home: Option<&'a Path>) -> Option<Set
 }
 
 impl Settings<'_> {
-    /// Where the store is, by default or by these settings: of a user in one of two places.
+    /// Places of the store, by these settings or by default. A user's can be in one of two.
     fn roots(&self) -> Vec<PathBuf> {
         let named = self.storage.graphroot.as_deref();
         let rootless = self.home.and(self.storage.rootless_storage_path.as_deref());
@@ -152,7 +151,7 @@ impl Settings<'_> {
         [self.path(named), self.path(rootless), default].into_iter().flatten().collect()
     }
 
-    /// The roots and the directories that belong to them, without links.
+    /// The roots and the directories that belong to them, with links resolved.
     fn together(&self) -> Vec<PathBuf> {
         let additional = self.storage.options.additionalimagestores.iter();
         let others =
@@ -160,14 +159,15 @@ impl Settings<'_> {
         self.roots().into_iter().chain(others).map(|path| path.canonicalize().unwrap_or(path)).collect()
     }
 
-    /// A path of the settings. On a mounted disk it is meant below that disk's root.
+    /// A path in the settings. On a mounted disk, it is relative to the disk's root.
     fn path(&self, text: Option<&str>) -> Option<PathBuf> {
         let path = PathBuf::from(self.expand(text?)?);
         let leads_up = path.components().any(|component| component == Component::ParentDir);
         (path.is_absolute() && !leads_up).then(|| self.system.join(path.strip_prefix("/").unwrap_or(&path)))
     }
 
-    /// Replaces `$HOME`, `$USER` and `$UID`; a path with another variable is one that only its user knows.
+    /// Replaces `$HOME`, `$USER` and `$UID`. `None` if there are other variables, which only the user's shell
+    /// knows.
     fn expand(&self, text: &str) -> Option<String> {
         if !text.contains('$') {
             return Some(text.to_owned());
@@ -211,7 +211,7 @@ mod tests {
              additionalimagestores = \
              [\"/srv/add\", \"/srv/none\", \"/srv/link\", \"/../outside\", \"relative\"]\n",
         );
-        // What the distribution ships does not count beside it.
+        // The file of the distribution does not count then.
         write(&disk.join("usr/share/containers/storage.conf"), "[storage]\ngraphroot = \"/outside\"\n");
         write(
             &disk.join("home/ada/.config/containers/storage.conf"),

@@ -15,18 +15,18 @@ use crate::{Error, Root, hex_id, json};
 const CONTENT: &str = "imagedb/content/sha256";
 const METADATA: &str = "imagedb/metadata/sha256";
 
-/// Ids of the images that are there, sorted. Other names are leftovers of interrupted writes.
+/// Ids of all images, sorted. Other names are leftovers of interrupted writes.
 pub(super) fn ids(root: &Root) -> Result<Vec<String>, Error> {
     let names = root.try_list(CONTENT)?;
     Ok(names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| hex_id(name)).collect())
 }
 
-/// Whether an image is there. `id` is 64 hex digits.
+/// Whether an image exists. `id` is 64 hex digits.
 pub(super) fn exists(root: &Root, id: &str) -> Result<bool, Error> {
     root.exists(format!("{CONTENT}/{id}"))
 }
 
-/// The config of an image, its digest checked. Something else than 64 hex digits as `id` can only come from
+/// The config of an image, verified. An `id` that is not 64 hex digits can only come from
 /// `repositories.json`.
 pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> {
     let Some(digest) = Digest::from_hex(id) else {
@@ -41,7 +41,7 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
     };
     let found = Digest::of(&raw);
     if found != digest {
-        return Err(Error::damaged(path, format!("its digest is {found}, not its name")));
+        return Err(Error::damaged(path, format!("its digest is {found}, which is not its name")));
     }
     match config::parse(&raw) {
         Ok(config) => Ok((raw, config)),
@@ -49,10 +49,10 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
     }
 }
 
-/// Images that are a step in the build of another of `ids` that is itself not a step. Images that only name
-/// each other as parents are steps of nothing.
+/// Images that are steps in the build of another image, which itself is not a step. Images that only name
+/// each other as parents are not steps.
 pub(super) fn build_steps(root: &Root, ids: &[String]) -> HashSet<String> {
-    // No image depends on this note, so that one which cannot be read is as good as none: it hides nothing.
+    // No image depends on this file. If it cannot be read, it is as if it did not exist.
     let noted = root.try_list(METADATA).unwrap_or_default();
     let built = noted
         .iter()

@@ -1,4 +1,4 @@
-//! `image/<driver>`: where the images of each driver are described.
+//! `image/<driver>`: the directories that describe the images of each driver.
 
 use crate::{Error, Keyring, Root, driver};
 
@@ -22,7 +22,7 @@ impl Images {
         Images { keys: Keyring::new(), roots }
     }
 
-    /// The directory of a driver; `id` is what is looked for in it.
+    /// The directory of a driver. `id` is for the error: what was looked for in it.
     pub(super) fn root(&self, driver: &str, id: &str) -> Result<&Root, Error> {
         let images = self.roots.iter().find(|images| images.driver == driver);
         let not_found = || Error::not_found(format!("{id} of driver {driver}"));
@@ -30,7 +30,7 @@ impl Images {
     }
 }
 
-/// Names of the drivers that have images, or once had; the preferred one first.
+/// Drivers that have images, or had some once. The preferred one comes first.
 pub(super) fn drivers(root: &Root) -> Result<Vec<String>, Error> {
     let mut drivers = Vec::new();
     for name in root.try_list("image")? {

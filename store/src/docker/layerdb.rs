@@ -1,5 +1,5 @@
-//! `image/<driver>/layerdb`: the layers of all images, each named by its chain id, the digest of its whole
-//! stack.
+//! `image/<driver>/layerdb`: the layers of all images. Each is named by its chain id, the digest of the stack
+//! of layers that it tops.
 //!
 //! ```text
 //! layerdb/sha256/<chain id>/
@@ -10,8 +10,7 @@
 //!   tar-split.json.gz    see `tarsplit`
 //! ```
 //!
-//! None of the small files ends in a newline; Docker ignores white space around what they say, and so does
-//! this.
+//! The small files have no newline at the end. Docker ignores white space in them, and so does this module.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -19,7 +18,7 @@ use std::str::FromStr;
 
 use crate::{ChainId, DiffId, Error, Root, driver};
 
-/// Bytes that a file other than tar-split's may have; the longest that Docker writes has 71.
+/// Largest size of a file other than tar-split's. The longest that Docker writes has 71 bytes.
 const LIMIT: u64 = 1 << 20;
 
 /// The layers of one driver.
@@ -27,7 +26,7 @@ pub(super) struct LayerDb {
     dir: Root,
 }
 
-/// What a layer is made of, by its own record.
+/// The record of a layer.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) diff_id: DiffId,
@@ -40,19 +39,19 @@ impl LayerDb {
         Ok(LayerDb { dir: images.dir("layerdb/sha256")? })
     }
 
-    /// Reads the record of a layer, which must be of that layer: the chain id follows from parent and diff
-    /// id. A `parent` that leads back to a layer above it would need a chain id that is hashed from itself.
+    /// Reads the record of a layer, and verifies it: the chain id follows from parent and diff id. So parents
+    /// cannot form a circle, in which a chain id would be hashed from itself.
     pub(super) fn record(&self, chain: ChainId) -> Result<Record, Error> {
         let record = self.read(chain)?;
         let found = ChainId::new(record.parent, record.diff_id);
         if found != chain {
-            let why = format!("its diff and parent make up {found}");
+            let why = format!("the chain id of its diff and parent is {found}");
             return Err(Error::damaged(self.dir.join(chain.0.hex()), why));
         }
         Ok(record)
     }
 
-    /// Checks that the record of a layer is what the config of an image says.
+    /// Checks that the record of a layer agrees with the config of an image.
     pub(super) fn check(
         &self,
         chain: ChainId,
@@ -62,14 +61,14 @@ impl LayerDb {
         let record = self.read(chain)?;
         let damaged = |file, why| Err(Error::damaged(self.dir.join(path(chain, file)), why));
         if record.diff_id != diff_id {
-            return damaged("diff", format!("it says {}, the image has {diff_id}", record.diff_id));
+            return damaged("diff", format!("it is {}, but the image has {diff_id}", record.diff_id));
         }
         match (record.parent, parent) {
             (found, expected) if found == expected => Ok(()),
             (None, Some(_)) => Err(self.missing(chain, "parent")),
-            (Some(found), None) => damaged("parent", format!("it says {found}, but this is a base layer")),
+            (Some(found), None) => damaged("parent", format!("it is {found}, but this is a base layer")),
             (Some(found), Some(expected)) => {
-                damaged("parent", format!("it says {found}, the image has {expected}"))
+                damaged("parent", format!("it is {found}, but the image has {expected}"))
             }
             (None, None) => Ok(()),
         }
@@ -84,7 +83,7 @@ impl LayerDb {
         Ok(Record { diff_id, parent })
     }
 
-    /// What the driver calls a layer. Safe as a component of a path.
+    /// The driver's id of a layer. Safe as a component of a path.
     pub(super) fn cache_id(&self, chain: ChainId) -> Result<String, Error> {
         let id = self.required(chain, "cache-id")?;
         if driver::safe_id(&id) {
@@ -95,12 +94,12 @@ impl LayerDb {
         }
     }
 
-    /// Bytes of the files of a layer, as Docker counts them; not the length of its tar.
+    /// The size of a layer as Docker counts it: the bytes of its files, not of its tar.
     pub(super) fn size(&self, chain: ChainId) -> Result<u64, Error> {
         self.parse(chain, "size", &self.required(chain, "size")?)
     }
 
-    /// The tar-split metadata of a layer and their path, if there are any.
+    /// The tar-split metadata of a layer, if it has any, and their path.
     pub(super) fn tar_split(&self, chain: ChainId) -> Result<Option<(File, PathBuf)>, Error> {
         let file = path(chain, "tar-split.json.gz");
         Ok(self.dir.try_open_file(&file)?.map(|open| (open, self.dir.join(file))))

@@ -1,7 +1,7 @@
-//! What `docker images` shows, of all drivers.
+//! The listing of all drivers, as `docker images` shows it.
 //!
-//! Of a layer only `size` is read, once however many images have it; that it can be read also shows that the
-//! layer is in `layerdb`.
+//! Only `size` is read of a layer, and only once however many images share it. If it can be read, the layer
+//! is in `layerdb`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -83,7 +83,7 @@ fn summary(keys: &Keyring, images: &ImageRoot, id: &str, sizes: &Sizes) -> Resul
 /// Sizes of layers that were read.
 type Sizes = Mutex<HashMap<ChainId, Option<u64>>>;
 
-/// An image whose layer has no size that can be read is whole; one whose layer has no record is not.
+/// A layer without a readable size is still complete. One without a record is not.
 fn layer_size(layers: &LayerDb, chain: ChainId, sizes: &Sizes) -> Result<Option<u64>, Error> {
     let known = || sizes.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(&size) = known().get(&chain) {

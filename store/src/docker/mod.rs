@@ -1,4 +1,4 @@
-//! Docker's image store since 1.10 (February 2016), one for each graph driver that was ever in use:
+//! Docker's image store since 1.10 (February 2016), one for each graph driver that was ever in use.
 //!
 //! ```text
 //! image/<driver>/
@@ -6,12 +6,12 @@
 //!   imagedb/content/sha256/<image id>    configs
 //!   imagedb/metadata/sha256/<image id>/  parent of a built image, time of its last tag
 //!   layerdb/sha256/<chain id>/           diff, parent, cache-id, size, tar-split.json.gz
-//!   layerdb/mounts/, layerdb/tmp/        containers, leftovers: no images
-//!   distribution/                        what registries call the layers: not needed here
+//!   layerdb/mounts/, layerdb/tmp/        containers, leftovers
+//!   distribution/                        digests of layers in registries; not needed here
 //! <driver>/…/<cache-id>/…                files of layers, see `driver`
 //! ```
 //!
-//! Checked with Docker 20.10; Docker 29 with graph drivers still writes it. Manifests are not kept.
+//! Checked with Docker 20.10. Docker 29 with graph drivers still writes it. Manifests are not kept.
 
 mod catalog;
 mod imagedb;
@@ -30,7 +30,7 @@ pub(crate) use store::DockerStore;
 
 use images::{ImageRoot, Images, drivers};
 
-/// What there is of this kind of store in a data root.
+/// Looks for this kind of store in a data root.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     let drivers = drivers(root)?;
     if drivers.is_empty() {
@@ -45,7 +45,7 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     }))
 }
 
-/// Opens the store of a data root, of all drivers unless the options name one.
+/// Opens the store of a data root, with all drivers unless the options choose one.
 pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Error> {
     let found = drivers(&root)?;
     let wanted = |driver: &&String| options.partition.as_ref().is_none_or(|only| only == *driver);
@@ -59,9 +59,7 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
             Some(driver) if !found.is_empty() => {
                 Error::NoPartition { path, wanted: driver.clone(), present: found }
             }
-            _ => {
-                Error::no_store(path, "it has no directory image/<driver>/imagedb, as Docker's data root has")
-            }
+            _ => Error::no_store(path, "it has no directory image/<driver>/imagedb"),
         });
     }
     Ok(DockerStore::new(root, Images::new(images)))

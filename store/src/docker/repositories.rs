@@ -6,8 +6,7 @@
 //!               "team/app@sha256:<manifest digest>":"sha256:<image id>"}}}
 //! ```
 //!
-//! Names are familiar names: without `docker.io/` and `library/`, with any other registry. Docker 1.10 and
-//! later.
+//! Names are familiar names: without `docker.io/` and `library/`, but with any other registry.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +17,10 @@ use crate::{Error, Root, reference};
 
 pub(super) const FILE: &str = "repositories.json";
 
-/// Repository, then tag or digest, then image: its id in hex, or whatever else stands there.
+/// By repository, then by tag or digest: the id of the image in hex, or whatever the file has there.
 pub(super) type Repositories = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Reads the file; without it there are no names. A name that is wrong hides no other.
+/// Reads the file; without it there are no names. A malformed name does not hide the others.
 pub(super) fn read(root: &Root) -> (Repositories, Vec<Error>) {
     let malformed = |why| Error::malformed(root.join(FILE), why);
     match root.try_read(FILE, json::LIMIT) {
@@ -40,7 +39,7 @@ struct File {
     repositories: Option<Unique<Option<Unique<String>>>>,
 }
 
-/// The names in the bytes of the file, and what is wrong with the others; or what is wrong with the whole.
+/// The names in the file, and what is wrong with other entries. The error says what is wrong with the file.
 pub(super) fn parse(bytes: &[u8]) -> Result<(Repositories, Vec<String>), String> {
     let file: File = json::object(bytes)?;
     let mut repositories = Repositories::new();

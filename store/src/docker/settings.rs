@@ -1,4 +1,4 @@
-//! `daemon.json`: where Docker keeps its data, if elsewhere.
+//! `daemon.json`: where Docker keeps its data, if not in the usual place.
 //!
 //! ```text
 //! {"data-root":"/srv/docker"}     since 17.05; before that "graph"
@@ -10,14 +10,14 @@ use crate::fs::named;
 
 const FILE: &str = "etc/docker/daemon.json";
 
-/// A daemon's settings are a few lines; more than this is something else.
+/// Settings are a few lines. A larger file is something else.
 const LIMIT: u64 = 1 << 20;
 
-/// The data root that a daemon's settings name, on the system whose root is `system`. Settings that cannot
-/// be read name none: the usual places remain.
+/// The data root that the settings name, on the system whose root is `system`. Settings that cannot be read
+/// are ignored: the usual places remain.
 pub(crate) fn data_root(system: &Path) -> Option<PathBuf> {
     let path = parse(&named::settings(system, &system.join(FILE), LIMIT)?)?;
-    // On a mounted disk the path is meant below that disk's root.
+    // On a mounted disk, the path is relative to the disk's root.
     Some(system.join(path.strip_prefix("/").unwrap_or(&path)))
 }
 
@@ -45,7 +45,7 @@ mod tests {
         assert_eq!(data_root(Path::new("/nowhere")), None);
     }
 
-    /// An absolute link on a disk is meant below the disk's root.
+    /// An absolute link on a mounted disk is relative to the disk's root.
     #[test]
     fn settings_of_a_mounted_disk() {
         let disk = tempfile::tempdir().unwrap();

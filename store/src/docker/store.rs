@@ -14,7 +14,8 @@ use crate::{
     SplitLayer, Store,
 };
 
-/// Docker's image store since 1.10. An image's key has its driver, a layer's the hex digits of its chain id.
+/// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
+/// hex.
 #[derive(Debug)]
 pub(crate) struct DockerStore {
     root: Root,
@@ -26,8 +27,8 @@ impl DockerStore {
         DockerStore { root, images }
     }
 
-    /// Chooses among the drivers that have the image: the first that has all of it, or else the one that
-    /// was found.
+    /// Of the drivers that have the image, chooses the first that has all of its layers. If none has, the one
+    /// that was found stays.
     fn readable(&self, mut found: Match) -> Result<Selected, Error> {
         let id = found.key.id();
         let mut keys = Vec::new();
@@ -116,7 +117,7 @@ impl Store for DockerStore {
                 LayerDir::Full { parent: Some(self.tree(driver, &layers, parent)?) }
             }
         };
-        // A layer can belong to many images; no time of one of them could stand for what was deleted.
+        // A layer can belong to many images, so none of them gives the time for whiteouts.
         Ok(LayerTar::Diff(DiffLayer { dir: tree, holds, created: 0 }))
     }
 }

@@ -156,7 +156,7 @@ fn unsupported(name: &str) -> Error {
             (format!("layers of driver {name} are Windows disks"), "use `docker save` on the Windows host")
         }
         _ => (
-            format!("driver {name} is not known, so neither is where it keeps layers"),
+            format!("driver {name} is unknown, and so is where it keeps layers"),
             "layerlift reads overlay2, fuse-overlayfs, btrfs, zfs, overlay, aufs and vfs",
         ),
     };

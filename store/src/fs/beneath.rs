@@ -1,9 +1,9 @@
-//! How something below a directory is opened: by the kernel's own confinement, or by walking there.
+//! Opens a path below a directory: the kernel confines it (`openat2`), or this crate does ([`walk`]).
 //!
-//! Two things can be refused. `openat2` is unknown to kernels before 5.6 (ENOSYS), and to the seccomp
-//! filters of older container runtimes, which answer EPERM. `O_NOATIME` is for a file's owner and root; to
-//! others the kernel answers EPERM, too. So trying again shows which of the two it was: what works then was
-//! not refused. Both are remembered, since an export opens tens of thousands of files.
+//! Two things can be refused. Kernels before 5.6 do not know `openat2` (ENOSYS), and neither do the seccomp
+//! filters of older container runtimes, which answer EPERM. The kernel also answers EPERM where `O_NOATIME`
+//! is used by someone who is neither root nor the file's owner. Another try without one of the two shows
+//! which it was. Refusals are remembered, since an export opens tens of thousands of files.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -15,7 +15,7 @@ use rustix::io::{Errno, Result};
 
 use super::walk;
 
-/// What symbolic links on the way do.
+/// How symbolic links on the way are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Links {
     /// They are errors.
@@ -24,20 +24,20 @@ pub(super) enum Links {
     Inside,
 }
 
-/// How often the kernel is asked again when it could not decide; see [`ask_kernel`].
+/// How often `openat2` is tried; see [`ask_kernel`].
 const TRIES: usize = 16;
 
-/// What this process has been refused.
+/// What was refused to this process.
 static REFUSED: Refused = Refused { openat2: AtomicBool::new(false), noatime: AtomicBool::new(false) };
 
-/// Opens `path` below `dir`, for reading without a trace in its access time where that is allowed.
+/// Opens `path` below `dir`, without changing its access time if possible.
 pub(super) fn open(dir: BorrowedFd<'_>, path: &Path, flags: OFlags, links: Links) -> Result<OwnedFd> {
     let kernel = |flags| ask_kernel(dir, path, flags, links);
     REFUSED.open(flags, &kernel, &|flags| walk::open(dir, path, flags, links))
 }
 
-/// Opens `name` in `dir` in the same way. It is one component and leads nowhere else, which is checked:
-/// this is a plain `openat`, which confines nothing.
+/// Opens `name` in `dir`, without following a link. `openat` does not confine a path, so `name` is checked to
+/// be a single component.
 pub(super) fn open_in(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<OwnedFd> {
     if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
         return Err(Errno::INVAL);
@@ -53,7 +53,7 @@ pub(super) fn ask_kernel(dir: BorrowedFd<'_>, path: &Path, flags: OFlags, links:
             Links::Inside => ResolveFlags::IN_ROOT,
         };
     let open = || rustix::fs::openat2(dir, path, flags, Mode::empty(), how);
-    // A rename elsewhere makes `..` undecidable for a moment; the kernel then asks for another try.
+    // While something is renamed, the kernel cannot decide where `..` leads, and asks for another try.
     (1..TRIES).map(|_| open()).find(|opened| !matches!(opened, Err(Errno::AGAIN))).unwrap_or_else(open)
 }
 
@@ -63,7 +63,7 @@ struct Refused {
 }
 
 impl Refused {
-    /// Opens with `kernel`, or with `walk` where the former is refused.
+    /// Opens with `kernel`, or with `walk` if that is refused.
     fn open<T>(
         &self,
         flags: OFlags,
@@ -88,7 +88,7 @@ impl Refused {
     }
 
     fn without_atime<T>(&self, flags: OFlags, open: &dyn Fn(OFlags) -> Result<T>) -> Result<T> {
-        // Nothing is read through a descriptor of O_PATH.
+        // O_PATH descriptors cannot be read from.
         if flags.contains(OFlags::PATH) || self.noatime.load(Ordering::Relaxed) {
             return open(flags);
         }
@@ -111,8 +111,8 @@ mod tests {
 
     use super::*;
 
-    /// Which calls are made for each of two files, one after another, and what is remembered; the calls are
-    /// answered by `kernel` and `walk`.
+    /// The calls that are made for a file and then for another, and their results. `kernel` and `walk` answer
+    /// the calls.
     fn calls(
         flags: OFlags,
         kernel: fn(bool) -> Result<()>,
@@ -151,7 +151,7 @@ mod tests {
             (refused, fine, "openat2+noatime openat2 walk+noatime", "walk+noatime", Ok(())),
             // Both.
             (refused, foreign, "openat2+noatime openat2 walk+noatime walk", "walk", Ok(())),
-            // The file itself: that says nothing about others.
+            // The file itself is refused, which says nothing about others.
             (
                 refused,
                 refused,

@@ -1,4 +1,4 @@
-//! A folder of a layer that stays open, for many files of it one after another: the way to it is walked once.
+//! A folder of a layer that stays open, so that the path to it is resolved once for all of its files.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::{Links, PASSED, Root, beneath, open_file_in};
 
-/// An open folder, found in the same way as [`Root::open_dir_in_tree`] finds it. Its files may be opened
-/// even where it may not be listed.
+/// An open folder, resolved as by [`Root::open_dir_in_tree`]. Its files can be opened even if it cannot be
+/// listed.
 #[derive(Debug)]
 pub(crate) struct Folder(OwnedFd);
 
@@ -20,8 +20,7 @@ impl Folder {
         Ok(Folder(beneath::open(tree.as_dir().as_fd(), name, PASSED, Links::Inside)?))
     }
 
-    /// Opens a file of the folder, `name` being one component; as with [`Root::open_in_tree`], a link is an
-    /// error.
+    /// Opens the file `name`, a single component. As in [`Root::open_in_tree`], a link is an error.
     pub(crate) fn open_file(&self, name: &[u8]) -> io::Result<File> {
         Ok(open_file_in(&self.0, name)?)
     }

@@ -1,17 +1,17 @@
-//! The only room that opens files. Nothing that a store says, and no link in it, leads out of its root.
+//! Opens files; no other module does. A store is untrusted: neither its documents nor its links lead out of
+//! its root.
 //!
 //! ```text
-//! Root      an open directory; what is below it is opened through it
+//! Root      an open directory, through which everything below it is opened
 //! Folder    a folder of a layer that stays open
-//! beneath   how: `openat2`, or where that is refused `walk`, one component at a time
-//! named     files and directories that the caller named, or that this machine's settings name
+//! beneath   how a path is opened: with `openat2`, or with `walk` where that is refused
+//! named     files and directories that the caller names, and places where stores are looked for
 //! ```
 //!
-//! There are two ways to get at a file, since a store holds two kinds of tree. The engine's own files
-//! ([`Root::open_file`] and the like) never have a symbolic link on their way: one there is an attempt to
-//! lead out, or damage. Inside a layer ([`Root::open_in_tree`]) links are part of the image: `lib ->
-//! usr/lib`, then `lib/x`. They are followed as a container would follow them, with the layer's directory
-//! as `/`; the last component must be the file itself.
+//! A store holds two kinds of tree, which are opened in two ways. There are no symbolic links on the way to
+//! an engine's own files ([`Root::open_file`] and the like), so any link is refused. In a layer
+//! ([`Root::open_in_tree`]) links belong to the image (`lib -> usr/lib`). They are followed as in a
+//! container, with the layer's directory as `/`, but the file itself must not be a link.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -32,19 +32,19 @@ pub use root::Root;
 
 use beneath::Links;
 
-/// For files: a named pipe must not block, a terminal not become ours.
+/// For files. Opening a named pipe must not block, and a terminal must not become the controlling one.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
-/// For directories to list.
+/// For directories that are listed.
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
-/// For directories to open something in; they need not be ones that may be listed.
+/// For directories in which something is opened. Permission to list them is not needed.
 const PASSED: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
 
-/// Opens a directory below another in order to open something in it; a link on the way is an error.
+/// Opens a directory below another, in which something will be opened. A link on the way is an error.
 pub(crate) fn pass(dir: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     beneath::open(dir.as_fd(), Path::new(OsStr::from_bytes(path)), PASSED, Links::Refused)
 }
 
-/// Opens an open directory once more, for a position in it of its own.
+/// Opens a directory a second time, with a read position of its own.
 pub(crate) fn reopen_dir(dir: impl AsFd) -> rustix::io::Result<OwnedFd> {
     beneath::open(dir.as_fd(), Path::new("."), DIR, Links::Refused)
 }
@@ -59,7 +59,7 @@ pub(crate) fn open_file_in(dir: impl AsFd, name: &[u8]) -> rustix::io::Result<Fi
     beneath::open_in(dir.as_fd(), name, FILE).map(File::from)
 }
 
-/// Names in an open directory, in the order of the disk.
+/// Names in a directory, in the order of the file system.
 pub(crate) fn list(dir: impl AsFd) -> rustix::io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(dir)? {

@@ -1,4 +1,4 @@
-//! An open directory, and what is below it.
+//! An open directory, through which files below it are opened.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::{DIR, FILE, Links, beneath, list};
 use crate::Error;
 
-/// An open directory, and the path that messages call it by.
+/// An open directory, with the path that messages use for it.
 #[derive(Debug, Clone)]
 pub struct Root {
     dir: Arc<OwnedFd>,
@@ -22,7 +22,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// Opens a directory by any path. Links on the way to it are followed: the caller named it.
+    /// Opens the directory at any path. Links are followed, since the caller names it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let dir = rustix::fs::open(path, DIR, Mode::empty()).map_err(|e| io_error("open", path, e))?;
         Ok(Root { dir: Arc::new(dir), path: path.to_owned() })
@@ -38,24 +38,24 @@ impl Root {
         &self.dir
     }
 
-    /// The path of something below it, for messages.
+    /// The path of something below, for messages.
     pub fn join(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.path.join(relative)
     }
 
-    /// Opens a directory below; no links.
+    /// Opens a directory below, without following links.
     pub fn dir(&self, relative: impl AsRef<Path>) -> Result<Self, Error> {
         let relative = relative.as_ref();
         let dir = self.resolve(relative, DIR).map_err(|e| io_error("open", &self.join(relative), e))?;
         Ok(Root { dir: Arc::new(dir), path: self.join(relative) })
     }
 
-    /// The same, `None` if it is not there.
+    /// The same; `None` if it does not exist.
     pub fn try_dir(&self, relative: impl AsRef<Path>) -> Result<Option<Self>, Error> {
         not_found_is_none(self.dir(relative))
     }
 
-    /// Opens a regular file below; no links.
+    /// Opens a regular file below, without following links.
     pub fn open_file(&self, relative: impl AsRef<Path>) -> Result<File, Error> {
         self.open_regular(relative.as_ref()).map(|(file, _)| file)
     }
@@ -71,39 +71,38 @@ impl Root {
         Ok((file, metadata.len()))
     }
 
-    /// The same, `None` if it is not there.
+    /// The same; `None` if it does not exist.
     pub fn try_open_file(&self, relative: impl AsRef<Path>) -> Result<Option<File>, Error> {
         not_found_is_none(self.open_file(relative))
     }
 
-    /// The bytes of a file below, at most `limit`; more than that is [`Error::Malformed`]. For metadata:
-    /// nothing that an engine writes there comes near a sensible limit.
+    /// Reads a file below. One of more than `limit` bytes is [`Error::Malformed`]: this is for metadata,
+    /// which stay far below any sensible limit.
     pub fn read(&self, relative: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>, Error> {
         let relative = relative.as_ref();
         let (mut file, len) = self.open_regular(relative)?;
         let mut bytes = vec![0; len.min(limit) as usize + 1];
         let filled = file.read(&mut bytes).map_err(|source| self.read_error(relative, source))?;
         bytes.truncate(filled);
-        // A listing reads tens of thousands of files. One that filled all but the last byte of the buffer
-        // was at its end.
+        // A listing reads tens of thousands of files, so each call counts. A read that left the last byte of
+        // the buffer empty was at the end.
         if filled as u64 != len {
             let rest = (limit + 1).saturating_sub(filled as u64);
             file.take(rest).read_to_end(&mut bytes).map_err(|source| self.read_error(relative, source))?;
         }
         if bytes.len() as u64 > limit {
-            let why =
-                format!("it is larger than {} MiB, which no engine's file of this kind is", limit >> 20);
+            let why = format!("it is larger than {} MiB, more than any engine writes", limit >> 20);
             return Err(Error::malformed(self.join(relative), why));
         }
         Ok(bytes)
     }
 
-    /// The same, `None` if it is not there.
+    /// The same; `None` if it does not exist.
     pub fn try_read(&self, relative: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         not_found_is_none(self.read(relative, limit))
     }
 
-    /// Whether something is there, a link included.
+    /// Whether something exists below, be it a link.
     pub fn exists(&self, relative: impl AsRef<Path>) -> Result<bool, Error> {
         let relative = relative.as_ref();
         match self.resolve(relative, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW) {
@@ -113,8 +112,7 @@ impl Root {
         }
     }
 
-    /// What a link below leads to; `None` for what is not there or not a link. No link on the way to it is
-    /// followed.
+    /// The target of a link below; `None` if there is no link. Links on the way are not followed.
     pub(crate) fn try_link(&self, relative: impl AsRef<Path>) -> Result<Option<OsString>, Error> {
         let relative = relative.as_ref();
         let (parent, name) = (relative.parent(), relative.file_name().unwrap_or_default());
@@ -129,7 +127,7 @@ impl Root {
         rustix::fs::fstat(&self.dir).map_err(|errno| io_error("look up", &self.path, errno))
     }
 
-    /// Names in a directory below (`"."` for this one), sorted, without `.` and `..`.
+    /// Names in a directory below (`"."` for this one), sorted.
     pub fn list(&self, relative: impl AsRef<Path>) -> Result<Vec<OsString>, Error> {
         let relative = relative.as_ref();
         let error = |errno| io_error("list", &self.join(relative), errno);
@@ -139,25 +137,25 @@ impl Root {
         Ok(names)
     }
 
-    /// The same, empty if the directory is not there.
+    /// The same; empty if the directory does not exist.
     pub fn try_list(&self, relative: impl AsRef<Path>) -> Result<Vec<OsString>, Error> {
         Ok(not_found_is_none(self.list(relative))?.unwrap_or_default())
     }
 
-    /// Opens a file of a layer, this directory being the layer's root: links in its folders lead inside,
-    /// the file itself must not be a link. What else it is (a directory, a device) shows when it is read.
+    /// Opens a file of the layer whose root this directory is. Links to folders are followed, with this
+    /// directory as `/`; the file itself must not be a link. It can still be a directory or a device, which
+    /// shows when it is read.
     pub fn open_in_tree(&self, name: &[u8]) -> io::Result<File> {
         let name = Path::new(OsStr::from_bytes(name));
         Ok(File::from(beneath::open(self.dir.as_fd(), name, FILE | OFlags::NOFOLLOW, Links::Inside)?))
     }
 
-    /// Opens a file as the system whose `/` this directory is opens its settings: the last component may be
-    /// a link as well.
+    /// Opens a file in the same way, except that it may be a link, too.
     pub(super) fn open_settings(&self, name: &Path) -> io::Result<File> {
         Ok(File::from(beneath::open(self.dir.as_fd(), name, FILE, Links::Inside)?))
     }
 
-    /// Opens a directory of a layer in the same way; the last component may be a link as well.
+    /// Opens a directory in the same way. It may be a link, too.
     pub fn open_dir_in_tree(&self, name: &[u8]) -> io::Result<OwnedFd> {
         let name = Path::new(OsStr::from_bytes(name));
         let name = if name.as_os_str().is_empty() { Path::new(".") } else { name };
@@ -176,7 +174,8 @@ impl Root {
 fn io_error(action: &'static str, path: &Path, errno: Errno) -> Error {
     match errno {
         Errno::LOOP | Errno::XDEV => {
-            let why = "there is a symbolic link on its way, which no engine puts there; it is not followed";
+            let why =
+                "there is a symbolic link in its path, which no engine puts there and which is not followed";
             Error::malformed(path, why)
         }
         errno => Error::io(action, path, errno),

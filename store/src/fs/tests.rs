@@ -1,4 +1,4 @@
-//! Both ways of opening, `openat2` and the walk, must agree on every path.
+//! `openat2` and the walk must give the same result for every path.
 
 use std::fs;
 use std::io::Read;
@@ -64,7 +64,7 @@ const PATHS: &[&str] = &[
     "usr/lib/x/..",
 ];
 
-/// What was opened, and what reading it gives; or the kernel's number for what is wrong.
+/// The inode that was opened and its bytes, or the error number.
 fn outcome(result: rustix::io::Result<OwnedFd>) -> Result<(u64, Option<Vec<u8>>), Errno> {
     let opened = result?;
     let inode = rustix::fs::fstat(&opened)?.st_ino;
@@ -82,8 +82,7 @@ const FLAGS: [OFlags; 6] = [
     OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW),
 ];
 
-/// Both ways give the same for every path below `root`. Where this system refuses `openat2` there is
-/// nothing to compare.
+/// Compares both ways for each path below `root`. Without `openat2` there is nothing to compare.
 fn compare<'p>(root: &Root, paths: impl IntoIterator<Item = &'p str>) {
     let dir = root.as_dir().as_fd();
     let refused = beneath::ask_kernel(dir, Path::new("."), DIR, Links::Refused).err();
@@ -112,7 +111,7 @@ fn walk_agrees_with_openat2() {
     }
 }
 
-/// A path of a few names that are likely to be there, with all that can stand between them.
+/// A path of names that are likely to exist, with anything that can be between them.
 fn paths() -> impl Strategy<Value = String> {
     let just = |text: &str| Just(text.to_owned());
     let part = prop_oneof![6 => "[abc]", 1 => just(".."), 1 => just("."), 1 => just("")];
@@ -144,13 +143,13 @@ proptest! {
         paths in prop::collection::vec(paths(), 1..24),
     ) {
         let dir = tempfile::tempdir().unwrap();
-        // What lies outside has the same names.
+        // Outside there are the same names.
         fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
         let root = dir.path().join("b");
         fs::create_dir(&root).unwrap();
         let root = Root::open(&root).unwrap();
         for (path, node) in &nodes {
-            // Made below the root alone: a link on the way may lead anywhere.
+            // Not through a link, which may lead out of the root.
             let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
             let Ok(parent) = root.dir(parent) else { continue };
             let at = parent.path().join(name);

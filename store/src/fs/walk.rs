@@ -1,7 +1,7 @@
-//! The kernel's confinement without the kernel's help: one component at a time, no link followed by the
-//! kernel.
+//! Opens a path one component at a time, for systems without `openat2`. The kernel follows no link; this
+//! module does.
 //!
-//! It answers as `openat2` does, errors included; tests compare the two on random trees and paths.
+//! The results are those of `openat2`, errors included. Tests compare the two on random trees and paths.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -16,9 +16,9 @@ use rustix::io::{Errno, Result};
 use super::PASSED;
 use super::beneath::Links;
 
-/// Links that one path may lead through; the kernel's own limit.
+/// How many links a path may lead through: the kernel's limit.
 const LINKS: usize = 40;
-/// Bytes that a path may have with the zero behind it; the kernel's own limit.
+/// Length of a path with its terminating zero: the kernel's limit.
 const PATH: usize = 4096;
 
 /// Opens `path` below `root`.
@@ -69,7 +69,7 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, links: Link
         }
         let next = rustix::fs::openat(here, &name, PASSED | OFlags::NOFOLLOW, Mode::empty())?;
         if links == Links::Refused && !todo.iter().any(|name| name == "..") {
-            // Nothing leads back, and a path can have more components than a process may have open files.
+            // No `..` leads back to them, and a path can have more components than a process open files.
             dirs.clear();
         }
         dirs.push(next);
@@ -78,7 +78,7 @@ pub(super) fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, links: Link
     rustix::fs::openat(here, ".", flags, Mode::empty())
 }
 
-/// A link that is not to be followed can be opened as such, and not as anything else.
+/// Opens a link itself, which only `O_PATH` can.
 fn open_link(dir: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<OwnedFd> {
     if flags.contains(OFlags::DIRECTORY) {
         Err(Errno::NOTDIR)
@@ -89,7 +89,7 @@ fn open_link(dir: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> Result<OwnedFd
     }
 }
 
-/// The components of a path; a `.` at its end stands for a slash there, as both say that it is a directory.
+/// The components of a path. A slash at its end becomes a `.`, which also asks for a directory.
 fn components(path: &OsStr) -> VecDeque<OsString> {
     let parts = path.as_bytes().split(|&byte| byte == b'/').filter(|part| !part.is_empty());
     let mut components: VecDeque<OsString> = parts.map(|part| OsStr::from_bytes(part).to_owned()).collect();

@@ -11,7 +11,7 @@ use crate::{Error, ImageKey, Reference};
 pub(super) struct GraphCatalog<'s> {
     images: &'s Images,
     repositories: Repositories,
-    /// Why there are none.
+    /// Why the names could not be read.
     pub(super) error: Option<Error>,
 }
 
@@ -23,7 +23,7 @@ impl<'s> GraphCatalog<'s> {
         }
     }
 
-    /// GraphCatalog by the id that the file has for them, which may be anything.
+    /// Names by the id that the file gives them, which may be anything.
     pub(super) fn by_image(&self) -> BTreeMap<&str, Vec<Reference>> {
         let mut by_image: BTreeMap<&str, Vec<Reference>> = BTreeMap::new();
         for (repository, tags) in &self.repositories {

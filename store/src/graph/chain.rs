@@ -1,4 +1,4 @@
-//! From an image to its base: parents, each once.
+//! The chain of parents from an image to its base.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use super::document::GraphDocument;
 use super::images::Images;
 use crate::{Error, V1Document, V1Id};
 
-/// Bytes that the documents of one image may have together.
+/// Total size of the documents of one image.
 const LIMIT: usize = 256 << 20;
 
 /// The documents of an image and all its ancestors, base first.
@@ -38,7 +38,7 @@ pub(super) fn read(images: &Images, id: V1Id) -> Result<Vec<V1Document>, Error> 
     Ok(documents)
 }
 
-/// The parent's full id, if it has one. `complete` finds the only id that begins with what stands there.
+/// The parent's full id, if there is a parent. `complete` finds the only id that has a given prefix.
 pub(super) fn parent(
     images: &Images,
     id: &V1Id,
@@ -50,18 +50,18 @@ pub(super) fn parent(
         return Ok(Some(parent));
     }
     let Some(parent) = complete(text)? else {
-        let why = format!("it names as parent {text:?}, which is not the id of an image here");
+        let why = format!("its parent {text:?} is not the id of an image here");
         return Err(malformed(images, id, document, why));
     };
     Ok(Some(parent))
 }
 
-/// What is wrong with a chain that comes to an image again.
+/// The message for a chain that leads back to one of its images.
 pub(super) fn leads_back(id: &V1Id, parent: &V1Id) -> String {
     if id == parent {
-        format!("it says that image {id} is its own parent")
+        format!("image {id} is its own parent")
     } else {
-        format!("it names as parent {parent}, which is a descendant of image {id}")
+        format!("its parent {parent} is a descendant of image {id}")
     }
 }
 

@@ -1,4 +1,4 @@
-//! What `graph/<id>/` says about one image (`graph/graph.go`, `loadImage`, 1.8.3).
+//! The documents of an image in `graph/<id>/` (`graph/graph.go`, `loadImage`, 1.8.3).
 //!
 //! ```text
 //! {"id":"<id>","parent":"<id>","created":"2015-06-07T08:09:10Z",…}
@@ -12,14 +12,14 @@ use serde_json::value::RawValue;
 
 use crate::{Error, Root, V1Id, hex_id};
 
-/// Bytes that `json` may have. Docker's own has some thousand; labels and environment make it larger.
+/// Largest size of `json`. It usually has a few thousand bytes; labels and environment can make it larger.
 const LIMIT: u64 = 8 << 20;
 
-/// A stored document, its id checked, its parent not.
+/// A document. Its id has been checked, its parent has not.
 pub(super) struct GraphDocument {
     pub(super) raw: Vec<u8>,
     pub(super) created: Option<String>,
-    /// As it stands there; see [`GraphDocument::says_parent`].
+    /// As written in the file [`GraphDocument::says_parent`].
     pub(super) parent: Option<String>,
     parent_file: bool,
 }
@@ -32,7 +32,7 @@ impl GraphDocument {
         let raw = graph.read(&json, LIMIT)?;
         let fields = Fields::parse(&raw).map_err(malformed)?;
         if !fields.id.is_empty() && fields.id != id.as_str() {
-            return Err(malformed(format!("it is stored as {id} and says that its id is {:?}", fields.id)));
+            return Err(malformed(format!("it is stored as {id}, but its id is {:?}", fields.id)));
         }
         let mut parent = fields.parent;
         if parent.is_empty()
@@ -49,27 +49,26 @@ impl GraphDocument {
         Ok(GraphDocument { raw, created: fields.created, parent, parent_file })
     }
 
-    /// The file that says which is the parent.
+    /// The file that names the parent.
     pub(super) fn says_parent(&self) -> &'static str {
         if self.parent_file { "parent" } else { "json" }
     }
 
-    /// Seconds since 1970; 0 for a time that cannot be read, or that a tar cannot hold.
+    /// Seconds since 1970. 0 for a time that cannot be parsed, or that a tar cannot hold.
     pub(super) fn created_secs(&self) -> i64 {
         let time = self.created.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
         time.map_or(0, |time| time.as_second().max(0))
     }
 }
 
-/// Bytes of the layer's files as `layersize` has it; `None` if there is none that can be used. Nothing
-/// depends on it.
+/// The size of the layer's files as `layersize` has it; `None` if that cannot be read. Nothing depends on it.
 pub(super) fn layer_size(graph: &Root, id: &V1Id) -> Option<u64> {
     let text = graph.try_read(format!("{id}/layersize"), 64).ok()??;
     std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
 }
 
-/// The fields that matter. Docker's decoder (Go's `encoding/json`) takes keys in any case, of several the
-/// last, `null` for nothing, and stops behind the first value.
+/// The fields that are needed. Like Docker's decoder (Go's `encoding/json`), this ignores the case of keys,
+/// lets the last of several count, takes `null` for a missing value, and stops after the first JSON value.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Fields {
     id: String,
@@ -105,7 +104,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "parent" => &mut fields.parent,
                 "parent_id" => &mut fields.parent_id,
                 "created" => {
-                    // Only for show and for times, which have a default.
+                    // Only for display and for times that have a default, so a malformed value is ignored.
                     let value = map.next_value::<Box<RawValue>>()?;
                     fields.created = serde_json::from_str(value.get()).unwrap_or(None);
                     continue;

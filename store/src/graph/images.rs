@@ -1,4 +1,4 @@
-//! Which images there are: those that both `graph/` and the driver have an entry for.
+//! The images of a graph store. An image exists if both `graph/` and the driver have an entry for it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -88,8 +88,7 @@ impl Images {
             Some(Ok(path)) => path.unwrap_or_else(|| self.graph.join(id)),
             None => {
                 let path = self.root.join(repositories::file(&self.driver));
-                let why =
-                    format!("it says that {names} is image {id:?}, which is not the id of an image here");
+                let why = format!("{names} leads to {id:?}, which is not the id of an image here");
                 return if named.is_empty() { Error::not_found(id) } else { Error::malformed(path, why) };
             }
         };

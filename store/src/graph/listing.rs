@@ -1,7 +1,7 @@
-//! What `docker images` shows: every image that has a name, and every image that is not the parent of
-//! another.
+//! The listing, as `docker images` shows it: every image with a name, and every image that is not the parent
+//! of another.
 //!
-//! Each `json` is read once, several at a time, and each chain is walked once however many images share it.
+//! Each `json` is read once, in parallel, and each chain is walked once however many images share it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,17 +11,17 @@ use super::images::Images;
 use super::{chain, repositories};
 use crate::{Broken, Error, ImageSummary, Listing, Reference, V1Id, driver, parallel};
 
-/// What matters of one image.
+/// What the listing needs of an image.
 struct Node {
     parent: Option<V1Id>,
     created: Option<String>,
     size: Option<u64>,
 }
 
-/// By id; an image that cannot be read, or whose parent cannot, is the error that says so.
+/// All images by id. An image that cannot be read, or whose parents cannot, is an error.
 type Nodes = BTreeMap<V1Id, Result<Node, Error>>;
 
-/// Bytes and number of layers of an image with all its ancestors, or which of them is broken.
+/// The size and the number of layers of an image and its ancestors, or which of them cannot be read.
 type Sum<'n> = Result<(Option<u64>, usize), &'n V1Id>;
 
 pub(super) fn list(images: &Images) -> Result<Listing, Error> {
@@ -71,7 +71,7 @@ pub(super) fn list(images: &Images) -> Result<Listing, Error> {
     Ok(listing)
 }
 
-/// Reads all images, several at a time.
+/// Reads all images in parallel.
 fn read(images: &Images) -> Result<Nodes, Error> {
     let names = images.graph.list(".")?;
     let ids: Vec<V1Id> = names.iter().filter_map(|name| V1Id::parse(name.to_str()?)).collect();
@@ -101,7 +101,7 @@ fn read(images: &Images) -> Result<Nodes, Error> {
     Ok(parallel::map(&ids, |id| (id.clone(), one(id))).into_iter().collect())
 }
 
-/// The only one of sorted ids that begins with a prefix.
+/// The only one of the sorted ids that begins with a prefix.
 fn complete(ids: &[V1Id], prefix: &str) -> Option<V1Id> {
     let first = ids.partition_point(|id| id.as_str() < prefix);
     let mut matching = ids[first..].iter().take_while(|id| id.as_str().starts_with(prefix));
@@ -109,8 +109,8 @@ fn complete(ids: &[V1Id], prefix: &str) -> Option<V1Id> {
     matching.next().is_none().then(|| id.clone())
 }
 
-/// Turns an image whose parent is missing, or whose parents lead back to it, into an error. After that
-/// every chain ends.
+/// Replaces images whose parent is missing, or whose parents lead back to them, by errors. After that, every
+/// chain has an end.
 fn break_chains(images: &Images, nodes: &mut Nodes) {
     let mut broken = Vec::new();
     let mut walks: HashMap<&V1Id, usize> = HashMap::new();

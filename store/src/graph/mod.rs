@@ -1,20 +1,20 @@
-//! Docker's graph store, 1.5 to 1.9 (2015): an image for each layer, which names its parent.
+//! Docker's graph store, 1.5 to 1.9 (2015): each layer is an image, which names its parent.
 //!
 //! ```text
 //! graph/<id>/
-//!   json               describes the image; since 1.8.3, if pulled, without its id and its parent
-//!   layersize          bytes of the layer's files, decimal
-//!   checksum           of pushed and pulled ones; not needed here
+//!   json               describes the image; without id and parent if it was pulled since 1.8.3
+//!   layersize          bytes of the layer's files in decimal
+//!   checksum           of pushed and pulled images; not needed here
 //!   tar-data.json.gz   tar-split metadata of the layer (since 1.8.0)
 //!   v1Compatibility    as it was pulled (since 1.8.3); not needed here
-//!   parent             its real parent, where `json` says another (since 1.8.3)
+//!   parent             the real parent, where `json` names another (since 1.8.3)
 //! graph/_tmp/          leftovers
 //! repositories-<driver>   names and tags, for each graph driver that was ever in use
 //! <driver>/…<id>…      files of layers, see `driver`
 //! ```
 //!
-//! An image exists if both `graph/` and the driver have its id. Checked with data roots of 1.5.0 to 1.9.1;
-//! the rules are those of 1.8.3's `graph/graph.go` and `graph/tags.go`.
+//! Checked with data roots of 1.5.0 to 1.9.1. The rules are those of `graph/graph.go` and `graph/tags.go` in
+//! 1.8.3.
 
 mod catalog;
 mod chain;
@@ -34,7 +34,7 @@ pub(crate) use store::GraphStore;
 
 use images::Images;
 
-/// What there is of this kind of store in a data root.
+/// Looks for this kind of store in a data root.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     let Some(graph) = try_graph(root)? else { return Ok(None) };
     let mut drivers = repositories::drivers(root)?;
@@ -54,10 +54,13 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     }))
 }
 
-/// Opens the store of a data root, for the driver that the options name or that is in use.
+/// Opens the store of a data root, for the driver that the options choose, or the one in use.
 pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<GraphStore, Error> {
     let Some(graph) = try_graph(&root)? else {
-        return Err(Error::no_store(root.path(), "it has no directory graph, as Docker 1.5 to 1.9 had"));
+        return Err(Error::no_store(
+            root.path(),
+            "it does not have the directory graph of Docker 1.5 to 1.9",
+        ));
     };
     let driver = select::driver(&root, &graph, options.partition.as_deref())?;
     Ok(GraphStore::new(Images::new(root, graph, driver)))

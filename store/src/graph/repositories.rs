@@ -4,8 +4,8 @@
 //! {"Repositories":{"base":{"1.0":"<id>","latest":"<id>","sha256:<manifest digest>":"<id>"}}}
 //! ```
 //!
-//! Names are local names: without `docker.io/` and `library/`, with any other registry. Digests since 1.6.
-//! The first JSON value counts, and of a key that comes twice the last (`graph/tags.go`, 1.8.3).
+//! Names are local names: without `docker.io/` and `library/`, but with any other registry. Digests since
+//! 1.6. Only the first JSON value is read, and of repeated keys the last counts (`graph/tags.go`, 1.8.3).
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ use serde::Deserialize;
 
 use crate::{Error, Root, driver};
 
-/// Bytes that the file may have; it has about 100 for a name.
+/// Largest size of the file. A name takes about 100 bytes.
 const LIMIT: u64 = 64 << 20;
 
 const PREFIX: &str = "repositories-";
 
-/// Repository, then tag or digest, then image: its id, or whatever else stands there.
+/// By repository, then by tag or digest: the id of the image, or whatever the file has there.
 pub(super) type Repositories = BTreeMap<String, BTreeMap<String, String>>;
 
-/// The file's name.
+/// The name of the file.
 pub(super) fn file(driver: &str) -> String {
     format!("{PREFIX}{driver}")
 }
 
-/// Drivers that have such a file, the preferred first.
+/// Drivers that have such a file. The preferred one comes first.
 pub(super) fn drivers(root: &Root) -> Result<Vec<String>, Error> {
     let names = root.list(".")?;
     let driver = |name: &std::ffi::OsString| name.to_str()?.strip_prefix(PREFIX).map(str::to_owned);
@@ -45,7 +45,7 @@ pub(super) fn read(root: &Root, driver: &str) -> Result<Repositories, Error> {
     }
 }
 
-/// Docker's decoder takes `null` for nothing.
+/// Docker's decoder takes `null` for a missing value.
 type Tags = BTreeMap<String, Option<String>>;
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ struct File {
     repositories: Option<BTreeMap<String, Option<Tags>>>,
 }
 
-/// Reads the bytes of the file; the error says what is wrong with them.
+/// Parses the file; the error says what is wrong with it.
 pub(super) fn parse(bytes: &[u8]) -> Result<Repositories, String> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err("it is not a JSON object".to_owned());

@@ -1,8 +1,8 @@
-//! Which graph driver of a data root is meant.
+//! Chooses the graph driver of a data root.
 //!
-//! A root can have traces of several: `repositories-<driver>` is written for each that was ever started,
-//! and Docker until 1.6 kept volumes with the vfs driver, whatever kept the images. So the names decide,
-//! and without names the layers.
+//! There can be traces of several: Docker writes `repositories-<driver>` for each driver that it was ever
+//! started with, and until 1.6 it kept volumes with the vfs driver, whatever the driver of the images. So the
+//! driver with names counts, and if none has names, the driver with layers.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub(super) fn driver(root: &Root, graph: &Root, wanted: Option<&str>) -> Result<
         let (path, wanted) = (root.path().to_owned(), wanted.to_owned());
         return Err(Error::NoPartition { path, wanted, present: files });
     }
-    // A file that cannot be understood may well have named images.
+    // A file that cannot be read may have named images.
     let names_images = |driver: &&String| {
         repositories::read(root, driver).map_or(true, |names| names.values().any(|tags| !tags.is_empty()))
     };
@@ -39,7 +39,7 @@ pub(super) fn driver(root: &Root, graph: &Root, wanted: Option<&str>) -> Result<
     the_only(root, files)
 }
 
-/// Drivers that have a layer of an image in `graph/`, the preferred first.
+/// Drivers with a layer of an image in `graph/`. The preferred one comes first.
 pub(super) fn with_layers(root: &Root, graph: &Root) -> Result<Vec<String>, Error> {
     let ids: HashSet<_> =
         graph.list(".")?.into_iter().filter(|name| name.to_str().is_some_and(crate::hex_id)).collect();

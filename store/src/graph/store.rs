@@ -24,8 +24,8 @@ impl GraphStore {
         GraphStore { images }
     }
 
-    /// The directory of a layer. For an overlay that was never made a whole tree, the id of the layer
-    /// below, too.
+    /// The directory of a layer. If it is an overlay rather than a whole tree, the id of the layer below,
+    /// too.
     fn directory(&self, id: &V1Id) -> Result<(Root, Holds, Option<String>), Error> {
         let driver = driver::find(&self.images.driver)?;
         let of = format!("layer {id}");
@@ -38,7 +38,7 @@ impl GraphStore {
         }
     }
 
-    /// A layer without tar-split data: its directory, and what it takes to compute its tar.
+    /// A layer without tar-split data, whose tar has to be computed.
     fn computed(&self, id: &V1Id) -> Result<DiffLayer, Error> {
         let document = GraphDocument::read(&self.images.graph, id)?;
         let parent = chain::parent(&self.images, id, &document, &|prefix| self.images.complete(prefix))?;

@@ -1,4 +1,4 @@
-//! After a digest did not match: which files are not what was recorded.
+//! Explains a wrong digest of a layer: which files are not what was recorded.
 
 use std::io::{self, Read};
 
@@ -11,10 +11,10 @@ use super::lines::Lines;
 use super::reader;
 use crate::{Error, Root};
 
-/// Files that a message lists; the rest is counted.
+/// How many files a message lists; the others are counted.
 const LISTED: usize = 20;
 
-/// Reads every file of the layer; `None` if each is what was recorded, so that the record itself must have
+/// Compares every file of the layer with its checksum. `None` if all match: then the record itself has
 /// changed.
 pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error> {
     let mut files = Files::new(tree);
@@ -28,7 +28,7 @@ pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error
             Ok(Some(Line::Contents { name, size, checksum })) => {
                 match check(&mut files, &name, size, checksum) {
                     Ok(()) => {}
-                    // What cannot be read is not known to be damaged.
+                    // A file that cannot be read need not be damaged.
                     Err(error) if error.kind() == ErrorKind::Environment => drop(unread.get_or_insert(error)),
                     Err(error) if damaged.len() < LISTED => damaged.push(one_line(&error)),
                     Err(_) => more += 1,

@@ -299,7 +299,7 @@ fn a_layer_follows_from_its_record() {
         let sound = fs::read(&path).unwrap();
         fs::write(&path, bytes).unwrap();
         let Err(Error::Damaged { why, .. }) = open() else { panic!("{file}") };
-        assert!(why.contains("make up sha256:"), "{why}");
+        assert!(why.contains("diff and parent is sha256:"), "{why}");
         fs::write(path, sound).unwrap();
     }
     let forger = Keyring::new();
