@@ -70,6 +70,7 @@ pub fn usual() -> Vec<Place> {
 }
 
 /// Stores in `dir`, and in the usual places if `dir` is the root of a system (a mounted disk, say) or a home.
+/// An archive has no such places.
 pub fn below(dir: &Path) -> Vec<Place> {
     places::below(dir).into_iter().filter_map(look_at).collect()
 }

@@ -35,6 +35,9 @@ pub(crate) fn usual() -> Vec<PathBuf> {
 /// homes on it, and of a home that it is itself.
 pub(crate) fn below(dir: &Path) -> Vec<PathBuf> {
     let mut places = vec![dir.to_owned()];
+    if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        return places;
+    }
     places.extend(system(dir));
     let mut homes = vec![dir.to_owned(), dir.join("root")];
     homes.extend(named::list(dir, "home"));

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::program::{ended, layerlift, output};
+use crate::program::{ended, layerlift, output, save};
 use crate::store::{BASE, Store};
 
 /// A disk with the example's store in each of these places.
@@ -46,6 +46,22 @@ fn usual_places_of_a_disk_and_of_a_home() {
         let stores = String::from_utf8_lossy(&stores.stdout).into_owned();
         assert!(places.iter().all(|place| stores.contains(place)), "{stores}");
     }
+}
+
+/// An archive is one store, and nothing is below it.
+#[test]
+fn a_file_is_one_store() {
+    let disk = disk(&["docker"]);
+    let archive = disk.path().join("archive.tar");
+    let saved = output(save(&disk.path().join("docker")).arg("--all").arg("-o").arg(&archive));
+    assert_eq!(saved.status.code(), Some(0));
+    let stores = |root: &Path| {
+        let output = output(layerlift().arg("stores").arg("--root").arg(root));
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).lines().count())
+    };
+    assert_eq!(stores(&archive), (Some(0), 2), "headings and the archive");
+    fs::write(disk.path().join("empty.tar"), [0; 1024]).unwrap();
+    assert_eq!(stores(&disk.path().join("empty.tar")), (Some(2), 0));
 }
 
 #[test]
