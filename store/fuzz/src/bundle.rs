@@ -8,6 +8,7 @@
 //! it, so that damage reaches the parser behind the check.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Component, Path};
 
 use layerlift_archive::{Digest, Entry, Options, Tree, write_stream};
@@ -46,11 +47,11 @@ impl Bundle {
         parts.collect::<Vec<_>>().concat()
     }
 
-    /// Renames blobs whose bytes have changed.
+    /// Renames blobs whose bytes have changed, and mends the sizes that documents give for them.
     #[must_use]
     pub fn linked(mut self) -> Self {
         for _ in 0..LEVELS {
-            let renamed: Vec<(String, String)> = self
+            let renamed: Vec<(String, String, usize)> = self
                 .0
                 .iter()
                 .filter_map(|(path, bytes)| {
@@ -62,18 +63,18 @@ impl Bundle {
                     let blob = path.starts_with("blobs/")
                         || path.contains("imagedb/content/")
                         || path.ends_with(".json");
-                    (named && blob && name != digest).then(|| (name.to_owned(), digest))
+                    (named && blob && name != digest).then(|| (name.to_owned(), digest, bytes.len()))
                 })
                 .collect();
             if renamed.is_empty() {
                 break;
             }
             for (path, bytes) in &mut self.0 {
-                for (old, new) in &renamed {
+                for (old, new, len) in &renamed {
                     if path.contains(old.as_str()) {
                         *path = path.replace(old.as_str(), new);
                     }
-                    replace(bytes, old.as_bytes(), new.as_bytes());
+                    replace(bytes, old.as_bytes(), new.as_bytes(), *len);
                 }
             }
         }
@@ -109,17 +110,38 @@ impl Bundle {
     }
 }
 
-/// Puts bytes of the same length into the place of others.
-fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
+/// Puts a digest into the place of another, and the length of its blob into the descriptors around it.
+fn replace(bytes: &mut Vec<u8>, old: &[u8], new: &[u8], len: usize) {
     let mut at = 0;
     while at + old.len() <= bytes.len() {
         if bytes[at] == old[0] && &bytes[at..at + old.len()] == old {
             bytes[at..at + old.len()].copy_from_slice(new);
             at += old.len();
+            if let Some(number) = size(bytes, at) {
+                let digits = len.to_string();
+                if number.start < at {
+                    at = at - number.len() + digits.len();
+                }
+                bytes.splice(number, digits.into_bytes());
+            }
         } else {
             at += 1;
         }
     }
+}
+
+/// The digits of the size in the same object as a digest that ends here. Descriptors are flat as far as
+/// that; what engines write after the size does not matter.
+fn size(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    const SIZE: &[u8] = b"\"size\":";
+    let brace = |byte: &u8| matches!(byte, b'{' | b'}');
+    let start = bytes[..at].iter().rposition(brace).map_or(0, |brace| brace + 1);
+    let end = bytes[at..].iter().position(brace).map_or(bytes.len(), |brace| at + brace);
+    let number = bytes[start..end].windows(SIZE.len()).position(|window| window == SIZE)?;
+    let number = start + number + SIZE.len();
+    let space = bytes[number..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let digits = bytes[number + space..end].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (digits > 0).then(|| number + space..number + space + digits)
 }
 
 #[cfg(test)]
@@ -148,5 +170,29 @@ mod tests {
         let linked = bundle.linked();
         assert_eq!(linked.0[0].0, blob(b"{ }"));
         assert_eq!(linked.0[1].1, format!("[\"sha256:{}\"]", Digest::of(b"{ }").hex()).into_bytes());
+    }
+
+    #[test]
+    fn sizes_are_mended() {
+        let old = Digest::of(b"{}").hex();
+        let blob = (format!("blobs/sha256/{old}"), b"{ \n \n \n \n}".to_vec());
+        let new = Digest::of(&blob.1).hex();
+        for (before, after) in [
+            (
+                format!(r#"[{{"size":2,"digest":"sha256:{old}"}},{{"size":3}}]"#),
+                format!(r#"[{{"size":10,"digest":"sha256:{new}"}},{{"size":3}}]"#),
+            ),
+            (
+                format!(r#"{{"digest":"sha256:{old}","size": 2,"platform":{{"size":3}}}}"#),
+                format!(r#"{{"digest":"sha256:{new}","size": 10,"platform":{{"size":3}}}}"#),
+            ),
+            (
+                format!(r#"{{"size":3}}{{"digest":"sha256:{old}"}}"#),
+                format!(r#"{{"size":3}}{{"digest":"sha256:{new}"}}"#),
+            ),
+        ] {
+            let bundle = Bundle(vec![blob.clone(), ("index.json".into(), before.into_bytes())]);
+            assert_eq!(String::from_utf8_lossy(&bundle.linked().0[1].1), after);
+        }
     }
 }

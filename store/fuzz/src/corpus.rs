@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use layerlift_archive::Compression;
+use layerlift_archive::{Compression, Digest};
 
 use crate::bundle::Bundle;
 
@@ -67,6 +67,37 @@ pub fn archives() -> Vec<Bundle> {
     names.iter().map(bundle).collect()
 }
 
+/// A layout with an index of an index, which has an image for each of two platforms and one that is not
+/// there. No kept archive has that.
+pub fn index() -> Bundle {
+    let mut files = vec![("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())];
+    let mut blob = |kind: &str, text: String| {
+        let (hex, size) = (Digest::of(text.as_bytes()).hex(), text.len());
+        files.push((format!("blobs/sha256/{hex}"), text.into_bytes()));
+        let kind = format!("application/vnd.oci.image.{kind}+json");
+        format!(r#""mediaType":"{kind}","digest":"sha256:{hex}","size":{size}"#)
+    };
+    let index =
+        |members: &[String]| format!(r#"{{"schemaVersion":2,"manifests":[{{{}}}]}}"#, members.join("},{"));
+    let mut member = |name: &str| {
+        let platform = format!(r#""os":"linux","architecture":"{name}""#);
+        let config = format!(r#"{{{platform},"rootfs":{{"type":"layers","diff_ids":[]}}}}"#);
+        let config = blob("config.v1", config);
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{{{config}}},"layers":[]}}"#);
+        format!(r#"{},"platform":{{{platform}}}"#, blob("manifest.v1", manifest))
+    };
+    let mut members = vec![member("amd64"), member("arm64")];
+    let absent = format!("sha256:{}", "5".repeat(64));
+    members.push(format!(
+        r#""mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{absent}","size":9"#
+    ));
+    let inner = blob("index.v1", index(&members));
+    let outer = blob("index.v1", index(&[inner]));
+    let name = r#""annotations":{"org.opencontainers.image.ref.name":"team/app:1"}"#;
+    files.push(("index.json".to_owned(), index(&[format!("{outer},{name}")]).into_bytes()));
+    Bundle(files)
+}
+
 /// The files of data roots, without those of layers.
 pub fn stores() -> Vec<Bundle> {
     let mut bundles = Vec::new();
@@ -78,6 +109,12 @@ pub fn stores() -> Vec<Bundle> {
         });
         bundles.push(Bundle(own.take(100).collect()));
     }
+    let lists = files("podman-5.8-overlay/store.tar.xz", |path| path.contains("/overlay-images/"));
+    let own = lists.into_iter().filter_map(|(path, bytes)| {
+        let path = path.strip_prefix("podman-5.8-overlay/")?;
+        Some((path.to_owned(), bytes))
+    });
+    bundles.push(Bundle(own.take(100).collect()));
     let docker = files("docker-20.10-vfs.tar.xz", |path| path.starts_with("image/"));
     let (layers, images): (Files, Files) =
         docker.into_iter().partition(|(path, _)| path.contains("/layerdb/"));
@@ -109,4 +146,14 @@ pub fn tar_split() -> Vec<Vec<u8>> {
         (text.len() <= LARGEST).then_some(text)
     });
     plain.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::index;
+
+    #[test]
+    fn blobs_of_the_index_have_their_names() {
+        assert_eq!(index().linked().0, index().0);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,9 @@ const HANG: Duration = Duration::from_secs(10);
 /// Memory that the process may have: what it uses, and what it reserves.
 const RESIDENT: u64 = 512 << 20;
 const RESERVED: u64 = 4 << 30;
+
+/// How the names of temporary folders begin; random characters follow.
+const TEMPORARY: &str = ".tmp";
 
 /// Inputs that are kept at most.
 const KEPT: usize = 4_096;
@@ -69,7 +73,7 @@ pub(crate) fn run(target: &Target, args: &Args, current: &Path) -> Outcome {
         runs += 1;
         match findings::answer(target, &input) {
             Ok(answer) => {
-                if answers.insert(squeezed(&answer)) && pool.len() < KEPT {
+                if answers.insert(fingerprint(&answer)) && pool.len() < KEPT {
                     pool.push(input);
                 }
             }
@@ -92,18 +96,30 @@ pub(crate) fn run(target: &Target, args: &Args, current: &Path) -> Outcome {
     Ok(())
 }
 
-/// An answer without what differs from input to input: digits, and what is quoted.
+/// An answer without what differs from run to run or from input to input: the names of temporary folders,
+/// digits, and what is quoted.
 fn squeezed(answer: &str) -> String {
     let mut squeezed = String::new();
     let mut quoted = false;
-    for c in answer.chars() {
-        quoted ^= c == '"';
-        let hex = c.is_ascii_digit() || ('a'..='f').contains(&c);
-        if !quoted && !hex && squeezed.len() < 300 {
-            squeezed.push(c);
+    for (part, text) in answer.split(TEMPORARY).enumerate() {
+        let text =
+            if part == 0 { text } else { text.trim_start_matches(|c: char| c.is_ascii_alphanumeric()) };
+        for c in text.chars() {
+            quoted ^= c == '"';
+            let hex = c.is_ascii_digit() || ('a'..='f').contains(&c);
+            if !quoted && !hex && squeezed.len() < 300 {
+                squeezed.push(c);
+            }
         }
     }
     squeezed
+}
+
+/// Of an answer only this is kept: millions of texts would fill the memory that is watched.
+fn fingerprint(answer: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    squeezed(answer).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Ends the process if an input takes too long or too much memory.
@@ -124,5 +140,18 @@ fn watch() {
         if resident * 4096 > RESIDENT {
             std::process::exit(FILLS);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::squeezed;
+
+    #[test]
+    fn answers_of_two_runs_are_the_same() {
+        let answer =
+            |folder: &str, id: &str| squeezed(&format!("/x/{folder}/tree/etc: {id} has changed, \"{id}\""));
+        assert_eq!(answer(".tmp70vBxn", "0a1"), answer(".tmpqAo2Mh", "9fc"));
+        assert_ne!(squeezed("is missing"), squeezed("is malformed"));
     }
 }

@@ -21,7 +21,8 @@ pub(super) fn run(bytes: &[u8]) -> String {
 }
 
 pub(super) fn corpus() -> Vec<Vec<u8>> {
-    let bundles = corpus::archives();
+    let mut bundles = corpus::archives();
+    bundles.push(corpus::index());
     let small = |tar: &Vec<u8>| tar.len() < 100_000;
     let tars: Vec<Vec<u8>> = bundles.iter().map(Bundle::to_tar).filter(small).collect();
     bundles.iter().map(Bundle::to_input).chain(tars).collect()

@@ -11,6 +11,6 @@ pub(super) fn run(bytes: &[u8]) -> String {
 }
 
 pub(super) fn corpus() -> Vec<Vec<u8>> {
-    let all = corpus::stores().into_iter().chain(corpus::archives());
+    let all = corpus::stores().into_iter().chain(corpus::archives()).chain([corpus::index()]);
     all.map(|bundle| bundle.to_input()).collect()
 }

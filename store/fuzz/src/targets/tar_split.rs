@@ -39,14 +39,29 @@ fn assembled(lines: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
     Ok("a layer".to_owned())
 }
 
+/// Lines that fit the files which [`assembled`] writes.
+fn own() -> Vec<u8> {
+    let lines = [
+        r#"{"type":1,"name":"etc/hello","size":6,"payload":"YUw+7uLYEAA=","position":0}"#,
+        r#"{"type":1,"name":"./bin","size":70000,"payload":"NgIvyjqoFaw=","position":1}"#,
+        r#"{"type":1,"name_raw":"Y2Fm6Q==","payload":null,"position":2}"#,
+        r#"{"type":2,"payload":"AAEC","position":3}"#,
+    ];
+    lines.join("\n").into_bytes()
+}
+
 pub(super) fn corpus() -> Vec<Vec<u8>> {
     let mut inputs = corpus::tar_split();
-    let own = [
-        r#"{"type":1,"name":"etc/hello","size":6,"payload":"V5krfIXaYCU=","position":0}"#,
-        r#"{"type":1,"name":"./bin","size":70000,"payload":"AAAAAAAAAAA=","position":0}"#,
-        r#"{"type":1,"name_raw":"Y2Fm6Q==","payload":null,"position":7}"#,
-        r#"{"type":2,"payload":"AAEC","position":0}"#,
-    ];
-    inputs.push(own.join("\n").into_bytes());
+    inputs.push(own());
     inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{assembled, own};
+
+    #[test]
+    fn a_whole_layer_is_reached() {
+        assert_eq!(assembled(&own()).unwrap(), "a layer");
+    }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
+use std::str::FromStr;
 
-use layerlift_store::{Error, OpenOptions, Store, open};
+use layerlift_store::{Error, OpenOptions, Platform, Selected, Store, open};
 
 /// As many images of a store, and layers of an image, are looked at.
 const IMAGES: usize = 12;
@@ -17,7 +18,10 @@ const LONGEST: u64 = 8 << 20;
 pub(super) fn walk(path: &Path) -> String {
     let mut answers = BTreeSet::new();
     match open(path, &OpenOptions::default()) {
-        Ok(store) => images(&*store, &mut answers),
+        Ok(store) => {
+            images(&*store, &mut answers);
+            indexes(&*store, &mut answers);
+        }
         Err(error) => {
             answers.insert(described(&error));
         }
@@ -62,6 +66,23 @@ fn images(store: &dyn Store, answers: &mut BTreeSet<String>) {
             };
             answers.insert(answer);
         }
+    }
+}
+
+/// Chooses from each index, for this machine and for another platform.
+fn indexes(store: &dyn Store, answers: &mut BTreeSet<String>) {
+    let other = Platform::from_str("linux/arm64").expect("a platform");
+    for wanted in [None, Some(&other)] {
+        let Ok(listing) = store.images() else { return };
+        for one in listing.indexes.iter().take(IMAGES) {
+            let selected = Selected::of_index(one.index.clone(), None);
+            answers.insert(match selected.choose(store, wanted) {
+                Ok(key) => format!("a member of {}: {}", one.index.members.len(), store.image(&key).is_ok()),
+                Err(error) => described(&error),
+            });
+        }
+        let chosen = listing.on(store, wanted);
+        answers.extend(chosen.broken.iter().map(|broken| described(&broken.error)));
     }
 }
 
