@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 use crate::{Outcome, tidy, workspace};
 
@@ -23,10 +23,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         Ok(cmd!(shell, "cargo clippy --quiet --workspace --all-targets -- -D warnings").quiet().run()?)
     })?;
     step("tests", || Ok(cmd!(shell, "cargo test --quiet --workspace").quiet().run()?))?;
-    step("features", || {
-        cmd!(shell, "cargo test --quiet -p layerlift-archive --no-default-features --lib").quiet().run()?;
-        Ok(cmd!(shell, "cargo check --quiet -p layerlift --no-default-features").quiet().run()?)
-    })?;
+    step("features", || features(&shell))?;
     step("fuzz", || Ok(cmd!(shell, "cargo xtask fuzz --seconds 60").quiet().run()?))?;
     step("documentation", || {
         let _flags = shell.push_env("RUSTDOCFLAGS", "-D warnings");
@@ -36,6 +33,21 @@ pub(crate) fn run(options: &Options) -> Outcome {
         step("real engines", || Ok(cmd!(shell, "cargo xtask interop").quiet().run()?))?;
     }
     Ok(())
+}
+
+/// Every crate without zstd, xz and bzip2, and that a reader of stores then builds no C.
+fn features(shell: &Shell) -> Outcome {
+    cmd!(shell, "cargo test --quiet -p layerlift-archive --no-default-features --lib").quiet().run()?;
+    cmd!(shell, "cargo check --quiet -p layerlift --no-default-features").quiet().run()?;
+    let tree =
+        cmd!(shell, "cargo tree -p layerlift-store --no-default-features -e normal,build --prefix none");
+    let tree = tree.quiet().read()?;
+    let c = ["zstd-sys", "liblzma-sys", "bzip2-sys", "cc"];
+    let built = tree.lines().filter_map(|line| line.split(' ').next()).find(|name| c.contains(name));
+    match built {
+        Some(name) => Err(format!("layerlift-store builds C without its features: {name}").into()),
+        None => Ok(()),
+    }
 }
 
 fn step(name: &str, run: impl FnOnce() -> Outcome) -> Outcome {
