@@ -23,6 +23,8 @@ pub(super) fn run(mut bytes: &[u8]) -> String {
     let mut tar = Vec::new();
     let mut encoder = Encoder::default();
     let mut expected = Vec::new();
+    // For each entry its kind and a dot for each block of its header: other answers guide the search.
+    let mut shapes = String::new();
     while !bytes.is_empty() && expected.len() < 8 {
         let name = field(&mut bytes);
         let link = field(&mut bytes);
@@ -50,7 +52,10 @@ pub(super) fn run(mut bytes: &[u8]) -> String {
             device: (0, 0),
             xattrs: &xattrs,
         };
+        let start = tar.len();
         encoder.encode(&header, &mut tar);
+        shapes.push(if kind == b'0' || kind == b'5' { '/' } else { '>' });
+        shapes.push_str(&".".repeat((tar.len() - start) / 512));
         tar.resize(tar.len() + (size + padding(size)) as usize, b'x');
         expected.push((name.to_vec(), link.to_vec(), uid, gid, size, xattrs));
     }
@@ -81,7 +86,7 @@ pub(super) fn run(mut bytes: &[u8]) -> String {
         assert_eq!(content.len() as u64, *size, "{shown}");
     }
     assert!(entries.next().is_none(), "an entry too many");
-    format!("{} entries in {} blocks", expected.len(), tar.len() / 512)
+    shapes
 }
 
 pub(super) fn corpus() -> Vec<Vec<u8>> {
