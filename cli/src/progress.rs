@@ -8,7 +8,12 @@
 //!
 //! Phases are `prepare` (layers are read once, to know their digests or lengths), `write` and `verify`.
 //! `total` is left out where it is not known; `seconds` count from the start of the phase, in `done` from
-//! that of the program's work. Warnings and errors are `{"event":"warning","message":…,"hints":[…]}`.
+//! that of the program's work. Warnings and errors are `{"event":"warning","message":…,"hints":[…]}`. A
+//! warning about the export itself has a `kind` and fields of its own (`layerlift_export::Warning`):
+//!
+//! ```text
+//! {"event":"warning","message":"the name Bad:1 …","kind":"name-left-out","name":"Bad:1","why":"its …"}
+//! ```
 
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, MutexGuard, PoisonError};

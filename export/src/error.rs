@@ -1,18 +1,18 @@
-//! What can go wrong on the way from names to a tree.
+//! What can go wrong on the way from names to an archive.
 
 use std::path::PathBuf;
 
 use layerlift_archive::{Digest, Error as ArchiveError, Explanation};
 use layerlift_store::{DiffId, ErrorKind, Hint as StoreHint};
 
-/// Why an export could not be planned or prepared.
+/// Why images could not be exported or checked.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] layerlift_store::Error),
-    /// A first pass (hashing, spooling) failed.
+    /// Reading or writing contents failed.
     #[error(transparent)]
     Archive(#[from] layerlift_archive::Error),
     /// An image cannot be exported.
@@ -31,7 +31,7 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
-    /// A document cannot be understood, or says something that the format has no place for.
+    /// A document cannot be understood, or says something that the format cannot hold.
     #[error("{what} is malformed: {why}")]
     Document {
         /// "config of image 4f…".
@@ -39,30 +39,30 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// An image has nothing that the format could hold.
-    #[error("image {image} has no layers, and {format} has no place for an image without")]
+    /// The format cannot hold an image without layers.
+    #[error("image {image} has no layers, and {format} needs at least one")]
     NoLayers {
         /// Its id.
         image: String,
         /// The format.
         format: crate::Format,
     },
-    /// Layers cannot be compressed so in this format.
-    #[error("{format} has no place for layers that are compressed with {compression}")]
+    /// The format cannot hold layers with this compression.
+    #[error("{format} cannot hold layers that are compressed with {compression}")]
     Compression {
         /// The format.
         format: crate::Format,
         /// The compression.
         compression: layerlift_archive::CompressionLevel,
     },
-    /// A directory that should be extended has other things in it.
-    #[error("{} is not empty, and not an OCI layout that images could be added to", path.display())]
+    /// A directory that images should be added to has other things in it.
+    #[error("{} is neither empty nor an OCI layout that images could be added to", path.display())]
     NoLayout {
         /// The directory.
         path: PathBuf,
     },
-    /// A compressed layer has another tar in it than its image says.
-    #[error("the tar in it is {found}, its image says {expected}")]
+    /// The tar in a compressed layer is not the one that its image names.
+    #[error("its tar is {found}, but its image says {expected}")]
     DiffId {
         /// What the image's config says.
         expected: DiffId,
@@ -90,7 +90,7 @@ pub enum Error {
         source: Explanation,
     },
     /// A bundle leaves a blob out that its target lacks.
-    #[error("blob {digest} is left out, but not there either")]
+    #[error("blob {digest} is left out on purpose, but the target does not have it")]
     LeftOut {
         /// The blob.
         digest: Digest,
@@ -161,7 +161,7 @@ impl Error {
         Error::Layer { layer: layer.to_owned(), source: Box::new(self) }
     }
 
-    /// Whether something other than the images has failed, so that going on with the rest makes no sense.
+    /// Whether no image is to blame, so that going on with the others makes no sense.
     pub(crate) fn ends_all(&self) -> bool {
         let output = matches!(self.in_archive(), Some(ArchiveError::Output { .. }));
         output || self.is_cancelled() || self.kind() == ErrorKind::Environment && out_of_files(self)
@@ -174,7 +174,7 @@ fn io_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e std:
     error.downcast_ref().or_else(shared)
 }
 
-/// Whether the system's limit on open files is what failed: that says nothing of an image.
+/// Whether the limit on open files is what failed: the image is not to blame.
 fn out_of_files(error: &(dyn std::error::Error + 'static)) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;

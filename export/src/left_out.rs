@@ -25,8 +25,8 @@ impl LeftOut {
         Ok(())
     }
 
-    /// What succeeded; `None` if it is left out.
-    pub(crate) fn sort<T>(&mut self, result: Result<T, Error>) -> Result<Option<T>, Error> {
+    /// What succeeded; `None` if it failed and is left out.
+    pub(crate) fn keep<T>(&mut self, result: Result<T, Error>) -> Result<Option<T>, Error> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error) => self.add(error).map(|()| None),
@@ -38,8 +38,8 @@ impl LeftOut {
     }
 }
 
-/// The images that have none of the bad layers. `bad` has layers by their places, and what is wrong with
-/// them; `id` is a layer's in the store.
+/// The images that have none of the bad layers. `bad` says what is wrong with the layers at these places,
+/// `id` a layer's id.
 pub(crate) fn without(
     drafts: Vec<Draft>,
     bad: impl IntoIterator<Item = (usize, Error)>,

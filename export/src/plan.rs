@@ -1,4 +1,4 @@
-//! What will be written, and what has to come first. From metadata alone.
+//! What will be written, and what has to come first: planned from metadata alone.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ pub struct PlannedImage {
 /// Its `Display` is the report of a dry run.
 pub struct Plan {
     pub(crate) drafts: Vec<Draft>,
-    /// All layers; those that no draft has any more are in no count.
+    /// All layers, also those of images that are left out.
     pub(crate) layers: Vec<PlannedLayer>,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) left_out: Vec<Error>,
@@ -45,7 +45,7 @@ pub(crate) struct Draft {
     pub(crate) image: Image,
     /// Where its layers are in [`Plan::layers`], base first.
     pub(crate) layers: Vec<usize>,
-    /// Made as soon as its layers are known well enough, once.
+    /// Made once, as soon as the digests that they name are known.
     pub(crate) documents: Option<Documents>,
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn of_images(
     for draft in drafts {
         let ready: Option<Vec<&Measured>> = draft.layers.iter().map(|&index| layers[index].ready()).collect();
         match ready {
-            Some(ready) => made.extend(left_out.sort(draft.with_documents(options.format, ready))?),
+            Some(ready) => made.extend(left_out.keep(draft.with_documents(options.format, ready))?),
             None => made.push(draft),
         }
     }

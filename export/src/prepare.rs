@@ -1,5 +1,5 @@
-//! The first pass: spool layers that have no length, hash those that have no digest, with `keep_going` check
-//! all.
+//! The first pass: spools layers that have no length, hashes those that have no digest, and with `keep_going`
+//! checks all.
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ impl Plan {
             }
             let measured = draft.layers.iter().map(|&index| layers[index].as_ref());
             let measured = measured.collect::<Option<_>>().expect("images with bad layers are left out");
-            ready.extend(left_out.sort(draft.with_documents(chosen.format, measured))?);
+            ready.extend(left_out.keep(draft.with_documents(chosen.format, measured))?);
         }
         let warnings = ready.iter().filter_map(other_image_id).collect();
         let mut used: Vec<usize> = ready.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
@@ -76,12 +76,12 @@ impl Prepared {
         self.layers
     }
 
-    /// What the first pass has shown, beyond [`Plan::warnings`].
+    /// What the first pass adds to [`Plan::warnings`].
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// What the first pass has left out, beyond [`Plan::left_out`].
+    /// What the first pass adds to [`Plan::left_out`].
     pub fn left_out(&self) -> &[Error] {
         &self.left_out
     }
@@ -191,7 +191,7 @@ fn check(
 pub(crate) fn in_parallel<T: Send>(options: &Options<'_>, work: impl FnOnce() -> T + Send) -> T {
     match rayon::ThreadPoolBuilder::new().num_threads(options.threads.get()).build() {
         Ok(pool) => pool.install(work),
-        // No more threads to be had: rayon's own pool does it.
+        // The system gives no more threads, so rayon's own pool does it.
         Err(_) => work(),
     }
 }

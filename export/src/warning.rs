@@ -23,7 +23,7 @@ pub enum Warning {
         why: &'static str,
     },
     /// Several images have the name; the first of them keeps it.
-    #[error("the name {name} is given to image {kept_by} only, though image {lost_by} has it too")]
+    #[error("the name {name} stays with image {kept_by}; image {lost_by} loses it")]
     NameTaken {
         /// The name, as the archive has it.
         #[serde(serialize_with = "as_text")]

@@ -164,7 +164,7 @@ fn names_that_have_no_place() {
             "the name Bad:1 is left out: its repository is not valid today".to_owned(),
             "the name y:-1 is left out: its tag is not valid today".to_owned(),
             "the name a..b:1 is left out: its repository is not valid today".to_owned(),
-            format!("the name x:1 is given to image {first} only, though image {second} has it too"),
+            format!("the name x:1 stays with image {first}; image {second} loses it"),
         ]
     );
 }

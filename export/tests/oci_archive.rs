@@ -160,7 +160,7 @@ fn compression_without_a_place() {
     {
         let error = exported(&store, &["a"], &Options::default().with_format(format).with_layers(layers))
             .unwrap_err();
-        assert!(error.contains("has no place for layers that are compressed"), "{error}");
+        assert!(error.contains("cannot hold layers that are compressed"), "{error}");
     }
 }
 

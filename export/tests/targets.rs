@@ -137,7 +137,7 @@ fn other_directories_are_refused() {
     fs::write(dir.path().join("notes"), "mine").unwrap();
     let error = Layout::try_open(dir.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Request);
-    assert!(error.to_string().contains("not an OCI layout"), "{error}");
+    assert!(error.to_string().contains("neither empty nor an OCI layout"), "{error}");
     assert!(error.to_string().contains(dir.path().to_str().unwrap()), "{error}");
     fs::write(dir.path().join("oci-layout"), "{}").unwrap();
     fs::write(dir.path().join("index.json"), "[").unwrap();

@@ -2,7 +2,6 @@
 
 use layerlift_archive::Options as WriteOptions;
 use layerlift_export::{Error as ExportError, Layout, Options, Plan, Selection, plan, select_all};
-
 use layerlift_store::Platform;
 
 use crate::args::Save;

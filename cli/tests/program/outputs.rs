@@ -121,6 +121,20 @@ fn json_progress_is_json() {
     assert_eq!(status, Some(2));
     let error: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&error["event"], &error["message"]), (&"error".into(), &"no such image: nosuch".into()));
+
+    // A warning is a value: machines need not read the sentence.
+    let names = store.root.join("repositories-vfs");
+    let text = fs::read_to_string(&names).unwrap().replacen(r#""latest":"#, r#"".old":"#, 1);
+    fs::write(&names, text).unwrap();
+    let (status, said) =
+        ended(&output(save(&store.root).args(["--all", "--progress", "json", "-o"]).arg(&out)));
+    assert_eq!(status, Some(0), "{said}");
+    let mut events = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let warning = events.find(|event| event["event"] == "warning").unwrap_or_else(|| panic!("{said}"));
+    assert_eq!((&warning["kind"], &warning["name"]), (&"name-left-out".into(), &"base:.old".into()));
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.starts_with("the name base:.old is left out: "), "{message}");
+    assert!(message.ends_with(warning["why"].as_str().unwrap()), "{message}");
 }
 
 #[test]

@@ -27,12 +27,12 @@ const CONFIGS: &[&str] = &[
 /// What a manifest names.
 #[derive(Deserialize)]
 struct Manifest {
-    config: Named,
-    layers: Vec<Named>,
+    config: BlobRef,
+    layers: Vec<BlobRef>,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct BlobRef {
     #[serde(rename = "mediaType", default)]
     media_type: String,
     digest: String,
@@ -76,7 +76,7 @@ fn blobs(dir: &Path, manifest: Digest) -> Option<(Digest, Vec<Digest>)> {
     if !CONFIGS.contains(&config.media_type.as_str()) || !are_tars {
         return None;
     }
-    let present = |named: &Named| {
+    let present = |named: &BlobRef| {
         let digest = named.digest.parse().ok()?;
         dir.join(oci::path(digest)).is_file().then_some(digest)
     };

@@ -8,7 +8,7 @@ use crate::format::index::{CONTAINERD_NAME, Members, NewEntry};
 
 /// What an index has, byte for byte.
 #[derive(Default)]
-pub(super) struct Index {
+pub(super) struct OldIndex {
     pub(super) entries: Vec<OldEntry>,
     /// Annotations, and whatever else is not `manifests`.
     pub(super) members: Members,
@@ -27,7 +27,7 @@ struct Head {
     annotations: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-impl Index {
+impl OldIndex {
     pub(super) fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
         let mut members: Members = serde_json::from_slice(bytes)?;
         let manifests = members.remove("manifests");
@@ -37,7 +37,7 @@ impl Index {
         let entries = manifests.into_iter().map(entry).collect::<serde_json::Result<_>>()?;
         // The members that every index has are written again.
         members.retain(|name, _| name != "schemaVersion" && name != "mediaType");
-        Ok(Index { entries, members })
+        Ok(OldIndex { entries, members })
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
         Digest::from_hex(&format!("{number:064}")).unwrap()
     }
 
-    fn index() -> Index {
+    fn index() -> OldIndex {
         let text = r#"{"schemaVersion":2,"manifests":[
             {"digest":"DIGEST1","annotations":{"org.opencontainers.image.ref.name":"a:1"}, "x" : 1},
             {"digest":"DIGEST1","annotations":{"org.opencontainers.image.ref.name":"b:1"}},
@@ -93,7 +93,7 @@ mod tests {
         let text = [1, 2].iter().fold(text.to_owned(), |text, &number| {
             text.replace(&format!("DIGEST{number}"), &digest(number).to_string())
         });
-        Index::parse(text.as_bytes()).unwrap()
+        OldIndex::parse(text.as_bytes()).unwrap()
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(index.members.len(), 1);
         assert_eq!(index.members["annotations"].get(), r#"{"kept" : 1e0}"#);
         assert!(index.entries[0].raw.get().ends_with(r#", "x" : 1}"#));
-        assert!(Index::parse(b"{").is_err() && Index::parse(br#"{"manifests":[{}]}"#).is_err());
-        assert!(Index::parse(br#"{"manifests":null}"#).unwrap().entries.is_empty());
+        assert!(OldIndex::parse(b"{").is_err() && OldIndex::parse(br#"{"manifests":[{}]}"#).is_err());
+        assert!(OldIndex::parse(br#"{"manifests":null}"#).unwrap().entries.is_empty());
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use layerlift_archive::{Bytes, Content, Error as ArchiveError, Options, write_files};
 
-use self::index::{Index, OldEntry};
+use self::index::{OldEntry, OldIndex};
 use super::Target;
 use crate::Error;
 use crate::bundle::{Descriptor, Root};
@@ -63,7 +63,7 @@ impl Layout {
     }
 
     /// What the index has; nothing if there is no index.
-    fn index(&self) -> Result<Index, Error> {
+    fn index(&self) -> Result<OldIndex, Error> {
         let path = self.dir.join("index.json");
         let failed = |source: io::Error| ArchiveError::Output {
             action: "read",
@@ -72,12 +72,12 @@ impl Layout {
         };
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Index::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OldIndex::default()),
             Err(error) => return Err(failed(error).into()),
         };
         let mut bytes = Vec::new();
         file.take(LIMIT).read_to_end(&mut bytes).map_err(failed)?;
-        Index::parse(&bytes)
+        OldIndex::parse(&bytes)
             .map_err(|why| Error::Document { what: path.display().to_string(), why: why.to_string() })
     }
 }
@@ -111,7 +111,7 @@ impl Target for Layout {
     }
 
     fn tag(&self, roots: &[Root]) -> Result<(), Error> {
-        let Index { entries, members } = self.index()?;
+        let OldIndex { entries, members } = self.index()?;
         let new: Vec<NewEntry> = roots.iter().flat_map(new_index::entries).collect();
         let kept: Vec<OldEntry> = entries.into_iter().filter(|entry| entry.stays_beside(&new)).collect();
         let old_names = kept.iter().map(|entry| (entry.digest().to_owned(), entry.name().map(str::to_owned)));
