@@ -1,4 +1,4 @@
-//! The example of an output of one's own: its bytes are right for any number of threads, and damage leaves no
+//! Tests the example of a custom output: its bytes are right for any number of threads, and damage leaves no
 //! index.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]

@@ -1,4 +1,4 @@
-//! Files that are added to a directory that exists.
+//! Files that are added to an existing directory.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,5 +1,5 @@
-//! The three outputs of one tree: equal to each other for any number of threads, readable by another tar, and
-//! without a trace after a failure.
+//! The three outputs of one tree are equal for any number of threads, another tar can read them, and a
+//! failure leaves nothing behind.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,7 +15,7 @@ use layerlift_archive::{
     check, write_dir, write_file, write_stream,
 };
 
-/// Bytes that come in small pieces, with a digest that may be wrong and a length that may be a lie.
+/// Bytes that arrive in small pieces, with a digest and a length that may be wrong.
 struct Odd {
     bytes: Vec<u8>,
     len: u64,
@@ -76,7 +76,7 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Contents around every border: of a block, of a buffer, of several.
+/// Contents with lengths around every boundary: of a block, of a buffer, of several buffers.
 fn tree() -> Tree {
     const BUFFER: usize = 256 << 10;
     let sizes = [
@@ -247,7 +247,7 @@ fn checks_find_what_is_damaged() {
 
 #[test]
 fn many_bad_contents_hide_no_good_one() {
-    // Of several buffers each, and more of them than there are buffers.
+    // Each takes several buffers, and there are more of them than buffers.
     let contents: Vec<Odd> = (0..60)
         .map(|number| {
             let content = Odd::new(noise(900_000 + number, number as u64));
@@ -333,7 +333,7 @@ fn stopping_leaves_nothing_behind() {
     }
 }
 
-/// Counts how often workers look for something to do.
+/// Counts how often workers look for work.
 struct Looks(AtomicU64);
 
 impl Observer for Looks {
@@ -343,7 +343,7 @@ impl Observer for Looks {
     }
 }
 
-/// A reader of the stream that takes its time.
+/// A slow reader of the stream.
 struct Slow;
 
 impl io::Write for Slow {
@@ -362,13 +362,13 @@ fn workers_that_wait_are_not_woken_for_nothing() {
     let tree = tree();
     let looks = Looks(AtomicU64::new(0));
     write_stream(&tree, Slow, &threads(8).with_observer(&looks)).unwrap();
-    // Three stages for each buffer, and after each of them every one of the three workers may look.
+    // Each buffer has three stages, and after each stage all three workers may look for work.
     let buffers = tree.tar_len() / (256 << 10) + 2 * tree.entries().len() as u64;
     let looks = looks.0.into_inner();
     assert!(looks < 12 * buffers, "{looks} looks for {buffers} buffers");
 }
 
-/// Takes some bytes, then fails, and must not be called again.
+/// Takes some bytes, then fails. It must not be called again.
 struct Full {
     room: usize,
     failed: bool,

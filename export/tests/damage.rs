@@ -1,4 +1,4 @@
-//! Damage, layers that have to be computed first, and what is reported of them.
+//! Damage, and layers that have to be computed first: what is exported, and what is reported.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -24,7 +24,7 @@ fn all(store: &dyn Store) -> Vec<(ImageKey, Vec<Reference>)> {
     images.into_iter().map(|summary| (summary.key, summary.references)).collect()
 }
 
-/// Images that share layers, two of which are damaged in different ways.
+/// Images that share layers, two of which are damaged, each in its own way.
 fn damaged() -> Fake {
     let mut store = Fake::default();
     let good = store.add_layer("good", Kept::Plain);
@@ -75,7 +75,7 @@ fn without_keep_going_the_first_is_the_error() {
     assert!(chain(&error).starts_with("cannot export unreadable"), "{error}");
     let error = exported(&store, &["sound:1", "missing:1"], &Options::default()).unwrap_err();
     assert!(error.starts_with("cannot export missing:1: cannot read layer layer3"), "{error}");
-    // What a first pass need not read shows when it is written.
+    // Damage in a layer that the first pass does not read shows when the layer is written.
     let plan = planned(&store, &["changed:1"], &Options::default()).unwrap();
     let prepared = plan.prepare(&threaded(1)).unwrap();
     let error = layerlift_archive::write_stream(&tree(&prepared), io::sink(), &threaded(1)).unwrap_err();
@@ -99,7 +99,7 @@ fn verify_hides_nothing() {
     }
 }
 
-/// A graph store has no digests; its tar-split data have checksums of files.
+/// A graph store has no digests, only the checksums of files in its tar-split data.
 #[test]
 fn verify_a_graph_store() {
     let Some(root) = data_root("docker-graph/1.8.3-vfs-broken/store.tar.xz") else { return };
@@ -132,7 +132,8 @@ fn verify_a_graph_store() {
     }
 }
 
-/// Without tar-split data the digest is lost. The archive says so in its config, and nothing else changes.
+/// Without tar-split data, the digest is lost. The config gets the digest of the new tar, and nothing else
+/// changes.
 #[test]
 fn a_layer_that_has_to_be_computed() {
     let Some(root) = data_root("docker-20.10-overlay2.tar.xz") else { return };
@@ -163,7 +164,7 @@ fn a_layer_that_has_to_be_computed() {
     let manifest = document(&entries, "manifest.json");
     let computed = manifest[0]["Layers"][0].as_str().unwrap().rsplit('/').next().unwrap();
     assert_eq!(stored.replace(base, computed).into_bytes(), config);
-    // The same in the older format: other ids, and all of them there.
+    // The same in the older format: other ids, but all images.
     let options = Options::default().with_format(Format::DockerV1);
     let entries = common::entries(&exported(&*store, &["bench/torture:1.0"], &options).unwrap());
     assert_eq!(entries.len(), 11 * 4 + 1);
@@ -195,7 +196,7 @@ fn what_ends_everything() {
     let mut store = Fake::default();
     let gzip = store.add_layer("gzip", Kept::Gzip);
     store.add_image(&[gzip], &["a:1"], "");
-    // The one format whose layers cannot be compressed has to spool it.
+    // docker-v1 cannot hold compressed layers, so it has to spool this one.
     let nowhere = keep_going().with_format(Format::DockerV1).with_temp_dir("/nowhere/at/all");
     let error = planned(&store, &["a:1"], &nowhere).unwrap().prepare(&threaded(2)).err().unwrap();
     assert!(chain(&error).contains("/nowhere/at/all"), "{error}");

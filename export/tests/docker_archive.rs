@@ -1,4 +1,4 @@
-//! docker-archive: what is in it, in which order, and that nothing but the store and the request decides.
+//! docker-archive: its contents and their order, which only depend on the store and the request.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -92,8 +92,8 @@ fn documents() {
     );
 }
 
-/// Layers, config and id are those of the store, whatever driver keeps them; threads and place change no
-/// byte.
+/// Layers, config and id are those of the store, whatever driver keeps them. The bytes depend on neither the
+/// number of threads nor the place.
 #[test]
 fn from_the_store_of_today() {
     let mut archives = Vec::new();
@@ -146,7 +146,7 @@ fn names_by_policy() {
     }
 }
 
-/// Engines refuse a whole archive for one name; and one name can only mean one image.
+/// A single bad name makes engines refuse a whole archive, and a name can only mean one image.
 #[test]
 fn names_that_have_no_place() {
     let mut store = Fake::default();
@@ -169,7 +169,8 @@ fn names_that_have_no_place() {
     );
 }
 
-/// The image ids that Docker 20.10 has shown after loading the docker-v1 archives of the same images.
+/// The image ids are those that Docker 20.10 showed after it loaded the docker-v1 archives of the same
+/// images.
 #[test]
 fn ids_of_the_graph_store() {
     let Some(root) = data_root("docker-graph/1.8.2-vfs/store.tar.xz") else { return };

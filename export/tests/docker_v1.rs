@@ -1,4 +1,4 @@
-//! docker-v1 archives, held against those that real daemons wrote.
+//! docker-v1 archives, compared with those that real daemons wrote.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -43,14 +43,14 @@ fn from_the_store_of_today() {
             };
             assert_eq!(listing(&ours), listing(&theirs), "{driver} {saved}");
             if saved == "many-byid" {
-                // No layer comes twice, so the daemon's times are right as well.
+                // No layer occurs twice, so the daemon's times must match too.
                 assert_eq!(ours, theirs, "{driver}");
             }
         }
     }
 }
 
-/// What a daemon of Docker 1.8.2 answered to `docker save` of the names in its own store.
+/// Compares with what a daemon of Docker 1.8.2 wrote for `docker save` of the names in its own store.
 #[test]
 fn from_the_graph_store() {
     let Some(root) = data_root("docker-graph/1.8.2-vfs/store.tar.xz") else { return };
@@ -67,7 +67,7 @@ fn from_the_graph_store() {
             case["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
         let ours = exported(&*store, &names, &options());
         if case["ok"] != true {
-            // Some of what stopped the daemon does not stop us; that it is right then, others check.
+            // layerlift can save some images that the daemon could not. Other tests check those.
             compared += usize::from(ours.is_err());
             continue;
         }
@@ -95,14 +95,14 @@ fn check_entry(root: &std::path::Path, entry: &Entry, row: &Value) {
     let graph = root.join("graph").join(id);
     match file {
         "json" => assert_eq!(*bytes, fs::read(graph.join("json")).unwrap(), "{path}"),
-        // Without tar-split data the daemon stamped whiteouts with the time of its run.
+        // Without tar-split data, the daemon gave whiteouts the time of its run.
         "layer.tar" if !graph.join("tar-data.json.gz").exists() => {}
         _ if row.get(4).is_some() => assert_eq!(Digest::of(bytes).hex(), row[4].as_str().unwrap(), "{path}"),
         _ => {}
     }
 }
 
-/// Folders have the time of their image, and nothing depends on the order of the request.
+/// Folders have the time of their image, and the order of the request does not matter.
 #[test]
 fn order_and_times() {
     let Some(root) = data_root("docker-graph/1.8.2-vfs/store.tar.xz") else { return };

@@ -1,5 +1,5 @@
-//! Lists of images that Podman made, held against what `podman save` wrote of them; an index without the
-//! image that is asked for.
+//! Lists of images that Podman made, compared with what `podman save` wrote; an index without the requested
+//! image.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -22,7 +22,7 @@ fn platform(text: &str) -> Option<Platform> {
     Some(text.parse().unwrap())
 }
 
-/// The store of Podman 5.8 that has the list `ml:1`.
+/// The store of Podman 5.8 with the list `ml:1`.
 fn podman() -> Option<(tempfile::TempDir, Box<dyn Store>)> {
     let root = data_root("podman-5.8-overlay/store.tar.xz")?;
     let store = open(&root.path().join("podman-5.8-overlay"), &OpenOptions::default()).unwrap();
@@ -35,8 +35,7 @@ fn saved(store: &dyn Store, selection: Selection, format: Format) -> Vec<Entry> 
     entries(&written(&tree(&prepared), 2))
 }
 
-/// Tags, the digest of the config and the digests of the layers' tars, image by image, as `manifest.json` has
-/// them.
+/// The tags, the digest of the config and the digests of the layers' tars of each image in `manifest.json`.
 fn images(archive: &[Entry]) -> Vec<(Vec<String>, Digest, Vec<Digest>)> {
     let texts = |value: &serde_json::Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
@@ -49,7 +48,7 @@ fn images(archive: &[Entry]) -> Vec<(Vec<String>, Digest, Vec<Digest>)> {
     document(archive, "manifest.json").as_array().unwrap().iter().map(image).collect()
 }
 
-/// `podman save` on a machine with amd64: that image, with the name of the list as its only tag.
+/// `podman save` on an amd64 machine writes that image, with the name of the list as its only tag.
 #[test]
 fn as_podman_saves_a_list() {
     let Some((_root, store)) = podman() else { return };
@@ -71,7 +70,7 @@ fn as_podman_saves_a_list() {
         let selection = select(&*store, &["ml:1"], None).unwrap();
         assert_eq!(images(&saved(&*store, selection, Format::DockerArchive)), expected);
     }
-    // By its own id an image of the list has no name, unless all that it has are kept.
+    // Requested by its own id, an image of the list has no name, unless `--tags keep` keeps all its names.
     for (policy, names) in [(TagPolicy::Named, 0), (TagPolicy::Keep, 1)] {
         let selection = select(&*store, &[AMD64], platform("linux/amd64").as_ref()).unwrap();
         let plan = plan(&*store, selection, &Options::default().with_tags(policy)).unwrap();
@@ -89,7 +88,7 @@ fn everything_for_a_platform() {
     };
     assert_eq!(names(ARM64), [Some("localhost/ml:1".to_owned())]);
     assert!(names(AMD64).is_empty());
-    // All the others are for amd64, and nothing drops out in silence.
+    // All the others are for amd64. Nothing is dropped in silence.
     let named = all
         .broken
         .iter()

@@ -1,4 +1,4 @@
-//! oci-archive: what is copied as it is, and what compression changes.
+//! oci-archive: what is copied unchanged, and what compression changes.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -16,7 +16,7 @@ use layerlift_export::{Format, LayerCompression, Options, plan, select_all, tree
 use layerlift_store::Store;
 use serde_json::{Value, json};
 
-/// Archives that engines wrote, as they are: compressed as a whole.
+/// Archives that engines wrote, still compressed as a whole.
 fn archive(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../store/tests/fixtures/archives")
@@ -27,7 +27,7 @@ fn oci(layers: LayerCompression) -> Options {
     Options::default().with_format(Format::OciArchive).with_layers(layers)
 }
 
-/// All images of a store in an archive, written by so many threads.
+/// An archive with all images of a store, written by this number of threads.
 fn all(store: &dyn Store, options: &Options, threads: usize) -> Vec<u8> {
     let plan = plan(store, select_all(store, None).unwrap(), options).unwrap();
     written(&tree(&plan.prepare(&threaded(threads)).unwrap()), threads)
@@ -54,7 +54,8 @@ fn plain(stored: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// Each manifest's layers are what their media types say, and the tars of their image. Returns the image ids.
+/// Checks that the layers of each manifest match their media types and the diff ids of their image. Returns
+/// the image ids.
 fn check_images(entries: &[common::Entry]) -> BTreeSet<String> {
     check_blobs(entries);
     let mut ids = BTreeSet::new();
@@ -81,8 +82,7 @@ fn check_images(entries: &[common::Entry]) -> BTreeSet<String> {
     ids
 }
 
-/// Blobs and manifests of an OCI layout are the same bytes behind it, also in a docker-archive; docker-v1 has
-/// plain tars.
+/// Blobs and manifests of an OCI layout keep their bytes, in a docker-archive too; docker-v1 has plain tars.
 #[test]
 fn compressed_blobs_pass_through() {
     for name in ["skopeo-1.9-oci-archive", "podman-4.3-oci-archive"] {
@@ -119,7 +119,7 @@ fn compressed_blobs_pass_through() {
     }
 }
 
-/// Whatever the layers are compressed with, image ids stay and threads change no byte.
+/// Whatever compresses the layers, image ids stay, and the bytes do not depend on the number of threads.
 #[test]
 fn compression_keeps_image_ids() {
     let gzip: CompressionLevel = "gzip:9".parse().unwrap();
@@ -148,7 +148,7 @@ fn compression_keeps_image_ids() {
     }
 }
 
-/// What a format does not take is refused when it is asked for.
+/// Compression that a format cannot hold is refused by the plan.
 #[test]
 fn compression_without_a_place() {
     let mut store = Fake::default();

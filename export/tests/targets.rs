@@ -1,4 +1,4 @@
-//! Targets: layouts that get more images, and another one, in memory.
+//! Targets: layouts that are extended, and one in memory.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -20,13 +20,13 @@ use layerlift_export::{
 };
 use serde_json::Value;
 
-/// Images on their way into a layout.
+/// Images, prepared for a layout.
 fn prepared(store: &Fake, names: &[&str]) -> Prepared {
     let options = layerlift_export::Options::default().with_format(Format::OciArchive);
     planned(store, names, &options).unwrap().prepare(&threaded(2)).unwrap()
 }
 
-/// A layout gets more images; what it has is not touched, but for names that move to another image.
+/// A layout is extended. What it has stays, except for names that move to another image.
 #[test]
 fn layouts_are_extended() {
     let dir = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ fn layouts_are_extended() {
     let text = read();
     assert!(text.contains(foreign) && text.contains(r#""annotations":{ "kept":"1" }"#), "{text}");
 
-    // The name moves to another image; the old one keeps its other name.
+    // The name moves to another image, and the old image keeps its other name.
     let mut other = Fake::default();
     let c = other.add_layer("c", Kept::Plain);
     let moved = other.add_image(&[c], &["localhost/x:1"], "");
@@ -88,8 +88,8 @@ fn layouts_are_extended() {
     assert_eq!(names, expected.map(|(name, moved)| (name.to_owned(), moved)));
 }
 
-/// `manifest.json` names what the layout had, too: without an image that is not all there, and without what
-/// is not an image.
+/// `manifest.json` also names the images that the layout had, except those that are incomplete and entries
+/// that are not images.
 #[test]
 fn manifest_json_names_all_images() {
     let dir = tempfile::tempdir().unwrap();
@@ -102,7 +102,7 @@ fn manifest_json_names_all_images() {
     let first = prepared(&store, &["localhost/old", "localhost/torn"]);
     write_dir(&tree(&first), &layout, &threaded(2)).unwrap();
     fs::remove_file(layout.join(format!("blobs/sha256/{}", store.diff_id(layers[1]).0.hex()))).unwrap();
-    // As other tools leave it, with a name that is only a word, and entries that are not images.
+    // As other tools write it: with a name that is a bare word, and entries that are not images.
     fs::remove_file(layout.join("manifest.json")).unwrap();
     let mut index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
     let entries = index["manifests"].as_array_mut().unwrap();
@@ -146,7 +146,7 @@ fn other_directories_are_refused() {
     assert!(error.to_string().contains("index.json is malformed"), "{error}");
 }
 
-/// What was there before a failure is all that there is after it, under a name.
+/// A failure leaves every name as it was.
 #[test]
 fn a_layout_survives_a_failure() {
     let dir = tempfile::tempdir().unwrap();
@@ -171,7 +171,7 @@ fn a_layout_survives_a_failure() {
     assert_eq!(after, before, "a failure leaves nothing behind");
 }
 
-/// A blob of another length than its descriptor's is what a broken copy left.
+/// A blob whose length is not that of its descriptor was left by a broken copy, and is replaced.
 #[test]
 fn torn_blobs_are_replaced() {
     let dir = tempfile::tempdir().unwrap();
@@ -193,7 +193,7 @@ fn torn_blobs_are_replaced() {
 #[derive(Default)]
 struct Memory {
     blobs: Mutex<BTreeMap<Digest, Vec<u8>>>,
-    /// Digests in the order in which they came.
+    /// The digests in the order of arrival.
     order: Mutex<Vec<Digest>>,
     tags: Mutex<BTreeMap<String, Digest>>,
 }
@@ -249,7 +249,7 @@ fn another_target() {
     let counted = Counted::default();
     push(bundle, &target, &threaded(4).with_observer(&counted)).unwrap();
     assert_eq!(counted.0.load(Ordering::Relaxed), bundle.len());
-    // The second time all is there, and nothing is put.
+    // The second time everything is there, so nothing is put.
     push(bundle, &target, &threaded(1).with_observer(&counted)).unwrap();
     assert_eq!(counted.0.load(Ordering::Relaxed), 2 * bundle.len());
     let order = target.order.lock().unwrap();
@@ -259,7 +259,7 @@ fn another_target() {
     let tags = target.tags.lock().unwrap();
     assert_eq!(tags.keys().collect::<Vec<_>>(), ["x:1", "x:2", "y:1"]);
     assert_eq!(tags["x:2"], manifests[0]);
-    // A blob precedes what names it.
+    // Each blob comes before the documents that name it.
     let blobs = target.blobs.lock().unwrap();
     for (place, blob) in bundle.blobs.iter().enumerate().filter(|(_, blob)| blob.descriptor.names_others()) {
         let text = String::from_utf8(blobs[&blob.descriptor.digest].clone()).unwrap();

@@ -1,4 +1,4 @@
-//! The program of the crate's documentation: it reads a sound store, and fails on a changed byte.
+//! Tests the program in the crate's documentation: it reads a sound store, and fails on a changed byte.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -11,7 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A data root of Docker 20.10; `None`, said aloud, where its devices and owners cannot be made.
+/// A data root of Docker 20.10. Prints a message and returns `None` if its devices and owners cannot be
+/// restored.
 fn data_root() -> Option<tempfile::TempDir> {
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         eprintln!("skipped, needs root: layers have devices and the files of other users");
@@ -32,7 +33,7 @@ fn data_root() -> Option<tempfile::TempDir> {
     Some(dir)
 }
 
-/// A regular file of some size below a directory.
+/// A regular file with some content below a directory.
 fn some_file(dir: &Path) -> Option<PathBuf> {
     let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();

@@ -1,5 +1,5 @@
-//! What real daemons of Docker 1.7 and 1.8 answered to `docker save`, about 600 cases on five data
-//! roots, against what `layerlift save --format docker-v1` writes for the same names.
+//! Compares `layerlift save --format docker-v1` with what real daemons of Docker 1.7 and 1.8 answered to
+//! `docker save`: about 600 cases on five data roots.
 //!
 //! ```text
 //! store/tests/fixtures/docker-graph/1.8.2-vfs/
@@ -9,9 +9,9 @@
 //!
 //! | the daemon | layerlift |
 //! |---|---|
-//! | succeeded | the same entries in the same order, the same `repositories`; `json` the bytes in the store (with id and parent set where those lack them); `layer.tar` byte for byte, or where the daemon had to compare directories, entry by entry |
-//! | failed | fails too, says why, and leaves no output file; the cases of [`MAY_SUCCEED`] are better than that |
-//! | either | writes the same bytes again, with another number of threads |
+//! | succeeded | writes the same entries in the same order, the same `repositories`, `json` as in the store (with id and parent set if missing), `layer.tar` byte for byte or, where the daemon had to compare directories, entry by entry |
+//! | failed | fails too, says why, and leaves no output file; the cases of [`MAY_SUCCEED`] may also succeed |
+//! | either | writes the same bytes again with another number of threads |
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,15 +25,15 @@ use crate::listing::{Entry, entries, recorded};
 use crate::program::{ended, is_root, save};
 use crate::store::{Store, answers};
 
-/// What the old daemons could not save although the store holds it all: names that are not UTF-8, global
-/// PAX headers, leftovers of aufs, and damage that only their walk could not step over.
+/// What the old daemons could not save, although the store holds everything: names that are not UTF-8, global
+/// PAX headers, leftovers of aufs, and damage that no export needs to read.
 const MAY_SUCCEED: &[&str] =
     &["weird", "latin1", "pax-global", "plnk", "epstr", "negpax", "badtime", "year1", "badsize", "nlsize"];
 
-/// What they answered with success although the store makes no sense: an error that says so is as good.
+/// What they saved although the store makes no sense. An error that says so is as good.
 const DEGENERATE: &[&str] = &["cycle", "selfparent", "shortid", "shortparent", "emptyid", "emptyrepo"];
 
-/// Cases whose rules changed with 1.8, by the beginning of their names.
+/// Cases whose rules changed with 1.8, by the prefix of their names.
 const RULES_OF_1_8: &[&str] = &["pfx_", "dig_", "repoid", "err_", "id", "amb_"];
 
 #[test]
@@ -126,8 +126,8 @@ fn compare(store: &Store, case: &Value, answers: &Value) -> Result<(), String> {
     }
 }
 
-/// The same entries in the same order, with the same modes, owned by root without a name; the same
-/// `repositories`.
+/// Compares the entries, their order and modes, and `repositories`. Root must own all entries, without a
+/// name.
 fn compare_entries(found: &[Entry], case: &Value) -> Result<(), String> {
     let names: Vec<(&str, &str)> = found.iter().map(|entry| (&*entry.row.kind, &*entry.row.name)).collect();
     let expected: Vec<(&str, &str)> = list(&case["entries"])
@@ -180,8 +180,8 @@ fn compare_content(root: &Path, entry: &Entry, expected: &Value, answers: &Value
     }
 }
 
-/// The bytes in the store, where they say the image's own id and its real parent; else the same document
-/// with those set.
+/// Compares with the bytes in the store, if they have the image's own id and its real parent, otherwise with
+/// the same document after these two are set.
 fn compare_document(folder: &Path, id: &str, found: &[u8]) -> Result<(), String> {
     let stored = fs::read(folder.join("json")).map_err(|error| error.to_string())?;
     let document = json(&stored)?;
@@ -207,8 +207,8 @@ fn compare_document(folder: &Path, id: &str, found: &[u8]) -> Result<(), String>
     }
 }
 
-/// The first value, as the daemons read documents: what comes after it does not count, nor that text is not
-/// UTF-8, nor that half a surrogate pair stands alone.
+/// The first JSON value, read as leniently as by the daemons, which ignore anything after it, bytes that are
+/// not UTF-8, and lone surrogates.
 fn json(bytes: &[u8]) -> Result<Value, String> {
     let text = String::from_utf8_lossy(bytes);
     let parse = |text: &str| {
@@ -234,7 +234,7 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-/// A name as it was given to the daemon, with the bytes that are not UTF-8.
+/// A name as the daemon got it, including bytes that are not UTF-8.
 fn as_argument(name: &Value) -> std::ffi::OsString {
     let mut bytes = Vec::new();
     for c in text(name).chars() {

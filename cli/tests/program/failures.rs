@@ -1,5 +1,5 @@
-//! Damaged stores, wrong names, outputs that cannot be written: each a message that names the path or the
-//! id, a status, and nothing left behind. What is said is in `snapshots/`.
+//! Damaged stores, wrong names, outputs that cannot be written. Each gives a message that names the path or
+//! the id, and a status, and leaves nothing behind. The messages are in `snapshots/`.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -136,8 +136,7 @@ fn damaged_stores() {
     insta::assert_snapshot!(said);
 }
 
-/// Saves onto a file that was there before, makes sure of all that goes for every failure, and returns what
-/// was said.
+/// Saves to a file that exists, checks what holds for every failure, and returns the message.
 fn fails(what: &str, store: &Store, name: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let existing = folder.path().join("existing.tar");
@@ -191,7 +190,7 @@ fn rewrite_split(root: &Path, change: fn(String) -> String) {
     gzip.finish().unwrap();
 }
 
-/// A second image whose id begins like that of `base:latest`.
+/// Adds an image whose id begins like that of `base:latest`.
 fn second_5646(root: &Path) {
     let id = format!("{}{}", &BASE[..8], "0".repeat(56));
     let copy = |from: PathBuf, to: PathBuf| {
@@ -210,7 +209,7 @@ fn unreadable_root() {
     let store = Store::example();
     fs::set_permissions(store.folder(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&store.root, fs::Permissions::from_mode(0o700)).unwrap();
-    // The program is in a folder that nobody may enter, perhaps.
+    // The user may lack access to the folder of the program, so it runs a copy.
     let program = store.beside("layerlift");
     fs::copy(env!("CARGO_BIN_EXE_layerlift"), &program).unwrap();
     let mut command = Command::new(program);
@@ -242,8 +241,8 @@ fn unwritable_outputs() {
     insta::assert_snapshot!(said.replace(store.folder().to_str().unwrap(), ""));
 }
 
-/// A file system without room: for the whole file, which is known before it begins, and for the layer that
-/// has to be computed first.
+/// A file system without room for the whole file, which is known in advance, and without room for the layer
+/// that has to be computed first.
 #[test]
 fn full_disk() {
     if !is_root("full_disk", "to mount a small file system") {

@@ -1,5 +1,5 @@
-//! What `--root` means: a store, a disk or a home with stores in the usual places, or a folder that is too
-//! far up.
+//! What `--root` may be: a store, a disk or a home with stores in the usual places, or a folder that is one
+//! level too high.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn disk(places: &[&str]) -> tempfile::TempDir {
     disk
 }
 
-/// Exit status, what is said with `DISK` for its path, and how often `base:child` is listed.
+/// The exit status, the messages with `DISK` for its path, and how often `base:child` is listed.
 fn images(root: &Path, disk: &Path) -> (Option<i32>, String, usize) {
     let output = output(layerlift().arg("images").arg("--root").arg(root));
     let (status, said) = ended(&output);
@@ -36,7 +36,7 @@ fn usual_places_of_a_disk_and_of_a_home() {
         (&[ada], "", 1),
         (&[ada], "home/ada", 1),
         (&[docker, ada, root], "", 3),
-        // What is elsewhere on the disk does not count beside them.
+        // Other places on the disk do not count.
         (&[docker, "srv/old/docker"], "", 1),
     ] {
         let disk = disk(places);
@@ -89,7 +89,7 @@ fn several_stores_on_a_disk() {
     );
 }
 
-/// Dockerd with userns-remap keeps all that it has in `DATA_ROOT/UID.GID`.
+/// dockerd with userns-remap keeps everything in `DATA_ROOT/UID.GID`.
 #[test]
 fn one_level_too_high() {
     for (places, hint) in [
@@ -105,7 +105,7 @@ fn one_level_too_high() {
         let said = format!("layerlift: error: DISK is not a known image store\nhint: {hint}\n");
         assert_eq!(images(disk.path(), disk.path()), (Some(2), said, 0), "{places:?}");
     }
-    // In a usual place of this machine it is found.
+    // In a usual place of this machine, it is found.
     let disk = disk(&["docker/165536.165536"]);
     let output = output(layerlift().arg("images").env("XDG_DATA_HOME", disk.path()));
     assert_eq!(ended(&output), (Some(0), String::new()));

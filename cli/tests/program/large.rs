@@ -19,8 +19,7 @@ use crate::store::{BASE, Store};
 
 const MIB: u64 = 1 << 20;
 
-/// Puts a file of zeros into the layer of `base`, which takes no room on the disk, and records it as
-/// tar-split does.
+/// Puts a sparse file of zeros into the layer of `base`, and records it as tar-split does.
 fn enlarge(store: &Store, len: u64) {
     let big = File::create(store.root.join("vfs/dir").join(BASE).join("big")).unwrap();
     big.set_len(len).unwrap();
@@ -104,7 +103,7 @@ fn wait_for_a_second_file(folder: &Path) {
     }
 }
 
-/// Nothing has a name yet while a reader keeps the program waiting: it ends at once.
+/// While a reader keeps the program waiting, no output has a name yet, so a signal ends it at once.
 #[test]
 fn interrupted_while_the_reader_sleeps() {
     let store = Store::example();

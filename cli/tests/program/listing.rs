@@ -1,4 +1,4 @@
-//! What is in a tar, entry by entry.
+//! Lists a tar entry by entry.
 
 use std::io::Read;
 
@@ -7,7 +7,7 @@ use tar::{Archive, EntryType};
 
 use crate::store::as_answered;
 
-/// An entry, in the terms in which the daemons' answers were recorded.
+/// An entry, in the form in which the daemons' answers were recorded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Row {
     pub(crate) kind: String,
@@ -15,11 +15,11 @@ pub(crate) struct Row {
     pub(crate) uid: u64,
     pub(crate) gid: u64,
     pub(crate) size: u64,
-    /// Of a whiteout it says only when the daemon ran.
+    /// For a whiteout, this is only the time of the daemon's run, and is not compared.
     pub(crate) mtime: Option<i64>,
     pub(crate) name: String,
     pub(crate) link: String,
-    /// Keys of its extended attributes.
+    /// The keys of its extended attributes.
     pub(crate) xattrs: Vec<String>,
 }
 
@@ -93,8 +93,7 @@ fn kind(entry_type: EntryType) -> String {
     .to_owned()
 }
 
-/// The rows of a layer as they were recorded: `[kind, mode, uid, gid, size, mtime, device, name, link, pax,
-/// sha256]`.
+/// The recorded rows of a layer: `[kind, mode, uid, gid, size, mtime, device, name, link, pax, sha256]`.
 pub(crate) fn recorded(rows: &Value) -> Vec<Row> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let number = |value: &Value| value.as_u64().expect("a number");

@@ -1,4 +1,4 @@
-//! Where an archive goes: files, directories, pipes, terminals; and what is shown on the way.
+//! Where an archive goes (files, directories, pipes, terminals), and the progress that is shown.
 
 use std::fs::{self, File};
 use std::process::Stdio;
@@ -37,7 +37,7 @@ fn closed_pipe() {
         drop(child.stdout.take());
         ended(&child.wait_with_output().unwrap())
     };
-    // An archive that was cut must not pass for a whole one; a table that was cut has served.
+    // A truncated archive must not pass for a complete one, but a truncated table has served its purpose.
     assert_eq!(status(save(&store.root).arg("base:latest")), (Some(141), String::new()));
     assert_eq!(status(layerlift().arg("images").arg("--root").arg(&store.root)), (Some(0), String::new()));
 }
@@ -193,7 +193,7 @@ fn listings_of_the_example() {
     assert_eq!(json(&["verify", "--json"])["damaged"], 0);
 }
 
-/// A disk of another host: the store is where engines keep it, below the disk's root.
+/// A disk of another host, with the store in the usual place below the disk's root.
 #[test]
 fn stores_below_a_disk() {
     let store = Store::example();
@@ -232,7 +232,7 @@ fn several_stores() {
     };
     let both = places.each_ref().map(|place| format!("--root {} --store docker-graph", place.display()));
 
-    // An id that both have; names that only one has each; a name that is in one of them.
+    // An id that both stores have; two names, each in one store; a name that is in one of them.
     let (status, said, _) = run(&["save", BASE]);
     assert_eq!(status, Some(2));
     assert!(both.iter().all(|store| said.contains(store)) && said.contains("--root"), "{said}");

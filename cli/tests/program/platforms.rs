@@ -1,4 +1,4 @@
-//! Indexes and platforms, as every command takes them.
+//! Indexes and platforms, in every command.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ fn json(args: &[&str], root: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A store of Docker 1.8 has images of one platform each, and says so by their documents.
+/// An image of Docker 1.8 is for one platform, which its documents name.
 #[test]
 fn of_a_store_without_indexes() {
     let store = Store::example();
@@ -55,7 +55,7 @@ fn of_a_store_without_indexes() {
     assert_eq!(ids, [CHILD, BASE]);
 }
 
-/// What an index names is chosen by its platform, and `inspect` shows all of it.
+/// The platform chooses a member of an index, and `inspect` shows all of them.
 #[test]
 fn of_an_index() {
     let store = Store::example();

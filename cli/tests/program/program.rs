@@ -1,10 +1,10 @@
-//! Running the program.
+//! Runs the program.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The program, ready for arguments; nothing of the caller's terminal or home reaches it.
+/// The program, ready for arguments, and shielded from the caller's terminal and home.
 pub(crate) fn layerlift() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layerlift"));
     command.stdin(Stdio::null()).env_remove("XDG_DATA_HOME").env("HOME", "/nonexistent");
@@ -23,12 +23,12 @@ pub(crate) fn output(command: &mut Command) -> Output {
     command.output().expect("the program starts")
 }
 
-/// Exit status, and what was said.
+/// The exit status, and the messages on standard error.
 pub(crate) fn ended(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Whether this is root; if not, says aloud which test cannot run, and why.
+/// Whether this process runs as root. If not, prints which test is skipped, and why.
 pub(crate) fn is_root(what: &str, why: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
@@ -37,8 +37,8 @@ pub(crate) fn is_root(what: &str, why: &str) -> bool {
     root
 }
 
-/// Says aloud that something was not tried: to standard error itself, since the test runner keeps what is
-/// printed to itself.
+/// Reports a skipped test. The test runner captures what `eprintln!` prints, so this writes to standard error
+/// itself.
 pub(crate) fn skipped(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}: {why}");
 }

@@ -1,4 +1,4 @@
-//! Stores to try things on: those that real daemons wrote, unpacked, and what the daemons answered.
+//! Stores for the tests, which real daemons wrote, and the answers of those daemons.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,8 +12,8 @@ pub(crate) struct Store {
     pub(crate) root: PathBuf,
 }
 
-/// A data root that a daemon of Docker 1.7 or 1.8 wrote, packed, and its answers; those of the crate that
-/// reads them.
+/// The folder with a packed data root that a daemon of Docker 1.7 or 1.8 wrote, and the daemon's answers. It
+/// belongs to the crate that reads such stores.
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures/docker-graph").join(name)
 }
@@ -24,7 +24,7 @@ impl Store {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("root");
         std::fs::create_dir(&root).expect("a new folder");
-        // Times far in the future or before 1970 are meant; tar warns of them.
+        // Times far in the future or before 1970 are intended, so tar need not warn of them.
         let status = Command::new("tar")
             .args(["--xattrs", "--xattrs-include=*", "--numeric-owner", "--warning=no-timestamp", "-xJf"])
             .arg(fixture(name).join("store.tar.xz"))
@@ -36,8 +36,8 @@ impl Store {
         Store { folder, root }
     }
 
-    /// The data root of a real Docker 1.8 that the documentation shows: `base:latest` is one layer,
-    /// `base:child` one more.
+    /// The data root of a real Docker 1.8 from the documentation. `base:latest` has one layer, `base:child`
+    /// one more.
     pub(crate) fn example() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("root");
@@ -47,8 +47,8 @@ impl Store {
         Store { folder, root }
     }
 
-    /// A copy elsewhere, made from the last name to the first: inodes and directory entries have another
-    /// order there.
+    /// A copy elsewhere, made from the last name to the first, so that inodes and directory entries have
+    /// another order.
     pub(crate) fn copy_reversed(&self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("root");
@@ -64,7 +64,7 @@ impl Store {
         Store { folder, root }
     }
 
-    /// A place beside the store for outputs.
+    /// A path beside the store, for outputs.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -78,11 +78,11 @@ impl Store {
 /// `base:latest`, `base:1.0` and `base:dup` of [`Store::example`].
 pub(crate) const BASE: &str = "5646c3006f06021f4fe4987166355fc616fb7c8888cc198d162f9932be5966a6";
 
-/// `base:child` there.
+/// `base:child` of [`Store::example`].
 pub(crate) const CHILD: &str = "c90a635a919b2a2d855077596482ebcdc4df6c053809ce6245b0443ad7ebdaec";
 
-/// What the daemons answered: `cases.json`. Bytes that are not UTF-8 are there as lone surrogates, which no
-/// string of Rust can hold; they become characters from the private use area.
+/// The daemons' answers, `cases.json`. It has bytes that are not UTF-8 as lone surrogates, which a Rust
+/// string cannot hold. They become characters of the private use area.
 pub(crate) fn answers(name: &str) -> Value {
     let unpacked = Command::new("xz").arg("-dc").arg(fixture(name).join("cases.json.xz")).output();
     let unpacked = unpacked.expect("xz starts");
@@ -101,7 +101,7 @@ pub(crate) fn answers(name: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// Bytes as [`answers`] has them.
+/// Bytes in the form of [`answers`].
 pub(crate) fn as_answered(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {

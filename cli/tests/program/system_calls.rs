@@ -1,4 +1,4 @@
-//! The program under strace: calls that an old kernel does not know or a sandbox refuses, and threads.
+//! The program under strace: system calls that an old kernel lacks or a sandbox refuses, and threads.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::program::{layerlift, output, skipped};
 use crate::store::{BASE, Store};
 
-/// `layerlift` under strace with these options; `None`, said aloud, where nothing can be traced.
+/// `layerlift` under strace with these options. Prints a message and returns `None` if strace does not work
+/// here.
 fn traced(what: &str, options: &[&str]) -> Option<Command> {
     let trial = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     match trial {
@@ -35,7 +36,7 @@ fn traced(what: &str, options: &[&str]) -> Option<Command> {
 #[test]
 fn without_openat2() {
     let store = Store::example();
-    // One layer has to be computed from its directory.
+    // One layer without tar-split data has to be computed from its directory.
     std::fs::remove_file(store.root.join(format!("graph/{BASE}/tar-data.json.gz"))).unwrap();
     for error in ["EPERM", "ENOSYS"] {
         let inject = format!("inject=openat2:error={error}");
@@ -55,8 +56,8 @@ fn without_openat2() {
     }
 }
 
-/// An image layout of the example, whose images are also the platforms of an index that is named `multi:1`;
-/// and the files of its documents.
+/// An image layout of the example, whose images are also the platforms of an index named `multi:1`, and the
+/// paths of its documents.
 pub(crate) fn layout(store: &Store) -> (PathBuf, Vec<String>) {
     let layout = store.beside("layout");
     let mut save = layerlift();
@@ -96,7 +97,7 @@ pub(crate) fn layout(store: &Store) -> (PathBuf, Vec<String>) {
     (layout, documents)
 }
 
-/// Whatever asks for a document (a listing, a selection, a plan), it is opened and read once.
+/// Each document is opened and read once, whatever asks for it: a listing, a selection, a plan.
 #[test]
 fn documents_of_a_layout_are_opened_once() {
     let store = Store::example();
@@ -130,7 +131,7 @@ fn documents_of_a_layout_are_opened_once() {
     }
 }
 
-/// Starts of threads and processes in a trace.
+/// The number of threads and processes that are started in a trace.
 fn starts(args: &[&str], root: &Path) -> Option<usize> {
     let trace = tempfile::NamedTempFile::new().unwrap();
     let file = trace.path().to_str().unwrap();
@@ -141,7 +142,7 @@ fn starts(args: &[&str], root: &Path) -> Option<usize> {
     Some(lines.lines().filter(|line| line.contains("clone") && !line.contains("resumed")).count())
 }
 
-/// `number` images without layers, each with a name: a store of Docker, and one of Docker 1.8.
+/// A store of Docker and one of Docker 1.8, each with `number` named images without layers.
 fn many(number: usize) -> [tempfile::TempDir; 2] {
     let [docker, graph] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let (mut tags, mut ids) = (serde_json::Map::new(), serde_json::Map::new());
@@ -167,8 +168,8 @@ fn many(number: usize) -> [tempfile::TempDir; 2] {
     [docker, graph]
 }
 
-/// A listing starts no threads of its own, however long it is. Those that the program starts for other work
-/// are as many for a short one.
+/// A listing starts no threads of its own, however long it is: the program starts as many threads for a short
+/// one.
 #[test]
 fn jobs_are_obeyed() {
     for (long, short) in many(400).into_iter().zip(many(1)) {

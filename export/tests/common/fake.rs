@@ -1,5 +1,5 @@
-//! A store of blobs, for what no fixture has: compressed layers, images without layers, names of all kinds,
-//! damage.
+//! A fake store of blobs, for what no fixture has: compressed layers, images without layers, names of all
+//! kinds, damage.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,7 +18,7 @@ use layerlift_store::{
 pub(crate) enum Kept {
     Plain,
     Gzip,
-    /// Its bytes are not those of its digest.
+    /// Its bytes do not match its digest.
     Damaged,
     /// It cannot be opened.
     Missing,
@@ -38,7 +38,7 @@ impl Default for Fake {
 }
 
 impl Fake {
-    /// Adds a layer with this content; returns its index.
+    /// Adds a layer with this content, and returns its index.
     pub(crate) fn add_layer(&mut self, content: &str, kept: Kept) -> usize {
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_ustar();
@@ -54,7 +54,7 @@ impl Fake {
         DiffId(Digest::of(&self.layers[layer].1))
     }
 
-    /// Adds an image with a config that names its layers; returns its id.
+    /// Adds an image with a config that names its layers, and returns its id.
     pub(crate) fn add_image(&mut self, layers: &[usize], names: &[&str], extra: &str) -> String {
         let diff_ids: Vec<String> = layers.iter().map(|&l| format!("\"{}\"", self.diff_id(l))).collect();
         let raw = format!(

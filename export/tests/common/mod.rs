@@ -1,4 +1,4 @@
-//! Data roots that real engines wrote, archives as lists of entries, and stores made up for a test.
+//! Data roots that real engines wrote, archives as lists of entries, and fake stores.
 
 #![allow(dead_code, reason = "each test program uses its part of this")]
 
@@ -16,8 +16,8 @@ use liblzma::read::XzDecoder;
 
 pub(crate) mod fake;
 
-/// A data root of the store crate's fixtures; `None`, with a message, where its devices and owners cannot be
-/// made.
+/// A data root from the store crate's fixtures. Prints a message and returns `None` if its devices and owners
+/// cannot be restored.
 pub(crate) fn data_root(fixture: &str) -> Option<tempfile::TempDir> {
     use std::os::unix::fs::MetadataExt;
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
@@ -65,7 +65,7 @@ pub(crate) fn written(tree: &Tree, threads: usize) -> Vec<u8> {
     bytes
 }
 
-/// Options with a number of threads.
+/// Options with this number of threads.
 pub(crate) fn threaded(threads: usize) -> WriteOptions<'static> {
     WriteOptions::default().with_threads(NonZeroUsize::new(threads).unwrap())
 }
@@ -137,7 +137,7 @@ pub(crate) fn document(entries: &[Entry], path: &str) -> serde_json::Value {
     serde_json::from_slice(entry(entries, path)).unwrap()
 }
 
-/// Blobs are named by what they are.
+/// The path of a blob.
 pub(crate) fn check_blobs(entries: &[Entry]) {
     for Entry { path, bytes, .. } in entries {
         if let Some(hex) = path.strip_prefix("blobs/sha256/").filter(|hex| !hex.is_empty()) {
