@@ -56,23 +56,18 @@ pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
 /// Stores in the usual places of this machine: the system's, then those of the calling user. Where a place
 /// has none, stores one level deeper: dockerd with userns-remap keeps its data in `/var/lib/docker/UID.GID`.
 pub fn usual() -> Vec<Place> {
-    let mut usual = Vec::new();
-    for path in places::usual() {
-        match look_at(path.clone()) {
-            Some(place) => usual.push(place),
-            None => named::visit(&path, 1, |folder| {
-                usual.extend(look_at(folder.to_owned()).filter(|place| place.found.is_ok()));
-                false
-            }),
-        }
-    }
-    usual
+    places::usual().into_iter().flat_map(look_into).collect()
 }
 
 /// Stores in `dir`, and in the usual places if `dir` is the root of a system (a mounted disk, say) or a home.
 /// An archive has no such places.
 pub fn below(dir: &Path) -> Vec<Place> {
-    places::below(dir).into_iter().filter_map(look_at).collect()
+    let look = |path: PathBuf| match path == dir {
+        // What is one level below the named folder is for the user to name.
+        true => look_at(path).into_iter().collect(),
+        false => look_into(path),
+    };
+    places::below(dir).into_iter().flat_map(look).collect()
 }
 
 /// All stores in `dir` and below: those of [`below`], and those in any other folder, six levels deep. For
@@ -219,6 +214,19 @@ fn several_stores(path: &Path, stores: &[Detected]) -> Error {
     Error::SeveralStores { path: path.to_owned(), candidates, choose }
 }
 
+/// The stores at a usual place, or if it has none, those one level deeper.
+fn look_into(path: PathBuf) -> Vec<Place> {
+    if let Some(place) = look_at(path.clone()) {
+        return vec![place];
+    }
+    let mut deeper = Vec::new();
+    named::visit(&path, 1, |folder| {
+        deeper.extend(look_at(folder.to_owned()).filter(|place| place.found.is_ok()));
+        false
+    });
+    deeper
+}
+
 fn look_at(path: PathBuf) -> Option<Place> {
     let found = detect(&path);
     (!matches!(&found, Ok(stores) if stores.is_empty())).then_some(Place { path, found })
@@ -232,6 +240,7 @@ fn is_file(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::StoreKind;
@@ -249,6 +258,48 @@ mod tests {
         let roots = places.iter().flat_map(|place| place.found.iter().flatten());
         let below = roots.map(|store| store.root.strip_prefix(disk).unwrap().display().to_string());
         below.collect()
+    }
+
+    /// A disk that is not trusted: links and settings there mean the disk.
+    #[test]
+    fn nothing_leads_off_a_disk() {
+        let outside = disk(&["store"]);
+        let store = outside.path().join("store");
+        let far = format!("/{}{}", "../".repeat(40), store.strip_prefix("/").unwrap().display());
+        for (place, target) in [
+            ("var/lib/docker", store.clone()),
+            ("var/lib/docker", PathBuf::from(&far[1..])),
+            ("home/ada", outside.path().to_owned()),
+            ("var/lib", outside.path().to_owned()),
+        ] {
+            fs::create_dir_all(outside.path().join(".local/share")).unwrap();
+            let _ = symlink(&store, outside.path().join(".local/share/docker"));
+            let _ = symlink(&store, outside.path().join("docker"));
+            let disk = disk(&["elsewhere/real"]);
+            fs::create_dir_all(disk.path().join(place).parent().unwrap()).unwrap();
+            symlink(&target, disk.path().join(place)).unwrap();
+            assert_eq!(roots(&below(disk.path()), disk.path()), [""; 0], "{place} -> {}", target.display());
+            assert_eq!(roots(&search(disk.path()), disk.path()), ["elsewhere/real"], "{place}");
+        }
+        for data_root in [far.as_str(), store.to_str().unwrap(), "/link"] {
+            let disk = disk(&[]);
+            fs::create_dir_all(disk.path().join("etc/docker")).unwrap();
+            symlink(&store, disk.path().join("link")).unwrap();
+            let settings = format!(r#"{{"data-root":"{data_root}"}}"#);
+            fs::write(disk.path().join("etc/docker/daemon.json"), settings).unwrap();
+            assert_eq!(roots(&below(disk.path()), disk.path()), [""; 0], "{data_root}");
+        }
+    }
+
+    /// An absolute link of a disk means the disk; userns-remap is found there as on this machine.
+    #[test]
+    fn links_and_remapped_roots_of_a_disk() {
+        let disk = disk(&["data/docker", "var/lib/containerd/100000.100000"]);
+        symlink("/data/docker", disk.path().join("var/lib/docker")).unwrap();
+        assert_eq!(
+            roots(&below(disk.path()), disk.path()),
+            ["data/docker", "var/lib/containerd/100000.100000"]
+        );
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(crate) fn usual() -> Vec<PathBuf> {
 }
 
 /// `dir` itself, and existing places below: those of a system whose root it is (a mounted disk, say), of all
-/// homes on it, and of a home that it is itself.
+/// homes on it, and of a home that it is itself. None is outside of `dir`, whatever links and settings there
+/// say.
 pub(crate) fn below(dir: &Path) -> Vec<PathBuf> {
     let mut places = vec![dir.to_owned()];
     if dir.metadata().is_ok_and(|metadata| !metadata.is_dir()) {
@@ -43,7 +44,7 @@ pub(crate) fn below(dir: &Path) -> Vec<PathBuf> {
     homes.extend(named::list(dir, "home"));
     places.extend(users(dir, &homes));
     places.extend(homes.iter().flat_map(|home| user(&home.join(".local/share"))));
-    existing(places)
+    existing(places.iter().filter_map(|place| named::confined(dir, place)).collect())
 }
 
 /// Places of daemons, by their settings and by default.

@@ -18,7 +18,7 @@
 //! They only say where to look, so one that cannot be read is ignored: the usual places remain.
 
 use std::env;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -161,9 +161,7 @@ impl Settings<'_> {
 
     /// A path in the settings. On a mounted disk, it is relative to the disk's root.
     fn path(&self, text: Option<&str>) -> Option<PathBuf> {
-        let path = PathBuf::from(self.expand(text?)?);
-        let leads_up = path.components().any(|component| component == Component::ParentDir);
-        (path.is_absolute() && !leads_up).then(|| self.system.join(path.strip_prefix("/").unwrap_or(&path)))
+        named::configured(self.system, Path::new(&self.expand(text?)?))
     }
 
     /// Replaces `$HOME`, `$USER` and `$UID`. `None` if there are other variables, which only the user's shell

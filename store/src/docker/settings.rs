@@ -16,15 +16,13 @@ const LIMIT: u64 = 1 << 20;
 /// The data root that the settings name, on the system whose root is `system`. Settings that cannot be read
 /// are ignored: the usual places remain.
 pub(crate) fn data_root(system: &Path) -> Option<PathBuf> {
-    let path = parse(&named::settings(system, &system.join(FILE), LIMIT)?)?;
-    // On a mounted disk, the path is relative to the disk's root.
-    Some(system.join(path.strip_prefix("/").unwrap_or(&path)))
+    named::configured(system, &parse(&named::settings(system, &system.join(FILE), LIMIT)?)?)
 }
 
 fn parse(text: &str) -> Option<PathBuf> {
     let settings: serde_json::Value = serde_json::from_str(text).ok()?;
     let path = settings.get("data-root").or_else(|| settings.get("graph"))?.as_str()?;
-    Some(PathBuf::from(path)).filter(|path| path.is_absolute())
+    Some(PathBuf::from(path))
 }
 
 #[cfg(test)]
@@ -36,13 +34,23 @@ mod tests {
         for (text, expected) in [
             (r#"{"data-root": "/srv/d", "graph": "/old"}"#, Some("/srv/d")),
             (r#"{"graph": "/old"}"#, Some("/old")),
-            (r#"{"data-root": "relative"}"#, None),
             (r#"{"data-root": 5}"#, None),
             ("no json", None),
         ] {
             assert_eq!(parse(text), expected.map(PathBuf::from), "{text}");
         }
         assert_eq!(data_root(Path::new("/nowhere")), None);
+        let disk = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(disk.path().join("etc/docker")).unwrap();
+        for (path, expected) in [
+            ("/srv/d", Some(disk.path().join("srv/d"))),
+            ("relative", None),
+            ("/../../srv/d", None),
+            ("/a/../b", None),
+        ] {
+            std::fs::write(disk.path().join(FILE), format!(r#"{{"data-root": "{path}"}}"#)).unwrap();
+            assert_eq!(data_root(disk.path()), expected, "{path}");
+        }
     }
 
     /// An absolute link on a mounted disk is relative to the disk's root.

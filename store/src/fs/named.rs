@@ -2,8 +2,10 @@
 //! a mounted disk. Links on the way to what the caller names are followed.
 
 use std::fs::{File, Metadata};
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
@@ -27,6 +29,33 @@ pub(crate) fn settings(system: &Path, file: &Path, limit: u64) -> Option<String>
     let mut text = String::new();
     file.take(limit).read_to_string(&mut text).ok()?;
     Some(text)
+}
+
+/// Where a path in the settings of a system leads: on a mounted disk, below the disk's root. `None` for a
+/// path that is relative or has `..` in it, which no engine's settings need.
+pub(crate) fn configured(system: &Path, path: &Path) -> Option<PathBuf> {
+    let leads_up = path.components().any(|component| component == Component::ParentDir);
+    (path.is_absolute() && !leads_up).then(|| system.join(path.strip_prefix("/").unwrap_or(path)))
+}
+
+/// A directory `place` below `dir` without the links on the way to it, which are resolved as if `dir` were
+/// `/`: a disk's absolute links mean the disk, and none leads out of it. `None` if there is no directory.
+///
+/// A place that may not be looked at stays, so that opening it says why.
+pub(crate) fn confined(dir: &Path, place: &Path) -> Option<PathBuf> {
+    let name = place.strip_prefix(dir).ok()?;
+    let real_dir = dir.canonicalize().ok()?;
+    let real = match Root::open(dir).ok()?.open_dir_in_tree(name.as_os_str().as_bytes()) {
+        // The kernel knows where the directory is that was opened.
+        Ok(opened) => std::fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd())).ok()?,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return None,
+        Err(_) => match place.canonicalize() {
+            Ok(real) => real,
+            Err(_) => return Some(place.to_owned()),
+        },
+    };
+    let below = real.strip_prefix(real_dir).ok()?;
+    Some(if below.as_os_str().is_empty() { dir.to_owned() } else { dir.join(below) })
 }
 
 /// Paths of the entries of the directory `name` below `dir`, sorted; empty if it cannot be listed.
