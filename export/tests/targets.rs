@@ -172,6 +172,36 @@ fn a_layout_survives_a_failure() {
 }
 
 /// A blob whose length is not that of its descriptor was left by a broken copy, and is replaced.
+/// Whichever document cannot be put in its place, the layout is what it was.
+#[test]
+fn a_layout_survives_documents_that_cannot_be_written() {
+    for name in ["manifest.json", "index.json", "oci-layout"] {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = dir.path().join("layout");
+        let mut store = Fake::default();
+        let (a, b) = (store.add_layer("a", Kept::Gzip), store.add_layer("b", Kept::Plain));
+        store.add_image(&[a], &["localhost/x:1"], "");
+        store.add_image(&[a, b], &["localhost/y:1"], "");
+        write_dir(&tree(&prepared(&store, &["localhost/x"])), &layout, &threaded(2)).unwrap();
+        let target = Layout::try_open(&layout).unwrap().unwrap();
+        let other = prepared(&store, &["localhost/y"]);
+        let [manifest, index] =
+            ["manifest.json", "index.json"].map(|name| fs::read(layout.join(name)).unwrap());
+        fs::remove_file(layout.join(name)).unwrap();
+        fs::create_dir(layout.join(name)).unwrap();
+        assert!(push(other.bundle().unwrap(), &target, &threaded(2)).is_err(), "{name}");
+        drop(target);
+        let blobs = fs::read_dir(layout.join("blobs/sha256")).unwrap().count();
+        assert_eq!(blobs, 3, "{name}: a layer, a config and a manifest");
+        for (other, bytes) in [("manifest.json", &manifest), ("index.json", &index)] {
+            if other != name {
+                assert!(fs::read(layout.join(other)).unwrap() == *bytes, "{name}: {other} has changed");
+            }
+        }
+        assert_eq!(fs::read_dir(&layout).unwrap().count(), 4, "{name}: a temporary file is left");
+    }
+}
+
 #[test]
 fn torn_blobs_are_replaced() {
     let dir = tempfile::tempdir().unwrap();

@@ -3,9 +3,8 @@
 //! ```text
 //! blobs/sha256/<digest>   a blob of the right length stays; another length is what a broken copy left
 //! oci-layout
-//! index.json              renamed into place behind the blobs; what it has stays, byte for byte, but for
-//!                         names that move
 //! manifest.json           made again of all images that the index names, for Docker and Podman
+//! index.json              renamed into place last; what it has stays, byte for byte, but for names that move
 //! ```
 
 use std::fs::{self, File};
@@ -24,6 +23,9 @@ use crate::format::{manifest_json, oci};
 
 mod images;
 mod index;
+
+const INDEX: &str = "index.json";
+const MANIFEST: &str = "manifest.json";
 
 /// More than any index; containerd's limit is 20 MiB.
 const LIMIT: u64 = 32 << 20;
@@ -58,13 +60,23 @@ impl Layout {
         self.added.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, name: &str, content: &dyn Content) -> Result<(), Error> {
-        Ok(write_files(&self.dir, &[(name, content)], &Options::default())?)
+    /// Puts back what `manifest.json` was, if it has been replaced and the index has not.
+    fn restore_manifest(&self, before: Option<Vec<u8>>, new: &[u8]) {
+        let path = self.dir.join(MANIFEST);
+        if fs::read(&path).is_ok_and(|found| found == new) {
+            // The first error is the one to report.
+            let _ = match before {
+                Some(before) => {
+                    write_files(&self.dir, &[(MANIFEST, &Bytes(before))], &Options::default()).is_ok()
+                }
+                None => fs::remove_file(path).is_ok(),
+            };
+        }
     }
 
     /// What the index has; nothing if there is no index.
     fn index(&self) -> Result<OldIndex, Error> {
-        let path = self.dir.join("index.json");
+        let path = self.dir.join(INDEX);
         let failed = |source: io::Error| ArchiveError::Output {
             action: "read",
             path: path.clone(),
@@ -121,14 +133,20 @@ impl Target for Layout {
         let names: Vec<(String, Option<String>)> = old_names.chain(new_names).collect();
         let kept = kept.into_iter().map(|entry| Listed::Kept(entry.raw));
         let listed = kept.chain(new.into_iter().map(|new| new.listed)).collect();
-        for document in new_index::documents(listed, &members) {
-            if let Some(content) = document.content() {
-                self.write(&document.path, &**content)?;
-            }
+        let items = images::items(&self.dir, names.iter().map(|(digest, name)| (&**digest, name.as_deref())));
+        let manifest = Bytes(manifest_json::document(&items));
+        let documents = new_index::documents(listed, &members);
+        let mut files: Vec<(&str, &dyn Content)> = vec![(MANIFEST, &manifest)];
+        files.extend(documents.iter().filter_map(|entry| Some((&*entry.path, &**entry.content()? as _))));
+        // All are complete before the first is renamed, and the index is the last.
+        files.sort_by_key(|(name, _)| *name == INDEX);
+        let before = fs::read(self.dir.join(MANIFEST)).ok();
+        if let Err(error) = write_files(&self.dir, &files, &Options::default()) {
+            self.restore_manifest(before, &manifest.0);
+            return Err(error.into());
         }
         // From here on the index names the blobs.
         self.added().clear();
-        let items = images::items(&self.dir, names.iter().map(|(digest, name)| (&**digest, name.as_deref())));
-        self.write("manifest.json", &Bytes(manifest_json::document(&items)))
+        Ok(())
     }
 }
