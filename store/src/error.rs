@@ -242,7 +242,8 @@ impl Error {
             Error::NotFound { suggestions, .. } if !suggestions.is_empty() => {
                 vec![Hint::Similar(suggestions.clone())]
             }
-            Error::NoPlatform { here, .. } if !here.is_empty() => vec![Hint::ChoosePlatform],
+            // With one platform there is nothing to choose, and the message names it.
+            Error::NoPlatform { here, .. } if here.len() > 1 => vec![Hint::ChoosePlatform],
             Error::Within { source, .. } => source.hints(),
             _ => Vec::new(),
         }

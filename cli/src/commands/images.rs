@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use layerlift_store::{ImageSummary, Reference};
+use layerlift_store::{Error as StoreError, ImageSummary, Reference};
 use serde::Serialize;
 
 use crate::args::Images;
@@ -40,12 +40,25 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
     let sources = Sources::open(&args.store, reporter)?;
     let mut status = sources.warn_of_failed(reporter);
     let mut rows = Vec::new();
+    let mut other_platforms = Vec::new();
     for source in &sources.opened {
         let listing = source.store.images()?.on(&*source.store, args.store.platform.as_ref());
         let root = source.root.display().to_string();
         let row = |image| Row { root: root.clone(), kind: source.kind.name(), image };
         rows.extend(listing.images.into_iter().map(row));
         for broken in listing.broken {
+            let other_platform = matches!(broken.error, StoreError::NoPlatform { .. });
+            if other_platform && args.store.platform.is_some() {
+                other_platforms.push(broken);
+                continue;
+            }
+            reporter.warn_error(&broken_error(broken));
+            status = Status::Incomplete;
+        }
+    }
+    // A filter that leaves something out is not a failure; one that leaves nothing says what there is.
+    if rows.is_empty() {
+        for broken in other_platforms {
             reporter.warn_error(&broken_error(broken));
             status = Status::Incomplete;
         }

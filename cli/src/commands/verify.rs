@@ -32,8 +32,10 @@ struct Request {
 struct Outcome {
     images: Vec<ImageJson>,
     layers: Vec<LayerJson>,
-    /// Number of images that are not sound.
+    /// Number of images whose bytes differ from what was recorded.
     damaged: usize,
+    /// Number of images that are not sound, for whatever reason.
+    unsound: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,7 +113,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     } else {
         print(&table(&outcome))?;
     }
-    if outcome.damaged > 0 {
+    if outcome.unsound > 0 {
         status = Status::Incomplete;
     }
     Ok(status)
@@ -129,12 +131,17 @@ impl Request {
 }
 
 impl Outcome {
+    fn push(&mut self, image: ImageJson) {
+        self.unsound += usize::from(!image.sound);
+        self.damaged += usize::from(image.kind == Some(word(ErrorKind::Damaged)));
+        self.images.push(image);
+    }
+
     fn add(&mut self, source: &Source, report: Report, errors: &mut Vec<Box<dyn std::error::Error>>) {
         let root = source.root.display().to_string();
         for image in &report.images {
             let json = ImageJson::new(&root, image, &report);
-            self.damaged += usize::from(!json.sound);
-            self.images.push(json);
+            self.push(json);
         }
         for layer in &report.layers {
             self.layers.push(LayerJson {
@@ -155,8 +162,7 @@ impl Outcome {
     }
 
     fn add_broken(&mut self, source: &Source, broken: Broken, errors: &mut Vec<Box<dyn std::error::Error>>) {
-        self.damaged += 1;
-        self.images.push(ImageJson {
+        self.push(ImageJson {
             id: broken.what.clone(),
             references: broken.references.iter().map(ToString::to_string).collect(),
             driver: String::new(),
