@@ -80,6 +80,17 @@ impl Reporter {
         }
     }
 
+    /// What a store had on record and has no longer; returns whether there is anything.
+    pub(crate) fn lost(&self, errors: &[layerlift_store::Error]) -> bool {
+        errors.iter().for_each(|error| self.error(error));
+        !errors.is_empty()
+    }
+
+    /// What is odd about a store and was read nevertheless.
+    pub(crate) fn notices(&self, notices: &[layerlift_store::Notice]) {
+        notices.iter().for_each(|notice| self.warn(&notice.to_string()));
+    }
+
     /// An error after which the command goes on with the rest.
     pub(crate) fn error(&self, error: &(dyn StdError + 'static)) {
         self.say("error", &Message::of(error));

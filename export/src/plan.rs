@@ -1,6 +1,6 @@
 //! What will be written, and what has to come first: planned from metadata alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -67,17 +67,26 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         let name = broken.references.first().map_or(broken.what, ToString::to_string);
         left_out.add(Error::from(broken.error).of_image(&name))?;
     }
+    let mut notices = selection.notices;
     let wanted = select::wanted(store, selection.images, selection.platform.as_ref(), options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
     for (wanted, image) in wanted.into_iter().zip(images) {
         let name = select::name(&wanted.key, &wanted.references);
         match image {
-            Ok(image) => readable.push(Layered { wanted, name, image, on_top: Vec::new() }),
+            Ok(image) => {
+                notices.extend(image.notices.iter().cloned());
+                readable.push(Layered { wanted, name, image, on_top: Vec::new() });
+            }
             Err(error) => left_out.add(Error::from(error).of_image(&name))?,
         }
     }
-    of_images(store, readable, options, left_out)
+    let mut plan = of_images(store, readable, options, left_out)?;
+    // Several images may share an odd document.
+    let mut seen = HashSet::new();
+    notices.retain(|notice| seen.insert(notice.clone()));
+    plan.warnings.splice(..0, notices.iter().map(Warning::from));
+    Ok(plan)
 }
 
 /// Plans the export of images that could be read.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use layerlift_store::{Broken, ImageKey, ImageSummary, Platform, Reference, Selected, Store};
+use layerlift_store::{Broken, ImageKey, ImageSummary, Notice, Platform, Reference, Selected, Store};
 
 use crate::Error;
 
@@ -24,6 +24,11 @@ pub struct Selection {
     pub images: Vec<Chosen>,
     /// What a store lists and cannot read: an error, unless [`crate::Options::keep_going`] leaves it out.
     pub broken: Vec<Broken>,
+    /// What the store had on record and has no longer ([`layerlift_store::Listing::lost`]): an export of
+    /// everything is not complete.
+    pub lost: Vec<layerlift_store::Error>,
+    /// What is odd about the store and was read nevertheless; the plan warns of it.
+    pub notices: Vec<Notice>,
     /// The platform that the images were chosen for; by default this machine's.
     pub(crate) platform: Option<Platform>,
 }
@@ -89,6 +94,8 @@ pub fn select_all(store: &dyn Store, platform: Option<&Platform>) -> Result<Sele
         selection.images.extend(references.map(|reference| Chosen { image: image.clone(), reference }));
     }
     selection.broken = listing.broken;
+    selection.lost = listing.lost;
+    selection.notices = listing.notices;
     Ok(selection)
 }
 

@@ -1,7 +1,7 @@
 //! Checking images without writing anything.
 
 use layerlift_archive::{Check, Compression, Content, Error as ArchiveError, Options};
-use layerlift_store::{DiffId, ImageKey, LayerKey, LayerTar, Reference, Store};
+use layerlift_store::{DiffId, ImageKey, LayerKey, LayerTar, Notice, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::layers::{self, Distinct, computed};
@@ -31,6 +31,8 @@ pub struct ImageReport {
     pub references: Vec<Reference>,
     /// Its layers, base first: indices into [`Report::layers`].
     pub layers: Vec<usize>,
+    /// What is odd about its documents, which are sound nevertheless.
+    pub notices: Vec<Notice>,
     /// What is wrong with the image itself (documents, chain); layers have their own.
     pub error: Option<Error>,
 }
@@ -89,11 +91,12 @@ pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options:
     let mut report = Report::default();
     let mut distinct = Distinct::default();
     for (key, references) in images {
-        let (layers, error) = match store.image(key) {
-            Ok(image) => (distinct.add(&image), None),
-            Err(error) => (Vec::new(), Some(error.into())),
+        let (layers, notices, error) = match store.image(key) {
+            Ok(image) => (distinct.add(&image), image.notices, None),
+            Err(error) => (Vec::new(), Vec::new(), Some(error.into())),
         };
-        report.images.push(ImageReport { key: key.clone(), references: references.clone(), layers, error });
+        let (key, references) = (key.clone(), references.clone());
+        report.images.push(ImageReport { key, references, layers, notices, error });
     }
     for (keys, recorded) in distinct.keys.chunks(OPEN).zip(distinct.recorded.chunks(OPEN)) {
         report.layers.extend(check_some(store, keys, recorded, options));

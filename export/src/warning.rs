@@ -1,6 +1,6 @@
 //! What is worth knowing about an export that succeeds.
 
-use layerlift_store::{ImageId, Reference};
+use layerlift_store::{ImageId, Notice, Reference};
 use serde::Serialize;
 
 use crate::bundle::as_text;
@@ -59,6 +59,14 @@ pub enum Warning {
         /// How many more there are.
         others: usize,
     },
+    /// Something in the store is not as its engine writes it, and was read nevertheless.
+    #[error("{path}: {what}")]
+    Odd {
+        /// The file.
+        path: String,
+        /// What is odd, and what was done.
+        what: String,
+    },
     /// The image has another id in the archive than in the store.
     #[error("{image}: the image id is {new} in the archive, not {old}")]
     OtherImageId {
@@ -71,6 +79,12 @@ pub enum Warning {
         #[serde(serialize_with = "as_text")]
         new: ImageId,
     },
+}
+
+impl From<&Notice> for Warning {
+    fn from(notice: &Notice) -> Self {
+        Warning::Odd { path: notice.path.display().to_string(), what: notice.what.clone() }
+    }
 }
 
 fn have(others: usize) -> String {

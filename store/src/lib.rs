@@ -52,7 +52,7 @@ pub use layer::{BlobLayer, DiffLayer, LayerDir, LayerTar, SplitLayer, TarReader,
 pub use layerlift_archive::ErrorKind;
 pub use model::{
     Broken, Document, Image, ImageKey, ImageSummary, Index, IndexSummary, Keyring, Layer, LayerKey, Listing,
-    Manifest, Member, ParsePlatformError, Platform, Selected, Subject, V1Document,
+    Manifest, Member, Notice, ParsePlatformError, Platform, Selected, Subject, V1Document,
 };
 pub use reference::{Reference, Rules};
 pub use store::Store;

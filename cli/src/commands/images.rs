@@ -43,6 +43,10 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
     let mut other_platforms = Vec::new();
     for source in &sources.opened {
         let listing = source.store.images()?.on(&*source.store, args.store.platform.as_ref());
+        reporter.notices(&listing.notices);
+        if reporter.lost(&listing.lost) {
+            status = Status::Incomplete;
+        }
         let root = source.root.display().to_string();
         let row = |image| Row { root: root.clone(), kind: source.kind.name(), image };
         rows.extend(listing.images.into_iter().map(row));

@@ -108,19 +108,31 @@ fn all<'s>(
     platform: Option<&Platform>,
     reporter: &Reporter,
 ) -> Result<(&'s Source, Selection, Status), Error> {
-    let status = sources.warn_of_failed(reporter);
+    let mut status = sources.warn_of_failed(reporter);
     let mut with_images = Vec::new();
+    let mut lost = Vec::new();
     for source in &sources.opened {
         let selection = select_all(&*source.store, platform)?;
         if !selection.images.is_empty() || !selection.broken.is_empty() {
             with_images.push((source, selection));
+        } else {
+            lost.extend(selection.lost);
         }
     }
     if with_images.len() > 1 {
         let stores = with_images.iter().map(|(source, _)| source.to_string()).collect();
         return Err(Error::DifferentStores { stores });
     }
-    let (source, selection) = with_images.pop().ok_or(Error::NoImages)?;
+    let (source, selection) = match with_images.pop() {
+        Some(only) => only,
+        None => {
+            reporter.lost(&lost);
+            return Err(Error::NoImages);
+        }
+    };
+    if reporter.lost(&selection.lost) {
+        status = Status::Incomplete;
+    }
     Ok((source, selection, status))
 }
 

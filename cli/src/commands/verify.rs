@@ -36,6 +36,8 @@ struct Outcome {
     damaged: usize,
     /// Number of images that are not sound, for whatever reason.
     unsound: usize,
+    /// What the stores had on record and have no longer, apart from images.
+    lost: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,12 +77,18 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     let mut requests: Vec<Request> = sources.opened.iter().map(|_| Request::default()).collect();
     let platform = args.store.platform.as_ref();
     let mut status = Status::Done;
+    let mut outcome = Outcome::default();
     if args.names.is_empty() {
         status = sources.warn_of_failed(reporter);
         for (source, request) in sources.opened.iter().zip(&mut requests) {
             let listing = source.store.images()?.on(&*source.store, platform);
             request.images = listing.images.into_iter().map(|image| (image.key, image.references)).collect();
             request.broken = listing.broken;
+            reporter.notices(&listing.notices);
+            if reporter.lost(&listing.lost) {
+                status = Status::Incomplete;
+            }
+            outcome.lost.extend(listing.lost.iter().map(|error| Message::of(error).text));
         }
     } else {
         for name in &args.names {
@@ -95,10 +103,10 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     let progress = Progress::new(&args.work, reporter);
     progress.begin("verify", None);
     let options = Options::default().with_threads(threads).with_observer(&progress);
-    let mut outcome = Outcome::default();
     let mut errors = Vec::new();
     for (source, request) in sources.opened.iter().zip(requests) {
         let report = verify(&*source.store, &request.images, &options);
+        report.images.iter().for_each(|image| reporter.notices(&image.notices));
         outcome.add(source, report, &mut errors);
         request.broken.into_iter().for_each(|broken| outcome.add_broken(source, broken, &mut errors));
     }

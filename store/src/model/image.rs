@@ -2,7 +2,7 @@
 
 use layerlift_archive::Digest;
 
-use super::{ImageKey, LayerKey, Platform};
+use super::{ImageKey, LayerKey, Notice, Platform};
 use crate::id::{DiffId, ImageId, V1Id};
 
 /// An image as stored.
@@ -15,6 +15,8 @@ pub struct Image {
     pub document: Document,
     /// Layers, base first. May be empty.
     pub layers: Vec<Layer>,
+    /// What is odd about its documents and was read nevertheless.
+    pub notices: Vec<Notice>,
 }
 
 /// A layer as its image names it.
@@ -87,7 +89,7 @@ impl Layer {
 impl Image {
     /// An image with its layers, base first.
     pub fn new(key: ImageKey, document: Document, layers: Vec<Layer>) -> Self {
-        Image { key, document, layers }
+        Image { key, document, layers, notices: Vec::new() }
     }
 
     /// The digest of the config, for images that have one.

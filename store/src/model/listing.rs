@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::index::check;
-use super::{Image, ImageKey, Index, Member, Platform, Selected, config};
+use super::{Image, ImageKey, Index, Member, Notice, Platform, Selected, config};
 use crate::{Document, Error, Reference, Store};
 
 /// What [`crate::Store::images`] found.
@@ -16,8 +16,16 @@ pub struct Listing {
     /// Indexes. Whether their members are among the images is up to the engine: Podman lists them, without
     /// names.
     pub indexes: Vec<IndexSummary>,
+    /// Images that others were built on and that have no name, which engines show on request only. A name
+    /// leads to them all the same. In no order.
+    pub intermediate: Vec<ImageSummary>,
     /// What cannot be read. It hides nothing else.
     pub broken: Vec<Broken>,
+    /// What the store had on record and has no longer: an index that is empty or cut, names. It is not an
+    /// image, and what lies beside it is in the lists above.
+    pub lost: Vec<Error>,
+    /// What is odd and was read nevertheless. Nothing is lost by it.
+    pub notices: Vec<Notice>,
     /// The order of names, where some names of an image are those of an index.
     pub(crate) order: Vec<Reference>,
 }
@@ -66,7 +74,7 @@ impl Listing {
     /// Puts the images in their order. Those without a valid time come last. Images of one id in several
     /// partitions stay in the given order.
     pub fn new(images: Vec<ImageSummary>, indexes: Vec<IndexSummary>, broken: Vec<Broken>) -> Self {
-        let mut listing = Listing { images, indexes, broken, order: Vec::new() };
+        let mut listing = Listing { images, indexes, broken, ..Listing::default() };
         listing.sort();
         listing
     }

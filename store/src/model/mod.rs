@@ -6,10 +6,12 @@ mod image;
 mod index;
 mod key;
 mod listing;
+mod notice;
 mod platform;
 
 pub use image::{Document, Image, Layer, Manifest, V1Document};
 pub use index::{Index, Member, Selected, Subject};
 pub use key::{ImageKey, Keyring, LayerKey};
 pub use listing::{Broken, ImageSummary, IndexSummary, Listing};
+pub use notice::Notice;
 pub use platform::{ParsePlatformError, Platform};
