@@ -1,5 +1,6 @@
 //! The lines of a metadata file, one at a time. The file is decompressed and parsed as a stream.
 
+use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use flate2::read::MultiGzDecoder;
 use memchr::memchr;
 
 use super::line::{self, Line};
+use super::preceding::Preceding;
 use crate::Error;
 
 /// The longest line that is accepted. The padding at the end of a tar is one line, however long; 64 KiB of it
@@ -21,15 +23,18 @@ pub(super) struct Lines<R> {
     /// The current line, if it spans buffers.
     copied: Vec<u8>,
     number: u64,
+    /// The header before the current line.
+    preceding: Cell<Preceding>,
 }
 
 impl<R: Read> Lines<R> {
     pub(super) fn new(gzip: R, path: PathBuf) -> Self {
         let input = BufReader::with_capacity(64 << 10, MultiGzDecoder::new(gzip));
-        Lines { input, path, in_buffer: 0, copied: Vec::new(), number: 0 }
+        let preceding = Cell::new(Preceding::NONE);
+        Lines { input, path, in_buffer: 0, copied: Vec::new(), number: 0, preceding }
     }
 
-    /// The next line, `None` after the last.
+    /// The next line, `None` after the last. A file of which nothing is in the tar has the size 0.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
         loop {
             self.number += 1;
@@ -45,7 +50,19 @@ impl<R: Read> Lines<R> {
                 break;
             }
         }
-        line::parse(self.line()).map(Some).map_err(|why| self.malformed(&why))
+        let line = line::parse(self.line()).map_err(|why| self.malformed(&why))?;
+        Ok(Some(match line {
+            Line::Bytes(base64) => {
+                self.preceding.set(Preceding::of(&base64));
+                Line::Bytes(base64)
+            }
+            Line::Contents { name, size, checksum: 0 }
+                if size > 0 && self.preceding.get().is_header_only(&name) =>
+            {
+                Line::Contents { name, size: 0, checksum: 0 }
+            }
+            contents => contents,
+        }))
     }
 
     /// An error about the current line.

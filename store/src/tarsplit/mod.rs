@@ -29,6 +29,7 @@ mod line;
 mod lines;
 mod payload;
 mod plain;
+mod preceding;
 mod reader;
 mod replaced_names;
 

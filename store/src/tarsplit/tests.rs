@@ -95,6 +95,38 @@ fn buffers_of_any_size() {
     }
 }
 
+/// The line of a header whose size is `size`, and the line that tar-split makes of it.
+fn header(layer: Layer, name: &str, kind: u8, size: u64) -> Layer {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(name).unwrap();
+    header.set_size(size);
+    header.as_mut_bytes()[156] = kind;
+    header.set_cksum();
+    let mut layer = layer.bytes(header.as_bytes());
+    layer.lines +=
+        &format!("{{\"type\":1,\"name\":\"{name}\",\"size\":{size},\"payload\":\"AAAAAAAAAAA=\"}}\n");
+    layer
+}
+
+/// Links, devices and directories whose headers have a size: nothing follows them, and what has their name
+/// is not opened.
+#[test]
+fn headers_without_contents() {
+    for (name, kind) in
+        [("hard", b'1'), ("link", b'2'), ("c", b'3'), ("b", b'4'), ("dir/", b'5'), ("p", b'6'), ("old/", 0)]
+    {
+        let layer = header(Layer::new(), name, kind, 9).file(b"next", "next", b"contents").bytes(b"<tail>");
+        let bytes = layer.read().unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(&bytes[512..], b"contents<tail>", "{name}");
+        let opened = layer.open(&layer.gzip(), Some(DiffId(Digest::of(b"")))).unwrap();
+        assert!(opened.explain().is_none(), "{name}");
+    }
+    for (name, kind) in [("file", b'0'), ("file", 0), ("dir/", b'0')] {
+        let error = header(Layer::new(), name, kind, 9).read().unwrap_err();
+        assert!(error.contains("cannot open"), "{name}: {error}");
+    }
+}
+
 #[test]
 fn damage_is_named() {
     type Damage = fn(&Path);

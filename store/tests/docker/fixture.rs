@@ -44,10 +44,21 @@ impl DataRoot {
         self
     }
 
+    /// A store that Docker 20.10 wrote with overlay2, and that is odd or damaged in the way that its name
+    /// says.
+    pub(crate) fn case(name: &str) -> Self {
+        let data = DataRoot::empty();
+        data.unpack(&format!("cases/{name}/store"), &[]);
+        data
+    }
+
     fn extract(&self, driver: &str, members: &[&str]) {
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures")
-            .join(format!("docker-20.10-{driver}.tar.xz"));
+        self.unpack(&format!("docker-20.10-{driver}"), members);
+    }
+
+    fn unpack(&self, fixture: &str, members: &[&str]) {
+        let fixture =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{fixture}.tar.xz"));
         let mut tar = Command::new("tar")
             .args(["--extract", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--directory"])
             .arg(self.path())
