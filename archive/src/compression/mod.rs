@@ -41,6 +41,9 @@ pub enum Compression {
 
 impl Compression {
     /// Recognizes a compression by its magic number at the beginning of a file; six bytes are enough.
+    ///
+    /// A zstd stream may begin with a skippable frame (RFC 8878, 3.1.2), whose magic number is one of sixteen:
+    /// `pzstd` writes one before each of its own. Engines take such a stream for zstd, too.
     pub fn detect(first: &[u8]) -> Self {
         const MAGIC: &[(&[u8], Compression)] = &[
             (b"\x1f\x8b\x08", Compression::Gzip),
@@ -48,6 +51,9 @@ impl Compression {
             (b"\xfd7zXZ\0", Compression::Xz),
             (b"BZh", Compression::Bzip2),
         ];
+        if matches!(first, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
+            return Compression::Zstd;
+        }
         MAGIC.iter().find(|(magic, _)| first.starts_with(magic)).map_or(Compression::None, |(_, c)| *c)
     }
 
@@ -143,6 +149,31 @@ mod tests {
         }
         assert_eq!(Compression::detect(b"ustar"), Compression::None);
         assert_eq!(Compression::detect(b""), Compression::None);
+    }
+
+    /// As `pzstd` writes it: before each frame a skippable one, which holds the length of the other.
+    #[cfg(feature = "zstd")]
+    #[test]
+    fn zstd_with_skippable_frames() {
+        for nibble in [0, 5, 15] {
+            let mut stream = Vec::new();
+            for part in [&b"one "[..], b"", b"two"] {
+                let frame = zstd::bulk::compress(part, 3).unwrap();
+                stream.extend([0x50 | nibble, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]);
+                stream.extend((frame.len() as u32).to_le_bytes());
+                stream.extend(frame);
+            }
+            assert_eq!(Compression::detect(&stream[..6]), Compression::Zstd);
+            let mut read = String::new();
+            Compression::Zstd.decompress(&*stream).unwrap().read_to_string(&mut read).unwrap();
+            assert_eq!(read, "one two");
+            let mut pushed = Decompressor::new(Compression::Zstd, Vec::new()).unwrap();
+            for piece in stream.chunks(3) {
+                io::Write::write_all(&mut pushed, piece).unwrap();
+            }
+            assert_eq!(pushed.finish().unwrap(), b"one two");
+        }
+        assert_eq!(Compression::detect(b"\x60\x2a\x4d\x18"), Compression::None);
     }
 
     #[test]
