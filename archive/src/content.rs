@@ -70,7 +70,12 @@ pub struct FileRange {
 impl FileRange {
     /// A raw reader that owns its handle and so outlives the range.
     pub fn into_raw_reader(self) -> impl Read + Send {
-        RangeReader { range: self, at: 0 }
+        self.into_raw_reader_at(0)
+    }
+
+    /// The same, from the byte `at` of the range.
+    pub fn into_raw_reader_at(self, at: u64) -> impl Read + Send {
+        RangeReader { at: at.min(self.len), range: self }
     }
 }
 

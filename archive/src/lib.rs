@@ -39,7 +39,9 @@ mod spool;
 pub mod tar;
 mod tree;
 
-pub use compression::{Compression, CompressionLevel, Compressor, Decompressor, ParseCompressionError};
+pub use compression::{
+    Compression, CompressionLevel, Compressor, Decompressor, ParseCompressionError, TrailingBytes,
+};
 pub use content::{Bytes, Content, FileRange, Verified, verified};
 pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, Explanation};

@@ -128,6 +128,7 @@ pub(crate) fn of_images(
     for draft in &made {
         draft.layers.iter().for_each(|&index| layers[index].uses += 1);
     }
+    warnings.extend(layers.iter().filter_map(padding_left_out));
     Ok(Plan { drafts: made, layers, warnings, left_out: left_out.into_errors(), options: options.clone() })
 }
 
@@ -241,6 +242,16 @@ fn digest_not_kept(draft: &Draft, layers: &[PlannedLayer]) -> Option<Warning> {
         layer: first.id.clone(),
         others: computed.count(),
     })
+}
+
+/// A layer whose blob has zeros behind its end.
+fn padding_left_out(layer: &PlannedLayer) -> Option<Warning> {
+    match &layer.state {
+        State::Measured(Measured { unpadded: Some(unpadded), .. }) if layer.uses > 0 => {
+            Some(Warning::PaddingLeftOut { layer: layer.id.clone(), zeros: unpadded.zeros })
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

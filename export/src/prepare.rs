@@ -47,10 +47,12 @@ impl Plan {
             let measured = measured.collect::<Option<_>>().expect("images with bad layers are left out");
             ready.extend(left_out.keep(draft.with_documents(chosen.format, measured))?);
         }
-        let warnings = ready.iter().filter_map(other_image_id).collect();
         let mut used: Vec<usize> = ready.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
         used.sort_unstable();
         used.dedup();
+        let other_blob = |&index: &usize| other_blob_digest(&names[index], layers[index].as_ref()?);
+        let mut warnings: Vec<Warning> = used.iter().filter_map(other_blob).collect();
+        warnings.extend(ready.iter().filter_map(other_image_id));
         let (images, documents) = ready
             .into_iter()
             .filter_map(|draft| Some((draft.planned.clone(), (draft.planned.references, draft.documents?))))
@@ -101,6 +103,12 @@ pub fn tree(prepared: &Prepared) -> Tree {
 fn other_image_id(draft: &Draft) -> Option<Warning> {
     let (old, new) = (draft.image.image_id()?, draft.planned.image_id?);
     (old != new).then(|| Warning::OtherImageId { image: draft.name.clone(), old, new })
+}
+
+/// A layer whose blob goes out without its padding.
+fn other_blob_digest(layer: &str, measured: &Measured) -> Option<Warning> {
+    let (old, new) = (measured.unpadded?.stored?, measured.digest?);
+    Some(Warning::OtherBlobDigest { layer: layer.to_owned(), old, new })
 }
 
 /// Spools and hashes. Returns the layers by their places, and what is wrong with the bad ones.

@@ -1,5 +1,6 @@
 //! What is worth knowing about an export that succeeds.
 
+use layerlift_archive::Digest;
 use layerlift_store::{ImageId, Notice, Reference};
 use serde::Serialize;
 
@@ -58,6 +59,32 @@ pub enum Warning {
         layer: String,
         /// How many more there are.
         others: usize,
+    },
+    /// Zeros follow the compressed stream of a layer's blob, as tapes leave them. Engines refuse such a blob,
+    /// so it is written without them.
+    #[error(
+        "layer {layer}: {zeros} zero {} the end of its gzip stream, which engines refuse; it is written \
+         without {}, so its blob gets another digest, known once it is read",
+        if *zeros == 1 { "byte follows" } else { "bytes follow" },
+        if *zeros == 1 { "it" } else { "them" }
+    )]
+    PaddingLeftOut {
+        /// The layer, by its id in the store.
+        layer: String,
+        /// How many zeros.
+        zeros: u64,
+    },
+    /// A layer's blob has another digest in the archive than in the store; its diff id is the same.
+    #[error("layer {layer}: its blob is {new} in the archive, not {old}")]
+    OtherBlobDigest {
+        /// The layer, by its id in the store.
+        layer: String,
+        /// The digest in the store.
+        #[serde(serialize_with = "as_text")]
+        old: Digest,
+        /// The digest in the archive.
+        #[serde(serialize_with = "as_text")]
+        new: Digest,
     },
     /// Something in the store is not as its engine writes it, and was read nevertheless.
     #[error("{path}: {what}")]

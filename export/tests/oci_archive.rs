@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use common::fake::{Fake, Kept};
 use common::{check_blobs, document, entries, entry, exported, store, threaded, written};
 use layerlift_archive::{CompressionLevel, Digest};
-use layerlift_export::{Format, LayerCompression, Options, plan, select_all, tree};
+use layerlift_export::{Format, LayerCompression, Options, Warning, plan, select_all, tree, verify};
 use layerlift_store::Store;
 use serde_json::{Value, json};
 
@@ -116,6 +116,35 @@ fn compressed_blobs_pass_through() {
             expected.extend(diff_ids.iter().map(|id| id.as_str().unwrap().to_owned()));
         }
         assert_eq!(layers, expected, "{name}");
+    }
+}
+
+/// Engines refuse a blob with zeros behind its gzip stream, so it goes out without them: the image's id and
+/// its diff ids stay, and what is written says which digest the blob has got.
+#[test]
+fn padding_of_a_blob_is_left_out() {
+    for zeros in [1, 3, 512, 10_240] {
+        let mut fake = Fake::default();
+        let layers = [fake.add_layer("sound", Kept::Gzip), fake.add_layer("padded", Kept::Padded(zeros))];
+        let id = fake.add_image(&layers, &["padded:1"], "");
+        let image = fake.images().unwrap().images.remove(0);
+        let report = verify(&fake, &[(image.key, image.references)], &threaded(2));
+        assert!(report.is_sound(&report.images[0]), "{zeros}");
+        for format in [Format::OciArchive, Format::DockerArchive] {
+            let options = Options::default().with_format(format);
+            let plan = plan(&fake, select_all(&fake, None).unwrap(), &options).unwrap();
+            assert!(plan.to_string().contains("without"), "{plan}");
+            let prepared = plan.prepare(&threaded(2)).unwrap();
+            let [Warning::OtherBlobDigest { old, new, .. }] = prepared.warnings() else {
+                panic!("{:?}", prepared.warnings())
+            };
+            let entries = entries(&written(&tree(&prepared), 2));
+            assert_eq!(check_images(&entries), BTreeSet::from([format!("sha256:{id}")]), "{format}");
+            let blob = entry(&entries, &format!("blobs/sha256/{}", new.hex()));
+            assert_eq!(Digest::of(&plain(blob)), fake.diff_id(layers[1]).0);
+            let other = format!("blobs/sha256/{}", old.hex());
+            assert!(entries.iter().all(|entry| entry.path != other), "{format}");
+        }
     }
 }
 

@@ -3,8 +3,7 @@
 
 use std::io::{self, Write};
 
-use flate2::write::MultiGzDecoder;
-
+use super::members::PushedMembers;
 use super::{Compression, decoding_error};
 
 /// Decompresses what is written to it. Takes gzip and zstd: the compressions that layers keep in an archive.
@@ -14,7 +13,7 @@ pub struct Decompressor<W: Write> {
 
 enum Decoder<W: Write> {
     None(W),
-    Gzip(Box<MultiGzDecoder<W>>),
+    Gzip(Box<PushedMembers<W>>),
     #[cfg(feature = "zstd")]
     Zstd(Box<zstd::stream::write::Decoder<'static, W>>),
 }
@@ -24,7 +23,7 @@ impl<W: Write> Decompressor<W> {
     pub fn new(compression: Compression, out: W) -> io::Result<Self> {
         let decoder = match compression {
             Compression::None => Decoder::None(out),
-            Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(out))),
+            Compression::Gzip => Decoder::Gzip(Box::new(PushedMembers::new(out))),
             #[cfg(feature = "zstd")]
             Compression::Zstd => Decoder::Zstd(Box::new(zstd::stream::write::Decoder::new(out)?)),
             other => return Err(other.not_built_in()),
@@ -35,13 +34,19 @@ impl<W: Write> Decompressor<W> {
     /// Writes what is left, and returns the output. A gzip stream that is cut is an error; one of zstd is
     /// not, so its output must be compared with a digest.
     pub fn finish(self) -> io::Result<W> {
+        self.finish_padded().map(|(out, _)| out)
+    }
+
+    /// The same, with the number of zeros that follow the end of a gzip stream. `gzip -d` skips such padding;
+    /// engines refuse a blob that has it.
+    pub fn finish_padded(self) -> io::Result<(W, u64)> {
         match self.decoder {
-            Decoder::None(out) => Ok(out),
+            Decoder::None(out) => Ok((out, 0)),
             Decoder::Gzip(decoder) => decoder.finish().map_err(decoding_error),
             #[cfg(feature = "zstd")]
             Decoder::Zstd(mut decoder) => {
                 decoder.flush().map_err(decoding_error)?;
-                Ok(decoder.into_inner())
+                Ok((decoder.into_inner(), 0))
             }
         }
     }

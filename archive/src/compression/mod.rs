@@ -10,10 +10,12 @@ use std::io::{self, BufReader, Read};
 mod compressor;
 mod decompressor;
 mod level;
+mod members;
 
 pub use compressor::Compressor;
 pub use decompressor::Decompressor;
 pub use level::{CompressionLevel, ParseCompressionError};
+pub use members::TrailingBytes;
 
 use crate::{ErrorKind, content_error};
 
@@ -42,8 +44,8 @@ pub enum Compression {
 impl Compression {
     /// Recognizes a compression by its magic number at the beginning of a file; six bytes are enough.
     ///
-    /// A zstd stream may begin with a skippable frame (RFC 8878, 3.1.2), whose magic number is one of sixteen:
-    /// `pzstd` writes one before each of its own. Engines take such a stream for zstd, too.
+    /// A zstd stream may begin with a skippable frame (RFC 8878, 3.1.2), whose magic number is one of
+    /// sixteen: `pzstd` writes one before each of its own. Engines take such a stream for zstd, too.
     pub fn detect(first: &[u8]) -> Self {
         const MAGIC: &[(&[u8], Compression)] = &[
             (b"\x1f\x8b\x08", Compression::Gzip),
@@ -69,12 +71,13 @@ impl Compression {
     }
 
     /// A reader of the uncompressed bytes. Several members one after another are one stream, as all engines
-    /// read them. What the decoder cannot understand is an error of kind [`ErrorKind::Malformed`].
+    /// read them. Zeros after a gzip stream are padding and skipped; engines do not skip them. What the
+    /// decoder cannot understand is an error of kind [`ErrorKind::Malformed`].
     pub fn decompress<'r>(self, reader: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
         let reader = BufReader::with_capacity(64 << 10, reader);
         match self {
             Compression::None => Ok(Box::new(reader)),
-            Compression::Gzip => Ok(Box::new(Decoding(flate2::bufread::MultiGzDecoder::new(reader)))),
+            Compression::Gzip => Ok(Box::new(Decoding(members::Members::new(reader)))),
             #[cfg(feature = "zstd")]
             Compression::Zstd => Ok(Box::new(Decoding(zstd::stream::read::Decoder::with_buffer(reader)?))),
             #[cfg(feature = "xz")]

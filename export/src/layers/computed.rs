@@ -54,7 +54,8 @@ pub(crate) fn spool(
     let digest = if compression.is_none() { diff_id.map(|id| id.0) } else { spooled.sha256() };
     let compression = compression.map_or(Compression::None, CompressionLevel::compression);
     let len = spooled.len();
-    Ok(Measured { content: Some(Arc::new(spooled)), len, compression, digest, diff_id })
+    let content: Option<Arc<dyn Content>> = Some(Arc::new(spooled));
+    Ok(Measured { content, len, compression, digest, diff_id, unpadded: None })
 }
 
 /// Whether there is a digest that the bytes of a layer must have.

@@ -2,6 +2,7 @@
 
 mod compressed;
 pub(crate) mod computed;
+mod padding;
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -47,6 +48,17 @@ pub(crate) struct Measured {
     pub(crate) digest: Option<Digest>,
     /// The digest of the plain tar.
     pub(crate) diff_id: Option<DiffId>,
+    /// What the blob has lost on the way.
+    pub(crate) unpadded: Option<Unpadded>,
+}
+
+/// A blob without the zeros behind its compressed stream.
+#[derive(Clone, Copy)]
+pub(crate) struct Unpadded {
+    /// How many they were.
+    pub(crate) zeros: u64,
+    /// The digest of the blob with them, where the store has it.
+    pub(crate) stored: Option<Digest>,
 }
 
 impl PlannedLayer {
@@ -122,15 +134,17 @@ impl Measured {
         let digest = diff_id.map(|id| id.0);
         let len = content.len();
         let content = Some(expecting(content, digest));
-        Measured { content, len, compression: Compression::None, digest, diff_id }
+        Measured { content, len, compression: Compression::None, digest, diff_id, unpadded: None }
     }
 
-    /// A compressed blob that is copied: the output checks its digest, its reader the diff id.
+    /// A compressed blob that is copied: the output checks its digest, its reader the diff id. Without its
+    /// padding it has a digest that is not known yet.
     fn compressed(layer: BlobLayer, diff_id: DiffId) -> Self {
-        let BlobLayer { stored, compression, .. } = &layer;
-        let (len, digest, compression) = (stored.len, stored.digest, *compression);
-        let content: Arc<dyn Content> = Arc::new(CompressedBlob { layer, diff_id });
-        Measured { content: Some(content), len, compression, digest, diff_id: Some(diff_id) }
+        let (compression, stored, zeros) = (layer.compression, layer.digest(), padding::of(&layer));
+        let blob = CompressedBlob { layer, diff_id, padding: zeros };
+        let (len, digest) = (blob.len(), blob.digest());
+        let unpadded = (zeros > 0).then_some(Unpadded { zeros, stored });
+        Measured { content: Some(Arc::new(blob)), len, compression, digest, diff_id: Some(diff_id), unpadded }
     }
 
     /// The same layer once its content has been hashed: the output checks that its bytes are still the same.

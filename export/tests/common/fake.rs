@@ -18,6 +18,8 @@ use layerlift_store::{
 pub(crate) enum Kept {
     Plain,
     Gzip,
+    /// Like [`Kept::Gzip`], with this many zeros behind it.
+    Padded(usize),
     /// Its bytes do not match its digest.
     Damaged,
     /// It cannot be opened.
@@ -119,11 +121,8 @@ impl Store for Fake {
         let mut stored = tar.clone();
         match kept {
             Kept::Plain => {}
-            Kept::Gzip => {
-                let mut gzip = GzEncoder::new(Vec::new(), Level::fast());
-                gzip.write_all(tar).unwrap();
-                stored = gzip.finish().unwrap();
-            }
+            Kept::Gzip => stored = gzip(tar),
+            Kept::Padded(zeros) => stored = [gzip(tar), vec![0; *zeros]].concat(),
             Kept::Damaged => stored[512] ^= 1,
             Kept::Missing => {
                 return Err(Error::Missing {
@@ -138,8 +137,15 @@ impl Store for Fake {
         file.write_all(&stored).unwrap();
         let diff_id = Some(self.diff_id(index));
         let compression = Compression::detect(&stored);
-        let digest = if *kept == Kept::Gzip { Some(Digest::of(&stored)) } else { diff_id.map(|id| id.0) };
+        let gzipped = matches!(kept, Kept::Gzip | Kept::Padded(_));
+        let digest = if gzipped { Some(Digest::of(&stored)) } else { diff_id.map(|id| id.0) };
         let stored = FileRange { file: Arc::new(file), offset: 0, len: stored.len() as u64, digest };
         Ok(LayerTar::Blob(BlobLayer::new(stored, compression, diff_id)))
     }
+}
+
+fn gzip(tar: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Level::fast());
+    gzip.write_all(tar).unwrap();
+    gzip.finish().unwrap()
 }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use layerlift_archive::FileRange;
+use layerlift_archive::{FileRange, TrailingBytes};
 
 use super::header::{self, End, Kind};
 use super::name::{beside, clean};
@@ -34,6 +34,8 @@ pub(crate) struct Entries {
     outside: Vec<String>,
     /// What is wrong with the compressed stream.
     stream: Option<String>,
+    /// Whether something follows the compressed stream.
+    trailing: bool,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,7 @@ struct Cut {
 impl Entries {
     /// Reads all headers.
     pub(super) fn read(whole: Whole, path: &Path) -> Result<Self, Error> {
-        let Whole { file, len, damage: stream } = whole;
+        let Whole { file, len, damage: stream, trailing } = whole;
         let mut this = Entries {
             path: path.to_owned(),
             file: Arc::new(file),
@@ -76,6 +78,7 @@ impl Entries {
             cut: None,
             outside: Vec::new(),
             stream,
+            trailing,
         };
         let mut at = 0;
         let mut names = 0;
@@ -217,6 +220,9 @@ impl Entries {
         let mut errors = Vec::new();
         if self.cut.as_ref().is_some_and(|cut| !cut.only_mark) || self.stream.is_some() {
             errors.push(self.cut_off(""));
+        }
+        if self.trailing {
+            errors.push(Error::malformed(&self.path, TrailingBytes.to_string()));
         }
         if !self.outside.is_empty() {
             let names = self.outside.iter().take(5).map(|name| format!("{name:?}")).collect::<Vec<_>>();

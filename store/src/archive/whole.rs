@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use layerlift_archive::Compression;
+use layerlift_archive::{Compression, TrailingBytes};
 
 use crate::kind::OpenOptions;
 use crate::{Error, Hint};
@@ -24,6 +24,8 @@ pub(super) struct Whole {
     pub(super) len: u64,
     /// What is wrong with the compressed stream. The bytes before that are in the file.
     pub(super) damage: Option<String>,
+    /// Whether something follows the compressed stream that belongs neither to it nor to its padding.
+    pub(super) trailing: bool,
 }
 
 pub(super) fn open(
@@ -39,7 +41,7 @@ pub(super) fn open(
     check(&first, path)?;
     let compression = Compression::detect(&first);
     if seekable && compression == Compression::None {
-        return Ok(Whole { file, len, damage: None });
+        return Ok(Whole { file, len, damage: None, trailing: false });
     }
     let reader = compression.decompress(io::Cursor::new(first).chain(file)).map_err(read)?;
     let default = std::env::temp_dir();
@@ -68,11 +70,16 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
     let mut buffer = vec![0; 256 << 10];
     let mut len = 0u64;
     let mut looked = 0;
+    let mut trailing = false;
     let damage = loop {
         let n = match reader.read(&mut buffer) {
             Ok(0) => break None,
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if len > 0 && TrailingBytes::is(&error) => {
+                trailing = true;
+                break None;
+            }
             Err(error) if len > 0 && is_of_the_data(&error) => break Some(error.to_string()),
             Err(error) => return Err(Error::io("decompress", path, error)),
         };
@@ -89,7 +96,7 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
         }
         len += n as u64;
     };
-    Ok(Whole { file, len, damage })
+    Ok(Whole { file, len, damage, trailing })
 }
 
 fn full(folder: &Path, path: &Path, len: u64) -> Error {

@@ -6,7 +6,7 @@ use layerlift_archive::Compression;
 use layerlift_store::{Document, LayerTar, OpenOptions, StoreKind, detect, open};
 
 use crate::contract::{self, image, key};
-use crate::made::{bytes, compressed, file, refused, verify};
+use crate::made::{bytes, compressed, file, fixture, refused, verify};
 
 const MANY: &str = "801433d13fa6fae5aa5baadc88eb1eb6d0b1ff6fec624d97ed4518b506d90574";
 const TORTURE: &str = "dd67daf7d3910c26d9039541b9cedbc978c9a91ccf11c993aefbf6167e4a408e";
@@ -88,7 +88,16 @@ fn compressed_as_a_whole() {
     let all = [
         ("gzip", gzip(&plain)),
         ("two members", [gzip(first), gzip(second)].concat()),
+        ("padding", [gzip(&plain), vec![0; 10_240]].concat()),
         ("zstd", zstd::stream::encode_all(&plain[..], 1).unwrap()),
+        (
+            "pzstd",
+            [
+                &b"\x50\x2a\x4d\x18\x04\0\0\0\x01\x02\x03\x04"[..],
+                &zstd::stream::encode_all(&plain[..], 1).unwrap(),
+            ]
+            .concat(),
+        ),
         ("bzip2", bzip2.finish().unwrap()),
         ("xz", fs::read(compressed("skopeo-1.9-oci-archive")).unwrap()),
     ];
@@ -101,6 +110,25 @@ fn compressed_as_a_whole() {
         assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "{name}: no file has a name");
         let nowhere = OpenOptions::default().with_temp_dir("/nonexistent");
         refused(open(&path, &nowhere), &["write a temporary file in /nonexistent", "No such file"]);
+    }
+}
+
+/// A tape, or a block device, ends with zeros; anything else behind the end is reported, and hides nothing.
+#[test]
+fn behind_the_end_of_a_compressed_archive() {
+    let padded = fs::read(fixture("gzip-with-zero-padding/input.tar.gz")).unwrap();
+    let bare: Vec<u8> = padded[..padded.len() - 512].to_vec();
+    let listing = |bytes: &[u8]| crate::made::store(bytes).unwrap().images().unwrap();
+    for zeros in [0, 1, 512, 5000] {
+        let listing = listing(&[bare.clone(), vec![0; zeros]].concat());
+        assert_eq!((listing.images.len(), listing.broken.len()), (1, 0), "{zeros}");
+    }
+    for garbage in [&b"\0\0x"[..], b"trailing"] {
+        let listing = listing(&[&bare, garbage].concat());
+        assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
+        let error = &listing.broken[0].error;
+        assert_eq!(error.kind(), layerlift_store::ErrorKind::Malformed);
+        assert!(error.to_string().contains("follows the end of the gzip stream"), "{error}");
     }
 }
 

@@ -19,6 +19,11 @@ pub(crate) fn bytes(name: &str) -> Vec<u8> {
     bytes
 }
 
+/// An input that is odd or damaged.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cases").join(name)
+}
+
 /// A file in its own directory, so that a test sees whether something is left beside it.
 pub(crate) fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
