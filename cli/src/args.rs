@@ -159,6 +159,9 @@ pub(crate) enum ProgressKind {
 /// List the images of a store.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Images {
+    /// Show intermediate images, too: those without a name that others were built on.
+    #[arg(short, long)]
+    pub(crate) all: bool,
     /// Print a JSON array.
     #[arg(long)]
     pub(crate) json: bool,

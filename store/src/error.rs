@@ -130,6 +130,14 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// A file or directory that its engine always keeps is not there.
+    #[error("{} is missing: {why}", path.display())]
+    NotThere {
+        /// The file or directory.
+        path: PathBuf,
+        /// What that means.
+        why: String,
+    },
     /// An image or layer that its engine has never stored completely.
     #[error("{what} was never stored completely ({} marks it as incomplete)", path.display())]
     Incomplete {
@@ -228,7 +236,7 @@ impl Error {
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::Damaged { .. } | Error::Checksum { .. } | Error::DamagedFiles { .. } => ErrorKind::Damaged,
             Error::Malformed { .. } => ErrorKind::Malformed,
-            Error::Missing { .. } | Error::Incomplete { .. } => ErrorKind::Missing,
+            Error::Missing { .. } | Error::NotThere { .. } | Error::Incomplete { .. } => ErrorKind::Missing,
             Error::Within { source, .. } => source.kind(),
         }
     }

@@ -30,6 +30,7 @@ mod layer;
 mod layout;
 pub mod lookup;
 mod model;
+mod names;
 mod parallel;
 mod places;
 mod reference;

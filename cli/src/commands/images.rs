@@ -42,7 +42,11 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
     let mut rows = Vec::new();
     let mut other_platforms = Vec::new();
     for source in &sources.opened {
-        let listing = source.store.images()?.on(&*source.store, args.store.platform.as_ref());
+        let mut listing = source.store.images()?;
+        if args.all {
+            listing = listing.with_intermediate();
+        }
+        let listing = listing.on(&*source.store, args.store.platform.as_ref());
         reporter.notices(&listing.notices);
         if reporter.lost(&listing.lost) {
             status = Status::Incomplete;

@@ -15,7 +15,7 @@ use crate::size::human;
 use crate::status::Status;
 use crate::table::Table;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Found {
     kind: Option<&'static str>,
     root: String,
@@ -23,6 +23,8 @@ struct Found {
     images: Option<usize>,
     /// Number of images that are listed and cannot be read.
     broken: Option<usize>,
+    /// What the store had on record and has no longer, apart from images.
+    lost: Vec<String>,
     size: Option<u64>,
     /// Why the store, or the layers of its images, cannot be read.
     error: Option<String>,
@@ -67,6 +69,7 @@ fn examine_all(place: Place) -> Vec<Found> {
             drivers: Vec::new(),
             images: None,
             broken: None,
+            lost: Vec::new(),
             size: None,
             error: Some(Message::of(&error).text),
         }],
@@ -90,6 +93,7 @@ fn examine(detected: &Detected) -> Found {
         drivers: detected.partitions.clone(),
         images: listing.as_ref().map(|listing| listing.images.len()),
         broken: listing.as_ref().map(|listing| listing.broken.len()),
+        lost: listing.iter().flat_map(|listing| &listing.lost).map(|error| Message::of(error).text).collect(),
         size: listing.as_ref().map(size),
         error,
     }
@@ -120,6 +124,7 @@ fn table(found: &[Found]) -> String {
             (Some(error), _) => error.clone(),
             (None, Some(1)) => "readable, but for 1 image".to_owned(),
             (None, Some(broken @ 2..)) => format!("readable, but for {broken} images"),
+            (None, _) if !store.lost.is_empty() => "readable, but names or records are lost".to_owned(),
             (None, _) => "readable".to_owned(),
         };
         table.row(vec![
@@ -148,23 +153,27 @@ mod tests {
             drivers: vec!["overlay2".to_owned(), "vfs".to_owned()],
             images: Some(12),
             broken: Some(0),
+            lost: vec![],
             size: Some(2_580_000_000),
             error: None,
         };
         let damaged =
-            Found { kind: Some("docker-graph"), root: "/mnt/d".to_owned(), broken: Some(2), ..sound };
+            Found { kind: Some("docker-graph"), root: "/mnt/d".to_owned(), broken: Some(2), ..sound.clone() };
+        let nameless = Found { lost: vec!["repositories.json is empty".to_owned()], ..sound };
         let refused = Found {
             kind: None,
             root: "/var/lib/containers/storage".to_owned(),
             drivers: vec![],
             images: None,
             broken: None,
+            lost: vec![],
             size: None,
             error: Some("cannot open /var/lib/containers/storage: permission denied".to_owned()),
         };
-        assert_snapshot!(table(&[damaged, refused]), @r"
+        assert_snapshot!(table(&[damaged, nameless, refused]), @r"
         STORE          DRIVERS        IMAGES   SIZE     PATH                          STATE
         docker-graph   overlay2,vfs   12       2.58GB   /mnt/d                        readable, but for 2 images
+        docker         overlay2,vfs   12       2.58GB   /var/lib/docker               readable, but names or records are lost
         -              -              -        -        /var/lib/containers/storage   cannot open /var/lib/containers/storage: permission denied
         ");
     }

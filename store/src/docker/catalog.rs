@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::imagedb;
-use super::images::{ImageRoot, Images};
-use super::repositories::{self, Repositories};
+use super::images::Images;
+use super::repositories;
 use crate::lookup::{Catalog, Tags};
+use crate::names::Repositories;
 use crate::{Error, ImageKey, Keyring};
 
 /// The names of all drivers, read once. Ids are read when they are asked for.
@@ -20,10 +21,10 @@ pub(super) struct DockerCatalog<'a> {
 impl<'a> DockerCatalog<'a> {
     pub(super) fn read(images: &'a Images) -> Self {
         let mut catalog = DockerCatalog { images, repositories: Vec::new(), error: None };
-        for ImageRoot { root, .. } in &images.roots {
-            let (repositories, wrong) = repositories::read(root);
-            catalog.error = catalog.error.or(wrong.into_iter().next());
-            catalog.repositories.push(repositories);
+        for root in &images.roots {
+            let names = repositories::read(images, root);
+            catalog.error = catalog.error.or(names.lost.into_iter().next());
+            catalog.repositories.push(names.repositories);
         }
         catalog
     }

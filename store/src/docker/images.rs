@@ -6,6 +6,8 @@ use crate::{Error, Keyring, Root, driver};
 #[derive(Debug)]
 pub(super) struct Images {
     pub(super) keys: Keyring,
+    /// The data root.
+    pub(super) data: Root,
     /// The preferred driver first.
     pub(super) roots: Vec<ImageRoot>,
 }
@@ -18,8 +20,8 @@ pub(super) struct ImageRoot {
 }
 
 impl Images {
-    pub(super) fn new(roots: Vec<ImageRoot>) -> Self {
-        Images { keys: Keyring::new(), roots }
+    pub(super) fn new(data: Root, roots: Vec<ImageRoot>) -> Self {
+        Images { keys: Keyring::new(), data, roots }
     }
 
     /// The directory of a driver. `id` is for the error: what was looked for in it.

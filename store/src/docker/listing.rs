@@ -3,64 +3,88 @@
 //! Only `size` is read of a layer, and only once however many images share it. If it can be read, the layer
 //! is in `layerdb`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::images::{ImageRoot, Images};
 use super::layerdb::LayerDb;
 use super::{imagedb, repositories};
 use crate::model::config;
-use crate::{Broken, ChainId, Error, ImageSummary, Keyring, Listing, Reference, Root, parallel};
+use crate::names::{MOMENTS, Names};
+use crate::{Broken, ChainId, Error, ErrorKind, ImageSummary, Keyring, Listing, parallel};
 
 pub(super) fn list(all: &Images) -> Result<Listing, Error> {
     let mut listing = Listing::default();
     for images in &all.roots {
-        match add(&all.keys, images, &mut listing) {
+        match steady(all, images) {
             Err(error) if all.roots.len() > 1 => {
-                let what = format!("images of driver {}", images.driver);
-                listing.broken.push(Broken { what, references: Vec::new(), error });
+                listing.lost.push(error.within(format!("images of driver {}", images.driver)));
             }
-            added => added?,
+            added => {
+                let Listing { images, intermediate, broken, lost, .. } = added?;
+                listing.images.extend(images);
+                listing.intermediate.extend(intermediate);
+                listing.broken.extend(broken);
+                listing.lost.extend(lost);
+            }
         }
     }
     listing.sort();
     Ok(listing)
 }
 
-fn add(keys: &Keyring, images: &ImageRoot, listing: &mut Listing) -> Result<(), Error> {
-    let root = &images.root;
-    let mut references = references(root, &mut listing.broken);
-    let mut ids = imagedb::ids(root)?;
-    let steps = imagedb::build_steps(root, &ids);
-    ids.retain(|id| references.contains_key(id) || !steps.contains(id));
-    ids.extend(references.keys().filter(|id| ids.binary_search(id).is_err()).cloned().collect::<Vec<_>>());
+/// The images of one driver. Beside a running Docker, one that is removed between its name and its config
+/// looks as if its config were missing. So names and ids are read again, and if they have changed, so is
+/// everything.
+fn steady(all: &Images, images: &ImageRoot) -> Result<Listing, Error> {
+    let mut moments = 1;
+    loop {
+        let names = repositories::read(all, images);
+        let ids = imagedb::ids(&images.root)?;
+        let listing = at_one_moment(&all.keys, images, &names, &ids)?;
+        let missing = |broken: &Broken| broken.error.kind() == ErrorKind::Missing;
+        let complete = listing.lost.is_empty() && !listing.broken.iter().any(missing);
+        let changed = || {
+            repositories::file(all, images).changed(&names)
+                || imagedb::ids(&images.root).is_ok_and(|now| now != ids)
+        };
+        if complete || moments == MOMENTS || !changed() {
+            return Ok(listing);
+        }
+        moments += 1;
+    }
+}
+
+fn at_one_moment(
+    keys: &Keyring,
+    images: &ImageRoot,
+    names: &Names,
+    ids: &[String],
+) -> Result<Listing, Error> {
+    let mut listing = Listing { lost: names.lost.clone(), ..Listing::default() };
+    let mut references = names.by_image();
+    // An image that has lost its name looks like one that only others were built on.
+    let steps = match names.lost.is_empty() {
+        true => imagedb::build_steps(&images.root, ids),
+        false => HashSet::new(),
+    };
+    let mut all: Vec<&str> = ids.iter().map(String::as_str).collect();
+    all.extend(references.keys().filter(|id| all.binary_search(id).is_err()).copied().collect::<Vec<_>>());
     let sizes = Sizes::default();
-    let summaries = parallel::map(&ids, |id| summary(keys, images, id, &sizes));
-    for (id, result) in ids.iter().zip(summaries) {
+    let summaries = parallel::map(&all, |id| summary(keys, images, id, &sizes));
+    for (id, result) in all.into_iter().zip(summaries) {
         let references = references.remove(id).unwrap_or_default();
+        let intermediate = references.is_empty() && steps.contains(id);
         match result {
+            Ok(summary) if intermediate => listing.intermediate.push(summary),
             Ok(summary) => listing.images.push(ImageSummary { references, ..summary }),
-            Err(error) => listing.broken.push(Broken { what: id.clone(), references, error }),
+            // Others are complete without it.
+            Err(error) if intermediate => listing.lost.push(error.within(format!("image {id}"))),
+            Err(error) => listing.broken.push(Broken { what: id.to_owned(), references, error }),
         }
     }
-    Ok(())
+    Ok(listing)
 }
-
-/// Names by image.
-fn references(root: &Root, broken: &mut Vec<Broken>) -> BTreeMap<String, Vec<Reference>> {
-    let (repositories, wrong) = repositories::read(root);
-    let file = |error| Broken { what: repositories::FILE.to_owned(), references: Vec::new(), error };
-    broken.extend(wrong.into_iter().map(file));
-    let mut by_image: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
-    for (repository, tags) in repositories {
-        for (tag, image) in tags {
-            let reference = Reference::new(&repository, tag);
-            by_image.entry(image).or_default().push(reference);
-        }
-    }
-    by_image
-}
-
 fn summary(keys: &Keyring, images: &ImageRoot, id: &str, sizes: &Sizes) -> Result<ImageSummary, Error> {
     let config = imagedb::config(&images.root, id)?.1;
     let mut size = Some(0u64);

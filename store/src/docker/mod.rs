@@ -62,5 +62,5 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
             _ => Error::no_store(path, "it has no directory image/<driver>/imagedb"),
         });
     }
-    Ok(DockerStore::new(root, Images::new(images)))
+    Ok(DockerStore::new(Images::new(root, images)))
 }

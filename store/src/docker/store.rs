@@ -18,13 +18,12 @@ use crate::{
 /// hex.
 #[derive(Debug)]
 pub(crate) struct DockerStore {
-    root: Root,
     images: Images,
 }
 
 impl DockerStore {
-    pub(super) fn new(root: Root, images: Images) -> Self {
-        DockerStore { root, images }
+    pub(super) fn new(images: Images) -> Self {
+        DockerStore { images }
     }
 
     /// Of the drivers that have the image, chooses the first that has all of its layers. If none has, the one
@@ -59,7 +58,7 @@ impl DockerStore {
     /// The directory of a layer.
     fn tree(&self, driver: &Driver, layers: &LayerDb, chain: ChainId) -> Result<Root, Error> {
         let cache_id = layers.cache_id(chain)?;
-        driver.open(&self.root, &cache_id, &format!("layer {}", chain.0.hex()))
+        driver.open(&self.images.data, &cache_id, &format!("layer {}", chain.0.hex()))
     }
 }
 

@@ -34,6 +34,11 @@ impl GraphDocument {
         if !fields.id.is_empty() && fields.id != id.as_str() {
             return Err(malformed(format!("it is stored as {id}, but its id is {:?}", fields.id)));
         }
+        // What is pulled since 1.8.3 has no id, but the digest of its layer. Docker until 1.8 refuses a
+        // document without an id ("has wrong id"): an empty one would be an image without parents.
+        if fields.id.is_empty() && !fields.has_layer_id {
+            return Err(malformed("it has neither \"id\" nor \"layer_id\"".to_owned()));
+        }
         let mut parent = fields.parent;
         if parent.is_empty()
             && let Some(hex) = fields.parent_id.strip_prefix("sha256:").filter(|hex| hex_id(hex))
@@ -74,6 +79,7 @@ struct Fields {
     id: String,
     parent: String,
     parent_id: String,
+    has_layer_id: bool,
     created: Option<String>,
 }
 
@@ -107,6 +113,11 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                     // Only for display and for times that have a default, so a malformed value is ignored.
                     let value = map.next_value::<Box<RawValue>>()?;
                     fields.created = serde_json::from_str(value.get()).unwrap_or(None);
+                    continue;
+                }
+                "layer_id" => {
+                    let text = map.next_value::<Option<String>>()?.unwrap_or_default();
+                    fields.has_layer_id = text.strip_prefix("sha256:").is_some_and(hex_id);
                     continue;
                 }
                 _ => {
@@ -165,17 +176,20 @@ mod tests {
             ),
             (r#"{"id":"ID","created":"2015-06-07T08:09:10.5+02:00"}"#, None, "-@json 1433657350"),
             (r#"{"Id":"x","iD":"ID","PARENT":"OTHER"} trailing"#, None, "OTHER@json 0"),
-            (r#"{"id":null,"parent":null,"created":null}"#, None, "-@json 0"),
-            (r#"{"parent_id":"sha256:OTHER"}"#, None, "OTHER@json 0"),
-            (r#"{"parent_id":"OTHER"}"#, None, "-@json 0"),
-            (r#"{"parent":"short","parent_id":"sha256:OTHER"}"#, None, "short@json 0"),
-            (r#"{"parent":"short"}"#, Some("OTHER"), "OTHER@parent 0"),
-            (r#"{"parent":"short"}"#, Some(""), "short@json 0"),
-            (r#"{"created":5,"config":{"Entrypoint":"x"}}"#, None, "-@json 0"),
-            (r#"{"created":"0001-01-01T00:00:00Z"}"#, None, "-@json 0"),
+            (r#"{"id":null,"parent":null,"created":null,"layer_id":"sha256:OTHER"}"#, None, "-@json 0"),
+            (r#"{"layer_id":"sha256:ID","parent_id":"sha256:OTHER"}"#, None, "OTHER@json 0"),
+            (r#"{"layer_id":"sha256:ID","parent_id":"OTHER"}"#, None, "-@json 0"),
+            (r#"{"id":"ID","parent":"short","parent_id":"sha256:OTHER"}"#, None, "short@json 0"),
+            (r#"{"id":"ID","parent":"short"}"#, Some("OTHER"), "OTHER@parent 0"),
+            (r#"{"id":"ID","parent":"short"}"#, Some(""), "short@json 0"),
+            (r#"{"id":"ID","created":5,"config":{"Entrypoint":"x"}}"#, None, "-@json 0"),
+            (r#"{"id":"ID","created":"0001-01-01T00:00:00Z"}"#, None, "-@json 0"),
             (r#"{"id":"OTHER"}"#, None, "stored as"),
             (r#"{"id":"#, None, "EOF while parsing"),
             ("", None, "it is empty"),
+            ("{}", None, "neither \"id\" nor \"layer_id\""),
+            (r#"{"parent":"OTHER","created":"2015-06-07T08:09:10Z"}"#, None, "neither \"id\""),
+            (r#"{"layer_id":"","parent_id":"sha256:OTHER"}"#, None, "neither \"id\""),
             ("null", None, "expected an object"),
             ("[]", None, "expected an object"),
             (r#"{"parent":{}}"#, None, "invalid type: map"),

@@ -9,7 +9,8 @@ use super::catalog::GraphCatalog;
 use super::document::{self, GraphDocument};
 use super::images::Images;
 use super::{chain, repositories};
-use crate::{Broken, Error, ImageSummary, Listing, Reference, V1Id, driver, parallel};
+use crate::names::MOMENTS;
+use crate::{Broken, Error, ErrorKind, ImageSummary, Listing, Reference, V1Id, driver, parallel};
 
 /// What the listing needs of an image.
 struct Node {
@@ -24,18 +25,34 @@ type Nodes = BTreeMap<V1Id, Result<Node, Error>>;
 /// The size and the number of layers of an image and its ancestors, or which of them cannot be read.
 type Sum<'n> = Result<(Option<u64>, usize), &'n V1Id>;
 
+/// The listing. Beside a running Docker, an image that is removed between its name and its document looks
+/// as if it were missing. So names and ids are read again, and if they have changed, so is everything.
 pub(super) fn list(images: &Images) -> Result<Listing, Error> {
-    let mut listing = Listing::default();
-    let mut catalog = GraphCatalog::read(images);
-    if let Some(error) = catalog.error.take() {
-        let what = repositories::file(&images.driver);
-        listing.broken.push(Broken { what, references: Vec::new(), error });
+    let ids = || images.graph.list(".");
+    let mut moments = 1;
+    loop {
+        let before = ids()?;
+        let catalog = GraphCatalog::read(images);
+        let listing = at_one_moment(images, &catalog)?;
+        let missing = |broken: &Broken| broken.error.kind() == ErrorKind::Missing;
+        let complete = listing.lost.is_empty() && !listing.broken.iter().any(missing);
+        let names = repositories::names(&images.root, &images.driver);
+        let changed = || names.changed(&catalog.names) || ids().is_ok_and(|now| now != before);
+        if complete || moments == MOMENTS || !changed() {
+            return Ok(listing);
+        }
+        moments += 1;
     }
+}
+
+fn at_one_moment(images: &Images, catalog: &GraphCatalog<'_>) -> Result<Listing, Error> {
+    let mut listing = Listing { lost: catalog.names.lost.clone(), ..Listing::default() };
+    let names_are_lost = !listing.lost.is_empty();
     let mut nodes = read(images)?;
     break_chains(images, &mut nodes);
     let mut references: BTreeMap<V1Id, Vec<Reference>> = BTreeMap::new();
     let ids: Vec<V1Id> = nodes.keys().cloned().collect();
-    for (id, named) in catalog.by_image() {
+    for (id, named) in catalog.names.by_image() {
         match complete(&ids, id) {
             Some(id) => references.entry(id).or_default().extend(named),
             None => {
@@ -51,16 +68,21 @@ pub(super) fn list(images: &Images) -> Result<Listing, Error> {
     let mut sums = HashMap::new();
     for (id, node) in &nodes {
         let mut references = references.remove(id).unwrap_or_default();
-        if references.is_empty() && parents.contains(id) {
-            continue;
-        }
+        // An image that has lost its name looks like one that only others were built on.
+        let intermediate = references.is_empty() && parents.contains(id) && !names_are_lost;
         references.sort();
         match sum(&nodes, id, &mut sums) {
             Ok((size, layers)) => {
                 let created = node.as_ref().ok().and_then(|node| node.created.clone());
                 let key = images.key(id.as_str());
-                listing.images.push(ImageSummary { key, references, created, size, layers });
+                let summary = ImageSummary { key, references, created, size, layers };
+                match intermediate {
+                    true => listing.intermediate.push(summary),
+                    false => listing.images.push(summary),
+                }
             }
+            // Its descendants have the error.
+            Err(_) if intermediate => {}
             Err(broken) => {
                 let error = nodes[broken].as_ref().err().cloned();
                 listing.broken.extend(error.map(|error| Broken { what: id.to_string(), references, error }));

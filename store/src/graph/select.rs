@@ -20,15 +20,20 @@ pub(super) fn driver(root: &Root, graph: &Root, wanted: Option<&str>) -> Result<
         let (path, wanted) = (root.path().to_owned(), wanted.to_owned());
         return Err(Error::NoPartition { path, wanted, present: files });
     }
-    // A file that cannot be read may have named images.
+    let with_layers = with_layers(root, graph)?;
+    let has_layers = |driver: &String| driver::inventory(driver).is_none() || with_layers.contains(driver);
+    // A file that is damaged or missing may have named images.
     let names_images = |driver: &&String| {
-        repositories::read(root, driver).map_or(true, |names| names.values().any(|tags| !tags.is_empty()))
+        let names = repositories::read(root, graph, driver);
+        let named = names.repositories.values().any(|tags| !tags.is_empty());
+        named || !names.lost.is_empty() && has_layers(driver)
     };
-    let naming: Vec<String> = files.iter().filter(names_images).cloned().collect();
+    let mut naming: Vec<String> = files.iter().filter(names_images).cloned().collect();
+    naming.extend(with_layers.iter().filter(|driver| !files.contains(driver)).cloned());
     if !naming.is_empty() {
+        naming.sort_by_key(|name| driver::preference(name));
         return the_only(root, naming);
     }
-    let with_layers = with_layers(root, graph)?;
     if !with_layers.is_empty() {
         return the_only(root, with_layers);
     }

@@ -88,7 +88,7 @@ impl Store for GraphStore {
             answer => return answer.map(|found| found.into_iter().map(Selected::from).collect()),
         };
         // The name may be in the file that cannot be read, or be the id of an image whose layer is lost.
-        if let Some(error) = catalog.error {
+        if let Some(error) = catalog.names.lost.into_iter().next() {
             return Err(error);
         }
         if crate::hex_id(name) && self.images.graph.exists(name)? {
@@ -101,7 +101,8 @@ impl Store for GraphStore {
         self.images.keys.check_image(key)?;
         let here = V1Id::parse(key.id());
         let Some(id) = here.filter(|id| matches!(self.images.absent(id), Ok(None))) else {
-            let named = GraphCatalog::read(&self.images).by_image().remove(key.id()).unwrap_or_default();
+            let named =
+                GraphCatalog::read(&self.images).names.by_image().remove(key.id()).unwrap_or_default();
             return Err(self.images.no_image(key.id(), &named));
         };
         let documents = chain::read(&self.images, id)?;

@@ -79,6 +79,14 @@ impl Listing {
         listing
     }
 
+    /// Puts the images that others were built on among the others, as engines do on request (`images -a`).
+    #[must_use]
+    pub fn with_intermediate(mut self) -> Self {
+        self.images.append(&mut self.intermediate);
+        self.sort();
+        self
+    }
+
     pub(crate) fn sort(&mut self) {
         let time = |image: &ImageSummary| {
             image.created.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok())

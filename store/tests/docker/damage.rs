@@ -385,8 +385,8 @@ fn a_name_that_is_none_hides_no_other() {
     fs::write(&path, text).unwrap();
     let listing = data.store().images().unwrap();
     let names: Vec<_> = listing.images.iter().map(|image| image.references.len()).collect();
-    assert_eq!((names, listing.broken.len()), (vec![4, 0], 1));
-    assert!(listing.broken[0].error.to_string().contains("is not a name within"));
+    assert_eq!((names, listing.broken.len()), (vec![4, 0], 0));
+    assert!(listing.lost[0].to_string().contains("is not a name within"));
     assert_eq!(key(&*data.store(), "bench/many:1.0").id(), MANY);
 }
 
@@ -398,7 +398,9 @@ fn names_that_cannot_be_read() {
     let data = DataRoot::metadata(DRIVER);
     let path = data.image(DRIVER).join("repositories.json");
     for (text, why) in [
-        ("", "not a JSON object"),
+        ("", "it is empty: names are lost; every image is listed by its id"),
+        ("\0\0\0\0", "nothing but zeros"),
+        (r#"{"x":1}"#, "it lacks \"Repositories\""),
         ("[]", "not a JSON object"),
         (r#"{"Repositories":{"a":{"a:1":{}}}}"#, "invalid type"),
         (r#"{"Repositories":{"a":{"a:1":"x","a:1":"y"}}}"#, "is there twice"),
@@ -412,10 +414,10 @@ fn names_that_cannot_be_read() {
         let store = data.store();
         let listing = store.images().unwrap();
         assert!(listing.images.iter().all(|image| image.references.is_empty()));
-        assert_eq!((listing.images.len(), listing.broken.len()), (2, 1), "{why}");
+        assert_eq!((listing.images.len(), listing.broken.len(), listing.lost.len()), (2, 0, 1), "{why}");
         assert_eq!(key(&*store, MANY).id(), MANY, "{why}");
         let by_name = store.resolve("bench/many:1.0").unwrap_err().to_string();
-        assert_eq!(by_name, listing.broken[0].error.to_string());
+        assert_eq!(by_name, listing.lost[0].to_string());
         assert!(by_name.contains(why) && by_name.contains("repositories.json"), "{by_name}");
     }
 }

@@ -7,6 +7,7 @@ mod contract;
 mod damage;
 mod drivers;
 mod fixture;
+mod names;
 mod records;
 
 use fixture::{DataRoot, MANY, TORTURE, root_user};

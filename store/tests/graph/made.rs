@@ -189,19 +189,22 @@ fn which_driver() {
     assert_eq!(key(&*store, "aaaa").id(), a);
     assert!(matches!(store.resolve("x"), Err(Error::Malformed { .. })));
     let listing = store.images().unwrap();
-    assert_eq!((listing.images.len(), listing.broken[0].what.as_str()), (1, "repositories-overlay"));
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 0));
+    assert!(listing.lost[0].to_string().contains("repositories-overlay is malformed: it is cut"));
 }
 
 #[test]
 fn pulled_images_find_their_parents() {
     let root = Made::new();
     root.image('a', None).image('b', None).names("vfs", &[("1", &id('e'))]);
-    let pulled = format!("{{\"created\":\"2015-01-02T03:04:05Z\",\"parent_id\":\"sha256:{}\"}}", id('a'));
+    let layer_id = format!("\"layer_id\":\"sha256:{}\"", id('f'));
+    let pulled =
+        format!("{{\"created\":\"2015-01-02T03:04:05Z\",{layer_id},\"parent_id\":\"sha256:{}\"}}", id('a'));
     root.write(&format!("graph/{}/json", id('c')), &pulled)
         .write(&format!("graph/{}/json", id('d')), &pulled);
     root.write(&format!("graph/{}/parent", id('d')), &id('b'));
     root.write(&format!("graph/{}/v1Compatibility", id('d')), "{}");
-    root.write(&format!("graph/{}/json", id('e')), "{\"parent\":\"ddd\"}");
+    root.write(&format!("graph/{}/json", id('e')), &format!("{{\"parent\":\"ddd\",{layer_id}}}"));
     for digit in ['a', 'b', 'c', 'd', 'e'] {
         root.dir(&format!("vfs/dir/{}", id(digit)));
     }
@@ -224,7 +227,10 @@ fn nothing_leads_out() {
     fs::write(out.path().join("json"), format!("{{\"id\":\"{}\"}}", id('b'))).unwrap();
     let up = format!("../../{}", id('a'));
     root.image('a', None).names("vfs", &[("up", &up), ("dots", ".."), ("root", "/"), ("ok", &id('a'))]);
-    root.write(&format!("graph/{}/json", id('c')), &format!("{{\"parent\":\"{up}\"}}"));
+    root.write(
+        &format!("graph/{}/json", id('c')),
+        &format!("{{\"id\":\"{}\",\"parent\":\"{up}\"}}", id('c')),
+    );
     symlink(out.path(), root.path().join("graph").join(id('b'))).unwrap();
     root.dir("graph/..hidden").image('d', None);
     for digit in ['a', 'b', 'c'] {
@@ -257,13 +263,16 @@ fn long_chains_and_circles() {
     let root = Made::new();
     let id = |n: usize| format!("{n:064x}");
     let image = |n: usize, parent: usize| {
-        root.write(&format!("graph/{}/json", id(n)), &format!("{{\"parent\":\"{}\"}}", id(parent)));
+        let json = format!("{{\"id\":\"{}\",\"parent\":\"{}\"}}", id(n), id(parent));
+        root.write(&format!("graph/{}/json", id(n)), &json);
         root.write(&format!("graph/{}/layersize", id(n)), "1").dir(&format!("vfs/dir/{}", id(n)));
     };
     for n in 1..3000 {
         image(n, n - 1);
     }
-    root.write(&format!("graph/{}/json", id(0)), "{}").dir(&format!("vfs/dir/{}", id(0)));
+    root.write(&format!("graph/{}/json", id(0)), &format!("{{\"id\":\"{}\"}}", id(0)))
+        .names("vfs", &[])
+        .dir(&format!("vfs/dir/{}", id(0)));
     // A cycle that no name leads to, and one image that leads to it.
     for (n, parent) in [(5001, 5002), (5002, 5003), (5003, 5001), (5004, 5003)] {
         image(n, parent);
@@ -302,4 +311,72 @@ fn roots_that_are_none() {
     assert_eq!(error.hints(), [Hint::ChooseKind]);
     let overlay = OpenOptions::default().with_partition("overlay");
     assert!(layerlift_store::open(dir.path(), &overlay).is_ok(), "the driver decides");
+}
+
+/// Without names every image is listed, parents too; containers still have some.
+#[test]
+fn names_that_are_lost() {
+    let a = id('a');
+    for (text, why) in [
+        (Some(""), "it is empty: names are lost; 1 name is taken from containers"),
+        (Some("\0\0\0"), "nothing but zeros"),
+        (Some("{}"), "it lacks \"Repositories\""),
+        (Some("{\"Repositories\":{\"x\":{\"1\":\"CC\",\"2\":\"C"), "1 name before that can be read"),
+        (None, "repositories-vfs is missing: names are lost; 1 name is taken from containers"),
+    ] {
+        let root = Made::new();
+        root.image('a', None).image('b', Some('a')).image('c', Some('b'));
+        for digit in ['a', 'b', 'c'] {
+            root.dir(&format!("vfs/dir/{}", id(digit)));
+        }
+        if let Some(text) = text {
+            root.write("repositories-vfs", &text.replace("CC", &id('c')));
+        }
+        let text = format!(r#"{{"Driver":"vfs","Image":"{a}","Config":{{"Image":"base"}}}}"#);
+        root.write(&format!("containers/{}/config.json", id('1')), &text);
+        let store = root.open().unwrap();
+        let listing = store.images().unwrap();
+        assert_eq!((listing.images.len(), listing.intermediate.len(), listing.broken.len()), (3, 0, 0));
+        let [lost] = &listing.lost[..] else { panic!("{:?}", listing.lost) };
+        assert!(lost.to_string().contains(why), "{lost}");
+        assert_eq!(key(&*store, "base:latest").id(), a);
+
+        root.names("vfs", &[("1", &id('c'))]);
+        let listing = root.open().unwrap().images().unwrap();
+        assert_eq!((listing.images.len(), listing.intermediate.len(), listing.lost.len()), (1, 2, 0));
+    }
+}
+
+/// A driver whose names are lost is not passed over for one that has some.
+#[test]
+fn a_driver_whose_names_are_lost() {
+    let root = Made::new();
+    root.image('a', None).names("overlay", &[("1", &id('a'))]).write("repositories-vfs", "");
+    root.dir(&format!("overlay/{}/root", id('a')));
+    assert_eq!(key(&*root.open().unwrap(), "x:1").partition(), "overlay", "vfs never had an image");
+    root.dir(&format!("vfs/dir/{}", id('a')));
+    assert!(matches!(root.open(), Err(Error::SeveralStores { choose: Hint::ChoosePartition, .. })));
+    fs::remove_file(root.path().join("repositories-vfs")).unwrap();
+    assert!(matches!(root.open(), Err(Error::SeveralStores { .. })));
+}
+
+/// An empty document would be an image without parents, which it was not.
+#[test]
+fn a_document_without_an_id() {
+    let root = Made::new();
+    root.image('a', None).image('c', Some('b')).names("vfs", &[("1", &id('c')), ("0", &id('a'))]);
+    root.write(&format!("graph/{}/json", id('b')), "{}");
+    for digit in ['a', 'b', 'c'] {
+        root.dir(&format!("vfs/dir/{}", id(digit)));
+    }
+    let store = root.open().unwrap();
+    let listing = store.images().unwrap();
+    let names: Vec<_> = listing.images.iter().flat_map(|image| &image.references).collect();
+    assert_eq!(names.iter().map(|name| name.to_string()).collect::<Vec<_>>(), ["x:0"]);
+    assert_eq!(listing.broken.len(), 1, "{:?}", listing.broken);
+    let error = store.image(&key(&*store, "x:1")).unwrap_err();
+    assert!(
+        error.to_string().contains("json is malformed: it has neither \"id\" nor \"layer_id\""),
+        "{error}"
+    );
 }
