@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
@@ -111,9 +112,10 @@ pub(crate) struct Save {
     /// A layer that is already compressed this way is copied as it is, and keeps its digests.
     #[arg(long, value_name = "HOW", value_parser = layer_compression)]
     pub(crate) compress: Option<LayerCompression>,
-    /// Compress the archive as a whole: gzip or zstd, with a level as in gzip:9.
-    #[arg(long, value_name = "HOW", value_parser = str::parse::<CompressionLevel>)]
-    pub(crate) archive_compress: Option<CompressionLevel>,
+    /// Compress the archive as a whole: gzip or zstd, with a level as in gzip:9, or none [default: what the
+    /// name of the output says: .gz, .tgz, .zst].
+    #[arg(long, value_name = "HOW", value_parser = str::parse::<ArchiveCompression>)]
+    pub(crate) archive_compress: Option<ArchiveCompression>,
     /// Leave out images that cannot be read, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
@@ -278,5 +280,20 @@ mod tests {
     #[test]
     fn definition_is_sound() {
         Args::command().debug_assert();
+    }
+}
+
+/// What `--archive-compress` asks for: a compression, or none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ArchiveCompression(pub(crate) Option<CompressionLevel>);
+
+impl FromStr for ArchiveCompression {
+    type Err = ParseCompressionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseCompressionError> {
+        if text == "none" {
+            return Ok(ArchiveCompression(None));
+        }
+        text.parse().map(|level| ArchiveCompression(Some(level)))
     }
 }

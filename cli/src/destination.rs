@@ -1,13 +1,18 @@
 //! Where an archive goes.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use layerlift_archive::{Options, Tree, write_dir, write_file, write_stream};
+use layerlift_archive::{
+    Compression, CompressionLevel, Options, Tree, final_path, write_dir, write_file, write_stream,
+};
 use layerlift_export::{Bundle, Format, Layout, Prepared, push, tree};
 
+use crate::args::ArchiveCompression;
 use crate::error::Error;
 use crate::signals::Guard;
 
@@ -35,9 +40,23 @@ impl Destination {
         }
     }
 
+    /// How to compress the archive as a whole: as requested, else as the name of the file says.
+    pub(crate) fn compression(
+        &self,
+        requested: Option<ArchiveCompression>,
+    ) -> Result<Option<CompressionLevel>, Error> {
+        match (self, requested) {
+            (Destination::Dir(_), Some(ArchiveCompression(Some(_)))) => Err(Error::CompressedDirectory),
+            (_, Some(ArchiveCompression(compression))) => Ok(compression),
+            (Destination::File(path), None) => by_suffix(path),
+            _ => Ok(None),
+        }
+    }
+
     /// Refuses now what would fail after all the work.
     pub(crate) fn check(&self, format: Format) -> Result<(), Error> {
         match self {
+            Destination::Stream if stdout_was_closed() => return Err(Error::ClosedStdout),
             Destination::Stream if io::stdout().is_terminal() => return Err(Error::Terminal),
             Destination::File(path) if path.is_dir() => return Err(Error::OutputIsDirectory(path.clone())),
             // What is in it, the format looks at.
@@ -65,8 +84,7 @@ impl Destination {
             Destination::Dir(path) => path.components().collect(),
             Destination::File(path) => match path.metadata() {
                 Ok(metadata) if !metadata.is_file() => return None,
-                Ok(_) => path.canonicalize().unwrap_or_else(|_| path.clone()),
-                Err(_) => path.clone(),
+                _ => final_path(path).unwrap_or_else(|_| path.clone()),
             },
         };
         Some(match path.parent() {
@@ -122,6 +140,34 @@ impl Destination {
             Destination::Stream => "standard output".to_owned(),
             Destination::File(path) | Destination::Dir(path) => path.display().to_string(),
         }
+    }
+}
+
+/// Whether standard output was closed when the program began.
+static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Looks at standard output before the standard library does: that opens `/dev/null` in place of a closed
+/// one, which takes an archive without an error.
+#[ctor::ctor]
+fn look_at_stdout() {
+    let closed = rustix::io::fcntl_getfd(rustix::stdio::stdout()).is_err();
+    STDOUT_CLOSED.store(closed, Ordering::Relaxed);
+}
+
+fn stdout_was_closed() -> bool {
+    STDOUT_CLOSED.load(Ordering::Relaxed)
+}
+
+/// As `tar --auto-compress` does. A compression that can be read but not written is an error, not a file that
+/// is not what its name says.
+fn by_suffix(path: &Path) -> Result<Option<CompressionLevel>, Error> {
+    let unwritten = |compression| Err(Error::Suffix { path: path.to_owned(), compression });
+    match path.extension().and_then(OsStr::to_str) {
+        Some("gz" | "tgz") => Ok(Some(CompressionLevel::GZIP)),
+        Some("zst" | "tzst") => Ok(Some(CompressionLevel::ZSTD)),
+        Some("xz" | "txz") => unwritten(Compression::Xz),
+        Some("bz2" | "tbz" | "tbz2") => unwritten(Compression::Bzip2),
+        _ => Ok(None),
     }
 }
 
@@ -191,6 +237,29 @@ mod tests {
         ] {
             assert_eq!(Destination::parse(output.map(Path::new)), expected);
         }
+    }
+
+    #[test]
+    fn compression_by_name() {
+        let level = |text: &str| Some(text.parse::<CompressionLevel>().unwrap());
+        for (output, requested, expected) in [
+            ("a.tar", None, None),
+            ("a.tar.gz", None, level("gzip")),
+            ("a.tgz", None, level("gzip")),
+            ("a.tar.zst", None, level("zstd")),
+            ("a.tar.gz", Some("none"), None),
+            ("a.tar.gz", Some("zstd:9"), level("zstd:9")),
+            ("a.tar", Some("gzip:1"), level("gzip:1")),
+            ("gz", None, None),
+            ("a.gz/", None, None),
+            ("a.gz/", Some("none"), None),
+        ] {
+            let destination = Destination::parse(Some(Path::new(output)));
+            let requested = requested.map(|text| text.parse().unwrap());
+            assert_eq!(destination.compression(requested).unwrap(), expected, "{output}");
+        }
+        let refused = |output| Destination::parse(Some(Path::new(output))).compression(None).is_err();
+        assert!(refused("a.tar.xz") && refused("a.tbz2"));
     }
 
     #[test]

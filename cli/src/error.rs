@@ -28,6 +28,10 @@ pub(crate) enum Error {
     OutputIsDirectory(PathBuf),
     #[error("a directory cannot be compressed as a whole")]
     CompressedDirectory,
+    #[error("standard output is closed")]
+    ClosedStdout,
+    #[error("{} would be compressed with {compression}, which layerlift only reads", path.display())]
+    Suffix { path: PathBuf, compression: layerlift_archive::Compression },
     #[error("{} is not empty", .0.display())]
     OutputNotEmpty(PathBuf),
     #[error("cannot write to the folder {}", path.display())]
@@ -83,6 +87,10 @@ impl Error {
         Some(match self {
             Error::Terminal => "write to a file with -o FILE, or pipe it: layerlift save … | docker load",
             Error::OutputIsDirectory(_) => "end the name with / to write the archive as a directory",
+            Error::ClosedStdout => "write to a file with -o FILE",
+            Error::Suffix { .. } => {
+                "name it .tar.gz or .tar.zst, or keep the name with --archive-compress none"
+            }
             Error::CompressedDirectory => "compress its layers with --compress",
             Error::OutputNotEmpty(_) => "name a directory that is new or empty",
             Error::Folder { .. } => "the folder of an output must exist",

@@ -4,6 +4,7 @@
 //! ends at once, even while it waits for a slow reader. While an output has a temporary name, the signal asks
 //! the writer to stop, which removes that file; a second signal ends the program at once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::status::INTERRUPTED;
@@ -12,8 +13,11 @@ use crate::terminal::interrupted;
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 static GUARDED: AtomicBool = AtomicBool::new(false);
 
-/// Installs the handler.
+/// Installs the handlers.
 pub(crate) fn install() {
+    // The default action of SIGXFSZ ends the program at the limit of `ulimit -f`, with its temporary files in
+    // place. With any handler the write fails with EFBIG instead.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     // Without the handler signals still end the program, but may leave a temporary file behind.
     let _ = ctrlc::set_handler(|| {
         let again = CANCELLED.swap(true, Ordering::SeqCst);

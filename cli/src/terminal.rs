@@ -16,11 +16,39 @@ pub(crate) fn interrupted() {
 }
 
 /// The text with its control characters spelled out, newlines apart. Names come from stores, whose authors
-/// may not be trusted, and a terminal obeys escape sequences.
+/// may not be trusted, and a terminal obeys escape sequences and characters that reorder text.
 pub(crate) fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' { visible.extend(c.escape_default()) } else { visible.push(c) }
+        if (c.is_control() && c != '\n') || reorders(c) {
+            visible.extend(c.escape_default());
+        } else {
+            visible.push(c);
+        }
     }
     visible
+}
+
+/// Characters that change the direction of text, so that a name can look like another (Unicode's property
+/// Bidi_Control), and those that end a line.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelled_out() {
+        for (text, expected) in [
+            ("base:latest\n", "base:latest\n"),
+            ("bäse", "bäse"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("a\u{202e}b\u{2066}c\u{2069}\u{200f}", "a\\u{202e}b\\u{2066}c\\u{2069}\\u{200f}"),
+            ("a\u{2028}b", "a\\u{2028}b"),
+        ] {
+            assert_eq!(visible(text), expected);
+        }
+    }
 }

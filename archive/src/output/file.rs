@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::stream::write_stream;
-use super::temporary::{file_beside, persist, sync_folder};
+use super::temporary::{file_beside, final_path, persist, sync_folder};
 use crate::produce::{Order, Sink, first_failure, produce};
 use crate::tar::{TRAILER, items};
 use crate::{Error, Options, Tree};
@@ -15,8 +15,8 @@ use crate::{Error, Options, Tree};
 ///
 /// The bytes go to a temporary file in the same directory, which is synced and renamed when it is complete:
 /// until then, and after a failure, `path` is what it was before. If `path` is a symbolic link, the file that
-/// it points to is replaced. If it exists and is not a regular file (a device, a named pipe), it is written
-/// to as a stream.
+/// it points to is replaced, or created. If it exists and is not a regular file (a device, a named pipe), it
+/// is written to as a stream.
 pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), Error> {
     let target = match path.metadata() {
         Ok(metadata) if metadata.is_dir() => {
@@ -26,8 +26,7 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
             let file = OpenOptions::new().write(true).open(path).map_err(Error::output("open", path))?;
             return write_stream(tree, file, options);
         }
-        Ok(_) => path.canonicalize().map_err(Error::output("resolve", path))?,
-        Err(_) => path.to_owned(),
+        _ => final_path(path).map_err(Error::output("resolve", path))?,
     };
     let temporary = file_beside(&target)?;
     if options.compression.is_some() {

@@ -17,6 +17,22 @@ pub(super) fn folder(path: &Path) -> PathBuf {
     }
 }
 
+/// Where a file that is created at `path` comes to stand: where its symbolic links lead, even if nothing is
+/// there yet.
+pub fn final_path(path: &Path) -> io::Result<PathBuf> {
+    // As many as the kernel follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match path.read_link() {
+            // An absolute target replaces the whole path.
+            Ok(target) => path = folder(&path).join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::from_raw_os_error(rustix::io::Errno::LOOP.raw_os_error()))
+}
+
 /// A temporary file beside `path`, of the mode that a new file would have. It disappears unless it is
 /// persisted.
 pub(super) fn file_beside(path: &Path) -> Result<NamedTempFile, Error> {

@@ -1,6 +1,6 @@
 //! `layerlift save`: names become images, images a plan; what the plan prepares goes to an output.
 
-use layerlift_archive::Options as WriteOptions;
+use layerlift_archive::{CompressionLevel, Options as WriteOptions};
 use layerlift_export::{Error as ExportError, Layout, Options, Plan, Selection, plan, select_all};
 use layerlift_store::Platform;
 
@@ -16,9 +16,7 @@ use crate::terminal::visible;
 
 pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
-    if args.archive_compress.is_some() && matches!(destination, Destination::Dir(_)) {
-        return Err(Error::CompressedDirectory);
-    }
+    let compression = destination.compression(args.archive_compress)?;
     if !args.dry_run {
         destination.check(args.format)?;
     }
@@ -45,7 +43,7 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     }
     if args.dry_run {
         print(&visible(&plan.to_string()))?;
-    } else if write(plan, &destination, layout, args, reporter)? {
+    } else if write(plan, &destination, layout, compression, args, reporter)? {
         status = Status::Incomplete;
     }
     Ok(status)
@@ -56,6 +54,7 @@ fn write(
     plan: Plan,
     destination: &Destination,
     layout: Option<Layout>,
+    compression: Option<CompressionLevel>,
     args: &Save,
     reporter: &Reporter,
 ) -> Result<bool, Error> {
@@ -63,14 +62,14 @@ fn write(
     if plan.images().len() == 0 {
         return Err(Error::NothingLeft);
     }
-    let compressed = args.archive_compress.is_some();
+    let compressed = compression.is_some();
     if let Some(len) = plan.tar_len().filter(|_| !compressed) {
         destination.check_space(len)?;
     }
     let progress = Progress::new(&args.work, reporter);
     let options = WriteOptions::default()
         .with_threads(args.work.threads())
-        .with_compression(args.archive_compress)
+        .with_compression(compression)
         .with_observer(&progress);
     let first_pass_len = plan.first_pass_len();
     if first_pass_len != Some(0) {

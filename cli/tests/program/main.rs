@@ -9,6 +9,7 @@ mod finding;
 mod help;
 mod large;
 mod listing;
+mod odd_outputs;
 mod outputs;
 mod platforms;
 mod program;
