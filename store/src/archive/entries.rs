@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use layerlift_archive::{FileRange, TrailingBytes};
 
+use super::expanded::Expanded;
 use super::header::{self, End, Kind};
 use super::name::{beside, clean};
 use super::whole::Whole;
 use super::{LINKS, Place};
 use crate::Error;
+use crate::kind::OpenOptions;
 
 /// How many entries a tar may have: many times what the largest archive of images needs.
 const ENTRIES: usize = 1 << 18;
@@ -30,6 +32,8 @@ pub(crate) struct Entries {
     entries: BTreeMap<String, TarEntry>,
     /// Where the tar is cut off or damaged. All entries before that are complete.
     cut: Option<Cut>,
+    /// Sparse entries that were needed.
+    expanded: Expanded,
     /// Names that lead out of the tar.
     outside: Vec<String>,
     /// What is wrong with the compressed stream.
@@ -48,6 +52,10 @@ enum TarEntry {
     Link {
         to: Option<String>,
         written: String,
+    },
+    /// A file without its holes, and where its headers begin.
+    Sparse {
+        at: u64,
     },
     Dir,
     Other,
@@ -68,7 +76,7 @@ struct Cut {
 
 impl Entries {
     /// Reads all headers.
-    pub(super) fn read(whole: Whole, path: &Path) -> Result<Self, Error> {
+    pub(super) fn read(whole: Whole, path: &Path, options: &OpenOptions) -> Result<Self, Error> {
         let Whole { file, len, damage: stream, trailing } = whole;
         let mut this = Entries {
             path: path.to_owned(),
@@ -76,6 +84,7 @@ impl Entries {
             len,
             entries: BTreeMap::new(),
             cut: None,
+            expanded: Expanded::new(options),
             outside: Vec::new(),
             stream,
             trailing,
@@ -101,11 +110,7 @@ impl Entries {
             }
             let end = header.offset.checked_add(header.len).filter(|end| *end <= len);
             let name = String::from_utf8_lossy(&header.name).into_owned();
-            if header.kind == Kind::Sparse {
-                let what = format!("{} has a sparse entry, {name}", path.display());
-                return Err(Error::unsupported(what, "write the tar again without --sparse"));
-            }
-            this.add(&name, &header, end.is_some());
+            this.add(&name, at, &header, end.is_some());
             let Some(end) = end else {
                 this.cut = Some(Cut { at: len, how: format!("in the middle of {name}"), only_mark: false });
                 return Ok(this);
@@ -119,7 +124,7 @@ impl Entries {
         }
     }
 
-    fn add(&mut self, name: &str, header: &header::Header, whole: bool) {
+    fn add(&mut self, name: &str, at: u64, header: &header::Header, whole: bool) {
         let Some(clean_name) = clean(name) else {
             // `./` is the packed directory itself.
             if !matches!((name.trim_matches('/'), &header.kind), ("." | "", Kind::Dir)) {
@@ -129,7 +134,7 @@ impl Entries {
         };
         let written = |target: &[u8]| String::from_utf8_lossy(target).into_owned();
         let entry = match &header.kind {
-            Kind::File if !whole => TarEntry::Cut { len: header.len },
+            Kind::File | Kind::Sparse(_) if !whole => TarEntry::Cut { len: header.len },
             Kind::File => TarEntry::File { offset: header.offset, len: header.len },
             Kind::Symbolic(target) => {
                 let written = written(target);
@@ -139,8 +144,9 @@ impl Entries {
                 let written = written(target);
                 TarEntry::Link { to: clean(&written), written }
             }
+            Kind::Sparse(_) => TarEntry::Sparse { at },
             Kind::Dir => TarEntry::Dir,
-            Kind::Other | Kind::Sparse => TarEntry::Other,
+            Kind::Other => TarEntry::Other,
         };
         self.entries.insert(clean_name, entry);
     }
@@ -177,6 +183,10 @@ impl Entries {
             match entry {
                 &TarEntry::File { offset, len } => {
                     let range = FileRange { file: Arc::clone(&self.file), offset, len, digest: None };
+                    return Ok(Some(Place { name: at.to_owned(), range }));
+                }
+                &TarEntry::Sparse { at: header } => {
+                    let range = self.expanded.range(&self.file, self.len, header, || self.path.join(name))?;
                     return Ok(Some(Place { name: at.to_owned(), range }));
                 }
                 TarEntry::Link { to: Some(to), .. } => at = to,

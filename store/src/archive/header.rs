@@ -4,9 +4,16 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::sparse::{self, Map, Sparse};
+
 /// Largest size of the records before an entry. A path has at most 4096 bytes.
 const RECORDS: u64 = 1 << 20;
 const BLOCK: u64 = 512;
+/// Where the header of an old sparse entry has its first pieces, and whether others follow in blocks of their
+/// own, and the length of the file.
+const PIECES: std::ops::Range<usize> = 386..482;
+const EXTENDED: usize = 482;
+const REAL_SIZE: std::ops::Range<usize> = 483..495;
 
 /// An entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,8 +37,8 @@ pub(super) enum Kind {
     Dir,
     /// A device, a pipe, or an unknown type.
     Other,
-    /// A sparse file: without its holes, its content is not in the tar as such.
-    Sparse,
+    /// A sparse file: its content is in the tar without the holes.
+    Sparse(Sparse),
 }
 
 /// Why there are no more headers.
@@ -71,7 +78,16 @@ pub(super) fn read(file: &File, file_len: u64, at: u64) -> io::Result<Result<Hea
         let kind = header.entry_type();
         let is_record = matches!(kind.as_byte(), b'L' | b'K' | b'x' | b'g');
         if !is_record {
-            return Ok(Ok(records.complete(header, offset, size)));
+            let mut complete = records.complete(header, offset, size);
+            if let Kind::Sparse(Sparse { map: Map::Old(pieces), .. }) = &mut complete.kind
+                && block[EXTENDED] != 0
+            {
+                match extensions(file, file_len, offset, pieces)? {
+                    Ok(behind) => complete.offset = behind,
+                    Err(end) => return Ok(Err(end)),
+                }
+            }
+            return Ok(Ok(complete));
         }
         if size > RECORDS {
             return Ok(Err(End::NoHeader(at)));
@@ -86,6 +102,27 @@ pub(super) fn read(file: &File, file_len: u64, at: u64) -> io::Result<Result<Hea
             return Ok(Err(End::NoHeader(at)));
         }
         at = end.next_multiple_of(BLOCK);
+    }
+}
+
+/// The pieces of a sparse entry in the blocks behind its header, of which `at` is the first. Returns where
+/// its content begins.
+fn extensions(file: &File, file_len: u64, at: u64, pieces: &mut Vec<u8>) -> io::Result<Result<u64, End>> {
+    let mut at = at;
+    loop {
+        if at.checked_add(BLOCK).is_none_or(|end| end > file_len) {
+            return Ok(Err(End::InHeader));
+        }
+        let mut block = [0; BLOCK as usize];
+        file.read_exact_at(&mut block, at)?;
+        pieces.extend(&block[..504]);
+        if pieces.len() > sparse::PIECES * 24 {
+            return Ok(Err(End::NoHeader(at)));
+        }
+        at += BLOCK;
+        if block[504] == 0 {
+            return Ok(Ok(at));
+        }
     }
 }
 
@@ -105,7 +142,9 @@ struct Records {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     size: Option<u64>,
-    sparse: bool,
+    sparse: Option<Sparse>,
+    /// Its name: that of the header, or of a record `path` anywhere, is made up.
+    sparse_name: Option<Vec<u8>>,
 }
 
 impl Records {
@@ -133,8 +172,11 @@ impl Records {
                             }
                             self.size = size;
                         }
-                        key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
-                        _ => {}
+                        key => {
+                            if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                                self.take_sparse(key, value);
+                            }
+                        }
                     }
                 }
             }
@@ -143,18 +185,40 @@ impl Records {
         true
     }
 
+    /// A record of a sparse entry. What is wrong with it shows when the entry is needed.
+    fn take_sparse(&mut self, key: &[u8], value: &[u8]) {
+        let sparse = self.sparse.get_or_insert_default();
+        match (key, &mut sparse.map) {
+            (b"name", _) => self.sparse_name = Some(value.to_vec()),
+            (b"size" | b"realsize", _) => {
+                sparse.len = str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            }
+            (b"major", map) if value != b"0" => *map = Map::Within,
+            (b"map", Map::Listed(numbers)) => *numbers = value.to_vec(),
+            (b"offset" | b"numbytes", Map::Listed(numbers)) => {
+                numbers.extend(value);
+                numbers.push(b',');
+            }
+            _ => {}
+        }
+    }
+
     fn complete(self, header: &tar::Header, offset: u64, size: u64) -> Header {
         let link = || self.link.clone().or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
         let kind = match header.entry_type().as_byte() {
-            _ if self.sparse => Kind::Sparse,
-            b'S' => Kind::Sparse,
+            b'0' | b'\0' | b'7' if self.sparse.is_some() => Kind::Sparse(self.sparse.unwrap_or_default()),
+            b'S' => {
+                let bytes = header.as_bytes();
+                let map = Map::Old(bytes[PIECES].to_vec());
+                Kind::Sparse(Sparse { len: sparse::number(&bytes[REAL_SIZE]), map })
+            }
             b'0' | b'\0' | b'7' => Kind::File,
             b'1' => Kind::Hard(link().unwrap_or_default()),
             b'2' => Kind::Symbolic(link().unwrap_or_default()),
             b'5' => Kind::Dir,
             _ => Kind::Other,
         };
-        let name = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = self.sparse_name.or(self.path).unwrap_or_else(|| header.path_bytes().into_owned());
         let len = self.size.unwrap_or(size);
         // Some programs write the size of the target for a link, which has no content nonetheless.
         let len = if matches!(kind, Kind::Hard(_) | Kind::Symbolic(_) | Kind::Dir) { 0 } else { len };

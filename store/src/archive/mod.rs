@@ -20,8 +20,10 @@ use crate::kind::OpenOptions;
 use crate::{Error, Hint, Root};
 
 mod entries;
+mod expanded;
 mod header;
 mod name;
+mod sparse;
 mod whole;
 
 pub(crate) use entries::Entries;
@@ -57,7 +59,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
         return Err(Error::NoStore { path: path.to_owned(), why: None, hint });
     }
     let whole = whole::open(file, metadata.len(), kind.is_file(), path, options)?;
-    Entries::read(whole, path).map(Files::Tar)
+    Entries::read(whole, path, options).map(Files::Tar)
 }
 
 impl Files {

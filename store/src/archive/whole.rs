@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use layerlift_archive::{Compression, TrailingBytes};
 
@@ -44,9 +44,12 @@ pub(super) fn open(
         return Ok(Whole { file, len, damage: None, trailing: false });
     }
     let reader = compression.decompress(io::Cursor::new(first).chain(file)).map_err(read)?;
-    let default = std::env::temp_dir();
-    let folder = options.temp_dir.as_deref().unwrap_or(&default);
-    spool(reader, folder, path)
+    spool(reader, &folder(options), path)
+}
+
+/// Where temporary files are.
+pub(super) fn folder(options: &OpenOptions) -> PathBuf {
+    options.temp_dir.clone().unwrap_or_else(std::env::temp_dir)
 }
 
 /// Recognises some files that are not tars by their first bytes.
@@ -64,9 +67,15 @@ fn check(first: &[u8], path: &Path) -> Result<(), Error> {
     Err(Error::NoStore { path: path.to_owned(), why: Some(why.into()), hint })
 }
 
+/// A temporary file without a name.
+pub(super) fn temporary(folder: &Path) -> Result<File, Error> {
+    tempfile::tempfile_in(folder)
+        .map_err(|error| Error::io("write a temporary file in", folder, without_name(error)))
+}
+
 fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Error> {
     let write = |error: io::Error| Error::io("write a temporary file in", folder, error);
-    let mut file = tempfile::tempfile_in(folder).map_err(|error| write(without_name(error)))?;
+    let mut file = temporary(folder)?;
     let mut buffer = vec![0; 256 << 10];
     let mut len = 0u64;
     let mut looked = 0;
@@ -84,8 +93,7 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
             Err(error) => return Err(Error::io("decompress", path, error)),
         };
         if looked <= len {
-            let stat = rustix::fs::fstatvfs(&file).map_err(|errno| write(errno.into()))?;
-            if stat.f_bavail.saturating_mul(stat.f_frsize) < REST.saturating_add(LOOK) {
+            if !has_room(&file, LOOK).map_err(write)? {
                 return Err(full(folder, path, len));
             }
             looked = len + LOOK;
@@ -97,6 +105,12 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
         len += n as u64;
     };
     Ok(Whole { file, len, damage, trailing })
+}
+
+/// Whether the disk has room for more bytes of a temporary file.
+pub(super) fn has_room(file: &File, more: u64) -> io::Result<bool> {
+    let stat = rustix::fs::fstatvfs(file)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize) >= more.saturating_add(REST))
 }
 
 fn full(folder: &Path, path: &Path, len: u64) -> Error {

@@ -299,15 +299,6 @@ fn indexes_below_indexes() {
     assert!(store.image(image).is_err());
 }
 
-#[test]
-fn sparse_entries() {
-    let mut tar = Tar::new().finish();
-    tar.truncate(0);
-    tar.extend_from_slice(header("layer.tar", EntryType::GNUSparse, 0).as_bytes());
-    tar.resize(tar.len() + 1024, 0);
-    refused(store(&tar), &["sparse"]);
-}
-
 /// The directories of docker-v1: cycles, parents that are missing or invalid, ids that differ.
 #[test]
 fn docker_v1() {

@@ -8,3 +8,4 @@ mod damage;
 mod engines;
 mod made;
 mod platforms;
+mod sparse;
