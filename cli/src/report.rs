@@ -5,8 +5,9 @@
 //! hint: reading an engine's store usually takes root: try sudo
 //! ```
 
+use std::collections::HashSet;
 use std::error::Error as StdError;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
 use layerlift_export::Warning;
@@ -26,6 +27,8 @@ pub(crate) struct Reporter {
     stops_at_image: bool,
     /// The progress bar that is on the terminal. A message has to hide it for a moment.
     bar: Mutex<Option<ProgressBar>>,
+    /// What was said: images share documents, and a listing has what its images have.
+    noticed: Mutex<HashSet<layerlift_store::Notice>>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +53,7 @@ impl Reporter {
             json: work.is_some_and(|work| work.progress == ProgressKind::Json),
             stops_at_image: matches!(&args.command, Command::Save(save) if !save.keep_going),
             bar: Mutex::new(None),
+            noticed: Mutex::default(),
         }
     }
 
@@ -88,7 +92,12 @@ impl Reporter {
 
     /// What is odd about a store and was read nevertheless.
     pub(crate) fn notices(&self, notices: &[layerlift_store::Notice]) {
-        notices.iter().for_each(|notice| self.warn(&notice.to_string()));
+        for notice in notices {
+            let mut said = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.insert(notice.clone()) {
+                self.warn(&notice.to_string());
+            }
+        }
     }
 
     /// An error after which the command goes on with the rest.
@@ -130,7 +139,7 @@ impl Reporter {
 
     /// Sets the progress bar that is on the terminal.
     pub(crate) fn set_bar(&self, bar: Option<ProgressBar>) {
-        *self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bar;
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar;
     }
 
     fn say(&self, level: &str, message: &Message) {
@@ -151,7 +160,7 @@ impl Reporter {
     }
 
     fn line(&self, text: &str) {
-        let bar = self.bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         match &*bar {
             Some(bar) => bar.suspend(|| write_line(text)),
             None => write_line(text),

@@ -4,9 +4,10 @@
 use layerlift_archive::Digest;
 
 use super::documents::{Descriptor, INDEX, MANIFEST, Parsed};
-use super::reader::{Json, Reader, blob};
+use super::reader::{Json, Reader, blob, blob_digest};
+use crate::archive::clean;
 use crate::model::config::Config;
-use crate::{DiffId, Error};
+use crate::{DiffId, Error, Notice};
 
 /// What leads to an image.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub(super) struct Loaded {
     pub(super) manifest: Option<(Digest, Json)>,
     /// The names of their files, base first.
     pub(super) layers: Vec<(String, DiffId)>,
+    /// What is odd about its documents.
+    pub(super) notices: Vec<Notice>,
 }
 
 /// The error for an index that is called a manifest.
@@ -86,7 +89,7 @@ fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error
         layers.push((layer_blob(reader, &of, layer)?, diff_id));
     }
     let created = config.created.clone();
-    Ok(Loaded { config: raw, created, manifest: Some((digest, json)), layers })
+    Ok(Loaded { config: raw, created, manifest: Some((digest, json)), layers, notices: Vec::new() })
 }
 
 /// The name of a layer's file.
@@ -114,8 +117,15 @@ fn of_files(reader: &Reader, config_name: &str, names: &[String]) -> Result<Load
     let id = raw.digest();
     let stem = config_name.strip_suffix(".json").unwrap_or(config_name);
     let stem = stem.rsplit('/').next().unwrap_or_default();
-    if Digest::from_hex(stem).is_some_and(|named| named != id) {
-        return Err(reader.damaged(config_name, format!("its digest is {id}, not its name")));
+    let named = Digest::from_hex(stem).or_else(|| stem.parse().ok());
+    let mut notices = Vec::new();
+    if let Some(named) = named.filter(|named| *named != id) {
+        if clean(config_name).is_some_and(|name| blob_digest(&name).is_some()) {
+            return Err(reader.damaged(config_name, format!("its digest is {id}, not its name")));
+        }
+        // Every engine takes it, since nothing but the name says that the digest should be another.
+        let what = format!("it is named {}, but its digest, and so the image id, is {id}", named.hex());
+        notices.push(Notice::new(reader.files().join(config_name), what));
     }
     let config = raw.config().map_err(|why| reader.malformed(config_name, why))?;
     check_count(reader, config_name, names.len(), config)?;
@@ -128,7 +138,7 @@ fn of_files(reader: &Reader, config_name: &str, names: &[String]) -> Result<Load
         layers.push((place.name, diff_id));
     }
     let created = config.created.clone();
-    Ok(Loaded { config: raw, created, manifest: None, layers })
+    Ok(Loaded { config: raw, created, manifest: None, layers, notices })
 }
 
 /// The config that `manifest.json` names.

@@ -12,9 +12,9 @@ use super::image::{self, Identity, What};
 use super::names::ImageNames;
 use super::reader::{Json, Reader, blob};
 use super::walk::Walk;
-use crate::archive::clean;
+use crate::archive::{Files, clean};
 use crate::reference::familiar_name;
-use crate::{Error, ErrorKind, ImageKey, Index, Keyring, Member, Platform, Reference};
+use crate::{Error, ErrorKind, ImageKey, Index, Keyring, Member, Notice, Platform, Reference};
 
 /// An image, or what should be one.
 #[derive(Debug)]
@@ -54,6 +54,10 @@ pub(super) struct Contents {
     pub(super) indexes: Vec<LayoutIndex>,
     /// All names, in the order of the documents.
     pub(super) order: Vec<Reference>,
+    /// What can no longer be read of what names them.
+    pub(super) lost: Vec<Error>,
+    /// What is odd, and was read nevertheless.
+    pub(super) notices: Vec<Notice>,
     by_id: HashMap<String, usize>,
 }
 
@@ -83,6 +87,11 @@ impl<'a> Builder<'a> {
 
     pub(super) fn finish(self) -> Contents {
         self.contents
+    }
+
+    /// Number of images so far.
+    pub(super) fn count(&self) -> usize {
+        self.contents.images.len()
     }
 
     /// Adds what `index.json` names.
@@ -214,7 +223,10 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds what `manifest.json` names. Manifests and names of the index stay.
-    pub(super) fn add_items(&mut self, json: &Json) -> Result<(), Error> {
+    ///
+    /// Beside an index, an item without its config is an oddity: tools that change a layout and know nothing
+    /// of `manifest.json` leave it behind.
+    pub(super) fn add_items(&mut self, json: &Json, beside_index: bool) -> Result<(), Error> {
         let malformed = |why| self.reader.malformed(MANIFEST, why);
         for item in documents::parse_items(json.raw()).map_err(malformed)? {
             let item = match item {
@@ -225,6 +237,11 @@ impl<'a> Builder<'a> {
                     continue;
                 }
             };
+            if beside_index && self.is_layout() && !self.reader.has(&item.config) {
+                let what = format!("its image {} is not here, and {INDEX} does not name it", item.config);
+                self.contents.notices.push(Notice::new(self.reader.files().join(MANIFEST), what));
+                continue;
+            }
             let mut names = ImageNames::default();
             for tag in item.tags.iter().filter(|tag| !self.has_name(tag)) {
                 names.add(tag);
@@ -232,6 +249,11 @@ impl<'a> Builder<'a> {
             self.add(What::Files { config: item.config, layers: item.layers }, names, true);
         }
         Ok(())
+    }
+
+    /// Whether it is a directory, which changes in place. An archive is what its writer made of it.
+    fn is_layout(&self) -> bool {
+        matches!(self.reader.files(), Files::Dir(_))
     }
 
     /// Whether the index has this name, in any spelling.

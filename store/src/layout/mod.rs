@@ -8,10 +8,11 @@
 //!                                         <id>/layer.tar (links)       <id>/layer.tar
 //! ```
 //!
-//! Docker since 25 and `ctr images export` write the first two into one tar. Each image is then listed once,
-//! with the manifests of the index. Checked with what Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6
-//! and umoci 0.4 write.
+//! Docker since 25 and `ctr images export` write the first two into one tar. Both documents are then read, in
+//! a directory as in a tar, and each image is listed once, with the manifests of the index. Checked with what
+//! Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6 and umoci 0.4 write.
 
+mod both;
 mod cache;
 mod documents;
 mod image;
@@ -29,6 +30,7 @@ use crate::archive::{self, Files};
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Keyring, Root, Store};
 
+use both::Documents;
 use documents::{INDEX, LAYOUT, MANIFEST};
 use images::{Builder, Contents};
 use reader::Reader;
@@ -131,32 +133,23 @@ fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
             false => Err(no_store(files, "it has no directory <id>/ with json and layer.tar")),
         };
     }
-    let document = |name: &'static str, here: bool| if here { reader.try_json(name) } else { Ok(None) };
-    let index = document(INDEX, here.index)?;
-    let manifest = document(MANIFEST, here.manifest && kind == StoreKind::DockerArchive)?;
-    let (found, name) = match kind {
-        StoreKind::DockerArchive => (manifest.is_some(), MANIFEST),
-        StoreKind::OciLayout => (index.is_some(), INDEX),
-        other => return Err(no_store(files, &format!("it is not of kind {other}"))),
-    };
-    if !found {
+    if !matches!(kind, StoreKind::DockerArchive | StoreKind::OciLayout) {
+        return Err(no_store(files, &format!("it is not of kind {kind}")));
+    }
+    let documents = Documents::read(&reader, &here)?;
+    if !documents.are_there(kind) {
         return match salvage(&reader, &keys)? {
             Some((kind, contents)) if files.is_cut() => {
                 Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)))
             }
             _ if files.is_cut() => Err(nothing(files)),
-            _ => Err(no_store(files, &format!("it has no {name}"))),
+            _ => {
+                let name = if kind == StoreKind::OciLayout { INDEX } else { MANIFEST };
+                Err(no_store(files, &format!("it has no {name}")))
+            }
         };
     }
-    let mut contents = Builder::new(&reader, &keys);
-    if let Some(index) = index {
-        check_version(&reader)?;
-        contents.add_index(&index)?;
-    }
-    if let Some(manifest) = manifest {
-        contents.add_items(&manifest)?;
-    }
-    let contents = contents.finish();
+    let contents = documents.contents(&reader, &keys)?;
     Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)))
 }
 
@@ -176,17 +169,6 @@ fn salvage(reader: &Reader, keys: &Keyring) -> Result<Option<(StoreKind, Content
         false => StoreKind::OciLayout,
     };
     Ok(Some((kind, images.finish())).filter(|(_, contents)| !contents.images.is_empty()))
-}
-
-/// The only version of the layout so far is 1.0.0. `oci-layout` may be missing, as for Docker.
-fn check_version(reader: &Reader) -> Result<(), Error> {
-    let Some(json) = reader.try_json(LAYOUT)? else { return Ok(()) };
-    let version = documents::layout_version(json.raw()).map_err(|why| reader.malformed(LAYOUT, why))?;
-    if version.starts_with("1.") {
-        return Ok(());
-    }
-    let what = format!("{} is an image layout of version {version:?}", reader.files().path().display());
-    Err(Error::unsupported(what, "version 1.0.0 is known"))
 }
 
 fn no_store(files: &Files, why: &str) -> Error {

@@ -136,10 +136,12 @@ impl Store for LayoutStore {
         let mut broken: Vec<Broken> =
             files.damage().into_iter().map(|error| Broken::new(name(), Vec::new(), error)).collect();
         let mut images = Vec::new();
+        let mut notices = self.contents.notices.clone();
         for image in self.contents.images.iter().filter(|image| image.listed) {
             let references = image.names.references.clone();
             match self.load(image) {
-                Ok(Loaded { created, layers, .. }) => {
+                Ok(Loaded { created, layers, notices: odd, .. }) => {
+                    notices.extend(odd);
                     let key = self.keys.image("", &image.id);
                     images.push(ImageSummary { created, ..ImageSummary::new(key, references, layers.len()) });
                 }
@@ -150,7 +152,8 @@ impl Store for LayoutStore {
             IndexSummary::new(index.id.clone(), index.index.clone(), index.names.references.clone())
         };
         let indexes = self.contents.indexes.iter().map(index).collect();
-        Ok(Listing { order: self.contents.order.clone(), ..Listing::new(images, indexes, broken) })
+        let (order, lost) = (self.contents.order.clone(), self.contents.lost.clone());
+        Ok(Listing { order, lost, notices, ..Listing::new(images, indexes, broken) })
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
@@ -193,7 +196,8 @@ impl Store for LayoutStore {
             Layer::new(self.keys.layer("", format!("{name}@{diff_id}")), Some(*diff_id))
         };
         let layers = loaded.layers.iter().map(layer).collect();
-        Ok(Image::new(key.clone(), Document::Config { raw: loaded.config.raw().to_vec(), manifests }, layers))
+        let document = Document::Config { raw: loaded.config.raw().to_vec(), manifests };
+        Ok(Image { notices: loaded.notices, ..Image::new(key.clone(), document, layers) })
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

@@ -7,5 +7,6 @@ mod contract;
 mod damage;
 mod engines;
 mod made;
+mod odd;
 mod platforms;
 mod sparse;
