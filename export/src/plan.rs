@@ -116,6 +116,7 @@ pub(crate) fn of_images(
         draft.layers.iter().for_each(|&index| layers[index].needs_digest |= needs_digest);
     }
     let mut warnings = settle_names(&mut drafts, options.format);
+    warnings.extend(odd_records(&drafts, &layers));
     warnings.extend(drafts.iter().filter_map(|draft| digest_not_kept(draft, &layers)));
     let mut made = Vec::with_capacity(drafts.len());
     for draft in drafts {
@@ -228,6 +229,14 @@ fn settle_names(drafts: &mut [Draft], format: Format) -> Vec<Warning> {
     warnings
 }
 
+/// Records of layers that are not as an engine writes them, each once.
+fn odd_records(drafts: &[Draft], layers: &[PlannedLayer]) -> Vec<Warning> {
+    let mut places: Vec<usize> = drafts.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
+    places.sort_unstable();
+    places.dedup();
+    places.into_iter().filter_map(|index| layers[index].notice.as_ref().map(Warning::from)).collect()
+}
+
 /// An image whose config names digests that its layers cannot have.
 fn digest_not_kept(draft: &Draft, layers: &[PlannedLayer]) -> Option<Warning> {
     if !matches!(draft.image.document, Document::Config { .. }) {
@@ -236,11 +245,14 @@ fn digest_not_kept(draft: &Draft, layers: &[PlannedLayer]) -> Option<Warning> {
     let recorded = draft.layers.iter().take(draft.image.layers.len()).map(|&index| &layers[index]);
     let mut computed = recorded.filter(|layer| matches!(layer.state, State::Unmeasured(LayerTar::Diff(_))));
     let first = computed.next()?;
+    let lacks =
+        if first.notice.is_some() { "no tar-split data that could be used" } else { "no tar-split data" };
     Some(Warning::DigestNotKept {
         image: draft.name.clone(),
         image_id: draft.image.key.id().to_owned(),
         layer: first.id.clone(),
         others: computed.count(),
+        lacks,
     })
 }
 

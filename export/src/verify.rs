@@ -49,6 +49,11 @@ pub struct LayerReport {
     /// Whether the store has anything to compare its bytes with: a digest, or checksums of its files. If not,
     /// a layer without an error can be read, and no more is known of it.
     pub recorded: bool,
+    /// Whether its tar can only be computed from directories, although the store has a digest of it or had
+    /// tar-split data: its image cannot be saved as it was.
+    pub computed: bool,
+    /// What is odd about its record.
+    pub notice: Option<Notice>,
     /// Bytes of its tar, where that was read.
     pub len: u64,
     /// What is wrong with it.
@@ -117,6 +122,8 @@ fn check_some(
             key: key.clone(),
             expected,
             recorded: true,
+            computed: false,
+            notice: None,
             len: 0,
             error: None,
         })
@@ -127,6 +134,9 @@ fn check_some(
         let report = &mut reports[index];
         match tar {
             Ok(tar) => {
+                report.notice = tar.notice().cloned();
+                let had_record = report.expected.is_some() || report.notice.is_some();
+                report.computed = had_record && matches!(tar, LayerTar::Diff(_));
                 report.expected = match tar {
                     LayerTar::Diff(_) => None,
                     _ => tar.diff_id().or(report.expected),

@@ -46,7 +46,7 @@ pub enum Warning {
     /// The tars of some layers are computed from directories, so their digests and the image id cannot be
     /// kept.
     #[error(
-        "{image}: layer {layer}{} no tar-split data: the tar is computed from the layer's directory and has \
+        "{image}: layer {layer}{} {lacks}: the tar is computed from the layer's directory and has \
          another digest, so the image gets another id than {image_id}, known once the layer is computed",
         have(*others)
     )]
@@ -59,6 +59,8 @@ pub enum Warning {
         layer: String,
         /// How many more there are.
         others: usize,
+        /// What they do not have: tar-split data, or such that could be used.
+        lacks: &'static str,
     },
     /// Zeros follow the compressed stream of a layer's blob, as tapes leave them. Engines refuse such a blob,
     /// so it is written without them.

@@ -146,6 +146,12 @@ pub enum Error {
         /// The file that says so.
         path: PathBuf,
     },
+    /// An engine at work has removed or replaced something while it was read. Trying again helps.
+    #[error("{} has changed while it was read", path.display())]
+    Changed {
+        /// The record of a layer.
+        path: PathBuf,
+    },
     /// A file of a layer has changed since the layer was stored.
     #[error(
         "{} has changed since its layer was stored: checksum {expected:016x} is recorded, found {found:016x}",
@@ -234,6 +240,7 @@ impl Error {
                 ErrorKind::NotFound
             }
             Error::Unsupported { .. } => ErrorKind::Unsupported,
+            Error::Changed { .. } => ErrorKind::Environment,
             Error::Damaged { .. } | Error::Checksum { .. } | Error::DamagedFiles { .. } => ErrorKind::Damaged,
             Error::Malformed { .. } => ErrorKind::Malformed,
             Error::Missing { .. } | Error::NotThere { .. } | Error::Incomplete { .. } => ErrorKind::Missing,
@@ -253,6 +260,10 @@ impl Error {
             // With one platform there is nothing to choose, and the message names it.
             Error::NoPlatform { here, .. } if here.len() > 1 => vec![Hint::ChoosePlatform],
             Error::Within { source, .. } => source.hints(),
+            Error::Changed { .. } => {
+                let hint = "an engine at work has removed or replaced it: try again, or stop the engine";
+                vec![Hint::Other(hint.into())]
+            }
             _ => Vec::new(),
         }
     }

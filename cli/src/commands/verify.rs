@@ -54,6 +54,8 @@ struct ImageJson {
     kind: Option<&'static str>,
     /// Number of its layers that the store has nothing to compare with.
     unchecked: usize,
+    /// Number of these that had a digest which is lost: the image cannot be saved as it was.
+    computed: usize,
     error: Option<String>,
 }
 
@@ -67,6 +69,7 @@ struct LayerJson {
     sound: bool,
     kind: Option<&'static str>,
     checked: bool,
+    computed: bool,
     error: Option<String>,
 }
 
@@ -107,6 +110,10 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     for (source, request) in sources.opened.iter().zip(requests) {
         let report = verify(&*source.store, &request.images, &options);
         report.images.iter().for_each(|image| reporter.notices(&image.notices));
+        report.layers.iter().for_each(|layer| reporter.notices(layer.notice.as_slice()));
+        if report.layers.iter().any(|layer| layer.computed) {
+            status = Status::Incomplete;
+        }
         outcome.add(source, report, &mut errors);
         request.broken.into_iter().for_each(|broken| outcome.add_broken(source, broken, &mut errors));
     }
@@ -161,6 +168,7 @@ impl Outcome {
                 sound: layer.error.is_none(),
                 kind: layer.kind().map(word),
                 checked: layer.recorded,
+                computed: layer.computed,
                 error: layer.error.as_ref().map(|error| Message::of(error).text),
             });
         }
@@ -180,6 +188,7 @@ impl Outcome {
             sound: false,
             kind: Some(word(broken.error.kind())),
             unchecked: 0,
+            computed: 0,
             error: Some(Message::of(&broken.error).text),
         });
         errors.push(broken_error(broken).into());
@@ -199,6 +208,7 @@ impl ImageJson {
             sound: report.is_sound(image),
             kind: report.kind(image).map(word),
             unchecked: layers().filter(|layer| !layer.recorded).count(),
+            computed: layers().filter(|layer| layer.computed).count(),
             error: image.error.as_ref().map(|error| Message::of(error).text),
         }
     }
@@ -231,6 +241,8 @@ fn table(outcome: &Outcome) -> String {
             // A layer is missing, so its image is not complete.
             (Some("missing"), _) => "INCOMPLETE".to_owned(),
             (Some(kind), _) => kind.to_uppercase(),
+            (None, _) if image.computed == 1 => "1 layer can only be computed".to_owned(),
+            (None, _) if image.computed > 1 => format!("{} layers can only be computed", image.computed),
             (None, 0) => "ok".to_owned(),
             (None, 1) => "readable, 1 layer unchecked".to_owned(),
             (None, n) => format!("readable, {n} layers unchecked"),
@@ -264,6 +276,7 @@ mod tests {
             sound: kind.is_none(),
             kind: kind.map(word),
             unchecked: 0,
+            computed: 0,
             error: None,
         };
         let images = vec![

@@ -71,17 +71,6 @@ fn damaged_stores() {
             let deep = format!("{{\"id\":\"{BASE}\",\"x\":{}", "[".repeat(100_000));
             fs::write(document(root, BASE), deep).unwrap()
         }),
-        ("no gzip", "base:latest", |root| fs::write(split(root), "text").unwrap()),
-        ("gzip cut", "base:latest", |root| {
-            let whole = fs::read(split(root)).unwrap();
-            fs::write(split(root), &whole[..whole.len() / 2]).unwrap();
-        }),
-        ("tar-split line is not JSON", "base:latest", |root| {
-            rewrite_split(root, |text| text.replacen("{\"type\":1", "{\"type\"", 1))
-        }),
-        ("tar-split type is unknown", "base:latest", |root| {
-            rewrite_split(root, |text| text.replacen("\"type\":1", "\"type\":7", 1))
-        }),
         ("tar-split payload is not base64", "base:latest", |root| {
             rewrite_split(root, |text| text.replacen("\"payload\":\"", "\"payload\":\"!", 1))
         }),

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use layerlift_archive::{Compression, Content, Digest, Explanation};
-use layerlift_store::{BlobLayer, DiffId, Image, Layer, LayerKey, LayerTar, Store};
+use layerlift_store::{BlobLayer, DiffId, Image, Layer, LayerKey, LayerTar, Notice, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::compressed::CompressedBlob;
@@ -23,6 +23,8 @@ pub(crate) struct PlannedLayer {
     pub(crate) uses: usize,
     /// Whether an image's documents need its digest.
     pub(crate) needs_digest: bool,
+    /// What is odd about its record.
+    pub(crate) notice: Option<Notice>,
     pub(crate) state: State,
 }
 
@@ -64,8 +66,9 @@ pub(crate) struct Unpadded {
 impl PlannedLayer {
     /// A layer that has just been opened, or could not be.
     pub(crate) fn new(id: &str, tar: Option<LayerTar>, recorded: Option<DiffId>, options: &Options) -> Self {
+        let notice = tar.as_ref().and_then(|tar| tar.notice().cloned());
         let state = tar.map_or(State::Unreadable, |tar| State::of(tar, recorded, options));
-        PlannedLayer { id: id.to_owned(), uses: 0, needs_digest: false, state }
+        PlannedLayer { id: id.to_owned(), uses: 0, needs_digest: false, notice, state }
     }
 
     /// Bytes that it takes in the archive, if known.

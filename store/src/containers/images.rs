@@ -211,8 +211,23 @@ impl Images {
         Error::malformed(self.layer_path(id), format!("layer {id}: {why}"))
     }
 
+    /// The file with a layer's tar-split data, in one of its places.
+    pub(super) fn tar_split_file(&self, id: LayerId) -> String {
+        format!("{}-layers/{id}.tar-split.gz", self.driver)
+    }
+
+    /// The files that have records of layers, in each place.
+    pub(super) fn layer_lists(&self) -> [String; 2] {
+        [self.file(File::Layers), self.file(File::Volatile)]
+    }
+
+    /// Whether a list has a record of the layer.
+    pub(super) fn is_recorded(&self, id: LayerId) -> bool {
+        self.layers.contains_key(&id)
+    }
+
     /// The file that has a layer's record.
-    fn layer_path(&self, id: LayerId) -> PathBuf {
+    pub(super) fn layer_path(&self, id: LayerId) -> PathBuf {
         let place = self.layers.get(&id).map_or(0, |found| found.place);
         self.path(place, File::Layers)
     }

@@ -8,11 +8,10 @@
 
 use super::images::Images;
 use super::records::{LayerId, LayerRecord};
-use crate::diff::LayerDir;
+use crate::diff::{LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
-use crate::{DiffLayer, Error, LayerKey, LayerTar, Root, SplitLayer};
-
-use layerlift_archive::Content as _;
+use crate::tarsplit::{self, Record};
+use crate::{DiffLayer, Error, LayerKey, LayerTar, Root};
 
 /// Finds what a layer is made of. One without tar-split data was pulled by a table of contents that had none,
 /// or has lost them.
@@ -22,15 +21,19 @@ pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     let driver = driver::find_containers(&images.driver)?;
     let record = images.layer(id, "the request")?;
     let dir = tree(images, driver, id)?;
-    if let Some(split) = split(images, record, &dir)? {
-        return Ok(LayerTar::Split(split));
-    }
+    let unusable = match split(images, record, &dir)? {
+        Some(Record::Exact(layer)) => return Ok(LayerTar::Split(layer)),
+        Some(Record::Unusable(unusable)) => Some(unusable),
+        None => None,
+    };
     let holds = match (driver.holds, record.parent) {
         (Holds::Upper, _) => LayerDir::Upper,
         (Holds::Full, None) => LayerDir::Full { parent: None },
         (Holds::Full, Some(parent)) => LayerDir::Full { parent: Some(tree(images, driver, parent)?) },
     };
-    Ok(LayerTar::Diff(DiffLayer { dir, holds, created: 0 }))
+    let still = images.still(record, unusable.is_some());
+    still()?;
+    Ok(LayerTar::Diff(DiffLayer::new(dir, holds, 0).in_place_of(unusable).watched(Watch::new(still))))
 }
 
 /// The directory of a layer: beside its record, or in another place of the store.
@@ -52,19 +55,12 @@ fn tree(images: &Images, driver: &Driver, id: LayerId) -> Result<Root, Error> {
     Err(missing.unwrap_or_else(|| images.malformed_layer(id, "it is nowhere")))
 }
 
-fn split(images: &Images, record: &LayerRecord, dir: &Root) -> Result<Option<SplitLayer>, Error> {
-    let file = format!("{}-layers/{}.tar-split.gz", images.driver, record.id);
+fn split(images: &Images, record: &LayerRecord, dir: &Root) -> Result<Option<Record>, Error> {
+    let file = images.tar_split_file(record.id);
     for place in images.places_of(record.id) {
         let Some(metadata) = place.try_open_file(&file)? else { continue };
         let path = place.join(&file);
-        let split = SplitLayer::open(dir.clone(), metadata, path.clone(), record.diff_id())?;
-        return match record.exact_size() {
-            Some(size) if size != split.len() => Err(Error::damaged(
-                path,
-                format!("it makes a tar of {} bytes, the layer had {size}", split.len()),
-            )),
-            _ => Ok(Some(split)),
-        };
+        return tarsplit::open(dir.clone(), metadata, path, record.diff_id(), record.exact_size()).map(Some);
     }
     Ok(None)
 }

@@ -19,6 +19,7 @@ mod layers;
 mod lists;
 mod records;
 pub(crate) mod settings;
+mod still;
 mod store;
 
 use crate::kind::{Detected, OpenOptions, StoreKind};

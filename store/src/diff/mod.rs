@@ -26,10 +26,14 @@ mod order;
 mod records;
 mod upper;
 mod walk;
+mod watch;
 
 use std::io::Write;
 
-use crate::{Error, Root};
+use crate::tarsplit::Unusable;
+use crate::{Error, Notice, Root, SplitLayer};
+
+pub(crate) use watch::Watch;
 
 /// What a layer's directory holds.
 #[derive(Debug, Clone)]
@@ -55,20 +59,55 @@ pub struct DiffLayer {
     pub holds: LayerDir,
     /// Seconds since 1970, for entries without a time of their own (whiteouts that come from a comparison).
     pub created: i64,
+    /// Why the layer's record is not used. `None` if it has none.
+    pub notice: Option<Notice>,
+    /// A record that does not give the tar, and still says what the files are.
+    files: Option<Box<SplitLayer>>,
+    watch: Option<Watch>,
 }
 
 impl DiffLayer {
     /// A layer in `dir`. Entries without a time of their own get `created`.
     pub fn new(dir: Root, holds: LayerDir, created: i64) -> Self {
-        DiffLayer { dir, holds, created }
+        DiffLayer { dir, holds, created, notice: None, files: None, watch: None }
+    }
+
+    /// The same layer, which has a record that cannot be used.
+    pub(crate) fn in_place_of(self, record: Option<Unusable>) -> Self {
+        let Some(Unusable { notice, files }) = record else { return self };
+        DiffLayer { notice: Some(notice), files: files.map(Box::new), ..self }
+    }
+
+    /// The same layer, in a store that an engine may be changing.
+    pub(crate) fn watched(self, watch: Watch) -> Self {
+        DiffLayer { watch: Some(watch), ..self }
     }
 
     /// Walks the directories and writes the tar. The same directories give the same bytes.
+    ///
+    /// Files that a record describes are compared with it first. It is an error if an engine removes the
+    /// layer meanwhile, found at the latest after the last byte is written.
     ///
     /// A base layer and an upper directory are written in the order of a walk: the names of a directory
     /// sorted, each followed by what is below it. What a comparison found is sorted by whole paths, each
     /// whiteout in the place of the name that it removes. Both orders are Docker's.
     pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
+        let look = || self.watch.as_ref().map_or(Ok(()), Watch::look);
+        look()?;
+        let written = self.compare_files().and_then(|()| self.write_tar(out));
+        // If the layer was removed, missing files follow from that.
+        look()?;
+        written
+    }
+
+    fn compare_files(&self) -> Result<(), Error> {
+        match self.files.as_ref().and_then(|record| record.damaged_files()) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn write_tar(&self, out: &mut dyn Write) -> Result<(), Error> {
         use attributes::Wanted::{Capability, CapabilityAndUsers};
         use order::Order::{Paths, Walk};
         let (records, order, attributes) = match &self.holds {

@@ -22,6 +22,7 @@ use crate::{ChainId, DiffId, Error, Root, driver};
 const LIMIT: u64 = 1 << 20;
 
 /// The layers of one driver.
+#[derive(Clone)]
 pub(super) struct LayerDb {
     dir: Root,
 }
@@ -103,6 +104,14 @@ impl LayerDb {
     pub(super) fn tar_split(&self, chain: ChainId) -> Result<Option<(File, PathBuf)>, Error> {
         let file = path(chain, "tar-split.json.gz");
         Ok(self.dir.try_open_file(&file)?.map(|open| (open, self.dir.join(file))))
+    }
+
+    /// Fails if the layer was removed or replaced since `cache_id` was read, or if it has got, or lost, its
+    /// tar-split metadata. A daemon that removes a layer renames its record before it removes the files.
+    pub(super) fn still(&self, chain: ChainId, cache_id: &str, has_tar_split: bool) -> Result<(), Error> {
+        let same = self.text(chain, "cache-id")?.as_deref() == Some(cache_id)
+            && self.dir.exists(path(chain, "tar-split.json.gz"))? == has_tar_split;
+        if same { Ok(()) } else { Err(Error::Changed { path: self.dir.join(chain.0.hex()) }) }
     }
 
     fn text(&self, chain: ChainId, file: &str) -> Result<Option<String>, Error> {

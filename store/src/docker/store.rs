@@ -4,14 +4,15 @@ use super::catalog::DockerCatalog;
 use super::images::Images;
 use super::layerdb::LayerDb;
 use super::{imagedb, listing};
-use crate::diff::LayerDir;
+use crate::diff::{LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::model::config;
+use crate::tarsplit::{self, Record};
 use crate::{
     ChainId, DiffLayer, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected,
-    SplitLayer, Store,
+    Store,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -57,8 +58,11 @@ impl DockerStore {
 
     /// The directory of a layer.
     fn tree(&self, driver: &Driver, layers: &LayerDb, chain: ChainId) -> Result<Root, Error> {
-        let cache_id = layers.cache_id(chain)?;
-        driver.open(&self.images.data, &cache_id, &format!("layer {}", chain.0.hex()))
+        self.directory(driver, &layers.cache_id(chain)?, chain)
+    }
+
+    fn directory(&self, driver: &Driver, cache_id: &str, chain: ChainId) -> Result<Root, Error> {
+        driver.open(&self.images.data, cache_id, &format!("layer {}", chain.0.hex()))
     }
 }
 
@@ -105,10 +109,17 @@ impl Store for DockerStore {
         let layers = LayerDb::open(root)?;
         let record = layers.record(chain)?;
         let driver = driver::find(key.partition())?;
-        let tree = self.tree(driver, &layers, chain)?;
-        if let Some((metadata, path)) = layers.tar_split(chain)? {
-            return Ok(LayerTar::Split(SplitLayer::open(tree, metadata, path, Some(record.diff_id))?));
-        }
+        let cache_id = layers.cache_id(chain)?;
+        let tree = self.directory(driver, &cache_id, chain)?;
+        let unusable = match layers.tar_split(chain)? {
+            None => None,
+            Some((metadata, path)) => {
+                match tarsplit::open(tree.clone(), metadata, path, Some(record.diff_id), None)? {
+                    Record::Exact(layer) => return Ok(LayerTar::Split(layer)),
+                    Record::Unusable(unusable) => Some(unusable),
+                }
+            }
+        };
         let holds = match (driver.holds, record.parent) {
             (Holds::Upper, _) => LayerDir::Upper,
             (Holds::Full, None) => LayerDir::Full { parent: None },
@@ -116,7 +127,11 @@ impl Store for DockerStore {
                 LayerDir::Full { parent: Some(self.tree(driver, &layers, parent)?) }
             }
         };
+        let has_tar_split = unusable.is_some();
+        layers.still(chain, &cache_id, has_tar_split)?;
+        let watch = Watch::new(move || layers.still(chain, &cache_id, has_tar_split));
         // A layer can belong to many images, so none of them gives the time for whiteouts.
-        Ok(LayerTar::Diff(DiffLayer { dir: tree, holds, created: 0 }))
+        let layer = DiffLayer::new(tree, holds, 0).in_place_of(unusable).watched(watch);
+        Ok(LayerTar::Diff(layer))
     }
 }

@@ -4,13 +4,13 @@ use super::catalog::GraphCatalog;
 use super::document::GraphDocument;
 use super::images::Images;
 use super::{chain, listing};
-use crate::diff::LayerDir;
+use crate::diff::{LayerDir, Watch};
 use crate::driver::{self, Holds};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Spelling};
+use crate::tarsplit::{self, Record};
 use crate::{
-    DiffLayer, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected, SplitLayer, Store,
-    V1Id,
+    DiffLayer, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected, Store, V1Id,
 };
 
 /// Docker's graph store, with the layers of one driver.
@@ -68,7 +68,7 @@ impl GraphStore {
                 }
             },
         };
-        Ok(DiffLayer { dir, holds, created: document.created_secs() })
+        Ok(DiffLayer::new(dir, holds, document.created_secs()))
     }
 }
 
@@ -115,12 +115,25 @@ impl Store for GraphStore {
         self.images.keys.check_layer(key)?;
         let id = V1Id::parse(key.id()).ok_or_else(|| Error::not_found(key.id()))?;
         let name = format!("{id}/tar-data.json.gz");
-        match self.images.graph.try_open_file(&name)? {
+        let unusable = match self.images.graph.try_open_file(&name)? {
+            None => None,
             Some(metadata) => {
                 let (tree, ..) = self.directory(&id)?;
-                Ok(LayerTar::Split(SplitLayer::open(tree, metadata, self.images.graph.join(name), None)?))
+                match tarsplit::open(tree, metadata, self.images.graph.join(&name), None, None)? {
+                    Record::Exact(layer) => return Ok(LayerTar::Split(layer)),
+                    Record::Unusable(unusable) => Some(unusable),
+                }
             }
-            None => Ok(LayerTar::Diff(self.computed(&id)?)),
-        }
+        };
+        let graph = self.images.graph.clone();
+        let (folder, has_tar_data) = (id.to_string(), unusable.is_some());
+        // A daemon renames the folder of a layer before it removes the layer's files.
+        let still = move || {
+            let same = graph.exists(format!("{folder}/json"))? && graph.exists(&name)? == has_tar_data;
+            if same { Ok(()) } else { Err(Error::Changed { path: graph.join(&folder) }) }
+        };
+        let layer = self.computed(&id)?;
+        still()?;
+        Ok(LayerTar::Diff(layer.in_place_of(unusable).watched(Watch::new(still))))
     }
 }

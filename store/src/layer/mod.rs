@@ -8,6 +8,7 @@ use std::io::Write;
 
 use layerlift_archive::{Compression, Content, Digest, Error as ArchiveError, FileRange};
 
+use crate::Notice;
 use crate::id::DiffId;
 
 mod pushed;
@@ -71,6 +72,15 @@ impl LayerTar {
             LayerTar::Split(layer) => layer.digest().map(DiffId),
             LayerTar::Blob(layer) => layer.diff_id,
             LayerTar::Diff(_) => None,
+        }
+    }
+
+    /// What is odd about the layer's record: it is damaged, and the layer is exact nevertheless, or computed.
+    pub fn notice(&self) -> Option<&Notice> {
+        match self {
+            LayerTar::Split(layer) => layer.notice(),
+            LayerTar::Diff(layer) => layer.notice.as_ref(),
+            LayerTar::Blob(_) => None,
         }
     }
 

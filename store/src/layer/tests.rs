@@ -177,7 +177,7 @@ fn directories() -> (tempfile::TempDir, LayerTar) {
         fs::write(dir.path().join(format!("file-{number}")), vec![number; 50_000]).unwrap();
     }
     let root = Root::open(dir.path()).unwrap();
-    let layer = DiffLayer { dir: root, holds: LayerDir::Full { parent: None }, created: 0 };
+    let layer = DiffLayer::new(root, LayerDir::Full { parent: None }, 0);
     (dir, LayerTar::Diff(layer))
 }
 

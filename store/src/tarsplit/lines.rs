@@ -23,6 +23,8 @@ pub(super) struct Lines<R> {
     /// The current line, if it spans buffers.
     copied: Vec<u8>,
     number: u64,
+    /// Whether damage after whole lines is the end.
+    lenient: bool,
     /// The header before the current line.
     preceding: Cell<Preceding>,
 }
@@ -31,14 +33,30 @@ impl<R: Read> Lines<R> {
     pub(super) fn new(gzip: R, path: PathBuf) -> Self {
         let input = BufReader::with_capacity(64 << 10, MultiGzDecoder::new(gzip));
         let preceding = Cell::new(Preceding::NONE);
-        Lines { input, path, in_buffer: 0, copied: Vec::new(), number: 0, preceding }
+        Lines { input, path, in_buffer: 0, copied: Vec::new(), number: 0, lenient: false, preceding }
+    }
+
+    /// Takes what can be decompressed for all there is, if it ends between two lines.
+    pub(super) fn lenient(self, lenient: bool) -> Self {
+        Lines { lenient, ..self }
+    }
+
+    /// The header before the current line.
+    pub(super) fn preceding(&self) -> Preceding {
+        self.preceding.get()
     }
 
     /// The next line, `None` after the last. A file of which nothing is in the tar has the size 0.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, Error> {
         loop {
             self.number += 1;
-            self.advance().map_err(|error| self.read_error(error))?;
+            match self.advance() {
+                Ok(()) => {}
+                Err(error) if self.lenient && self.copied.is_empty() && error.raw_os_error().is_none() => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(self.read_error(error)),
+            }
             let line = self.line();
             if line.is_empty() {
                 return Ok(None);

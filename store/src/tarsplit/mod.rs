@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use layerlift_archive::{Content, Digest, Explanation, FileRange};
 
-use crate::{DiffId, Error, Root};
+use crate::{DiffId, Error, Notice, Root};
 
 mod checksum;
 mod explain;
@@ -31,11 +31,15 @@ mod payload;
 mod plain;
 mod preceding;
 mod reader;
+mod record;
 mod replaced_names;
+mod sparse;
 
 use line::Line;
 use lines::Lines;
 use reader::Reader;
+
+pub(crate) use record::{Record, Unusable, open};
 
 /// A layer whose tar is assembled from tar-split metadata and a directory. A [`Content`]: its length is
 /// known.
@@ -46,6 +50,9 @@ pub struct SplitLayer {
     path: PathBuf,
     len: u64,
     diff_id: Option<DiffId>,
+    /// Whether damage after the last whole line is ignored.
+    lenient: bool,
+    notice: Option<Notice>,
 }
 
 impl SplitLayer {
@@ -55,22 +62,43 @@ impl SplitLayer {
     /// Without a diff id, each file's CRC-64 is checked while it is read. With one, the digest covers
     /// everything; the checksums only show which files are damaged after a mismatch ([`Content::explain`]).
     pub fn open(tree: Root, metadata: File, path: PathBuf, diff_id: Option<DiffId>) -> Result<Self, Error> {
+        let mut layer = SplitLayer::unmeasured(tree, metadata, path, diff_id)?;
+        layer.measure()?;
+        Ok(layer)
+    }
+
+    fn unmeasured(tree: Root, metadata: File, path: PathBuf, diff_id: Option<DiffId>) -> Result<Self, Error> {
         let size = metadata.metadata().map_err(|error| Error::io("read", &path, error))?.len();
         let metadata = FileRange { file: Arc::new(metadata), offset: 0, len: size, digest: None };
-        let mut layer = SplitLayer { tree, metadata, path, len: 0, diff_id };
-        let mut lines = layer.lines();
+        Ok(SplitLayer { tree, metadata, path, len: 0, diff_id, lenient: false, notice: None })
+    }
+
+    /// Sums up the sizes. Says whether each file's agrees with its header, as far as that is plain to see.
+    fn measure(&mut self) -> Result<bool, Error> {
+        let mut lines = self.lines();
+        let mut agree = true;
+        let mut sum = 0_u64;
         while let Some(line) = lines.next()? {
+            let is_file = matches!(line, Line::Contents { size: 1.., .. });
             let more = match line {
                 Line::Bytes(base64) => payload::decoded_len(&base64),
                 Line::Contents { size, .. } => size,
             };
-            let total = layer
-                .len
-                .checked_add(more)
-                .ok_or_else(|| layer.malformed("the sum of its sizes overflows"))?;
-            layer.len = total;
+            sum = sum.checked_add(more).ok_or_else(|| self.malformed("the sum of its sizes overflows"))?;
+            agree &= !is_file || lines.preceding().octal_size() == Some(more);
         }
-        Ok(layer)
+        self.len = sum;
+        Ok(agree)
+    }
+
+    /// What is odd about the record, which was read nevertheless.
+    pub fn notice(&self) -> Option<&Notice> {
+        self.notice.as_ref()
+    }
+
+    /// Reads all files, and says which are not what the record says of them.
+    pub(crate) fn damaged_files(&self) -> Option<Error> {
+        explain::explain(&self.tree, self.lines())
     }
 
     /// The directory with the layer's files.
@@ -79,7 +107,7 @@ impl SplitLayer {
     }
 
     fn lines(&self) -> Lines<impl Read + Send + use<>> {
-        Lines::new(self.metadata.clone().into_raw_reader(), self.path.clone())
+        Lines::new(self.metadata.clone().into_raw_reader(), self.path.clone()).lenient(self.lenient)
     }
 
     fn malformed(&self, why: &str) -> Error {
@@ -101,7 +129,7 @@ impl Content for SplitLayer {
     }
 
     fn explain(&self) -> Option<Explanation> {
-        explain::explain(&self.tree, self.lines()).map(Explanation::new)
+        self.damaged_files().map(Explanation::new)
     }
 }
 

@@ -29,6 +29,12 @@ pub(super) fn decode_into(base64: &[u8], bytes: &mut Vec<u8>) -> Result<(), Stri
     ENGINE.decode_vec(base64, bytes).map_err(|error| format!("base64: {error}"))
 }
 
+/// The bytes of 48 characters in the middle of some base64.
+pub(super) fn decode_part(base64: &[u8; 48]) -> Option<[u8; 36]> {
+    let mut bytes = [0; 36];
+    (ENGINE.decode_slice(base64, &mut bytes) == Ok(36)).then_some(bytes)
+}
+
 /// A checksum; `None` unless `base64` decodes to 8 bytes.
 pub(super) fn checksum(base64: &[u8]) -> Option<u64> {
     // Twelve characters are eight bytes and one padding character, or nine bytes.

@@ -1,10 +1,12 @@
 //! The header before a file's contents, as far as a record has to be understood to be read.
 //!
-//! The bytes before a file's line end in its header. It can contradict what the line says:
+//! The bytes before a file's line end in its header. Two things in there contradict what the line says:
 //!
 //! - **Nothing follows the header of a link, a device, a pipe or a directory**, whatever its size (POSIX,
 //!   `pax`; `isHeaderOnly` in Go's `archive/tar`). tar-split copies the size nevertheless, with the checksum
 //!   of nothing. Such headers come from bazeldnf before 0.1.0, among others.
+//! - **A sparse file** has fewer bytes in the tar than on disk. tar-split records those on disk, see
+//!   [`super::sparse`].
 
 use super::payload;
 
@@ -38,20 +40,29 @@ impl Preceding {
         }
     }
 
-    fn decoded(&self) -> Option<Vec<u8>> {
-        self.known.then(|| payload::decode(&self.base64).ok()).flatten()
+    fn decoded(&self) -> Option<[u8; 36]> {
+        self.known.then(|| payload::decode_part(&self.base64)).flatten()
     }
 
     /// Whether nothing can follow, although the line of `name` has a size. Its checksum is that of nothing.
     pub(super) fn is_header_only(&self, name: &[u8]) -> bool {
-        let bytes = self.decoded();
-        let kind = bytes.as_ref().and_then(|bytes| bytes.get(self.skip + (TYPE - SIZE.0) as usize));
-        match kind {
+        match self.decoded().map(|bytes| bytes[self.skip + (TYPE - SIZE.0) as usize]) {
             Some(b'1'..=b'6') => true,
             // Before POSIX, a directory was a file whose name ends in a slash.
             Some(0) => name.ends_with(b"/"),
             _ => false,
         }
+    }
+
+    /// The size in the header, if it is in octal digits, as nearly all are.
+    pub(super) fn octal_size(&self) -> Option<u64> {
+        let bytes = self.decoded()?;
+        let field = &bytes[self.skip..][..(SIZE.1 - SIZE.0) as usize];
+        let digits = field.trim_ascii_start().split(|&byte| byte == 0 || byte == b' ').next()?;
+        digits.iter().try_fold(0_u64, |size, digit| match digit {
+            b'0'..=b'7' => Some(size << 3 | u64::from(digit - b'0')),
+            _ => None,
+        })
     }
 }
 

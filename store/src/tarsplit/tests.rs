@@ -127,6 +127,54 @@ fn headers_without_contents() {
     }
 }
 
+/// Headers of sparse files in all forms, of large files, and of ordinary ones.
+#[test]
+fn sizes_that_a_record_cannot_explain() {
+    fn with(records: &[u8], kind: u8, stored: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut add = |kind: u8, size: u64| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(size);
+            header.as_mut_bytes()[156] = kind;
+            header.set_cksum();
+            bytes.extend_from_slice(header.as_bytes());
+        };
+        if !records.is_empty() {
+            add(b'x', records.len() as u64);
+        }
+        add(kind, stored);
+        if !records.is_empty() {
+            let mut block = records.to_vec();
+            block.resize(records.len().next_multiple_of(512), 0);
+            bytes.splice(512..512, block);
+        }
+        bytes
+    }
+    let sparse = b"22 GNU.sparse.major=1\n";
+    for (what, header, plain, found) in [
+        ("ordinary", with(b"", b'0', 100), true, None),
+        ("GNU", with(b"", b'S', 10), false, Some(10)),
+        ("PAX", with(sparse, b'0', 50), false, Some(50)),
+        ("PAX, with a size", with(&[&sparse[..], b"11 size=60\n"].concat(), b'0', 0), false, Some(60)),
+        ("a size in PAX", with(b"12 size=100\n", b'0', 0), false, None),
+        ("not a header", b"<head>".to_vec(), false, None),
+    ] {
+        for padding in [0, 1, 300] {
+            let mut first = vec![b'p'; padding];
+            first.extend_from_slice(&header);
+            let layer = Layer::new()
+                .bytes(&vec![0; (512 - padding) % 512])
+                .bytes(&first)
+                .file(b"file", "file", &[1; 100])
+                .bytes(b"<tail>");
+            let mut opened = layer.open(&layer.gzip(), None).unwrap();
+            assert_eq!(opened.measure().unwrap(), plain, "{what}");
+            let sparse = sparse::find(opened.lines()).unwrap();
+            assert_eq!(sparse.map(|sparse| sparse.stored), found, "{what} {padding}");
+        }
+    }
+}
+
 #[test]
 fn damage_is_named() {
     type Damage = fn(&Path);

@@ -9,6 +9,7 @@ mod damage;
 mod fixture;
 mod lists;
 mod pulled_in_parts;
+mod split;
 
 use fixture::{APP, BASE, Disk, MANY, TORTURE, root_user};
 use layerlift_archive::{Digest, Hasher};

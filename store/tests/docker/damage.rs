@@ -136,11 +136,6 @@ fn cases() -> Vec<Case> {
         case("an empty cache-id", Opened, ["/cache-id is malformed", "cannot be the name"], |_, layer| {
             fs::write(layer.join("cache-id"), "\n").unwrap();
         }),
-        case("half of tar-split", Opened, ["/tar-split.json.gz", "damaged"], |_, layer| {
-            let path = layer.join("tar-split.json.gz");
-            let bytes = fs::read(&path).unwrap();
-            fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-        }),
         case("no config", Listed, ["imagedb/content/sha256/dd67", "needs config"], |data, _| {
             fs::remove_file(config(data)).unwrap();
         }),

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use layerlift_archive::ErrorKind;
 use layerlift_store::LayerDir;
 use layerlift_store::{Document, Error, Hint, Keyring, LayerTar, OpenOptions, Store, open};
 
@@ -112,6 +113,36 @@ fn where_drivers_keep_a_layer() {
         let listing = store.images().unwrap();
         assert_eq!((listing.images.len(), listing.broken.len()), (1, 1), "{driver}");
     }
+}
+
+/// Damaged tar-split data are worth as much as none; and a layer can be removed while it is read.
+#[test]
+fn damaged_tar_split_data() {
+    let root = Made::new();
+    root.image('a', None).names("vfs", &[("1", &id('a'))]).write(&format!("vfs/dir/{}/file", id('a')), "x");
+    let store = root.open().unwrap();
+    let bytes = |layer: &LayerTar| {
+        let mut bytes = Vec::new();
+        layer.write_to(&mut bytes).map(|_| bytes).map_err(|error| error.kind())
+    };
+    let missing = layer(store.as_ref(), 'a').unwrap();
+    let expected = bytes(&missing).unwrap();
+    assert_eq!(missing.notice(), None);
+    let data = format!("graph/{}/tar-data.json.gz", id('a'));
+    for (text, why) in
+        [("", "it is empty"), ("\0\0\0", "it is full of zeros"), ("x", "it is damaged: line 1")]
+    {
+        root.write(&data, text);
+        assert_eq!(bytes(&missing), Err(ErrorKind::Environment), "it is there now");
+        let layer = layer(store.as_ref(), 'a').unwrap();
+        assert_eq!(bytes(&layer), Ok(expected.clone()));
+        let notice = layer.notice().unwrap().to_string();
+        assert!(notice.contains(&format!("/tar-data.json.gz: {why}")), "{notice}");
+    }
+    fs::remove_file(root.path().join(&data)).unwrap();
+    let layer = layer(store.as_ref(), 'a').unwrap();
+    fs::rename(root.path().join(format!("graph/{}", id('a'))), root.path().join("graph/_tmp/0")).unwrap();
+    assert_eq!(bytes(&layer), Err(ErrorKind::Environment), "its folder was renamed");
 }
 
 #[test]
