@@ -36,6 +36,14 @@ pub(super) fn file_name(key: &str) -> String {
     }
 }
 
+/// The key of a file, the reverse of [`file_name`].
+pub(super) fn key(file: &str) -> Option<String> {
+    match file.strip_prefix('=') {
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+        None => Some(file.to_owned()),
+    }
+}
+
 /// Whether the image can have a config. With a manifest of Docker's schema 1 it has none.
 pub(super) fn has_config(image: &ImageRecord) -> bool {
     image.big_data_names.iter().any(|key| key.starts_with("sha256:"))
@@ -205,6 +213,7 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(file_name(key), file, "{key}");
+            assert_eq!(super::key(file).as_deref(), Some(key), "{file}");
         }
     }
 }

@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
+use super::lost::Lost;
 use super::records::{self, Flawed, ImageRecord, LayerId, LayerRecord};
-use crate::{Broken, Error, Reference, Root};
+use crate::{Broken, Error, Notice, Reference, Root};
 
 /// The most layers that an image may have. Engines that have a limit stop at 500.
 const TALLEST: usize = 2000;
@@ -15,23 +16,27 @@ const TALLEST: usize = 2000;
 #[derive(Debug)]
 pub(super) struct Images {
     pub(super) driver: String,
-    places: Vec<Root>,
-    images: BTreeMap<String, Found<ImageRecord>>,
+    pub(super) places: Vec<Root>,
+    pub(super) images: BTreeMap<String, Found<ImageRecord>>,
     references: HashMap<String, Vec<Reference>>,
-    layers: HashMap<LayerId, Found<LayerRecord>>,
+    pub(super) layers: HashMap<LayerId, Found<LayerRecord>>,
     /// Layers whose record cannot be understood, and why.
     flawed_layers: HashMap<LayerId, Found<String>>,
     /// Records of `images.json` and `layers.json` that cannot be understood.
-    flawed: Vec<Found<Flawed>>,
+    pub(super) flawed: Vec<Found<Flawed>>,
+    /// Files of records that are missing, empty or cut off, and what that means.
+    pub(super) lost: Vec<Error>,
+    /// What is odd, and hides no image.
+    pub(super) notices: Vec<Notice>,
     /// Files that could not be read, and why. Those that everything depends on are an error at once.
     unread: Vec<Found<(File, Error)>>,
 }
 
 /// A record, and the place that it is in.
 #[derive(Debug)]
-struct Found<T> {
-    place: usize,
-    record: T,
+pub(super) struct Found<T> {
+    pub(super) place: usize,
+    pub(super) record: T,
 }
 
 /// A file of records.
@@ -55,16 +60,22 @@ impl Images {
             layers: HashMap::new(),
             flawed_layers: HashMap::new(),
             flawed: Vec::new(),
+            lost: Vec::new(),
+            notices: Vec::new(),
             unread: Vec::new(),
         };
         let mut names = BTreeMap::new();
+        let mut lost = Lost::default();
         for place in 0..found.places.len() {
-            found.tolerate(place, File::Images, |found| found.add_images(place, &mut names))?;
+            found.tolerate(place, File::Images, |found| found.add_images(place, &mut names, &mut lost))?;
         }
         for place in 0..found.places.len() {
-            found.tolerate(place, File::Layers, |found| found.add_layers(place, File::Layers))?;
-            found.tolerate(place, File::Volatile, |found| found.add_layers(place, File::Volatile))?;
+            found.tolerate(place, File::Layers, |found| found.add_layers(place, File::Layers, &mut lost))?;
+            found.tolerate(place, File::Volatile, |found| {
+                found.add_layers(place, File::Volatile, &mut lost)
+            })?;
         }
+        found.find_lost(lost, &mut names)?;
         for (name, id) in names {
             found.references.entry(id).or_default().push(Reference::stored(&name));
         }
@@ -90,8 +101,14 @@ impl Images {
     }
 
     /// Of several images with one name or one id, the last one of a place has it.
-    fn add_images(&mut self, place: usize, names: &mut BTreeMap<String, String>) -> Result<(), Error> {
+    fn add_images(
+        &mut self,
+        place: usize,
+        names: &mut BTreeMap<String, String>,
+        lost: &mut Lost,
+    ) -> Result<(), Error> {
         let records = records::read::<ImageRecord>(&self.places[place], &self.file(File::Images))?;
+        lost.images.extend(records.lost.map(|error| (place, error)));
         let mut flawed = records.flawed;
         let (mut here, mut named) = (BTreeMap::new(), BTreeMap::new());
         for record in records.good {
@@ -118,8 +135,16 @@ impl Images {
     }
 
     /// Of several layers with one id, the first one counts.
-    fn add_layers(&mut self, place: usize, file: File) -> Result<(), Error> {
+    fn add_layers(&mut self, place: usize, file: File, lost: &mut Lost) -> Result<(), Error> {
         let records = records::read::<LayerRecord>(&self.places[place], &self.file(file))?;
+        match (file, records.lost) {
+            (File::Layers, lost_here) => lost.layers.extend(lost_here.map(|error| (place, error))),
+            // Images do not need the layers of containers.
+            (_, Some(Error::Malformed { path, why })) if why != records::EMPTY => {
+                self.notices.push(Notice::new(path, format!("{why}; no image needs the layers in it")));
+            }
+            _ => {}
+        }
         for record in records.good {
             self.layers.entry(record.id).or_insert(Found { place, record });
         }
@@ -232,25 +257,26 @@ impl Images {
         self.path(place, File::Layers)
     }
 
-    /// Records and files that could not be read.
+    /// Records that could not be understood.
     pub(super) fn broken(&self) -> Vec<Broken> {
         let flawed = self.flawed.iter().map(|Found { place, record }| {
             let why = format!("{}: {}", record.what, record.why);
             let error = Error::malformed(self.path(*place, File::Images), why);
             Broken { what: record.what.clone(), references: Vec::new(), error }
         });
-        let unread = self.unread.iter().map(|Found { place, record: (file, error) }| Broken {
-            what: self.path(*place, *file).display().to_string(),
-            references: Vec::new(),
-            error: error.clone(),
-        });
-        flawed.chain(unread).collect()
+        flawed.collect()
+    }
+
+    /// Why the records may not be all that there were.
+    pub(super) fn lost(&self) -> impl Iterator<Item = Error> {
+        self.lost.iter().chain(self.unread.iter().map(|found| &found.record.1)).cloned()
     }
 
     /// Why a name may exist and still not be found.
     pub(super) fn unread(&self) -> Option<Error> {
         let mut files = self.unread.iter().map(|found| &found.record);
-        files.find(|(file, _)| *file == File::Images).map(|(_, error)| error.clone())
+        let unread = files.find(|(file, _)| *file == File::Images).map(|(_, error)| error);
+        unread.or(self.lost.first()).cloned()
     }
 
     fn path(&self, place: usize, file: File) -> PathBuf {

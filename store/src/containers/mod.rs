@@ -17,6 +17,7 @@ mod catalog;
 mod images;
 mod layers;
 mod lists;
+mod lost;
 mod records;
 pub(crate) mod settings;
 mod still;

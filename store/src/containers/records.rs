@@ -23,7 +23,11 @@ use crate::{DiffId, Error, Root, json};
 /// Bytes that a file of records may have; 20,000 layers take 12 MiB.
 const LIMIT: u64 = 64 << 20;
 
-/// The id of a layer: 64 hex digits, made of its parent's id and its diff id. Nothing here relies on that.
+/// Why a file has no records. A new store has such files, too.
+pub(super) const EMPTY: &str = "it is empty";
+
+/// The id of a layer: 64 hex digits, made of its parent's id and its diff id. Only a lost record is
+/// looked for by that rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LayerId(Digest);
 
@@ -82,6 +86,9 @@ struct Flags {
 pub(super) struct Records<T> {
     pub(super) good: Vec<T>,
     pub(super) flawed: Vec<Flawed>,
+    /// Why the file does not have all the records that it had: it is not there, empty or cut off. Whether
+    /// there were any, its neighbours know.
+    pub(super) lost: Option<Error>,
 }
 
 /// A record that cannot be understood.
@@ -92,7 +99,29 @@ pub(super) struct Flawed {
     pub(super) why: String,
 }
 
+impl<T> Records<T> {
+    fn empty() -> Self {
+        Records { good: Vec::new(), flawed: Vec::new(), lost: None }
+    }
+}
+
 impl ImageRecord {
+    /// A record that is made from what the image's folder has.
+    pub(super) fn of_folder(id: String, keys: Vec<String>, created: Option<String>) -> Self {
+        let digest = |key: &String| Some((key.clone(), key.strip_prefix("manifest-")?.to_owned()));
+        ImageRecord {
+            id,
+            digest: None,
+            names: Vec::new(),
+            layer: None,
+            big_data_digests: keys.iter().filter_map(digest).collect(),
+            big_data_names: keys,
+            big_data_sizes: BTreeMap::new(),
+            created,
+            flags: Flags::default(),
+        }
+    }
+
     /// Whether it is still being written, or its engine was interrupted.
     pub(super) fn is_incomplete(&self) -> bool {
         self.flags.incomplete == Some(true)
@@ -100,6 +129,18 @@ impl ImageRecord {
 }
 
 impl LayerRecord {
+    /// A record that is made from what the config of an image says.
+    pub(super) fn of_config(id: LayerId, parent: Option<LayerId>, diff_id: DiffId) -> Self {
+        LayerRecord {
+            id,
+            parent,
+            diff_digest: Some(diff_id),
+            diff_size: None,
+            toc_digest: None,
+            flags: Flags::default(),
+        }
+    }
+
     /// Whether it is still being written, or its engine was interrupted.
     pub(super) fn is_incomplete(&self) -> bool {
         self.flags.incomplete == Some(true)
@@ -123,30 +164,48 @@ impl LayerRecord {
     }
 }
 
-/// Reads a file of records; empty if it is not there, as for an engine.
+/// Reads a file of records, as far as it goes.
 pub(super) fn read<T: for<'a> Deserialize<'a>>(root: &Root, file: &str) -> Result<Records<T>, Error> {
-    let first = try_read(root, file)?;
+    let path = || root.join(file);
+    let bytes = || match root.try_read(file, LIMIT) {
+        // Too large, or not a file.
+        Err(error @ Error::Malformed { .. }) => Ok(Err(error)),
+        bytes => bytes.map(Ok),
+    };
+    let first = bytes()?.map(|bytes| bytes.map(|bytes| parse(&bytes)));
     // Engines rename it into place, but a tool that copies a live store may not. Read it once more before
     // calling it malformed.
-    let records = if first.is_ok() { first } else { try_read(root, file)? };
-    records.map_err(|why| Error::malformed(root.join(file), why))
+    let records = match first {
+        Ok(Some((records, None))) => return Ok(records),
+        Err(error) => return Ok(Records { lost: Some(error), ..Records::empty() }),
+        _ => bytes()?.map(|bytes| bytes.map(|bytes| parse(&bytes))),
+    };
+    Ok(match records.unwrap_or_default() {
+        None => {
+            Records { lost: Some(Error::io("open", path(), rustix::io::Errno::NOENT)), ..Records::empty() }
+        }
+        Some((records, why)) => Records { lost: why.map(|why| Error::malformed(path(), why)), ..records },
+    })
 }
 
-fn try_read<T: for<'a> Deserialize<'a>>(
-    root: &Root,
-    file: &str,
-) -> Result<Result<Records<T>, String>, Error> {
-    Ok(parse(&root.try_read(file, LIMIT)?.unwrap_or_default()))
-}
-
-/// Parses record by record, so that one that is malformed does not hide the others.
-pub(super) fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<Records<T>, String> {
-    let mut records = Records { good: Vec::new(), flawed: Vec::new() };
-    if bytes.is_empty() {
-        return Ok(records);
-    }
-    let array: Option<Vec<&RawValue>> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    for (index, raw) in array.unwrap_or_default().into_iter().enumerate() {
+/// Parses record by record, so that one that is malformed does not hide the others. Beside them, why others
+/// may have been there.
+pub(super) fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> (Records<T>, Option<String>) {
+    let mut records = Records::empty();
+    let array: Result<Option<Vec<&RawValue>>, _> = serde_json::from_slice(bytes);
+    let (array, lost) = match array {
+        Ok(array) => (array.unwrap_or_default(), None),
+        Err(_) if bytes.is_empty() => (Vec::new(), Some(EMPTY.to_owned())),
+        Err(_) if bytes.iter().all(|byte| *byte == 0) => {
+            (Vec::new(), Some("it has only zero bytes".to_owned()))
+        }
+        Err(error) => {
+            let whole = before_a_cut(bytes);
+            let lost = format!("after {} whole records, {error}", whole.len());
+            (whole, Some(lost))
+        }
+    };
+    for (index, raw) in array.into_iter().enumerate() {
         let raw = raw.get().as_bytes();
         match json::object(raw) {
             Ok(record) => records.good.push(record),
@@ -155,7 +214,21 @@ pub(super) fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<Records<
             }
         }
     }
-    Ok(records)
+    (records, lost)
+}
+
+/// The values of an array up to where it is cut off or overwritten.
+fn before_a_cut(bytes: &[u8]) -> Vec<&RawValue> {
+    let mut values = Vec::new();
+    let mut rest = bytes.trim_ascii_start().strip_prefix(b"[");
+    while let Some(bytes) = rest {
+        let mut stream = serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>();
+        let Some(Ok(value)) = stream.next() else { break };
+        values.push(value);
+        let after = bytes.get(stream.byte_offset()..).unwrap_or_default();
+        rest = after.trim_ascii_start().strip_prefix(b",");
+    }
+    values
 }
 
 /// The id of a record, whatever else it has.
@@ -168,6 +241,15 @@ fn id(raw: &[u8]) -> Option<String> {
 }
 
 impl LayerId {
+    /// The id that engines give a layer: its diff id, or if it has a parent, a digest of both
+    /// (containers/image, `storage_dest.go`).
+    pub(super) fn by_rule(parent: Option<LayerId>, diff_id: DiffId) -> Self {
+        match parent {
+            None => LayerId(diff_id.0),
+            Some(parent) => LayerId(Digest::of(format!("{parent}+{}", diff_id.0.hex()).as_bytes())),
+        }
+    }
+
     /// From 64 lower-case hex digits.
     pub(super) fn parse(text: &str) -> Option<Self> {
         Digest::from_hex(text).map(LayerId)

@@ -133,12 +133,13 @@ impl Store for ContainersStore {
                 }
             }
             listing.broken.extend(images.broken());
+            listing.lost.extend(images.lost());
+            listing.notices.extend(images.notices.iter().cloned());
         }
-        let unread = self.unread.iter().map(|(driver, error)| (format!("driver {driver}"), error));
+        let unread = self.unread.iter().map(|(driver, error)| (format!("the images of {driver}"), error));
         let closed = self.closed.iter().map(|(path, error)| (path.display().to_string(), error));
-        let broken =
-            |(what, error): (String, &Error)| Broken { what, references: Vec::new(), error: error.clone() };
-        listing.broken.extend(unread.chain(closed).map(broken));
+        let lost = |(what, error): (String, &Error)| error.clone().within(what);
+        listing.lost.extend(unread.chain(closed).map(lost));
         listing.sort();
         Ok(listing)
     }

@@ -206,42 +206,7 @@ fn malformed_records() {
     }
 }
 
-#[test]
-fn malformed_files_of_records() {
-    let open = |disk: &Disk| layerlift_store::open(&disk.join("additional"), &Default::default());
-    for file in [IMAGES, LAYERS] {
-        for (bytes, message) in [
-            (&b"{}"[..], "invalid type: map"),
-            (b"[{}", "EOF"),
-            (b"\xff", "expected value"),
-            (b"[] []", "trailing characters"),
-        ] {
-            let disk = Disk::small("additional");
-            disk.write(file, bytes);
-            let error = text(&open(&disk).err().unwrap());
-            assert!(error.contains(message) && error.contains(&file["additional/".len()..]), "{error}");
-        }
-        let disk = Disk::small("additional");
-        fs::File::create(disk.join(file)).unwrap().set_len(100 << 30).unwrap();
-        assert!(text(&open(&disk).err().unwrap()).contains("larger than 64 MiB"));
-        fs::remove_file(disk.join(file)).unwrap();
-        make_fifo(&disk.join(file));
-        assert!(text(&open(&disk).err().unwrap()).contains("not a regular file"));
-    }
-    // Go writes `null` for an empty list, and a new store has an empty file or none.
-    for nothing in ["", "[]", "null"] {
-        let disk = Disk::small("additional");
-        disk.write(IMAGES, nothing);
-        assert!(disk.store("additional").images().unwrap().images.is_empty(), "{nothing}");
-    }
-    // No image needs the layers of containers.
-    let disk = Disk::small("additional");
-    disk.write("additional/overlay-layers/volatile-layers.json", "[");
-    let listing = disk.store("additional").images().unwrap();
-    assert_eq!((listing.images.len(), listing.broken.len()), (2, 1));
-}
-
-fn make_fifo(path: &std::path::Path) {
+pub(crate) fn make_fifo(path: &std::path::Path) {
     let status = std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo is installed");
     assert!(status.success());
 }

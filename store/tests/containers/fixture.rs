@@ -65,6 +65,12 @@ impl Disk {
         self
     }
 
+    /// A store that is damaged, in the folder `store`.
+    pub(crate) fn and_case(self, name: &str) -> Self {
+        self.extract(&format!("cases/{name}/store"), ".", &self.path().join("store"), &[]);
+        self
+    }
+
     fn extract(&self, fixture: &str, member: &str, to: &Path, more: &[&str]) {
         fs::create_dir_all(to).unwrap();
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{fixture}.tar.xz"));

@@ -1,0 +1,183 @@
+//! Files of records that are empty, cut off or missing: what lies beside them is still found.
+
+use std::fs;
+
+use layerlift_store::{Error, ErrorKind, Listing};
+
+use crate::NEEDS_ROOT;
+use crate::damage::make_fifo;
+use crate::fixture::{APP, BASE, Disk, LOWER, UPPER, root_user};
+use crate::hash_all;
+
+const IMAGES: &str = "additional/overlay-images/images.json";
+const LAYERS: &str = "additional/overlay-layers/layers.json";
+const CONTAINERS: &str = "additional/overlay-containers/containers.json";
+
+/// What can become of a file, and a word of what is then wrong with it.
+type Fault = (&'static str, fn(&Disk, &str));
+
+const FAULTS: &[Fault] = &[
+    ("it is empty", |disk, file| disk.write(file, "")),
+    ("only zero bytes", |disk, file| {
+        let len = fs::metadata(disk.join(file)).unwrap().len() as usize;
+        disk.write(file, vec![0; len]);
+    }),
+    ("invalid type: map", |disk, file| disk.write(file, "{}")),
+    ("EOF", |disk, file| disk.write(file, "[{")),
+    ("expected value", |disk, file| disk.write(file, b"\xff")),
+    ("EOF", |disk, file| cut(disk, file, |text| text.len() - 60)),
+    ("whole records", |disk, file| {
+        // The second half of the file is zeros, as of a block that was never written.
+        let text = fs::read(disk.join(file)).unwrap();
+        let half = text.len() / 2;
+        let zeroed: Vec<u8> = text.iter().enumerate().map(|(at, b)| if at < half { *b } else { 0 }).collect();
+        disk.write(file, zeroed);
+    }),
+    ("No such file", |disk, file| fs::remove_file(disk.join(file)).unwrap()),
+    ("larger than 64 MiB", |disk, file| {
+        fs::File::create(disk.join(file)).unwrap().set_len(100 << 30).unwrap()
+    }),
+    ("not a regular file", |disk, file| {
+        fs::remove_file(disk.join(file)).unwrap();
+        make_fifo(&disk.join(file));
+    }),
+];
+
+fn cut(disk: &Disk, file: &str, at: fn(&str) -> usize) {
+    let text = fs::read_to_string(disk.join(file)).unwrap();
+    disk.write(file, &text[..at(&text)]);
+}
+
+fn ids(listing: &Listing) -> Vec<&str> {
+    let mut ids: Vec<&str> = listing.images.iter().map(|image| image.key.id()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn words(listing: &Listing) -> String {
+    let words = |error: &Error| {
+        let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    };
+    listing.lost.iter().map(words).collect()
+}
+
+/// The file is named as lost, every image is listed, and no layer is other than it was.
+fn nothing_else_is_lost(disk: &Disk, file: &str, fault: &str) -> Listing {
+    let store = disk.store("additional");
+    let listing = store.images().unwrap();
+    let words = words(&listing);
+    assert_eq!(ids(&listing), [APP, BASE], "{file}, {fault}: {words} {:?}", listing.broken);
+    assert!(listing.broken.is_empty(), "{file}, {fault}: {:?}", listing.broken);
+    assert_eq!(listing.lost.len(), 1, "{file}, {fault}: {words}");
+    assert!(words.contains(fault) && words.contains(&file["additional/".len()..]), "{file}: {words}");
+    assert!(matches!(listing.lost[0].kind(), ErrorKind::Malformed | ErrorKind::Missing));
+    if root_user(NEEDS_ROOT) {
+        assert_eq!(hash_all(&*store, "additional"), 3, "{file}, {fault}");
+    }
+    listing
+}
+
+#[test]
+fn images_by_their_folders() {
+    for (fault, change) in FAULTS {
+        let disk = Disk::small("additional");
+        change(&disk, IMAGES);
+        let _ = fs::remove_dir_all(disk.join("additional/overlay-containers"));
+        nothing_else_is_lost(&disk, IMAGES, fault);
+    }
+}
+
+#[test]
+fn layers_by_the_rule_of_their_ids() {
+    for (fault, change) in FAULTS {
+        let disk = Disk::small("additional");
+        change(&disk, LAYERS);
+        let listing = nothing_else_is_lost(&disk, LAYERS, fault);
+        assert!(listing.images.iter().all(|image| !image.references.is_empty()), "names are not lost");
+    }
+}
+
+#[test]
+fn both_at_once() {
+    let disk = Disk::small("additional");
+    disk.write(IMAGES, "");
+    fs::remove_file(disk.join(LAYERS)).unwrap();
+    let store = disk.store("additional");
+    let listing = store.images().unwrap();
+    assert_eq!((ids(&listing), listing.lost.len()), (vec![APP, BASE], 2));
+    if root_user(NEEDS_ROOT) {
+        assert_eq!(hash_all(&*store, "additional"), 3);
+    }
+}
+
+#[test]
+fn names_that_containers_have() {
+    let disk = Disk::small("additional");
+    disk.write(IMAGES, "");
+    let container = |id: &str, image: &str, name: &str| {
+        format!(r#"{{"id":"{id}","image":"{image}","metadata":"{{\"image-name\":\"{name}\"}}"}}"#)
+    };
+    let records = [
+        container("1", APP, "localhost/demo/app:2.0"),
+        container("2", BASE, BASE),
+        container("3", LOWER, "localhost/demo/not-here:1"),
+    ];
+    // Cut off itself.
+    disk.write(CONTAINERS, format!("[{},{{", records.join(",")));
+    let store = disk.store("additional");
+    let listing = store.images().unwrap();
+    let names: Vec<String> =
+        listing.images.iter().flat_map(|image| &image.references).map(ToString::to_string).collect();
+    assert_eq!(names, ["localhost/demo/app:2.0"]);
+    assert_eq!(store.resolve("demo/app:2.0").unwrap().len(), 1);
+    // It may be there: the answer is not simply "no".
+    assert_eq!(store.resolve("demo/base:1.0").unwrap_err().kind(), ErrorKind::Malformed);
+}
+
+#[test]
+fn what_cannot_be_found_again() {
+    // Without tar-split data nothing would prove the layer.
+    let disk = Disk::small("additional");
+    disk.write(LAYERS, "");
+    fs::remove_file(disk.join(&format!("additional/overlay-layers/{UPPER}.tar-split.gz"))).unwrap();
+    let listing = disk.store("additional").images().unwrap();
+    assert_eq!((ids(&listing), listing.lost.len()), (vec![BASE], 1));
+    assert_eq!(listing.broken[0].what, APP);
+    assert_eq!(listing.broken[0].error.kind(), ErrorKind::Missing);
+    // A folder without a config.
+    let disk = Disk::small("additional");
+    disk.write(IMAGES, "");
+    for file in fs::read_dir(disk.join("additional/overlay-images").join(APP)).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let listing = disk.store("additional").images().unwrap();
+    assert_eq!((ids(&listing), &*listing.broken[0].what), (vec![BASE], APP));
+}
+
+/// A new store has such files, or none.
+#[test]
+fn a_store_without_images_has_lost_nothing() {
+    for nothing in ["", "[]", "null"] {
+        let disk = Disk::empty();
+        disk.write("additional/overlay-images/images.json", nothing);
+        disk.write("additional/overlay-layers/layers.json", nothing);
+        let listing = disk.store("additional").images().unwrap();
+        assert!(listing.images.is_empty() && listing.lost.is_empty() && listing.broken.is_empty());
+    }
+    // No image needs the layers of containers.
+    let disk = Disk::small("additional");
+    disk.write("additional/overlay-layers/volatile-layers.json", "[");
+    let listing = disk.store("additional").images().unwrap();
+    assert_eq!((listing.images.len(), listing.notices.len(), listing.lost.len()), (2, 1, 0));
+}
+
+/// What Podman 4.3 wrote, cut off 60 bytes before its end: the ids of layers follow the rule.
+#[test]
+fn a_store_of_podman() {
+    let disk = Disk::empty().and_case("podman-records-lost");
+    let store = disk.store("store");
+    let listing = store.images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len(), listing.lost.len()), (3, 0, 1));
+    assert_eq!(hash_all(&*store, "store"), 6);
+}
