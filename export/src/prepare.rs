@@ -35,7 +35,7 @@ impl Plan {
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
         let Plan { drafts, layers, options: chosen, .. } = self;
         let names: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
-        let (layers, bad) = first_pass(layers, &chosen, options)?;
+        let (layers, bad, odd) = first_pass(layers, &chosen, options)?;
         let mut left_out = LeftOut::new(chosen.keep_going);
         let mut ready = Vec::with_capacity(drafts.len());
         for draft in left_out::without(drafts, bad, |index| names[index].clone(), &mut left_out)? {
@@ -51,7 +51,8 @@ impl Plan {
         used.sort_unstable();
         used.dedup();
         let other_blob = |&index: &usize| other_blob_digest(&names[index], layers[index].as_ref()?);
-        let mut warnings: Vec<Warning> = used.iter().filter_map(other_blob).collect();
+        let mut warnings: Vec<Warning> = odd;
+        warnings.extend(used.iter().filter_map(other_blob));
         warnings.extend(ready.iter().filter_map(other_image_id));
         let (images, documents) = ready
             .into_iter()
@@ -111,17 +112,19 @@ fn other_blob_digest(layer: &str, measured: &Measured) -> Option<Warning> {
     Some(Warning::OtherBlobDigest { layer: layer.to_owned(), old, new })
 }
 
-/// Spools and hashes. Returns the layers by their places, and what is wrong with the bad ones.
+/// Spools and hashes. Returns the layers by their places, what is wrong with the bad ones, and what is odd
+/// about others.
 fn first_pass(
     layers: Vec<PlannedLayer>,
     chosen: &crate::Options,
     options: &Options<'_>,
-) -> Result<(Passed, Bad), Error> {
+) -> Result<(Passed, Bad, Vec<Warning>), Error> {
     let mut bad = Vec::new();
     let mut spooled = Vec::new();
     for (index, result) in spool(&layers, chosen, options) {
         spooled.push((index, keep(result, index, &mut bad)?));
     }
+    let odd = layers.iter().filter_map(PlannedLayer::finding).map(Warning::from).collect();
     let checked = check(&layers, chosen.keep_going, options);
     let mut passed: Passed = layers.into_iter().map(PlannedLayer::into_measured).collect();
     for (index, layer) in spooled {
@@ -131,7 +134,7 @@ fn first_pass(
         let digest = keep(result, index, &mut bad)?;
         passed[index] = passed[index].take().zip(digest).map(|(layer, digest)| layer.hashed(digest));
     }
-    Ok((passed, bad))
+    Ok((passed, bad, odd))
 }
 
 /// What succeeded. What failed is bad, unless it ends everything.

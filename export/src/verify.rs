@@ -52,8 +52,8 @@ pub struct LayerReport {
     /// Whether its tar can only be computed from directories, although the store has a digest of it or had
     /// tar-split data: its image cannot be saved as it was.
     pub computed: bool,
-    /// What is odd about its record.
-    pub notice: Option<Notice>,
+    /// What is odd about its record, or about its files.
+    pub notices: Vec<Notice>,
     /// Bytes of its tar, where that was read.
     pub len: u64,
     /// What is wrong with it.
@@ -123,7 +123,7 @@ fn check_some(
             expected,
             recorded: true,
             computed: false,
-            notice: None,
+            notices: Vec::new(),
             len: 0,
             error: None,
         })
@@ -134,8 +134,8 @@ fn check_some(
         let report = &mut reports[index];
         match tar {
             Ok(tar) => {
-                report.notice = tar.notice().cloned();
-                let had_record = report.expected.is_some() || report.notice.is_some();
+                report.notices.extend(tar.notice().cloned());
+                let had_record = report.expected.is_some() || !report.notices.is_empty();
                 report.computed = had_record && matches!(tar, LayerTar::Diff(_));
                 report.expected = match tar {
                     LayerTar::Diff(_) => None,
@@ -159,11 +159,14 @@ fn check_some(
     for ((index, content), found) in exact.iter().zip(layerlift_archive::check(&checks, options)) {
         reports[*index].settle(found.map(|digest| (content.len(), DiffId(digest))), &names[*index]);
     }
-    let check =
-        |(index, tar): (usize, LayerTar)| (index, computed::digest(&names[index], &tar, options.observer));
+    let check = |(index, tar): (usize, LayerTar)| {
+        let found = computed::digest(&names[index], &tar, options.observer);
+        (index, found, tar.finding().cloned())
+    };
     let found: Vec<_> = in_parallel(options, || streamed.into_par_iter().map(check).collect());
-    for (index, found) in found {
+    for (index, found, odd) in found {
         reports[index].settle(found, &names[index]);
+        reports[index].notices.extend(odd);
     }
     reports
 }

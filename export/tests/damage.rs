@@ -124,7 +124,7 @@ fn verify_a_graph_store() {
         let layers = layers_of(name);
         let of = |id: &str| report.layers.iter().find(|layer| layer.key.id() == id).unwrap();
         let found = layers.iter().map(|layer| of(layer.key.id())).find(|layer| layer.computed);
-        found.map(|layer| layer.notice.as_ref().map(ToString::to_string).unwrap_or_default())
+        found.map(|layer| layer.notices.first().map(ToString::to_string).unwrap_or_default())
     };
     let why = computed("truncgz:latest").unwrap();
     assert!(why.contains("/tar-data.json.gz: it is damaged: line"), "{why}");

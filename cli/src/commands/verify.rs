@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     for (source, request) in sources.opened.iter().zip(requests) {
         let report = verify(&*source.store, &request.images, &options);
         report.images.iter().for_each(|image| reporter.notices(&image.notices));
-        report.layers.iter().for_each(|layer| reporter.notices(layer.notice.as_slice()));
+        report.layers.iter().for_each(|layer| reporter.notices(&layer.notices));
         if report.layers.iter().any(|layer| layer.computed) {
             status = Status::Incomplete;
         }

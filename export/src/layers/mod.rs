@@ -105,6 +105,14 @@ impl PlannedLayer {
         }
     }
 
+    /// What turned out to be odd while it was spooled.
+    pub(crate) fn finding(&self) -> Option<&Notice> {
+        match &self.state {
+            State::Unmeasured(tar) => tar.finding(),
+            State::Measured(_) | State::Unreadable => None,
+        }
+    }
+
     /// What messages call it.
     pub(crate) fn name(&self) -> String {
         format!("layer {}", self.id)

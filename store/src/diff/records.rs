@@ -3,6 +3,7 @@
 //! The records of a directory's entries are adjacent, sorted by name, and come after that of the directory.
 //! The first record is the layer's root, which is never written.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -94,6 +95,22 @@ impl Records {
         let mut records = Records { names: Vec::new(), records: Vec::new() };
         records.push(ROOT, b"", Kind::Present, root, false);
         records
+    }
+
+    /// How many bytes the files have that are written: each once, as in a tar (Docker, where it unpacked
+    /// one); and with every name of a file and the targets of symbolic links (Docker, where it compared
+    /// trees; `ChangesSize` in `pkg/archive/changes.go`).
+    pub(super) fn sizes(&self) -> [u64; 2] {
+        let mut seen = HashSet::new();
+        let mut sizes = [0_u64; 2];
+        let present = self.records.iter().filter(|record| record.written && record.kind == Kind::Present);
+        for metadata in present.map(|record| &record.metadata).filter(|metadata| !metadata.is_dir()) {
+            let is_file = metadata.file_type() == FileType::RegularFile;
+            let first = !metadata.linked || seen.insert((metadata.dev, metadata.ino));
+            let counted = if is_file && first { metadata.size } else { 0 };
+            sizes = [sizes[0].saturating_add(counted), sizes[1].saturating_add(metadata.size)];
+        }
+        sizes
     }
 
     /// Adds a record. Those of one directory are added in one go, sorted by name, and then

@@ -66,7 +66,8 @@ impl GraphDocument {
     }
 }
 
-/// The size of the layer's files as `layersize` has it; `None` if that cannot be read. Nothing depends on it.
+/// The size of the layer's files as `layersize` has it; `None` if that cannot be read. Docker does not need
+/// it.
 pub(super) fn layer_size(graph: &Root, id: &V1Id) -> Option<u64> {
     let text = graph.try_read(format!("{id}/layersize"), 64).ok()??;
     std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()

@@ -132,7 +132,9 @@ impl Store for GraphStore {
             let same = graph.exists(format!("{folder}/json"))? && graph.exists(&name)? == has_tar_data;
             if same { Ok(()) } else { Err(Error::Changed { path: graph.join(&folder) }) }
         };
-        let layer = self.computed(&id)?;
+        let size = super::document::layer_size(&self.images.graph, &id);
+        let path = self.images.graph.join(format!("{id}/layersize"));
+        let layer = self.computed(&id)?.of_size(size, path);
         still()?;
         Ok(LayerTar::Diff(layer.in_place_of(unusable).watched(Watch::new(still))))
     }

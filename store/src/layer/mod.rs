@@ -84,6 +84,14 @@ impl LayerTar {
         }
     }
 
+    /// What turned out to be odd when the tar was last produced.
+    pub fn finding(&self) -> Option<&Notice> {
+        match self {
+            LayerTar::Diff(layer) => layer.finding(),
+            LayerTar::Split(_) | LayerTar::Blob(_) => None,
+        }
+    }
+
     /// A reader of the uncompressed tar that compares it with what is recorded:
     ///
     /// - its diff id;

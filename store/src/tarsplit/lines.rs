@@ -88,12 +88,17 @@ impl<R: Read> Lines<R> {
         Error::malformed(&self.path, format!("line {}: {why}", self.number))
     }
 
+    /// The same about bytes that are not what was recorded.
+    pub(super) fn damaged(&self, why: &str) -> Error {
+        Error::damaged(&self.path, format!("line {}: {why}", self.number))
+    }
+
     /// What the system did not answer comes from the decompressor: gzip has a checksum of its own.
     fn read_error(&self, error: io::Error) -> Error {
         if error.raw_os_error().is_some() {
             return Error::io("read", &self.path, error);
         }
-        Error::damaged(&self.path, format!("line {}: {error}", self.number))
+        self.damaged(&error.to_string())
     }
 
     /// The current line with its newline, which the last line may lack. Empty after the last.

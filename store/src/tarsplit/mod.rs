@@ -25,6 +25,7 @@ mod explain;
 mod files;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz;
+mod headers;
 mod line;
 mod lines;
 mod payload;
@@ -35,6 +36,7 @@ mod record;
 mod replaced_names;
 mod sparse;
 
+use headers::Headers;
 use line::Line;
 use lines::Lines;
 use reader::Reader;
@@ -73,17 +75,32 @@ impl SplitLayer {
         Ok(SplitLayer { tree, metadata, path, len: 0, diff_id, lenient: false, notice: None })
     }
 
-    /// Sums up the sizes. Says whether each file's agrees with its header, as far as that is plain to see.
+    /// Sums up the sizes. Without a diff id, checks the headers as well. Says whether each file's agrees with
+    /// its header, as far as that is plain to see.
     fn measure(&mut self) -> Result<bool, Error> {
         let mut lines = self.lines();
         let mut agree = true;
         let mut sum = 0_u64;
+        let mut headers = self.diff_id.is_none().then(|| (Headers::default(), Vec::new()));
         while let Some(line) = lines.next()? {
             let is_file = matches!(line, Line::Contents { size: 1.., .. });
-            let more = match line {
-                Line::Bytes(base64) => payload::decoded_len(&base64),
-                Line::Contents { size, .. } => size,
+            let (more, wrong) = match (line, &mut headers) {
+                (Line::Bytes(base64), Some((headers, bytes))) => {
+                    bytes.clear();
+                    let decoded = payload::decode_into(&base64, bytes);
+                    (bytes.len() as u64, decoded.and_then(|()| headers.check(bytes)).err())
+                }
+                (Line::Bytes(base64), None) => (payload::decoded_len(&base64), None),
+                (Line::Contents { size, .. }, headers) => {
+                    if let Some((headers, _)) = headers {
+                        headers.skip(size);
+                    }
+                    (size, None)
+                }
             };
+            if let Some(why) = wrong {
+                return Err(lines.damaged(&why));
+            }
             sum = sum.checked_add(more).ok_or_else(|| self.malformed("the sum of its sizes overflows"))?;
             agree &= !is_file || lines.preceding().octal_size() == Some(more);
         }

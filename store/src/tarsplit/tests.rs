@@ -175,6 +175,29 @@ fn sizes_that_a_record_cannot_explain() {
     }
 }
 
+/// Without a diff id, the headers' own checksums tell of damage in them.
+#[test]
+fn headers_have_checksums() {
+    for (damage, id, found) in [
+        (None, None, ""),
+        (Some(3), None, "line 1: the header of naue has another checksum than it says"),
+        (Some(3), Some(DiffId(Digest::of(b""))), ""),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_path("name").unwrap();
+        header.set_size(8);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        if let Some(at) = damage {
+            bytes[at - 1] = b'u';
+        }
+        let layer = Layer::new().bytes(&bytes).file(b"name", "name", b"contents").bytes(b"<tail>");
+        let error = layer.open(&layer.gzip(), id).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(error.is_empty(), found.is_empty(), "{error}");
+        assert!(error.ends_with(found), "{error}");
+    }
+}
+
 #[test]
 fn damage_is_named() {
     type Damage = fn(&Path);

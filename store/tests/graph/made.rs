@@ -145,6 +145,33 @@ fn damaged_tar_split_data() {
     assert_eq!(bytes(&layer), Err(ErrorKind::Environment), "its folder was renamed");
 }
 
+/// Without a digest, the recorded size is all that tells of a file that is cut short.
+#[test]
+fn recorded_sizes() {
+    for (recorded, said) in [
+        ("9", None),
+        // With the target of the link and both names of the file.
+        ("21", None),
+        ("10", Some("9: one of them may be cut short")),
+        ("8", Some("9: they may have changed")),
+        ("nonsense", None),
+    ] {
+        let root = Made::new();
+        root.image('a', None).names("vfs", &[("1", &id('a'))]);
+        let tree = format!("vfs/dir/{}", id('a'));
+        root.write(&format!("{tree}/file"), "123456789")
+            .write(&format!("graph/{}/layersize", id('a')), recorded);
+        fs::hard_link(root.path().join(&tree).join("file"), root.path().join(&tree).join("same")).unwrap();
+        symlink("abc", root.path().join(&tree).join("link")).unwrap();
+        let layer = layer(root.open().unwrap().as_ref(), 'a').unwrap();
+        assert_eq!(layer.finding(), None);
+        layer.write_to(&mut std::io::sink()).unwrap();
+        let finding = layer.finding().map(ToString::to_string).unwrap_or_default();
+        assert_eq!(finding.is_empty(), said.is_none(), "{recorded}: {finding}");
+        assert!(finding.contains(said.unwrap_or_default()), "{recorded}: {finding}");
+    }
+}
+
 #[test]
 fn overlays_that_are_not_trees() {
     let root = Made::new();
