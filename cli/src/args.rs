@@ -61,6 +61,10 @@ pub(crate) struct StoreArgs {
     /// in the usual places, an image layout, or an archive [default: the usual places on this machine].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) root: Option<PathBuf>,
+    /// Follow this symbolic link, which stands where a store keeps a directory of its own
+    /// (/var/lib/docker/overlay2, say). Links that stay below --root are followed anyway.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) follow: Vec<PathBuf>,
     /// Only stores of this kind.
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     pub(crate) store: Option<StoreKind>,

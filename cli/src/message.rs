@@ -95,6 +95,15 @@ fn of_store(hint: &StoreHint) -> String {
         },
         StoreHint::ChoosePlatform => "choose one with --platform".to_owned(),
         StoreHint::Similar(names) => format!("similar names are {}", names.join(", ")),
+        StoreHint::FollowLink(link) => {
+            format!("if you trust where it leads: --follow {}", typed(link))
+        }
+        StoreHint::MountInPlace(moved, link) => format!(
+            "or name with --root a folder that has both, or make a directory in place of the link and \
+             `mount --bind {} {}`",
+            typed(moved),
+            typed(link)
+        ),
         StoreHint::Other(words) => words.clone().into_owned(),
         _ => String::new(),
     }

@@ -45,6 +45,7 @@ impl Sources {
         let mut options = OpenOptions::default();
         options.kind = args.store;
         options.partition = args.driver.clone();
+        options.follow = args.follow.clone();
         let all = match &args.root {
             Some(root) => open_all(root, &options).map_err(Error::Open)?,
             None => open_usual(&options),

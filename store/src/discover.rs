@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engines::{ENGINES, engine};
 use crate::error::Hint;
-use crate::fs::named;
+use crate::fs::{Reach, named};
 use crate::kind::{Detected, OpenOptions};
 use crate::{Error, Root, Store, layout, places};
 
@@ -49,8 +49,24 @@ pub fn detect(path: &Path) -> Result<Vec<Detected>, Error> {
     if is_file(path) {
         return Ok(layout::detect_file(path)?.into_iter().collect());
     }
-    let root = Root::open(path)?;
+    detect_in(path, &OpenOptions::default())
+}
+
+/// The stores in a directory.
+fn detect_in(dir: &Path, options: &OpenOptions) -> Result<Vec<Detected>, Error> {
+    let root = store_root(dir, options)?;
     ENGINES.iter().filter_map(|engine| (engine.detect)(&root).transpose()).collect()
+}
+
+/// The options for stores at a path that the caller names.
+fn within(path: &Path, options: &OpenOptions) -> OpenOptions {
+    OpenOptions { within: options.within.clone().or_else(|| Some(path.to_owned())), ..options.clone() }
+}
+
+/// The root of a store, with the links that the options allow.
+fn store_root(path: &Path, options: &OpenOptions) -> Result<Root, Error> {
+    let within = options.within.clone().unwrap_or_else(|| path.to_owned());
+    Root::open_store(path, Reach { within, follow: options.follow.clone() })
 }
 
 /// Stores in the usual places of this machine: the system's, then those of the calling user. Where a place
@@ -73,6 +89,7 @@ pub fn below(dir: &Path) -> Vec<Place> {
 /// All stores in `dir` and below: those of [`below`], and those in any other folder, six levels deep. For
 /// disks and backups with stores in unusual places. Follows no links, and does not look inside stores.
 pub fn search(dir: &Path) -> Vec<Place> {
+    let dir = &*named::meant(dir);
     let mut found = HashMap::new();
     let mut folders = places::below(dir);
     named::visit(dir, SEARCHED, |folder| {
@@ -99,6 +116,8 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     if is_file(path) {
         return layout::open_file(path, options);
     }
+    let path = &*named::meant(path);
+    let options = &within(path, options);
     match &*find(path, options)?.stores {
         [only] => only.open(options),
         several => Err(several_stores(path, several)),
@@ -111,6 +130,8 @@ pub fn open_all(path: &Path, options: &OpenOptions) -> Result<Vec<Result<Opened,
         let store = layout::open_file(path, options)?;
         return Ok(vec![Ok(Opened { root: path.to_owned(), store })]);
     }
+    let path = &*named::meant(path);
+    let options = &within(path, options);
     Ok(find(path, options)?.open(options))
 }
 
@@ -126,7 +147,7 @@ impl Detected {
         if is_file(&self.root) {
             return layout::open_file(&self.root, &options);
         }
-        (engine(self.kind).open)(Root::open(&self.root)?, &options)
+        (engine(self.kind).open)(store_root(&self.root, &options)?, &options)
     }
 }
 
@@ -168,7 +189,7 @@ impl Found {
 
 /// The stores that a directory means. At least one, or it is an error.
 fn find(path: &Path, options: &OpenOptions) -> Result<Found, Error> {
-    let here = Place { path: path.to_owned(), found: Ok(detect(path)?) };
+    let here = Place { path: path.to_owned(), found: Ok(detect_in(path, options)?) };
     let here = Found::of(vec![here], options);
     if !here.stores.is_empty() {
         return Ok(here);

@@ -130,6 +130,16 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// A symbolic link stands where a store keeps a directory of its own. It may not be followed.
+    #[error("{} is a symbolic link to {}, which is not followed: {why}", path.display(), target.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// What is in it.
+        target: PathBuf,
+        /// Why it is not followed.
+        why: String,
+    },
     /// A file or directory that its engine always keeps is not there.
     #[error("{} is missing: {why}", path.display())]
     NotThere {
@@ -199,6 +209,10 @@ pub enum Hint {
     ChoosePlatform,
     /// Similar names that exist.
     Similar(Vec<String>),
+    /// Say that this link is to be followed ([`crate::OpenOptions::follow`]).
+    FollowLink(PathBuf),
+    /// Mount the first directory in place of the second, which is a link now.
+    MountInPlace(PathBuf, PathBuf),
     /// Anything else, in words.
     Other(Cow<'static, str>),
 }
@@ -239,8 +253,8 @@ impl Error {
             Error::NotFound { .. } | Error::NoPartition { .. } | Error::NoPlatform { .. } => {
                 ErrorKind::NotFound
             }
-            Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::Changed { .. } => ErrorKind::Environment,
+            Error::Unsupported { .. } | Error::Link { .. } => ErrorKind::Unsupported,
             Error::Damaged { .. } | Error::Checksum { .. } | Error::DamagedFiles { .. } => ErrorKind::Damaged,
             Error::Malformed { .. } => ErrorKind::Malformed,
             Error::Missing { .. } | Error::NotThere { .. } | Error::Incomplete { .. } => ErrorKind::Missing,
@@ -254,6 +268,10 @@ impl Error {
             Error::NoStore { hint, .. } | Error::Unsupported { hint, .. } => hint.iter().cloned().collect(),
             Error::NoPartition { .. } | Error::Ambiguous { drivers: true, .. } => vec![Hint::ChoosePartition],
             Error::SeveralStores { choose, .. } => vec![choose.clone()],
+            Error::Link { path, target, .. } => {
+                let moved = path.parent().map_or_else(|| target.clone(), |folder| folder.join(target));
+                vec![Hint::FollowLink(path.clone()), Hint::MountInPlace(moved, path.clone())]
+            }
             Error::NotFound { suggestions, .. } if !suggestions.is_empty() => {
                 vec![Hint::Similar(suggestions.clone())]
             }

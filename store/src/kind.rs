@@ -39,6 +39,12 @@ pub struct OpenOptions {
     /// Only images of this partition, a graph driver; by default all of a Docker store, and of a graph
     /// store the one in use.
     pub partition: Option<String>,
+    /// Symbolic links that are followed wherever they lead: in place of a directory that a store keeps at its
+    /// top, such as `/var/lib/docker/overlay2`. Without being named here, such a link is followed only to
+    /// something below [`OpenOptions::within`].
+    pub follow: Vec<PathBuf>,
+    /// The folder below which links of a store may lead; by default the one that is opened.
+    pub within: Option<PathBuf>,
     /// Where a compressed archive is decompressed to; by default the system's directory for temporary files.
     pub temp_dir: Option<PathBuf>,
 }
@@ -53,6 +59,18 @@ impl OpenOptions {
     /// Only images of this partition.
     pub fn with_partition(mut self, partition: impl Into<String>) -> Self {
         self.partition = Some(partition.into());
+        self
+    }
+
+    /// Follows these links.
+    pub fn with_follow(mut self, follow: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.follow = follow.into_iter().collect();
+        self
+    }
+
+    /// Lets links of a store lead to anything below this folder.
+    pub fn with_within(mut self, within: impl Into<PathBuf>) -> Self {
+        self.within = Some(within.into());
         self
     }
 

@@ -40,14 +40,19 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
             places
         }
         Some(root) => {
-            root.metadata().map_err(|source| {
-                let path = root.clone();
-                Error::Open(layerlift_store::Error::Io { action: "open", path, source: source.into() })
-            })?;
-            discover::search(root)
+            let places = discover::search(root);
+            if places.is_empty() {
+                root.metadata().map_err(|source| {
+                    let path = root.clone();
+                    Error::Open(layerlift_store::Error::Io { action: "open", path, source: source.into() })
+                })?;
+            }
+            places
         }
     };
-    let found: Vec<Found> = places.into_iter().flat_map(examine_all).collect();
+    let mut options = OpenOptions::default();
+    options.within = args.root.clone();
+    let found: Vec<Found> = places.into_iter().flat_map(|place| examine_all(place, &options)).collect();
     if args.json {
         print_json(&found)?;
     } else if !found.is_empty() {
@@ -60,9 +65,9 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
     }
 }
 
-fn examine_all(place: Place) -> Vec<Found> {
+fn examine_all(place: Place, options: &OpenOptions) -> Vec<Found> {
     match place.found {
-        Ok(detected) => detected.iter().map(examine).collect(),
+        Ok(detected) => detected.iter().map(|detected| examine(detected, options)).collect(),
         Err(error) => vec![Found {
             kind: None,
             root: place.path.display().to_string(),
@@ -76,8 +81,8 @@ fn examine_all(place: Place) -> Vec<Found> {
     }
 }
 
-fn examine(detected: &Detected) -> Found {
-    let listing = detected.open(&OpenOptions::default()).and_then(|store| {
+fn examine(detected: &Detected, options: &OpenOptions) -> Found {
+    let listing = detected.open(options).and_then(|store| {
         let listing = store.images()?.on(&*store, None);
         let unsupported = unsupported(&*store, &listing);
         Ok((listing, unsupported))
@@ -107,7 +112,7 @@ fn unsupported(store: &dyn Store, listing: &Listing) -> Option<layerlift_store::
     firsts.find_map(|image| {
         let image = store.image(&image.key).ok()?;
         let unsupported = store.layer(&image.layers.first()?.key).err();
-        unsupported.filter(|error| matches!(error, layerlift_store::Error::Unsupported { .. }))
+        unsupported.filter(|error| error.kind() == layerlift_store::ErrorKind::Unsupported)
     })
 }
 

@@ -5,13 +5,14 @@
 //! Root      an open directory, through which everything below it is opened
 //! Folder    a folder of a layer that stays open
 //! beneath   how a path is opened: with `openat2`, or with `walk` where that is refused
+//! reach     links in place of a store's own directories, and which of them are followed
 //! named     files and directories that the caller names, and places where stores are looked for
 //! ```
 //!
-//! A store holds two kinds of tree, which are opened in two ways. There are no symbolic links on the way to
-//! an engine's own files ([`Root::open_file`] and the like), so any link is refused. In a layer
-//! ([`Root::open_in_tree`]) links belong to the image (`lib -> usr/lib`). They are followed as in a
-//! container, with the layer's directory as `/`, but the file itself must not be a link.
+//! A store holds two kinds of tree, which are opened in two ways. Engines put no symbolic links on the
+//! way to their own files ([`Root::open_file`] and the like), so a link is refused unless [`Reach`] has
+//! it. In a layer ([`Root::open_in_tree`]) links belong to the image (`lib -> usr/lib`). They are
+//! followed as in a container, with the layer's directory as `/`, but the file itself must not be a link.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -24,10 +25,12 @@ use rustix::fs::{Dir, OFlags};
 mod beneath;
 mod folder;
 pub(crate) mod named;
+mod reach;
 mod root;
 mod walk;
 
 pub(crate) use folder::Folder;
+pub(crate) use reach::Reach;
 pub use root::Root;
 
 use beneath::Links;

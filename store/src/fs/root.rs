@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{DIR, FILE, Links, beneath, list};
+use super::{DIR, FILE, Links, Reach, beneath, list, reach};
 use crate::Error;
 
 /// An open directory, with the path that messages use for it.
@@ -19,13 +19,24 @@ use crate::Error;
 pub struct Root {
     dir: Arc<OwnedFd>,
     path: PathBuf,
+    /// For the root of a store: where links in place of its own directories may lead.
+    reach: Option<Arc<Reach>>,
 }
 
 impl Root {
     /// Opens the directory at any path. Links are followed, since the caller names it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let dir = rustix::fs::open(path, DIR, Mode::empty()).map_err(|e| io_error("open", path, e))?;
-        Ok(Root { dir: Arc::new(dir), path: path.to_owned() })
+        Ok(Root { dir: Arc::new(dir), path: path.to_owned(), reach: None })
+    }
+
+    /// The same for the root of a store.
+    pub(crate) fn open_store(path: &Path, reach: Reach) -> Result<Self, Error> {
+        Ok(Root { reach: Some(Arc::new(reach)), ..Root::open(path)? })
+    }
+
+    pub(super) fn reach(&self) -> Option<&Reach> {
+        self.reach.as_deref()
     }
 
     /// The path of the directory.
@@ -46,8 +57,8 @@ impl Root {
     /// Opens a directory below, without following links.
     pub fn dir(&self, relative: impl AsRef<Path>) -> Result<Self, Error> {
         let relative = relative.as_ref();
-        let dir = self.resolve(relative, DIR).map_err(|e| io_error("open", &self.join(relative), e))?;
-        Ok(Root { dir: Arc::new(dir), path: self.join(relative) })
+        let dir = self.resolve(relative, DIR).map_err(|e| self.error("open", relative, e))?;
+        Ok(Root { dir: Arc::new(dir), path: self.join(relative), reach: None })
     }
 
     /// The same; `None` if it does not exist.
@@ -62,8 +73,11 @@ impl Root {
 
     /// The same, and its length.
     fn open_regular(&self, relative: &Path) -> Result<(File, u64), Error> {
-        let error = |errno| io_error("open", &self.join(relative), errno);
-        let file = File::from(self.resolve(relative, FILE).map_err(error)?);
+        let file = self.resolve(relative, FILE).map_err(|errno| self.error("open", relative, errno))?;
+        self.regular(relative, file.into())
+    }
+
+    fn regular(&self, relative: &Path, file: File) -> Result<(File, u64), Error> {
         let metadata = file.metadata().map_err(|source| self.read_error(relative, source))?;
         if !metadata.is_file() {
             return Err(Error::malformed(self.join(relative), "it is not a regular file"));
@@ -74,6 +88,20 @@ impl Root {
     /// The same; `None` if it does not exist.
     pub fn try_open_file(&self, relative: impl AsRef<Path>) -> Result<Option<File>, Error> {
         not_found_is_none(self.open_file(relative))
+    }
+
+    /// Opens a regular file whose bytes the caller compares with a digest. It may be behind links to anything
+    /// below the folder that the user named; `None` if it does not exist.
+    pub(crate) fn try_open_proven(&self, relative: impl AsRef<Path>) -> Result<Option<File>, Error> {
+        let relative = relative.as_ref();
+        match (self.resolve(relative, FILE), || reach::open_proven(self, relative, FILE)) {
+            (Err(Errno::LOOP), behind) => match behind() {
+                Some(Ok(file)) => self.regular(relative, file.into()).map(|(file, _)| Some(file)),
+                _ => Err(self.error("open", relative, Errno::LOOP)),
+            },
+            (Err(errno), _) => not_found_is_none(Err(self.error("open", relative, errno))),
+            (Ok(file), _) => self.regular(relative, file.into()).map(|(file, _)| Some(file)),
+        }
     }
 
     /// Reads a file below. One of more than `limit` bytes is [`Error::Malformed`]: this is for metadata,
@@ -108,7 +136,7 @@ impl Root {
         match self.resolve(relative, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-            Err(errno) => Err(io_error("look up", &self.join(relative), errno)),
+            Err(errno) => Err(self.error("look up", relative, errno)),
         }
     }
 
@@ -130,7 +158,7 @@ impl Root {
     /// Names in a directory below (`"."` for this one), sorted.
     pub fn list(&self, relative: impl AsRef<Path>) -> Result<Vec<OsString>, Error> {
         let relative = relative.as_ref();
-        let error = |errno| io_error("list", &self.join(relative), errno);
+        let error = |errno| self.error("list", relative, errno);
         let dir = self.resolve(relative, DIR).map_err(error)?;
         let mut names = list(dir).map_err(error)?;
         names.sort();
@@ -163,7 +191,19 @@ impl Root {
     }
 
     fn resolve(&self, relative: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        beneath::open(self.dir.as_fd(), relative, flags, Links::Refused)
+        match beneath::open(self.dir.as_fd(), relative, flags, Links::Refused) {
+            Err(Errno::LOOP) if self.reach.is_some() => {
+                reach::open(self, relative, flags).unwrap_or(Err(Errno::LOOP))
+            }
+            opened => opened,
+        }
+    }
+
+    fn error(&self, action: &'static str, relative: &Path, errno: Errno) -> Error {
+        match errno {
+            Errno::LOOP => reach::error(self, relative),
+            errno => io_error(action, &self.join(relative), errno),
+        }
     }
 
     fn read_error(&self, relative: &Path, source: io::Error) -> Error {

@@ -7,6 +7,7 @@ mod contract;
 mod damage;
 mod drivers;
 mod fixture;
+mod links;
 mod names;
 mod records;
 

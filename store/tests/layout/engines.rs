@@ -262,6 +262,40 @@ fn directory_with_links() {
     refused::<()>(Err(listing.broken.into_iter().next().unwrap().error), &["out of the directory"]);
 }
 
+/// Blobs that were moved elsewhere, with a link left behind: all of them, those of one algorithm, or one.
+#[test]
+fn blobs_behind_links() {
+    let disk = tempfile::tempdir().unwrap();
+    let (root, moved) = (disk.path().join("layout"), disk.path().join("moved"));
+    let unpack = || {
+        let _ = (fs::remove_dir_all(&root), fs::remove_dir_all(&moved), fs::remove_file(&moved));
+        tar::Archive::new(&bytes("ctr-1.6-export")[..]).unpack(&root).unwrap();
+    };
+    let one = || fs::read_dir(root.join("blobs/sha256")).unwrap().next().unwrap().unwrap().path();
+    let (all, algorithm) = (root.join("blobs"), root.join("blobs/sha256"));
+    unpack();
+    let blob = one();
+    let options = OpenOptions::default();
+    let count = verify(&*open(&root, &options).unwrap());
+    for (what, up) in [(all, "../"), (algorithm, "../../"), (blob, "../../../")] {
+        let absolute = moved.display().to_string();
+        for target in [format!("{up}moved"), "/moved".to_owned(), absolute] {
+            unpack();
+            fs::rename(&what, &moved).unwrap();
+            std::os::unix::fs::symlink(&target, &what).unwrap();
+            let within = options.clone().with_within(disk.path());
+            assert_eq!(verify(&*open(&root, &within).unwrap()), count, "{target}");
+            // Nothing outside of what was named.
+            let listing = open(&root, &options).and_then(|store| store.images());
+            if what.parent() != Some(&*root.join("blobs/sha256")) {
+                assert!(listing.map_or(true, |listing| listing.images.is_empty()), "{target}");
+                let follow = options.clone().with_follow([what.clone()]);
+                assert_eq!(verify(&*open(&root, &follow).unwrap()), count, "{target}");
+            }
+        }
+    }
+}
+
 /// The same layout as a directory.
 #[test]
 fn directory() {
