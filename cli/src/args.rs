@@ -1,10 +1,10 @@
 //! The command line: one definition, from which help, completions and man pages come.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use layerlift_archive::{CompressionLevel, ParseCompressionError};
@@ -58,8 +58,9 @@ pub(crate) enum Command {
 #[command(next_help_heading = "Store")]
 pub(crate) struct StoreArgs {
     /// Data root of an engine (/var/lib/docker, say), the root of a mounted disk or a home with such stores
-    /// in the usual places, an image layout, or an archive [default: the usual places on this machine].
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    /// in the usual places, an image layout, an archive, or - for an archive on standard input [default: the
+    /// usual places on this machine].
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, value_parser = root())]
     pub(crate) root: Option<PathBuf>,
     /// Follow this symbolic link, which stands where a store keeps a directory of its own
     /// (/var/lib/docker/overlay2, say). Links that stay below --root are followed anyway.
@@ -223,8 +224,8 @@ Examples:
   layerlift stores
   sudo layerlift stores --root /mnt/olddisk")]
 pub(crate) struct Stores {
-    /// Data root of an engine, the root of a mounted disk, or any folder.
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    /// Data root of an engine, the root of a mounted disk, any folder, or an archive.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, value_parser = root())]
     pub(crate) root: Option<PathBuf>,
     /// Print a JSON array.
     #[arg(long)]
@@ -237,6 +238,12 @@ fn kinds() -> impl TypedValueParser<Value = StoreKind> {
 
 fn formats() -> impl TypedValueParser<Value = Format> {
     named(Format::ALL, Format::name)
+}
+
+/// A path; `-` is standard input, which may be a pipe or a file.
+fn root() -> impl TypedValueParser<Value = PathBuf> {
+    let stdin = |path: PathBuf| if path == Path::new("-") { PathBuf::from("/dev/stdin") } else { path };
+    PathBufValueParser::new().map(stdin)
 }
 
 fn layer_compression(text: &str) -> Result<LayerCompression, ParseCompressionError> {

@@ -104,6 +104,9 @@ fn of_store(hint: &StoreHint) -> String {
             typed(moved),
             typed(link)
         ),
+        StoreHint::NameContents { how, below } => {
+            format!("{how}; then --root {}", typed(&Path::new("DIR").join(below)).trim_end_matches('/'))
+        }
         StoreHint::Other(words) => words.clone().into_owned(),
         _ => String::new(),
     }

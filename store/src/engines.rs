@@ -78,7 +78,7 @@ pub(crate) const ENGINES: &[Engine] = &[
         open: |root, _| containerd::open(&root),
     },
     Engine {
-        kinds: &[StoreKind::OciLayout, StoreKind::DockerArchive, StoreKind::DockerV1Archive],
+        kinds: &[StoreKind::OciLayout, StoreKind::DockerArchive, StoreKind::DockerV1Archive, StoreKind::Dir],
         places: &[],
         user_places: &[],
         settings: Settings::None,

@@ -213,6 +213,13 @@ pub enum Hint {
     FollowLink(PathBuf),
     /// Mount the first directory in place of the second, which is a link now.
     MountInPlace(PathBuf, PathBuf),
+    /// Unpack or mount it, and use what is then in it as the root.
+    NameContents {
+        /// How, as a clause.
+        how: Cow<'static, str>,
+        /// Where in it the root is; empty if it is the top, or not known.
+        below: PathBuf,
+    },
     /// Anything else, in words.
     Other(Cow<'static, str>),
 }

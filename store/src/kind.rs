@@ -19,6 +19,8 @@ pub enum StoreKind {
     DockerArchive,
     /// A tar with `repositories` and a directory for each layer.
     DockerV1Archive,
+    /// skopeo's `dir:`, Podman's `docker-dir`: a manifest, and its blobs beside it.
+    Dir,
     /// containerd's content store.
     Containerd,
 }
@@ -104,6 +106,7 @@ impl StoreKind {
         StoreKind::OciLayout,
         StoreKind::DockerArchive,
         StoreKind::DockerV1Archive,
+        StoreKind::Dir,
         StoreKind::Containerd,
     ];
 
@@ -116,6 +119,7 @@ impl StoreKind {
             StoreKind::OciLayout => "oci-layout",
             StoreKind::DockerArchive => "docker-archive",
             StoreKind::DockerV1Archive => "docker-v1",
+            StoreKind::Dir => "dir",
             StoreKind::Containerd => "containerd",
         }
     }

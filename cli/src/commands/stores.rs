@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use layerlift_store::discover::{self, Place};
-use layerlift_store::{Detected, Listing, OpenOptions, Store};
+use layerlift_store::{Detected, LayerTar, Listing, OpenOptions, Store};
 use serde::Serialize;
 
 use crate::args::Stores;
@@ -39,6 +39,9 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
             places.extend(own);
             places
         }
+        Some(root) if root.metadata().is_ok_and(|metadata| !metadata.is_dir()) => {
+            return archive(root, args.json);
+        }
         Some(root) => {
             let places = discover::search(root);
             if places.is_empty() {
@@ -53,15 +56,29 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
     let mut options = OpenOptions::default();
     options.within = args.root.clone();
     let found: Vec<Found> = places.into_iter().flat_map(|place| examine_all(place, &options)).collect();
-    if args.json {
-        print_json(&found)?;
-    } else if !found.is_empty() {
-        print(&table(&found))?;
-    }
+    show(&found, args.json)?;
     match &args.root {
         _ if !found.is_empty() => Ok(Status::Done),
         Some(root) => Err(Error::NoStoreBelow(root.clone())),
         None => Err(Error::NoStore),
+    }
+}
+
+/// A file is one archive, or the error says what it is. It is opened once: a pipe cannot be read twice.
+fn archive(root: &Path, json: bool) -> Result<Status, Error> {
+    let store = layerlift_store::open(root, &OpenOptions::default()).map_err(Error::Open)?;
+    let found = Found::of(store.kind().name(), root, Vec::new(), Ok(store));
+    show(&[found], json)?;
+    Ok(Status::Done)
+}
+
+fn show(found: &[Found], json: bool) -> Result<(), Error> {
+    if json {
+        print_json(&found)
+    } else if !found.is_empty() {
+        print(&table(found))
+    } else {
+        Ok(())
     }
 }
 
@@ -82,25 +99,39 @@ fn examine_all(place: Place, options: &OpenOptions) -> Vec<Found> {
 }
 
 fn examine(detected: &Detected, options: &OpenOptions) -> Found {
-    let listing = detected.open(options).and_then(|store| {
-        let listing = store.images()?.on(&*store, None);
-        let unsupported = unsupported(&*store, &listing);
-        Ok((listing, unsupported))
-    });
-    let (listing, error) = match listing {
-        Ok((listing, unsupported)) => (Some(listing), unsupported),
-        Err(error) => (None, Some(error)),
-    };
-    let error = error.map(|error| Message::of(&error).text);
-    Found {
-        kind: Some(detected.kind.name()),
-        root: detected.root.display().to_string(),
-        drivers: detected.partitions.clone(),
-        images: listing.as_ref().map(|listing| listing.images.len()),
-        broken: listing.as_ref().map(|listing| listing.broken.len()),
-        lost: listing.iter().flat_map(|listing| &listing.lost).map(|error| Message::of(error).text).collect(),
-        size: listing.as_ref().map(size),
-        error,
+    let drivers = detected.partitions.clone();
+    Found::of(detected.kind.name(), &detected.root, drivers, detected.open(options))
+}
+
+impl Found {
+    /// A store that was recognised, or why it cannot be opened.
+    fn of(
+        kind: &'static str,
+        root: &Path,
+        drivers: Vec<String>,
+        store: Result<Box<dyn Store>, layerlift_store::Error>,
+    ) -> Self {
+        let listing = store.and_then(|store| {
+            let listing = store.images()?.on(&*store, None);
+            let unsupported = unsupported(&*store, &listing);
+            let size = size(&*store, &listing);
+            Ok((listing, size, unsupported))
+        });
+        let (listing, size, error) = match listing {
+            Ok((listing, size, unsupported)) => (Some(listing), size, unsupported),
+            Err(error) => (None, None, Some(error)),
+        };
+        let lost = listing.iter().flat_map(|listing| &listing.lost);
+        Found {
+            kind: Some(kind),
+            root: root.display().to_string(),
+            drivers,
+            images: listing.as_ref().map(|listing| listing.images.len()),
+            broken: listing.as_ref().map(|listing| listing.broken.len()),
+            lost: lost.map(|error| Message::of(error).text).collect(),
+            size,
+            error: error.map(|error| Message::of(&error).text),
+        }
     }
 }
 
@@ -116,8 +147,21 @@ fn unsupported(store: &dyn Store, listing: &Listing) -> Option<layerlift_store::
     })
 }
 
-fn size(listing: &Listing) -> u64 {
-    listing.images.iter().filter_map(|image| image.size).sum()
+/// What its engine counts; of an archive or a layout, which does not record that, the bytes of its layers as
+/// they are stored, each once.
+fn size(store: &dyn Store, listing: &Listing) -> Option<u64> {
+    if listing.images.is_empty() || listing.images.iter().any(|image| image.size.is_some()) {
+        return Some(listing.images.iter().filter_map(|image| image.size).sum());
+    }
+    let mut layers = BTreeSet::new();
+    for image in &listing.images {
+        layers.extend(store.image(&image.key).ok()?.layers.into_iter().map(|layer| layer.key));
+    }
+    let len = |key| match store.layer(key).ok()? {
+        LayerTar::Blob(layer) => Some(layer.stored.len),
+        tar => tar.tar_len(),
+    };
+    layers.iter().map(len).sum()
 }
 
 fn table(found: &[Found]) -> String {

@@ -3,8 +3,9 @@
 //! Of several entries with one name the last counts, as when the tar is unpacked. The number of names and
 //! their length are limited, and so is memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use layerlift_archive::{FileRange, TrailingBytes};
 
 use super::expanded::Expanded;
 use super::header::{self, End, Kind};
+use super::known;
 use super::name::{beside, clean};
 use super::whole::Whole;
 use super::{LINKS, Place};
@@ -40,6 +42,8 @@ pub(crate) struct Entries {
     stream: Option<String>,
     /// Whether something follows the compressed stream.
     trailing: bool,
+    /// Whether the file was compressed.
+    unpacked: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +81,7 @@ struct Cut {
 impl Entries {
     /// Reads all headers.
     pub(super) fn read(whole: Whole, path: &Path, options: &OpenOptions) -> Result<Self, Error> {
-        let Whole { file, len, damage: stream, trailing } = whole;
+        let Whole { file, len, damage: stream, trailing, unpacked } = whole;
         let mut this = Entries {
             path: path.to_owned(),
             file: Arc::new(file),
@@ -88,6 +92,7 @@ impl Entries {
             outside: Vec::new(),
             stream,
             trailing,
+            unpacked,
         };
         let mut at = 0;
         let mut names = 0;
@@ -157,6 +162,9 @@ impl Entries {
         self.cut = match end {
             End::Mark => None,
             End::NoHeader(_) | End::InHeader if self.entries.is_empty() && self.stream.is_none() => {
+                if let Some(known) = known::by_bytes(&self.file, self.unpacked) {
+                    return Err(known.error(&self.path));
+                }
                 let why = "it is neither a tar nor one compressed with gzip, zstd, xz or bzip2";
                 return Err(Error::no_store(&self.path, why));
             }
@@ -207,15 +215,62 @@ impl Entries {
         Err(self.malformed(name, "it is a link that leads to itself, or through too many others".to_owned()))
     }
 
-    pub(super) fn top(&self) -> Vec<String> {
-        let first = |name: &String| name.split('/').next().unwrap_or_default().to_owned();
-        self.entries.keys().map(first).collect::<BTreeSet<_>>().into_iter().collect()
+    /// Names in a folder, which ends with a slash; at the top if it is empty. Sorted.
+    pub(super) fn top(&self, folder: &str) -> Vec<String> {
+        let mut top: Vec<&str> = Vec::new();
+        for name in self.below(folder) {
+            let first = name.split('/').next().unwrap_or_default();
+            // `a-b` lies between `a` and `a/b`.
+            if top.last() != Some(&first) {
+                top.push(first);
+            }
+        }
+        top.sort_unstable();
+        top.dedup();
+        top.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The folder in `folder` in which everything lies that is there. A file beside it that only a Macintosh
+    /// writes does not count.
+    pub(super) fn only(&self, folder: &str) -> Option<String> {
+        let top = self.top(folder);
+        let mut top = top.iter().filter(|name| !name.starts_with("._"));
+        let (name, None) = (top.next()?, top.next()) else { return None };
+        let name = format!("{folder}{name}");
+        let is_file = matches!(
+            self.entries.get(&*name),
+            Some(
+                TarEntry::File { .. }
+                    | TarEntry::Sparse { .. }
+                    | TarEntry::Link { .. }
+                    | TarEntry::Cut { .. }
+            )
+        );
+        (!is_file).then_some(name)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// The error for a tar in which there is no image.
+    pub(super) fn no_image(&self, why: &'static str) -> Error {
+        let names = self.entries.keys().map(|name| &**name);
+        let known = match self.entries.is_empty() {
+            true => known::by_bytes(&self.file, self.unpacked),
+            false => known::by_names(names),
+        };
+        known.map_or_else(|| Error::no_store(&self.path, why), |known| known.error(&self.path))
+    }
+
+    /// Names below a folder, without it.
+    fn below(&self, folder: &str) -> impl Iterator<Item = &str> {
+        let below = self.entries.range::<str, _>((Bound::Included(folder), Bound::Unbounded));
+        below.map_while(move |(name, _)| name.strip_prefix(folder)).filter(|name| !name.is_empty())
     }
 
     pub(super) fn list(&self, dir: &str) -> Vec<String> {
-        let below = format!("{dir}/");
-        let inside = self.entries.range(below.clone()..).map_while(|(name, _)| name.strip_prefix(&below));
-        inside.filter(|name| !name.contains('/')).map(str::to_owned).collect()
+        self.below(&format!("{dir}/")).filter(|name| !name.contains('/')).map(str::to_owned).collect()
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -6,10 +6,13 @@
 //! x/             a directory, read through [`Root`]
 //! ```
 //!
+//! All entries of a tar may lie in one folder, as `tar cf x.tar x/` leaves them. The files of skopeo's `dir:`
+//! are shown as those of an image layout.
+//!
 //! Neither names (`..`, a leading `/`) nor links lead out.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,22 +26,32 @@ use crate::{Error, Hint, Root};
 mod entries;
 mod expanded;
 mod header;
+mod known;
 mod name;
 mod sparse;
 mod whole;
 
-pub(crate) use entries::Entries;
+use entries::Entries;
 pub(crate) use name::clean;
 
 /// How many links a name may lead through.
 const LINKS: usize = 40;
 
-/// Where the files of a layout are.
+/// The files of a layout, by the names that its documents have for them.
 #[derive(Debug)]
-pub(crate) enum Files {
-    /// In a directory.
+pub(crate) struct Files {
+    source: Source,
+    /// Folder of a tar in which all of them lie, with a slash at its end.
+    folder: String,
+    /// The hex digits of the digest of `manifest.json`, where it is a manifest and the blobs lie beside it:
+    /// see [`Files::beside`].
+    flat: Option<String>,
+}
+
+/// Where they are.
+#[derive(Debug)]
+enum Source {
     Dir(Root),
-    /// In a tar.
     Tar(Entries),
 }
 
@@ -53,17 +66,86 @@ pub(crate) struct Place {
 
 /// Opens a file: a tar, whole or compressed.
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
-    let (file, metadata) = named::open(path)?;
-    let kind = metadata.file_type();
-    if !kind.is_file() && !kind.is_fifo() && !kind.is_char_device() && !kind.is_socket() {
-        let hint = Some(Hint::Other("name a tar, or the directory of an image layout".into()));
-        return Err(Error::NoStore { path: path.to_owned(), why: None, hint });
+    // A device is not even opened: that can rewind a tape, and some never end.
+    let kind = path.metadata().map_err(|error| Error::io("open", path, error))?.file_type();
+    if !kind.is_file() && !kind.is_fifo() {
+        let what = match () {
+            () if kind.is_char_device() => "a character device",
+            () if kind.is_block_device() => "a block device",
+            () if kind.is_socket() => "a socket",
+            () => "not a file",
+        };
+        let (why, hint) = (format!("it is {what}"), "name a tar, or the directory of an image layout");
+        let hint = match kind.is_block_device() {
+            true => Hint::NameContents { how: known::MOUNT.into(), below: PathBuf::new() },
+            false => Hint::Other(hint.into()),
+        };
+        return Err(Error::NoStore { path: path.to_owned(), why: Some(why.into()), hint: Some(hint) });
     }
-    let whole = whole::open(file, metadata.len(), kind.is_file(), path, options)?;
-    Entries::read(whole, path, options).map(Files::Tar)
+    let (file, metadata) = named::open(path)?;
+    let whole = whole::open(file, metadata.len(), metadata.is_file(), path, options)?;
+    Ok(Files::of(Source::Tar(Entries::read(whole, path, options)?)))
 }
 
 impl Files {
+    /// Those of a directory.
+    pub(crate) fn in_dir(root: Root) -> Self {
+        Files::of(Source::Dir(root))
+    }
+
+    fn of(source: Source) -> Self {
+        Files { source, folder: String::new(), flat: None }
+    }
+
+    pub(crate) fn is_dir(&self) -> bool {
+        matches!(self.source, Source::Dir(_))
+    }
+
+    /// The same, where `manifest.json` is a manifest and has these hex digits: its blobs lie beside it, as
+    /// `<digest>` without the algorithm, and members of a list as `<digest>.manifest.json`.
+    pub(crate) fn beside(self, manifest: String) -> Self {
+        Files { flat: Some(manifest), ..self }
+    }
+
+    /// Goes into the folder of a tar in which all its entries lie; false if there is none.
+    pub(crate) fn enter(&mut self) -> bool {
+        let Source::Tar(entries) = &self.source else { return false };
+        let Some(name) = entries.only(&self.folder) else { return false };
+        self.folder = format!("{name}/");
+        true
+    }
+
+    /// Goes back to the top.
+    pub(crate) fn leave(&mut self) {
+        self.folder.clear();
+    }
+
+    /// Whether a file of this name is there, be it readable or not: an entry that is cut off, or a bad link,
+    /// is there too.
+    pub(crate) fn exists(&self, name: &str) -> Result<bool, Error> {
+        match &self.source {
+            Source::Dir(root) => root.exists(self.real(name)),
+            Source::Tar(_) => Ok(!matches!(self.try_find(name), Ok(None))),
+        }
+    }
+
+    /// The name under which a file lies there.
+    fn real(&self, name: &str) -> String {
+        let beside = self.flat.as_ref().zip(name.strip_prefix("blobs/sha256/"));
+        let beside = beside.map(|(manifest, hex)| match hex {
+            hex if hex == manifest => "manifest.json".to_owned(),
+            hex => {
+                let listed = format!("{}{hex}.manifest.json", self.folder);
+                let is_listed = match &self.source {
+                    Source::Dir(root) => root.exists(&listed).unwrap_or(false),
+                    Source::Tar(entries) => entries.has(&listed),
+                };
+                if is_listed { format!("{hex}.manifest.json") } else { hex.to_owned() }
+            }
+        });
+        format!("{}{}", self.folder, beside.as_deref().unwrap_or(name))
+    }
+
     /// The file of this name; `None` if it does not exist. A name that leads out, a dangling link, and
     /// anything that is not a file are errors.
     pub(crate) fn try_find(&self, name: &str) -> Result<Option<Place>, Error> {
@@ -71,10 +153,17 @@ impl Files {
             let why = format!("it names a file {name:?}, which leads out of it");
             return Err(Error::malformed(self.path(), why));
         };
-        match self {
-            Files::Tar(entries) => entries.try_find(&name),
-            Files::Dir(root) => find_in(root, name),
-        }
+        let real = self.real(&name);
+        let found = match &self.source {
+            Source::Tar(entries) => entries.try_find(&real)?,
+            Source::Dir(root) => find_in(root, real)?,
+        };
+        Ok(found.map(|place| match (place.name.strip_prefix(&self.folder), &self.flat) {
+            // Its digest is in the name by which the documents know it.
+            (_, Some(_)) => Place { name, ..place },
+            (Some(below), None) if !self.folder.is_empty() => Place { name: below.to_owned(), ..place },
+            _ => place,
+        }))
     }
 
     /// Reads a document of at most `limit` bytes; `None` if it does not exist.
@@ -110,54 +199,57 @@ impl Files {
 
     /// Names at the top, sorted.
     pub(crate) fn top(&self) -> Result<Vec<String>, Error> {
-        match self {
-            Files::Dir(root) => {
+        match &self.source {
+            Source::Dir(root) => {
                 Ok(root.list(".")?.into_iter().filter_map(|name| name.into_string().ok()).collect())
             }
-            Files::Tar(entries) => Ok(entries.top()),
+            Source::Tar(entries) => Ok(entries.top(&self.folder)),
         }
     }
 
-    /// Names of the files in a directory, at most two levels down, sorted; empty if it does not exist.
+    /// Names of the files in a directory, at most two levels down, sorted; empty if there is no such
+    /// directory.
     pub(crate) fn list(&self, dir: &str) -> Result<Vec<String>, Error> {
-        match self {
-            Files::Dir(root) => {
-                Ok(root.try_list(dir)?.into_iter().filter_map(|name| name.into_string().ok()).collect())
-            }
-            Files::Tar(entries) => Ok(entries.list(dir)),
+        match &self.source {
+            Source::Dir(root) => match root.try_list(dir) {
+                // A file has nothing in it.
+                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotADirectory => Ok(Vec::new()),
+                listed => Ok(listed?.into_iter().filter_map(|name| name.into_string().ok()).collect()),
+            },
+            Source::Tar(entries) => Ok(entries.list(&format!("{}{dir}", self.folder))),
         }
     }
 
     /// The directory or the tar.
     pub(crate) fn path(&self) -> &Path {
-        match self {
-            Files::Dir(root) => root.path(),
-            Files::Tar(entries) => entries.path(),
+        match &self.source {
+            Source::Dir(root) => root.path(),
+            Source::Tar(entries) => entries.path(),
         }
     }
 
     /// The path of a file, for messages.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
-        self.path().join(name)
+        self.path().join(self.real(name))
     }
 
     /// What is wrong with a tar whose entries can be used: it is cut off, or some entries lead out of it.
     pub(crate) fn damage(&self) -> Vec<Error> {
-        match self {
-            Files::Dir(_) => Vec::new(),
-            Files::Tar(entries) => entries.damage(),
+        match &self.source {
+            Source::Dir(_) => Vec::new(),
+            Source::Tar(entries) => entries.damage(),
         }
     }
 
     /// Whether the end of the tar is missing.
     pub(crate) fn is_cut(&self) -> bool {
-        matches!(self, Files::Tar(entries) if entries.is_cut())
+        matches!(&self.source, Source::Tar(entries) if entries.is_cut())
     }
 
     /// The error for a consequence of a missing end; `None` if nothing is missing.
     pub(crate) fn cut_off(&self, consequence: &str) -> Option<Error> {
-        match self {
-            Files::Tar(entries) if entries.is_cut() => Some(entries.cut_off(consequence)),
+        match &self.source {
+            Source::Tar(entries) if entries.is_cut() => Some(entries.cut_off(consequence)),
             _ => None,
         }
     }
@@ -166,6 +258,14 @@ impl Files {
     pub(crate) fn missing(&self, of: &str, what: &'static str, id: &str, name: &str) -> Error {
         let missing = Error::Missing { of: of.to_owned(), what, id: id.to_owned(), path: self.join(name) };
         self.cut_off(&missing.to_string()).unwrap_or(missing)
+    }
+
+    /// The error for files among which there is no image: what they are, where that shows.
+    pub(crate) fn no_image(&self, why: &'static str) -> Error {
+        match &self.source {
+            Source::Dir(root) => Error::no_store(root.path(), why),
+            Source::Tar(entries) => entries.no_image(why),
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Whole {
     pub(super) damage: Option<String>,
     /// Whether something follows the compressed stream that belongs neither to it nor to its padding.
     pub(super) trailing: bool,
+    /// Whether it was compressed.
+    pub(super) unpacked: bool,
 }
 
 pub(super) fn open(
@@ -41,10 +43,11 @@ pub(super) fn open(
     check(&first, path)?;
     let compression = Compression::detect(&first);
     if seekable && compression == Compression::None {
-        return Ok(Whole { file, len, damage: None, trailing: false });
+        return Ok(Whole { file, len, damage: None, trailing: false, unpacked: false });
     }
     let reader = compression.decompress(io::Cursor::new(first).chain(file)).map_err(read)?;
-    spool(reader, &folder(options), path)
+    let whole = spool(reader, &folder(options), path)?;
+    Ok(Whole { unpacked: compression != Compression::None, ..whole })
 }
 
 /// Where temporary files are.
@@ -104,7 +107,7 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
         }
         len += n as u64;
     };
-    Ok(Whole { file, len, damage, trailing })
+    Ok(Whole { file, len, damage, trailing, unpacked: false })
 }
 
 /// Whether the disk has room for more bytes of a temporary file.

@@ -12,7 +12,7 @@ use super::image::{self, Identity, What};
 use super::names::ImageNames;
 use super::reader::{Json, Reader, blob};
 use super::walk::Walk;
-use crate::archive::{Files, clean};
+use crate::archive::clean;
 use crate::reference::familiar_name;
 use crate::{Error, ErrorKind, ImageKey, Index, Keyring, Member, Notice, Platform, Reference};
 
@@ -125,6 +125,12 @@ impl<'a> Builder<'a> {
             self.add_group(names, group, json.digest());
         }
         Ok(())
+    }
+
+    /// Adds the image or the index that a descriptor without a name leads to.
+    pub(super) fn add_descriptor(&mut self, descriptor: Descriptor) {
+        let digest = descriptor.digest;
+        self.add_group(ImageNames::default(), vec![descriptor], digest);
     }
 
     /// Adds the descriptors of one name. `within` is the digest of `index.json`.
@@ -253,7 +259,7 @@ impl<'a> Builder<'a> {
 
     /// Whether it is a directory, which changes in place. An archive is what its writer made of it.
     fn is_layout(&self) -> bool {
-        matches!(self.reader.files(), Files::Dir(_))
+        self.reader.files().is_dir()
     }
 
     /// Whether the index has this name, in any spelling.

@@ -14,6 +14,7 @@
 
 mod both;
 mod cache;
+mod dir;
 mod documents;
 mod image;
 mod images;
@@ -25,6 +26,8 @@ mod v1;
 mod walk;
 
 use std::path::Path;
+
+use layerlift_archive::Digest;
 
 use crate::archive::{self, Files};
 use crate::kind::{Detected, OpenOptions, StoreKind};
@@ -40,32 +43,47 @@ pub(crate) use v1::V1ArchiveStore;
 
 const NOTHING: &str = "it has no index.json, manifest.json or repositories";
 
+/// How many folders in one another a tar may have above its files.
+const FOLDERS: usize = 4;
+
 /// Which of these files a directory or a tar has.
 struct Here {
     index: bool,
     layout: bool,
     manifest: bool,
     v1: bool,
+    /// The digest of `manifest.json`, if it is a manifest and its blobs lie beside it.
+    flat: Option<Digest>,
 }
 
 impl Here {
-    fn look(files: &Files) -> Result<Self, Error> {
-        let has = |name| match files {
-            Files::Dir(root) => root.exists(name),
-            // An entry that is cut off, or a bad link, is there too.
-            Files::Tar(_) => Ok(!matches!(files.try_find(name), Ok(None))),
-        };
-        let layout = has(LAYOUT)? || has("blobs")?;
-        let index = has(INDEX)? && (layout || matches!(files, Files::Tar(_)));
-        Ok(Here { index, layout: has(LAYOUT)?, manifest: has(MANIFEST)?, v1: v1::is_here(files)? })
+    /// Looks for them at the top, and where a tar has only one folder there, in that.
+    fn look(files: &mut Files) -> Result<Self, Error> {
+        for _ in 0..FOLDERS {
+            let here = Here::at(files)?;
+            if here.kind(files).is_some() || here.layout || files.exists("blobs")? || !files.enter() {
+                return Ok(here);
+            }
+        }
+        files.leave();
+        Here::at(files)
+    }
+
+    fn at(files: &Files) -> Result<Self, Error> {
+        let layout = files.exists(LAYOUT)?;
+        let index = files.exists(INDEX)? && (layout || files.exists("blobs")? || !files.is_dir());
+        let manifest = files.exists(MANIFEST)?;
+        let flat = if manifest && !index { dir::manifest(files)? } else { None };
+        Ok(Here { index, layout, manifest: manifest && flat.is_none(), v1: v1::is_here(files)?, flat })
     }
 
     /// The kind, unless the options name one.
     fn kind(&self, files: &Files) -> Option<StoreKind> {
-        match files {
-            Files::Dir(_) if self.index => Some(StoreKind::OciLayout),
+        match files.is_dir() {
+            true if self.index => Some(StoreKind::OciLayout),
             _ if self.manifest => Some(StoreKind::DockerArchive),
             _ if self.index => Some(StoreKind::OciLayout),
+            _ if self.flat.is_some() => Some(StoreKind::Dir),
             _ if self.v1 => Some(StoreKind::DockerV1Archive),
             _ => None,
         }
@@ -73,19 +91,20 @@ impl Here {
 
     /// Whether the end is missing, and with it what names the images.
     fn lacks_names(&self, files: &Files) -> bool {
-        !self.index && !self.manifest && files.is_cut()
+        !self.index && !self.manifest && self.flat.is_none() && files.is_cut()
     }
 
     fn evidence(&self) -> Vec<String> {
+        let manifest = self.manifest || self.flat.is_some();
         let names =
-            [(self.layout, LAYOUT), (self.index, INDEX), (self.manifest, MANIFEST), (self.v1, v1::EVIDENCE)];
+            [(self.layout, LAYOUT), (self.index, INDEX), (manifest, MANIFEST), (self.v1, v1::EVIDENCE)];
         names.into_iter().filter(|(here, _)| *here).map(|(_, name)| name.to_owned()).collect()
     }
 }
 
 /// Looks for a layout in a directory.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
-    detect_in(Files::Dir(root.clone()))
+    detect_in(Files::in_dir(root.clone()))
 }
 
 /// Looks at a file. If it is compressed, it is decompressed for that.
@@ -93,8 +112,8 @@ pub(crate) fn detect_file(path: &Path) -> Result<Option<Detected>, Error> {
     detect_in(archive::open(path, &OpenOptions::default())?)
 }
 
-fn detect_in(files: Files) -> Result<Option<Detected>, Error> {
-    let here = Here::look(&files)?;
+fn detect_in(mut files: Files) -> Result<Option<Detected>, Error> {
+    let here = Here::look(&mut files)?;
     let root = files.path().to_owned();
     let mut kind = here.kind(&files);
     if here.lacks_names(&files) {
@@ -106,7 +125,7 @@ fn detect_in(files: Files) -> Result<Option<Detected>, Error> {
 
 /// Opens a directory.
 pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
-    open_in(Files::Dir(root), options)
+    open_in(Files::in_dir(root), options)
 }
 
 /// Opens a tar, whole or compressed.
@@ -114,9 +133,15 @@ pub(crate) fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn St
     open_in(archive::open(path, options)?, options)
 }
 
-fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
-    let here = Here::look(&files)?;
+fn open_in(mut files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error> {
+    let here = Here::look(&mut files)?;
     let kind = options.kind.or(here.kind(&files));
+    if kind == Some(StoreKind::Dir) {
+        return match here.flat {
+            Some(manifest) => dir::open(files, manifest),
+            None => Err(no_store(&files, "it has no manifest.json that is a manifest")),
+        };
+    }
     let reader = Reader::new(files);
     let files = reader.files();
     let keys = Keyring::new();
@@ -157,7 +182,7 @@ fn open_in(files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
 fn nothing(files: &Files) -> Error {
     files
         .cut_off("what names its images is missing, and no image is whole")
-        .unwrap_or_else(|| no_store(files, NOTHING))
+        .unwrap_or_else(|| files.no_image(NOTHING))
 }
 
 /// The images of an archive whose end is missing, and with it what names them. Only whole images count.

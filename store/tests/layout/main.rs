@@ -8,5 +8,6 @@ mod damage;
 mod engines;
 mod made;
 mod odd;
+mod others;
 mod platforms;
 mod sparse;
