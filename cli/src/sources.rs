@@ -2,6 +2,7 @@
 //! machine.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use layerlift_store::discover::open_usual;
@@ -59,6 +60,9 @@ impl Sources {
                 Err(error) => sources.failed.push(error),
             }
         }
+        if !sources.named {
+            sources.failed = closed_together(sources.failed);
+        }
         if sources.opened.is_empty() {
             return Err(match sources.failed.len() {
                 0 => Error::NoStore,
@@ -109,6 +113,32 @@ impl Sources {
     }
 }
 
+/// One error for all places that this user may not open: an ordinary user is refused the system's stores,
+/// which are guesses, and needs to hear of it once.
+fn closed_together(errors: Vec<StoreError>) -> Vec<StoreError> {
+    let refused = |error: &StoreError| match error {
+        StoreError::Io { source, .. } => source.kind() == ErrorKind::PermissionDenied,
+        _ => false,
+    };
+    let (closed, mut others): (Vec<_>, Vec<_>) = errors.into_iter().partition(refused);
+    let paths: Vec<String> = closed
+        .iter()
+        .filter_map(|error| match error {
+            StoreError::Io { path, .. } => Some(path.display().to_string()),
+            _ => None,
+        })
+        .collect();
+    match (&*paths, closed.into_iter().next()) {
+        ([first @ .., last], Some(StoreError::Io { action, source, .. })) if !first.is_empty() => {
+            let path = format!("{} and {last}", first.join(", ")).into();
+            others.insert(0, StoreError::Io { action, path, source });
+        }
+        (_, Some(only)) => others.insert(0, only),
+        (_, None) => {}
+    }
+    others
+}
+
 /// What is wrong with something that is listed, in a sentence.
 pub(crate) fn broken_error(broken: Broken) -> StoreError {
     // It can be read, and its error has its name.
@@ -121,4 +151,34 @@ pub(crate) fn broken_error(broken: Broken) -> StoreError {
         names => format!("image {} ({})", broken.what, names.join(", ")),
     };
     broken.error.within(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn places_that_are_closed() {
+        let failed = |path: &str, kind: ErrorKind| StoreError::Io {
+            action: "open",
+            path: path.into(),
+            source: Arc::new(io::Error::from(kind)),
+        };
+        let closed = |path| failed(path, ErrorKind::PermissionDenied);
+        let texts = |errors| {
+            let errors: Vec<StoreError> = closed_together(errors);
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let other = || failed("/b", ErrorKind::NotFound);
+        assert_eq!(texts(vec![]), [""; 0]);
+        assert_eq!(texts(vec![closed("/a")]), ["cannot open /a"]);
+        assert_eq!(
+            texts(vec![other(), closed("/a"), closed("/c")]),
+            ["cannot open /a and /c", "cannot open /b"]
+        );
+        assert_eq!(texts(vec![closed("/a"), closed("/c"), closed("/d")]), ["cannot open /a, /c and /d"]);
+    }
 }

@@ -69,8 +69,9 @@ fn store_root(path: &Path, options: &OpenOptions) -> Result<Root, Error> {
     Root::open_store(path, Reach { within, follow: options.follow.clone() })
 }
 
-/// Stores in the usual places of this machine: the system's, then those of the calling user. Where a place
-/// has none, stores one level deeper: dockerd with userns-remap keeps its data in `/var/lib/docker/UID.GID`.
+/// Stores in the usual places of this machine: the system's, then those of the calling user, with `sudo` also
+/// of the one who called it. Where a place has none, stores one level deeper: dockerd with userns-remap keeps
+/// its data in `/var/lib/docker/UID.GID`.
 pub fn usual() -> Vec<Place> {
     places::usual().into_iter().flat_map(look_into).collect()
 }

@@ -18,7 +18,11 @@ use crate::containers::settings;
 use crate::engines::{ENGINES, Engine, Settings};
 use crate::fs::named;
 
-/// Existing places of this machine: the system's, then those of the calling user.
+/// Largest size of `/etc/passwd`.
+const ACCOUNTS: u64 = 1 << 20;
+
+/// Existing places of this machine: the system's, then those of the calling user, and with `sudo` those of
+/// the user who called it.
 pub(crate) fn usual() -> Vec<PathBuf> {
     let system_root = Path::new("/");
     let mut places = system(system_root);
@@ -28,7 +32,31 @@ pub(crate) fn usual() -> Vec<PathBuf> {
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let data = data.or_else(|| home.map(|home| home.join(".local/share")));
     places.extend(data.iter().flat_map(|data| user(data)));
+    // With sudo, `$HOME` is mostly root's.
+    if let Some(home) = home_of_sudo_user() {
+        places.extend(users(system_root, std::slice::from_ref(&home)));
+        places.extend(user(&home.join(".local/share")));
+    }
     existing(places)
+}
+
+/// The home of the user who called `sudo`.
+fn home_of_sudo_user() -> Option<PathBuf> {
+    let name = std::env::var("SUDO_USER").ok().filter(|_| rustix::process::geteuid().is_root())?;
+    let accounts = named::settings(Path::new("/"), Path::new("/etc/passwd"), ACCOUNTS)?;
+    home_of(&name, &accounts)
+}
+
+/// The home of a user in `passwd(5)`: `ada:x:1000:1000:Ada Lovelace:/home/ada:/bin/sh`. A user of a directory
+/// service is not there, and has a folder in `/home`.
+fn home_of(name: &str, accounts: &str) -> Option<PathBuf> {
+    let line = accounts.lines().find(|line| line.split(':').next() == Some(name));
+    let home = match line {
+        Some(line) => PathBuf::from(line.split(':').nth(5)?),
+        None if name.is_empty() || name.starts_with('.') || name.contains('/') => return None,
+        None => Path::new("/home").join(name),
+    };
+    home.is_absolute().then_some(home)
 }
 
 /// `dir` itself, and existing places below: those of a system whose root it is (a mounted disk, say), of all
@@ -86,6 +114,24 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn home_of_who_called_sudo() {
+        let accounts =
+            "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000::/srv/ada:/bin/sh\nbad:x\nrel:x:1:1::x:\n";
+        for (name, home) in [
+            ("ada", Some("/srv/ada")),
+            ("root", Some("/root")),
+            ("grace", Some("/home/grace")),
+            ("bad", None),
+            ("rel", None),
+            ("", None),
+            ("..", None),
+            ("a/b", None),
+        ] {
+            assert_eq!(home_of(name, accounts), home.map(PathBuf::from), "{name}");
+        }
+    }
 
     #[test]
     fn below_a_mounted_disk() {

@@ -147,6 +147,25 @@ fn unsupported(store: &dyn Store, listing: &Listing) -> Option<layerlift_store::
     })
 }
 
+/// The rows, with one for all places that this user may not open.
+fn closed_together(found: &[Found]) -> Vec<Found> {
+    let refused = |store: &&Found| {
+        let error = store.error.as_deref();
+        store.kind.is_none() && error.is_some_and(|error| error.ends_with(": permission denied"))
+    };
+    let (closed, mut rows): (Vec<&Found>, Vec<&Found>) = found.iter().partition(refused);
+    if let [only] = &*closed {
+        rows.push(only);
+    }
+    let mut rows: Vec<Found> = rows.into_iter().cloned().collect();
+    if let [first, _, ..] = &*closed {
+        let roots: Vec<&str> = closed.iter().map(|store| &*store.root).collect();
+        let error = Some("cannot be opened: permission denied".to_owned());
+        rows.push(Found { root: roots.join(", "), error, ..(*first).clone() });
+    }
+    rows
+}
+
 /// What its engine counts; of an archive or a layout, which does not record that, the bytes of its layers as
 /// they are stored, each once.
 fn size(store: &dyn Store, listing: &Listing) -> Option<u64> {
@@ -167,7 +186,7 @@ fn size(store: &dyn Store, listing: &Listing) -> Option<u64> {
 fn table(found: &[Found]) -> String {
     let mut table = Table::new(&["STORE", "DRIVERS", "IMAGES", "SIZE", "PATH", "STATE"]);
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    for store in found {
+    for store in &closed_together(found) {
         let drivers = Some(store.drivers.join(",")).filter(|drivers| !drivers.is_empty());
         let state = match (&store.error, store.broken) {
             (Some(error), _) => error.clone(),
@@ -224,6 +243,24 @@ mod tests {
         docker-graph   overlay2,vfs   12       2.58GB   /mnt/d                        readable, but for 2 images
         docker         overlay2,vfs   12       2.58GB   /var/lib/docker               readable, but names or records are lost
         -              -              -        -        /var/lib/containers/storage   cannot open /var/lib/containers/storage: permission denied
+        ");
+    }
+
+    #[test]
+    fn places_that_are_closed() {
+        let refused = |root: &str| Found {
+            kind: None,
+            root: root.to_owned(),
+            drivers: vec![],
+            images: None,
+            broken: None,
+            lost: vec![],
+            size: None,
+            error: Some(format!("cannot open {root}: permission denied")),
+        };
+        assert_snapshot!(table(&[refused("/a"), refused("/b"), refused("/c")]), @r"
+        STORE   DRIVERS   IMAGES   SIZE   PATH         STATE
+        -       -         -        -      /a, /b, /c   cannot be opened: permission denied
         ");
     }
 }
