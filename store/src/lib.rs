@@ -49,7 +49,10 @@ pub use error::{Error, Hint};
 pub use fs::Root;
 pub use id::{ChainId, DiffId, ImageId, V1Id, hex_id};
 pub use kind::{Detected, OpenOptions, StoreKind};
-pub use layer::{BlobLayer, DiffLayer, LayerDir, LayerTar, SplitLayer, TarReader, Written};
+pub use layer::{
+    BlobLayer, DiffLayer, Found, LayerDir, LayerTar, OtherFile, Part, Parts, RecordedFile, SplitLayer,
+    TarReader, Written,
+};
 pub use layerlift_archive::ErrorKind;
 pub use model::{
     Broken, Document, Image, ImageKey, ImageSummary, Index, IndexSummary, Keyring, Layer, LayerKey, Listing,

@@ -16,7 +16,7 @@ mod reader;
 mod write;
 
 pub use crate::diff::{DiffLayer, LayerDir};
-pub use crate::tarsplit::SplitLayer;
+pub use crate::tarsplit::{Found, OtherFile, Part, Parts, RecordedFile, SplitLayer};
 pub use reader::TarReader;
 
 /// What messages call a layer; [`ArchiveError::of_entry`] puts a better name there.

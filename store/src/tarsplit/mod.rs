@@ -33,6 +33,7 @@ mod plain;
 mod preceding;
 mod reader;
 mod record;
+mod recorded;
 mod replaced_names;
 mod sparse;
 
@@ -40,6 +41,7 @@ use headers::Headers;
 use line::Line;
 use lines::Lines;
 use reader::Reader;
+pub use recorded::{Found, OtherFile, Part, Parts, RecordedFile};
 
 pub(crate) use record::{Record, Unusable, open};
 
