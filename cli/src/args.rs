@@ -124,6 +124,20 @@ pub(crate) struct Save {
     /// Leave out images that cannot be read, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Save images with damaged layers in the best form that can be had, and say what was done.
+    ///
+    /// Bytes of a damaged or missing file or layer are taken from elsewhere in reach, if their size, their
+    /// checksum and in the end the digest of the layer prove them: the image keeps its id. Where that is
+    /// impossible, a file is saved as it is now, or left out. Then the image gets another id, a label, and
+    /// names that end in -salvaged; salvage.json in the archive lists every file, and the status is 1.
+    #[arg(long)]
+    pub(crate) salvage: bool,
+    /// A store or an archive that may have the missing bytes. Can be given several times.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, requires = "salvage")]
+    pub(crate) repair_from: Vec<PathBuf>,
+    /// Write what was salvaged to a file, too.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "salvage")]
+    pub(crate) salvage_report: Option<PathBuf>,
     /// Directory for temporary files, which layers of unknown length need [default: the folder of the output;
     /// for a stream, the system's].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

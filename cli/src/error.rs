@@ -40,6 +40,8 @@ pub(crate) enum Error {
         "not enough space for {}: it needs {needed} bytes, and {available} are free", path.display()
     )]
     Space { path: PathBuf, needed: u64, available: u64 },
+    #[error("cannot write {}", path.display())]
+    SalvageReport { path: PathBuf, source: io::Error },
     #[error("found no image store in the usual places")]
     NoStore,
     #[error("found no image store at {} or below", .0.display())]

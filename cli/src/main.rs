@@ -13,6 +13,7 @@ mod message;
 mod output;
 mod progress;
 mod report;
+mod salvage;
 mod signals;
 mod size;
 mod sources;

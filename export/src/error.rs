@@ -169,7 +169,7 @@ impl Error {
 }
 
 /// The I/O error that a link of a chain of causes is, owned or shared.
-fn io_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e std::io::Error> {
+pub(crate) fn io_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e std::io::Error> {
     let shared = || error.downcast_ref::<std::sync::Arc<std::io::Error>>().map(|shared| &**shared);
     error.downcast_ref().or_else(shared)
 }

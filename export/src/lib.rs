@@ -36,6 +36,7 @@ mod left_out;
 mod options;
 mod plan;
 mod prepare;
+mod salvage;
 mod select;
 mod target;
 mod verify;
@@ -48,6 +49,10 @@ pub use layerlift_archive::ErrorKind;
 pub use options::{LayerCompression, Options};
 pub use plan::{Plan, PlannedImage, plan};
 pub use prepare::{Prepared, tree};
+pub use salvage::{
+    FileBytes, FileResult, FoundBytes, RepairSource, SalvageReport, Salvaged, SalvagedFile, SalvagedImage,
+    SalvagedLayer,
+};
 pub use select::{Chosen, Selection, TagPolicy, select, select_all};
 pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify};

@@ -17,6 +17,8 @@ pub struct Options {
     /// Leave out images that cannot be exported, instead of failing; [`crate::Plan::left_out`] and
     /// [`crate::Prepared::left_out`] say which, and why.
     pub keep_going: bool,
+    /// Keep images whose layers are damaged or missing in the plan, for [`crate::Plan::salvage`].
+    pub salvage: bool,
     /// How layers are compressed.
     pub layers: LayerCompression,
     /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
@@ -49,6 +51,11 @@ impl Options {
     /// The same options, with or without leaving out what cannot be exported.
     pub fn with_keep_going(self, keep_going: bool) -> Self {
         Options { keep_going, ..self }
+    }
+
+    /// The same options, for a plan that is salvaged or one that is not.
+    pub fn with_salvage(self, salvage: bool) -> Self {
+        Options { salvage, ..self }
     }
 
     /// The same options with this compression of layers.

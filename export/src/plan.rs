@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use crate::document::salvaged::Declaration;
 use crate::format::manifest_json::RepoTags;
 use crate::format::{Contents, Documents, SourceImage};
 use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
+use crate::salvage::report::SalvageReport;
 use crate::select::{self, Selection, Wanted};
 use crate::{Error, Format, Options, Warning};
 
@@ -34,6 +36,10 @@ pub struct Plan {
     pub(crate) layers: Vec<PlannedLayer>,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) left_out: Vec<Error>,
+    /// With [`Options::salvage`]: layers that cannot be opened, by their places.
+    pub(crate) unreadable: Vec<(usize, Error)>,
+    /// What was salvaged.
+    pub(crate) salvaged: Option<SalvageReport>,
     pub(crate) options: Options,
 }
 
@@ -47,6 +53,8 @@ pub(crate) struct Draft {
     pub(crate) layers: Vec<usize>,
     /// Made once, as soon as the digests that they name are known.
     pub(crate) documents: Option<Documents>,
+    /// Said of an image whose bytes are not all the recorded ones.
+    pub(crate) salvaged: Option<Declaration>,
 }
 
 /// An image that a store has, and layers that go on top of it.
@@ -102,9 +110,17 @@ pub(crate) fn of_images(
     for Layered { wanted: Wanted { key, references }, name, image, on_top: above } in images {
         let planned = PlannedImage { key, references, image_id: None };
         on_top.extend(above.into_iter().map(|layer| (drafts.len(), layer)));
-        drafts.push(Draft { planned, name, layers: distinct.add(&image), image, documents: None });
+        drafts.push(Draft {
+            planned,
+            name,
+            layers: distinct.add(&image),
+            image,
+            documents: None,
+            salvaged: None,
+        });
     }
-    let (mut layers, unreadable) = distinct.plan(store, options);
+    let (mut layers, mut unreadable) = distinct.plan(store, options);
+    let to_salvage = if options.salvage { std::mem::take(&mut unreadable) } else { Vec::new() };
     for (draft, (name, tar)) in on_top {
         drafts[draft].layers.push(layers.len());
         layers.push(PlannedLayer::new(&name, Some(tar), None, options));
@@ -130,7 +146,15 @@ pub(crate) fn of_images(
         draft.layers.iter().for_each(|&index| layers[index].uses += 1);
     }
     warnings.extend(layers.iter().filter_map(padding_left_out));
-    Ok(Plan { drafts: made, layers, warnings, left_out: left_out.into_errors(), options: options.clone() })
+    Ok(Plan {
+        drafts: made,
+        layers,
+        warnings,
+        left_out: left_out.into_errors(),
+        unreadable: to_salvage,
+        salvaged: None,
+        options: options.clone(),
+    })
 }
 
 impl Plan {
@@ -184,7 +208,10 @@ impl Plan {
 impl Draft {
     /// The same image with its documents, or why the format cannot hold it.
     pub(crate) fn with_documents(self, format: Format, layers: Vec<&Measured>) -> Result<Self, Error> {
-        let documents = Documents::new(format, &SourceImage { image: &self.image, layers });
+        let documents = Documents::new(
+            format,
+            &SourceImage { image: &self.image, layers, salvaged: self.salvaged.as_ref() },
+        );
         let documents = documents.map_err(|error| error.of_image(&self.name))?;
         let planned = PlannedImage { image_id: documents.image_id(), ..self.planned };
         Ok(Draft { planned, documents: Some(documents), ..self })

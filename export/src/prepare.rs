@@ -1,9 +1,10 @@
 //! The first pass: spools layers that have no length, hashes those that have no digest, and with `keep_going`
 //! checks all.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
-use layerlift_archive::{Check, Digest, Error as ArchiveError, Options, Tree};
+use layerlift_archive::{Check, Digest, Entry, Error as ArchiveError, Options, Tree};
 use layerlift_store::LayerTar;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -12,6 +13,7 @@ use crate::format::Contents;
 use crate::layers::{Measured, PlannedLayer, State, computed};
 use crate::left_out::{self, LeftOut};
 use crate::plan::{Draft, PlannedImage};
+use crate::salvage::report::SalvageReport;
 use crate::{Error, Plan, Warning};
 
 /// All that an archive needs: what is left is to write it, as a [`crate::tree()`] or by [`crate::push`].
@@ -21,6 +23,7 @@ pub struct Prepared {
     warnings: Vec<Warning>,
     left_out: Vec<Error>,
     contents: Contents,
+    salvaged: Option<SalvageReport>,
 }
 
 /// Layers after the first pass, by their places; `None` if it is bad, or in no image.
@@ -33,9 +36,10 @@ impl Plan {
     /// Does what has to come first, in parallel: spools layers that have no length, hashes those that have no
     /// digest, and with [`crate::Options::keep_going`] checks all of them.
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
-        let Plan { drafts, layers, options: chosen, .. } = self;
+        let Plan { drafts, layers, unreadable, mut salvaged, options: chosen, .. } = self;
         let names: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
-        let (layers, bad, odd) = first_pass(layers, &chosen, options)?;
+        let (layers, mut bad, odd) = first_pass(layers, &chosen, options)?;
+        bad.extend(unreadable);
         let mut left_out = LeftOut::new(chosen.keep_going);
         let mut ready = Vec::with_capacity(drafts.len());
         for draft in left_out::without(drafts, bad, |index| names[index].clone(), &mut left_out)? {
@@ -54,6 +58,11 @@ impl Plan {
         let mut warnings: Vec<Warning> = odd;
         warnings.extend(used.iter().filter_map(other_blob));
         warnings.extend(ready.iter().filter_map(other_image_id));
+        if let Some(report) = &mut salvaged {
+            let id = |draft: &Draft| Some((draft.name.clone(), draft.planned.image_id?.to_string()));
+            let ids: HashMap<String, String> = ready.iter().filter_map(id).collect();
+            report.images.iter_mut().for_each(|image| image.new_id = ids.get(&image.image).cloned());
+        }
         let (images, documents) = ready
             .into_iter()
             .filter_map(|draft| Some((draft.planned.clone(), (draft.planned.references, draft.documents?))))
@@ -64,6 +73,7 @@ impl Plan {
             warnings,
             left_out: left_out.into_errors(),
             contents: Contents::new(chosen.format, documents),
+            salvaged,
         })
     }
 }
@@ -89,6 +99,11 @@ impl Prepared {
         &self.left_out
     }
 
+    /// What [`Plan::salvage`] did, if it was asked to do anything.
+    pub fn salvaged(&self) -> Option<&SalvageReport> {
+        self.salvaged.as_ref()
+    }
+
     /// The images as blobs by digest. `None` for a format that does not have blobs.
     pub fn bundle(&self) -> Option<&Bundle> {
         self.contents.bundle()
@@ -97,7 +112,11 @@ impl Prepared {
 
 /// The tree of an archive: what was prepared, under the names that the format has for it.
 pub fn tree(prepared: &Prepared) -> Tree {
-    prepared.contents.tree()
+    let declared = prepared.salvaged.as_ref().filter(|report| report.is_declared());
+    let report = declared.map(|report| Entry::bytes("salvage.json", 0, report.to_json()));
+    let mut tree = Tree::from_iter(report);
+    tree.extend(prepared.contents.tree().entries().iter().cloned());
+    tree
 }
 
 /// An image whose id could not be kept.
@@ -138,7 +157,11 @@ fn first_pass(
 }
 
 /// What succeeded. What failed is bad, unless it ends everything.
-fn keep<T>(result: Result<T, ArchiveError>, index: usize, bad: &mut Bad) -> Result<Option<T>, Error> {
+pub(crate) fn keep<T>(
+    result: Result<T, ArchiveError>,
+    index: usize,
+    bad: &mut Bad,
+) -> Result<Option<T>, Error> {
     match result.map_err(Error::from) {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.ends_all() => Err(error),
@@ -149,16 +172,21 @@ fn keep<T>(result: Result<T, ArchiveError>, index: usize, bad: &mut Bad) -> Resu
     }
 }
 
+/// Where layers are spooled.
+pub(crate) fn spool_folder(chosen: &crate::Options) -> PathBuf {
+    match chosen.temp_dir.as_path() {
+        none if none == Path::new("") => std::env::temp_dir(),
+        folder => folder.to_owned(),
+    }
+}
+
 /// Produces layers that have no length, side by side.
-fn spool(
+pub(crate) fn spool(
     layers: &[PlannedLayer],
     chosen: &crate::Options,
     options: &Options<'_>,
 ) -> Vec<(usize, Result<Measured, ArchiveError>)> {
-    let folder = match chosen.temp_dir.as_path() {
-        none if none == Path::new("") => std::env::temp_dir(),
-        folder => folder.to_owned(),
-    };
+    let folder = spool_folder(chosen);
     let unmeasured = layers.iter().enumerate().filter_map(|(index, layer)| match &layer.state {
         State::Unmeasured(tar) if layer.uses > 0 => Some((index, layer, tar)),
         _ => None,
@@ -177,7 +205,7 @@ fn spool(
 }
 
 /// Hashes layers that have a length and must be hashed.
-fn check(
+pub(crate) fn check(
     layers: &[PlannedLayer],
     all: bool,
     options: &Options<'_>,

@@ -5,6 +5,7 @@ use layerlift_store::{ImageId, Notice, Reference};
 use serde::Serialize;
 
 use crate::bundle::as_text;
+use crate::salvage::report::{FileResult, Salvaged, SalvagedFile, SalvagedLayer};
 
 /// Something that an archive cannot give as the store has it.
 ///
@@ -96,6 +97,14 @@ pub enum Warning {
         /// What is odd, and what was done.
         what: String,
     },
+    /// A damaged layer came through a salvage.
+    #[error("{what}")]
+    Salvaged {
+        /// The layer's id in the store.
+        layer: String,
+        /// What was wrong and what was done, in a sentence.
+        what: String,
+    },
     /// The image has another id in the archive than in the store.
     #[error("{image}: the image id is {new} in the archive, not {old}")]
     OtherImageId {
@@ -121,5 +130,43 @@ fn have(others: usize) -> String {
         0 => " has".to_owned(),
         1 => " and 1 other have".to_owned(),
         n => format!(" and {n} others have"),
+    }
+}
+
+impl Warning {
+    /// What was done about a damaged layer.
+    pub(crate) fn of_salvaged(layer: &SalvagedLayer) -> Self {
+        let what = match (&layer.from, layer.result) {
+            (Some(from), _) => format!("its bytes are taken from {from}"),
+            (None, result) => {
+                let mut files: Vec<String> = layer.files.iter().take(LISTED).map(file).collect();
+                if layer.files.len() > LISTED {
+                    files.push(format!("{} more files", layer.files.len() - LISTED));
+                }
+                match (result, &*files) {
+                    (Salvaged::Repaired, []) => "it is sound now".to_owned(),
+                    (Salvaged::Repaired, files) => format!("repaired exactly: {}", files.join(", ")),
+                    (Salvaged::Declared, []) => "it is saved as it is, with another digest".to_owned(),
+                    (Salvaged::Declared, files) => {
+                        format!("saved with another digest: {}", files.join(", "))
+                    }
+                }
+            }
+        };
+        let what = format!("layer {} is not what was recorded; {what}", layer.layer);
+        Warning::Salvaged { layer: layer.layer.clone(), what }
+    }
+}
+
+/// How many files a warning lists.
+const LISTED: usize = 20;
+
+fn file(file: &SalvagedFile) -> String {
+    let state = file.found.state;
+    match (file.result, &file.from) {
+        (FileResult::Repaired, Some(from)) => format!("{} ({state}) from {from}", file.path),
+        (FileResult::Repaired, None) => format!("{} ({state}) is repaired", file.path),
+        (FileResult::Kept, _) => format!("{} ({state}) as it is", file.path),
+        (FileResult::LeftOut, _) => format!("{} ({state}) left out", file.path),
     }
 }

@@ -2,7 +2,7 @@
 
 use layerlift_archive::{CompressionLevel, Options as WriteOptions};
 use layerlift_export::{Error as ExportError, Layout, Options, Plan, Selection, plan, select_all};
-use layerlift_store::Platform;
+use layerlift_store::{Platform, Store};
 
 use crate::args::Save;
 use crate::destination::Destination;
@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::output::print;
 use crate::progress::{Progress, Summary};
 use crate::report::Reporter;
+use crate::salvage::{self, Repairs};
 use crate::sources::{Source, Sources};
 use crate::status::Status;
 use crate::terminal::visible;
@@ -30,7 +31,9 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
         by_name(&sources, args, reporter)?
     };
     let temp_dir = args.temp_dir.clone().or_else(|| destination.folder()).unwrap_or_else(std::env::temp_dir);
+    let repairs = args.salvage.then(|| Repairs::open(&args.repair_from, reporter)).transpose()?;
     let options = Options::default()
+        .with_salvage(args.salvage)
         .with_format(args.format)
         .with_tags(args.tags)
         .with_keep_going(args.keep_going)
@@ -43,7 +46,7 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     }
     if args.dry_run {
         print(&visible(&plan.to_string()))?;
-    } else if write(plan, &destination, layout, compression, args, reporter)? {
+    } else if write(plan, (&*source.store, repairs), &destination, layout, compression, args, reporter)? {
         status = Status::Incomplete;
     }
     Ok(status)
@@ -52,25 +55,34 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
 /// Prepares and writes; returns whether something was left out on the way.
 fn write(
     plan: Plan,
+    (store, repairs): (&dyn Store, Option<Repairs>),
     destination: &Destination,
     layout: Option<Layout>,
     compression: Option<CompressionLevel>,
     args: &Save,
     reporter: &Reporter,
 ) -> Result<bool, Error> {
-    plan.warnings().iter().for_each(|warning| reporter.warning(warning));
-    if plan.images().len() == 0 {
-        return Err(Error::NothingLeft);
-    }
     let compressed = compression.is_some();
-    if let Some(len) = plan.tar_len().filter(|_| !compressed) {
-        destination.check_space(len)?;
-    }
     let progress = Progress::new(&args.work, reporter);
     let options = WriteOptions::default()
         .with_threads(args.work.threads())
         .with_compression(compression)
         .with_observer(&progress);
+    let (mut plan, mut incomplete) = (plan, false);
+    if let Some(repairs) = repairs {
+        progress.begin("salvage", None);
+        let before = plan.left_out().len();
+        plan = repairs.salvage(plan, store, &options)?;
+        progress.end();
+        incomplete = report_left_out(&plan.left_out()[before..], reporter);
+    }
+    plan.warnings().iter().for_each(|warning| reporter.warning(warning));
+    if plan.images().len() == 0 {
+        return Err(Error::NothingLeft);
+    }
+    if let Some(len) = plan.tar_len().filter(|_| !compressed) {
+        destination.check_space(len)?;
+    }
     let first_pass_len = plan.first_pass_len();
     if first_pass_len != Some(0) {
         progress.begin("prepare", first_pass_len);
@@ -78,7 +90,7 @@ fn write(
     let prepared = plan.prepare(&options)?;
     progress.end();
     prepared.warnings().iter().for_each(|warning| reporter.warning(warning));
-    let incomplete = report_left_out(prepared.left_out(), reporter);
+    incomplete |= report_left_out(prepared.left_out(), reporter);
     if prepared.images().is_empty() {
         return Err(Error::NothingLeft);
     }
@@ -92,6 +104,7 @@ fn write(
     let bytes = destination.written().unwrap_or(bytes);
     let (images, layers) = (prepared.images().len(), prepared.layer_count());
     progress.finish(&Summary { output: destination.name(), bytes, images, layers });
+    incomplete |= salvage::report(&prepared, args.salvage_report.as_deref())?;
     Ok(incomplete)
 }
 

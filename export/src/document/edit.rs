@@ -59,20 +59,20 @@ pub(crate) fn with_diff_ids(
 }
 
 /// The field that Go takes for this name.
-fn field<'a>(value: Value<'a>, name: &str) -> Option<Value<'a>> {
+pub(super) fn field<'a>(value: Value<'a>, name: &str) -> Option<Value<'a>> {
     let mut fields = value.fields()?;
     fields.retain(|(field, _)| field.eq_ignore_ascii_case(name));
     fields.pop().map(|(_, value)| value)
 }
 
-fn quoted(text: &str) -> Vec<u8> {
+pub(super) fn quoted(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     quote(text, &mut out);
     out
 }
 
 /// `raw` with other bytes in some places, which are in their order.
-fn replaced(raw: &[u8], changes: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
+pub(super) fn replaced(raw: &[u8], changes: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(raw.len());
     let mut at = 0;
     for (old, new) in changes {
@@ -85,7 +85,7 @@ fn replaced(raw: &[u8], changes: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
 }
 
 /// Where a value is in the bytes that it was read from.
-fn span(raw: &[u8], value: Value<'_>) -> Range<usize> {
+pub(super) fn span(raw: &[u8], value: Value<'_>) -> Range<usize> {
     let start = value.raw().as_ptr().addr() - raw.as_ptr().addr();
     start..start + value.raw().len()
 }

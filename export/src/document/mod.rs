@@ -7,6 +7,7 @@
 
 pub(crate) mod edit;
 pub(crate) mod go_json;
+pub(crate) mod salvaged;
 pub(crate) mod to_config;
 pub(crate) mod to_v1;
 pub(crate) mod v1_image;

@@ -11,14 +11,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use layerlift_archive::{Bytes, Content, Entry, Tree};
+use layerlift_archive::{Bytes, Content, Digest, Entry, Tree};
 use layerlift_store::{Document, Reference, V1Document, V1Id};
 
 use super::repositories::Repositories;
 use super::source::SourceImage;
-use crate::document::edit;
 use crate::document::go_json::{Time, Value};
 use crate::document::to_v1::{self, LegacyImage};
+use crate::document::{edit, salvaged};
 use crate::{Error, Format};
 
 /// Modes as Go's tar writer had them, with the type of the file.
@@ -52,8 +52,17 @@ pub(crate) struct Folders {
 impl V1Image {
     pub(super) fn new(image: &SourceImage<'_>) -> Result<Self, Error> {
         let legacy = match &image.image.document {
-            Document::V1(documents) => documents.iter().map(stored).collect::<Result<Vec<_>, _>>()?,
-            Document::Config { raw, .. } => to_v1::legacy_images(raw, &image.diff_ids()?, &image.what())?,
+            Document::V1(documents) => {
+                let mut legacy = documents.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+                if image.salvaged.is_some() {
+                    renamed(&mut legacy, documents, image)?;
+                }
+                legacy
+            }
+            Document::Config { raw, .. } => {
+                let config = image.declared(raw.clone())?;
+                to_v1::legacy_images(&config, &image.diff_ids()?, &image.what())?
+            }
         };
         let Some(top) = legacy.last().map(|top| top.id.clone()) else {
             return Err(Error::NoLayers { image: image.image.key.id().to_owned(), format: Format::DockerV1 });
@@ -95,6 +104,31 @@ impl Folders {
         tree.extend(self.repositories.entry().map(|entry| entry.with_mode(FILE)));
         tree
     }
+}
+
+/// Gives an image whose bytes are not all the recorded ones other ids, from its first layer up: an engine
+/// that has the old ones would not take the new bytes.
+fn renamed(
+    legacy: &mut [LegacyImage],
+    documents: &[V1Document],
+    image: &SourceImage<'_>,
+) -> Result<(), Error> {
+    let error = |why| Error::Document { what: image.what(), why };
+    let top = documents.len().saturating_sub(1);
+    let mut parent: Option<V1Id> = None;
+    for (place, (new, old)) in legacy.iter_mut().zip(documents).enumerate() {
+        let digest = image.layers.get(place).and_then(|layer| layer.digest);
+        let below = parent.as_ref().map_or("", V1Id::as_str);
+        let what = format!("layerlift {} {below} {}", old.id, digest.map_or(String::new(), |it| it.hex()));
+        let id = V1Id::parse(&Digest::of(what.as_bytes()).hex()).expect("64 hex digits");
+        new.json = edit::identified(&old.raw, &id, parent.as_ref()).map_err(error)?;
+        if let Some(salvaged) = image.salvaged.filter(|_| place == top) {
+            new.json = salvaged::labelled(&new.json, &salvaged.id).map_err(error)?;
+        }
+        new.id = id.clone();
+        parent = Some(id);
+    }
+    Ok(())
 }
 
 fn stored(document: &V1Document) -> Result<LegacyImage, Error> {

@@ -27,6 +27,7 @@ impl OciImage {
             Document::Config { raw, .. } => image.config(raw, &diff_ids)?,
             Document::V1(documents) => to_config::config(documents, &diff_ids)?,
         };
+        let config = image.declared(config)?;
         let config = Blob::document(MediaType::ImageConfig, config);
         let layers: Vec<Blob> =
             diff_ids.iter().zip(&image.layers).map(|(id, layer)| layer_blob(*id, layer)).collect();

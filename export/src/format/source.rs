@@ -4,6 +4,7 @@ use layerlift_store::{DiffId, Document, Image, Layer};
 
 use crate::Error;
 use crate::document::edit;
+use crate::document::salvaged::{self, Declaration};
 use crate::layers::Measured;
 
 /// An image on its way into an archive.
@@ -11,6 +12,8 @@ pub(crate) struct SourceImage<'a> {
     pub(crate) image: &'a Image,
     /// Base first. Layers behind those that the image has in the store go on top of it.
     pub(crate) layers: Vec<&'a Measured>,
+    /// Said in its config, if bytes of it are not the recorded ones.
+    pub(crate) salvaged: Option<&'a Declaration>,
 }
 
 impl SourceImage<'_> {
@@ -21,6 +24,13 @@ impl SourceImage<'_> {
             what: self.what(),
             why: "a layer of it has no digest".to_owned(),
         })
+    }
+
+    /// A config that says what was salvaged, if anything was.
+    pub(super) fn declared(&self, config: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let Some(Declaration { id, comment }) = self.salvaged else { return Ok(config) };
+        salvaged::config(&config, id, comment, self.layers.len())
+            .map_err(|why| Error::Document { what: self.what(), why })
     }
 
     /// The stored config; or, where a computed layer has another digest or is on top, the same with these

@@ -26,6 +26,18 @@ pub(crate) struct PlannedLayer {
     /// What is odd about its record.
     pub(crate) notice: Option<Notice>,
     pub(crate) state: State,
+    /// Where it came from; only for a salvage.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// A layer of a store.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) key: LayerKey,
+    /// `None` if it cannot be opened.
+    pub(crate) tar: Option<LayerTar>,
+    /// The recorded digest of its tar.
+    pub(crate) diff_id: Option<DiffId>,
 }
 
 /// What is known of a layer.
@@ -68,7 +80,7 @@ impl PlannedLayer {
     pub(crate) fn new(id: &str, tar: Option<LayerTar>, recorded: Option<DiffId>, options: &Options) -> Self {
         let notice = tar.as_ref().and_then(|tar| tar.notice().cloned());
         let state = tar.map_or(State::Unreadable, |tar| State::of(tar, recorded, options));
-        PlannedLayer { id: id.to_owned(), uses: 0, needs_digest: false, notice, state }
+        PlannedLayer { id: id.to_owned(), uses: 0, needs_digest: false, notice, state, origin: None }
     }
 
     /// Bytes that it takes in the archive, if known.
@@ -121,7 +133,7 @@ impl PlannedLayer {
 
 impl State {
     /// A compressed layer stays as it is where the format and the options allow that.
-    fn of(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> State {
+    pub(crate) fn of(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> State {
         let (format, layers) = (options.format, options.layers);
         let diff_id = tar.diff_id().or(recorded);
         match tar {
@@ -206,7 +218,12 @@ impl Distinct {
         let opened = open(store, &self.keys);
         for ((key, recorded), tar) in self.keys.iter().zip(self.recorded).zip(opened) {
             let tar = tar.map_err(|error| errors.push((layers.len(), error))).ok();
-            layers.push(PlannedLayer::new(key.id(), tar, recorded, options));
+            let origin = options.salvage.then(|| {
+                let diff_id = recorded.or(tar.as_ref().and_then(LayerTar::diff_id));
+                Origin { key: key.clone(), tar: tar.clone(), diff_id }
+            });
+            let layer = PlannedLayer::new(key.id(), tar, recorded, options);
+            layers.push(PlannedLayer { origin, ..layer });
         }
         (layers, errors)
     }

@@ -94,7 +94,8 @@ fn layers_left_out_on_purpose() {
     let [base, top] = &measured;
     let left_out = Measured { content: None, ..base.clone() };
     let paths = |format: Format, layers: Vec<&Measured>| -> Vec<String> {
-        let documents = Documents::new(format, &SourceImage { image: &image, layers }).unwrap();
+        let documents =
+            Documents::new(format, &SourceImage { image: &image, layers, salvaged: None }).unwrap();
         let tree = Contents::new(format, vec![(Vec::new(), documents)]).tree();
         tree.entries().iter().map(|entry| entry.path.clone()).collect()
     };

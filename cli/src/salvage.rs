@@ -1,0 +1,65 @@
+//! `save --salvage`: the stores that repairs come from, and the report.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use layerlift_archive::Options as WriteOptions;
+use layerlift_export::{Plan, Prepared, RepairSource};
+use layerlift_store::{OpenOptions, Store, open_all};
+
+use crate::error::Error;
+use crate::report::Reporter;
+
+/// The stores and archives that repairs come from.
+#[derive(Default)]
+pub(crate) struct Repairs(Vec<(PathBuf, Box<dyn Store>)>);
+
+impl Repairs {
+    /// Opens them. One that cannot be opened is an error: the user named it.
+    pub(crate) fn open(paths: &[PathBuf], reporter: &Reporter) -> Result<Self, Error> {
+        let mut stores = Vec::new();
+        for path in paths {
+            let before = stores.len();
+            let mut failed = None;
+            for opened in open_all(path, &OpenOptions::default()).map_err(Error::Open)? {
+                match opened {
+                    Ok(opened) => stores.push((opened.root, opened.store)),
+                    Err(error) => {
+                        reporter.warn_error(&error);
+                        failed = Some(error);
+                    }
+                }
+            }
+            if let Some(error) = failed.filter(|_| stores.len() == before) {
+                return Err(Error::Open(error));
+            }
+        }
+        Ok(Repairs(stores))
+    }
+
+    /// Reads every layer of a plan, and mends the damaged ones.
+    pub(crate) fn salvage(
+        &self,
+        plan: Plan,
+        store: &dyn Store,
+        options: &WriteOptions<'_>,
+    ) -> Result<Plan, Error> {
+        let sources = self.0.iter();
+        let sources =
+            sources.map(|(path, store)| RepairSource { name: path.display().to_string(), store: &**store });
+        let sources: Vec<RepairSource<'_>> = sources.collect();
+        Ok(plan.salvage(store, &sources, options)?)
+    }
+}
+
+/// Writes the report beside the archive, if asked to. Returns whether an image was saved with other bytes
+/// than the recorded ones.
+pub(crate) fn report(prepared: &Prepared, file: Option<&Path>) -> Result<bool, Error> {
+    let empty = Default::default();
+    let report = prepared.salvaged().unwrap_or(&empty);
+    if let Some(path) = file {
+        fs::write(path, report.to_json())
+            .map_err(|source| Error::SalvageReport { path: path.to_owned(), source })?;
+    }
+    Ok(report.is_declared())
+}

@@ -1,0 +1,259 @@
+//! Salvage: images with damaged layers in the best form that can be had.
+//!
+//! ```text
+//! Plan ──salvage──> Plan     every layer is read; for one that is damaged, in this order:
+//!                            repaired   its recorded bytes, from elsewhere: the id stays
+//!                            declared   what is left of it: another id, other names, `salvage.json`
+//! ```
+//!
+//! The recorded bytes of a whole layer may be in another store or archive; those of a file at the same path
+//! in any other layer. Size and CRC-64 of a file decide, and in the end the digest of the layer.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use layerlift_archive::Options as WriteOptions;
+use layerlift_store::{Document, LayerTar, Reference, Rules, Store};
+
+use crate::document::salvaged::Declaration;
+use crate::layers::{PlannedLayer, State};
+use crate::left_out::{self, LeftOut};
+use crate::plan::Draft;
+use crate::{Error, Plan, Warning, prepare};
+
+mod damage;
+mod header;
+mod reach;
+mod repair;
+pub(crate) mod report;
+
+pub use report::{
+    FileBytes, FileResult, FoundBytes, SalvageReport, Salvaged, SalvagedFile, SalvagedImage, SalvagedLayer,
+};
+
+use reach::Reach;
+use repair::{Patient, Surgery};
+
+/// A store or an archive that may have what another has lost.
+pub struct RepairSource<'s> {
+    /// What messages call it: its path.
+    pub name: String,
+    /// The store.
+    pub store: &'s dyn Store,
+}
+
+impl Plan {
+    /// Reads every layer, and puts in place of each damaged one the best that can be had from `store` and
+    /// `sources`. For a plan with [`crate::Options::salvage`], and the store that it was made of.
+    ///
+    /// An image whose layers cannot be salvaged is the error, or left out, as elsewhere.
+    pub fn salvage(
+        mut self,
+        store: &dyn Store,
+        sources: &[RepairSource<'_>],
+        options: &WriteOptions<'_>,
+    ) -> Result<Plan, Error> {
+        let chosen = self.options.clone();
+        let folder = prepare::spool_folder(&chosen);
+        let own = std::iter::once((store, String::new()));
+        let others = sources.iter().map(|source| (source.store, format!(" in {}", source.name)));
+        let reach = Reach::new(own.chain(others));
+        let surgery = Surgery { reach: &reach, chosen: &chosen, options, folder: &folder };
+        let mut report = SalvageReport::default();
+        let mut mended: BTreeMap<usize, Salvaged> = BTreeMap::new();
+        self.find_exact(&surgery, &mut report, &mut mended)?;
+        let mut left: Vec<(usize, Error)> = Vec::new();
+        for (index, error) in self.examine(options)? {
+            let layer = &self.layers[index];
+            let Some(origin) = layer.origin.clone().filter(|_| damage::is_damage(&error)) else {
+                left.push((index, error));
+                continue;
+            };
+            let tar = origin.tar.as_ref();
+            let patient = Patient { key: &origin.key, tar, diff_id: origin.diff_id, error: &error };
+            match surgery.mend(&patient) {
+                Ok(Some((measured, record))) => {
+                    self.layers[index].state = State::Measured(measured);
+                    mended.insert(index, record.result);
+                    report.layers.push(record);
+                }
+                Ok(None) => left.push((index, error)),
+                Err(error) if error.ends_all() => return Err(error),
+                Err(error) => left.push((index, error)),
+            }
+        }
+        self.unreadable.clear();
+        self.settle(left, &mended, report)
+    }
+
+    /// For layers that would have to be computed: the exact bytes from elsewhere.
+    fn find_exact(
+        &mut self,
+        surgery: &Surgery<'_>,
+        report: &mut SalvageReport,
+        mended: &mut BTreeMap<usize, Salvaged>,
+    ) -> Result<(), Error> {
+        for index in 0..self.layers.len() {
+            let layer = &self.layers[index];
+            let State::Unmeasured(LayerTar::Diff(_)) = layer.state else { continue };
+            let Some(origin) = layer.origin.clone().filter(|origin| origin.diff_id.is_some()) else {
+                continue;
+            };
+            if layer.uses > 0
+                && let Some((measured, from)) = surgery.from_elsewhere(&origin.key, origin.diff_id)?
+            {
+                let diff_id = origin.diff_id.map(|id| id.to_string());
+                report.layers.push(SalvagedLayer {
+                    layer: origin.key.id().to_owned(),
+                    new_diff_id: diff_id.clone(),
+                    diff_id,
+                    result: Salvaged::Repaired,
+                    why: "the record of its tar is lost".to_owned(),
+                    from: Some(from),
+                    files: Vec::new(),
+                });
+                self.layers[index].state = State::Measured(measured);
+                mended.insert(index, Salvaged::Repaired);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all layers. Returns what is wrong with the damaged ones.
+    fn examine(&mut self, options: &WriteOptions<'_>) -> Result<Vec<(usize, Error)>, Error> {
+        let mut bad = std::mem::take(&mut self.unreadable);
+        bad.retain(|(index, _)| matches!(self.layers[*index].state, State::Unreadable));
+        let spooled = prepare::spool(&self.layers, &self.options, options);
+        self.warnings.extend(self.layers.iter().filter_map(PlannedLayer::finding).map(Warning::from));
+        for (index, result) in spooled {
+            if let Some(measured) = prepare::keep(result, index, &mut bad)? {
+                self.layers[index].state = State::Measured(measured);
+            }
+        }
+        for (index, result) in prepare::check(&self.layers, true, options) {
+            if let Some(digest) = prepare::keep(result, index, &mut bad)?
+                && let State::Measured(measured) = &self.layers[index].state
+            {
+                self.layers[index].state = State::Measured(measured.clone().hashed(digest));
+            }
+        }
+        bad.sort_by_key(|(index, _)| *index);
+        Ok(bad)
+    }
+
+    /// Leaves out what could not be salvaged, and gives what is declared other names.
+    fn settle(
+        mut self,
+        left: Vec<(usize, Error)>,
+        mended: &BTreeMap<usize, Salvaged>,
+        mut report: SalvageReport,
+    ) -> Result<Plan, Error> {
+        let mut left_out = LeftOut::new(self.options.keep_going);
+        let ids = |index: usize| self.layers[index].id.clone();
+        let mut drafts = left_out::without(std::mem::take(&mut self.drafts), left, ids, &mut left_out)?;
+        self.left_out.extend(left_out.into_errors());
+        let is_declared =
+            |draft: &Draft| draft.layers.iter().any(|index| mended.get(index) == Some(&Salvaged::Declared));
+        let sound = drafts.iter().filter(|draft| !is_declared(draft));
+        let mut taken: HashSet<Reference> =
+            sound.flat_map(|draft| draft.planned.references.iter().cloned()).collect();
+        for draft in &mut drafts {
+            let layers: BTreeSet<usize> =
+                draft.layers.iter().copied().filter(|index| mended.contains_key(index)).collect();
+            if layers.is_empty() {
+                continue;
+            }
+            // They name the contents that were damaged.
+            draft.documents = None;
+            let declared = is_declared(draft);
+            let result = if declared { Salvaged::Declared } else { Salvaged::Repaired };
+            let names: Vec<String> = layers.iter().map(|&index| self.layers[index].id.clone()).collect();
+            let id = match &draft.image.document {
+                Document::Config { .. } => draft.image.image_id().map(|id| id.to_string()),
+                Document::V1(_) => None,
+            };
+            let id = id.unwrap_or_else(|| draft.image.key.id().to_owned());
+            if declared {
+                let comment = comment(&report, &names, &id);
+                draft.salvaged = Some(Declaration { id: id.clone(), comment });
+                let references = std::mem::take(&mut draft.planned.references);
+                draft.planned.references = renamed(references, &mut taken, &mut self.warnings);
+            }
+            report.images.push(SalvagedImage {
+                image: draft.name.clone(),
+                id,
+                new_id: None,
+                names: draft.planned.references.iter().map(ToString::to_string).collect(),
+                result,
+                layers: names,
+            });
+        }
+        self.warnings.extend(report.layers.iter().map(Warning::of_salvaged));
+        self.drafts = drafts;
+        self.salvaged = Some(report);
+        self.recount();
+        Ok(self)
+    }
+
+    /// Counts how often each layer is used, and warns again of those that are computed.
+    fn recount(&mut self) {
+        self.layers.iter_mut().for_each(|layer| layer.uses = 0);
+        for draft in &self.drafts {
+            draft.layers.iter().for_each(|&index| self.layers[index].uses += 1);
+        }
+        let replaced = |id: &String| {
+            let exact = |layer: &SalvagedLayer| layer.layer == *id && layer.result == Salvaged::Repaired;
+            self.salvaged.iter().flat_map(|report| &report.layers).any(exact)
+        };
+        self.warnings.retain(|warning| match warning {
+            Warning::DigestNotKept { layer, .. } => !replaced(layer),
+            _ => true,
+        });
+    }
+}
+
+/// `base:1-salvaged` for `base:1`. An image must not be taken for the one that it was.
+fn renamed(
+    references: Vec<Reference>,
+    taken: &mut HashSet<Reference>,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Reference> {
+    let mut names = Vec::new();
+    for reference in references {
+        let Some(tag) = reference.tag() else { continue };
+        let name = Reference::new(reference.repository(), format!("{tag}-salvaged"));
+        let why = match name.check(Rules::Distribution) {
+            Err(why) if reference.check(Rules::Distribution).is_ok() => Some(why),
+            _ if taken.contains(&name) => Some("another image has it too"),
+            _ => None,
+        };
+        match why {
+            Some(why) => warnings.push(Warning::NameLeftOut { name, why }),
+            None => {
+                taken.insert(name.clone());
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// What the history of a declared image says.
+fn comment(report: &SalvageReport, layers: &[String], id: &str) -> String {
+    let declared = |layer: &&SalvagedLayer| {
+        layer.result == Salvaged::Declared && layers.iter().any(|id| *id == layer.layer)
+    };
+    let count = |of: FileResult| {
+        let files = report.layers.iter().filter(declared).flat_map(|layer| &layer.files);
+        files.filter(|file| file.result == of).count()
+    };
+    let (kept, left_out) = (count(FileResult::Kept), count(FileResult::LeftOut));
+    let what = match (kept, left_out) {
+        (0, 0) => "a layer is not what was recorded".to_owned(),
+        (kept, left_out) => format!("{} with other bytes, {left_out} left out", files(kept)),
+    };
+    format!("salvaged by layerlift from damaged layers of {id}: {what}")
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
