@@ -19,6 +19,7 @@ pub trait Store: Send + Sync {
     /// below.
     fn image(&self, key: &ImageKey) -> Result<Image, Error>;
 
-    /// Where the tar of a layer comes from. Opens files, but reads no layer bytes.
+    /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is
+    /// damaged: then its digest can still prove it.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
 }

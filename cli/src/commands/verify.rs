@@ -295,11 +295,12 @@ mod tests {
 
         let mut images = vec![image("base:latest", 'a', None), image("base:latest", 'a', None)];
         images[0].unchecked = 2;
+        images[1].computed = 1;
         images[1].driver = "overlay2".to_owned();
         assert_snapshot!(table(&Outcome { images, ..Outcome::default() }), @r"
         IMAGE         IMAGE ID       LAYERS   SIZE     DRIVER     RESULT
         base:latest   aaaaaaaaaaaa   3        1.23MB   vfs        readable, 2 layers unchecked
-        base:latest   aaaaaaaaaaaa   3        1.23MB   overlay2   ok
+        base:latest   aaaaaaaaaaaa   3        1.23MB   overlay2   1 layer can only be computed
         ");
     }
 }

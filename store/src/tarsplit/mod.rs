@@ -148,7 +148,12 @@ impl Content for SplitLayer {
     }
 
     fn explain(&self) -> Option<Explanation> {
-        self.damaged_files().map(Explanation::new)
+        let whole = || {
+            let why = "every file of the layer is what it says; so it has changed itself, or cannot describe \
+                       the layer";
+            Error::damaged(&self.path, why)
+        };
+        Some(Explanation::new(self.damaged_files().unwrap_or_else(whole)))
     }
 }
 
