@@ -99,8 +99,8 @@ fn of_store(hint: &StoreHint) -> String {
             format!("if you trust where it leads: --follow {}", typed(link))
         }
         StoreHint::MountInPlace(moved, link) => format!(
-            "or name with --root a folder that has both, or make a directory in place of the link and \
-             `mount --bind {} {}`",
+            "if both are on one mounted disk, name its root with --root; or make a directory in place of the \
+             link and `mount --bind {} {}`",
             typed(moved),
             typed(link)
         ),
