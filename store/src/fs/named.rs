@@ -63,20 +63,21 @@ pub(crate) fn confined(dir: &Path, place: &Path) -> Option<PathBuf> {
 /// to `/data/docker`) it means the disk, if there is such a directory; else what it means on this machine. A
 /// link that leads nowhere may be one of a disk that was copied into a folder.
 pub(crate) fn meant(path: &Path) -> PathBuf {
+    let Ok(whole) = std::path::absolute(path) else { return path.to_owned() };
     let is_absolute_link = |path: &&Path| std::fs::read_link(path).is_ok_and(|target| target.is_absolute());
-    let Some(link) = path.ancestors().filter(is_absolute_link).last() else { return path.to_owned() };
+    let Some(link) = whole.ancestors().filter(is_absolute_link).last() else { return path.to_owned() };
     let device = |path: &Path| path.metadata().ok().map(|metadata| metadata.dev());
     let is_top = |path: &&Path| path.parent().is_some_and(|above| !above.as_os_str().is_empty());
     let mut above = link.ancestors().skip(1).take_while(is_top);
     let mounted = above.find(|dir| dir.parent().is_some_and(|above| device(above) != device(dir)));
-    if let Some(real) = mounted.and_then(|disk| confined(disk, path)) {
+    if let Some(real) = mounted.and_then(|disk| confined(disk, &whole)) {
         return real;
     }
     if path.exists() {
         return path.to_owned();
     }
-    let mut above = link.ancestors().skip(1).filter(|dir| !matches!(dir.to_str(), Some("" | "/")));
-    above.find_map(|dir| confined(dir, path)).unwrap_or_else(|| path.to_owned())
+    let mut above = link.ancestors().skip(1).filter(|dir| dir.parent().is_some());
+    above.find_map(|dir| confined(dir, &whole)).unwrap_or_else(|| path.to_owned())
 }
 
 /// Paths of the entries of the directory `name` below `dir`, sorted; empty if it cannot be listed.
