@@ -153,7 +153,8 @@ fn recorded_sizes() {
         // With the target of the link and both names of the file.
         ("21", None),
         ("10", Some("9: one of them may be cut short")),
-        ("8", Some("9: they may have changed")),
+        // Trees of real engines often have more than was recorded.
+        ("8", None),
         ("nonsense", None),
     ] {
         let root = Made::new();
