@@ -109,6 +109,11 @@ const CONFIGS: &[&str] = &[
 /// The type of an attestation's layers. BuildKit gives it the config of an image.
 const STATEMENT: &str = "application/vnd.in-toto+json";
 
+/// The most layers that an image may have. Docker refuses more than 127.
+pub(super) const LAYERS: usize = 4096;
+/// The most names that an archive or a layout may have.
+const NAMES: usize = 1 << 16;
+
 /// Parses `index.json`, another index, or a manifest.
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let document: RawBlob<'_> = json::object(bytes)?;
@@ -123,7 +128,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     if !CONFIGS.contains(&config.media_type.as_str()) {
         return Ok(Parsed::Artifact(document.artifact_type.unwrap_or(config.media_type)));
     }
-    let layers = document.layers.unwrap_or_default().into_iter().map(descriptor);
+    let layers = document.layers.unwrap_or_default();
+    check_layers(layers.len())?;
+    let layers = layers.into_iter().map(descriptor);
     let layers = layers.collect::<Result<Vec<_>, _>>().map_err(|why| format!("in layers, {why}"))?;
     if !layers.is_empty() && layers.iter().all(|layer| layer.media_type == STATEMENT) {
         return Ok(Parsed::Artifact(STATEMENT.to_owned()));
@@ -152,9 +159,22 @@ pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, Strin
     let item = |raw: &RawValue| {
         let raw: RawManifestItem = json::object(raw.get().as_bytes())?;
         let (tags, layers) = (raw.tags.unwrap_or_default(), raw.layers.unwrap_or_default());
+        check_layers(layers.len())?;
         Ok(ManifestItem { config: raw.config, tags, layers })
     };
-    Ok(items.into_iter().map(item).collect())
+    let items: Vec<Result<ManifestItem, String>> = items.into_iter().map(item).collect();
+    check_names(items.iter().flatten().map(|item| item.tags.len()).sum())?;
+    Ok(items)
+}
+
+/// Refuses more layers than any engine gives an image.
+fn check_layers(count: usize) -> Result<(), String> {
+    if count > LAYERS { Err(format!("it names {count} layers, more than {LAYERS}")) } else { Ok(()) }
+}
+
+/// Refuses more names than fit into memory that a reader should need.
+pub(super) fn check_names(count: usize) -> Result<(), String> {
+    if count > NAMES { Err(format!("it has {count} names, more than {NAMES}")) } else { Ok(()) }
 }
 
 /// Parses `oci-layout`: its version.

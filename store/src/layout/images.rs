@@ -100,6 +100,7 @@ impl<'a> Builder<'a> {
         let Parsed::Index(lines) = json.parsed().map_err(malformed)? else {
             return Err(malformed("it has no list of manifests".to_owned()));
         };
+        documents::check_names(lines.len()).map_err(malformed)?;
         // Manifests that share a name are its platforms, as in an index of their own.
         let mut groups: Vec<(ImageNames, Vec<Descriptor>)> = Vec::new();
         for line in lines {

@@ -30,6 +30,10 @@ pub(super) const EVIDENCE: &str = "<id>/json";
 /// The most layers that an image may have. Docker refused more than 127, older graph drivers more than 42.
 const LAYERS: usize = 4096;
 
+/// The most layers, and the most names, that an archive may have.
+const FOLDERS: usize = 1 << 15;
+const NAMES: usize = 1 << 16;
+
 /// A docker-v1 archive.
 #[derive(Debug)]
 pub(crate) struct V1ArchiveStore {
@@ -77,6 +81,10 @@ fn ids(files: &Files) -> Result<Vec<V1Id>, Error> {
 impl V1ArchiveStore {
     pub(super) fn open(files: Files) -> Result<Self, Error> {
         let ids = ids(&files)?;
+        if ids.len() > FOLDERS {
+            let why = format!("it has {} layers, each an image of its own, more than {FOLDERS}", ids.len());
+            return Err(Error::malformed(files.path(), why));
+        }
         let mut this = V1ArchiveStore {
             keys: Keyring::new(),
             files,
@@ -87,6 +95,9 @@ impl V1ArchiveStore {
         };
         if let Some(bytes) = this.files.try_read(REPOSITORIES, json::LIMIT)? {
             match json::object::<Unique<Unique<String>>>(&bytes) {
+                Ok(names) if names.0.values().map(|tags| tags.0.len()).sum::<usize>() > NAMES => {
+                    this.damaged = Some(format!("it has more than {NAMES} names"));
+                }
                 Ok(names) => this.names = names.0.into_iter().map(|(name, tags)| (name, tags.0)).collect(),
                 Err(why) => this.damaged = Some(why),
             }

@@ -6,6 +6,7 @@
 mod contract;
 mod damage;
 mod engines;
+mod limits;
 mod made;
 mod odd;
 mod others;
