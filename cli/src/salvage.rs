@@ -4,11 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::Options as WriteOptions;
-use layerlift_export::{Plan, Prepared, RepairSource};
+use layerlift_export::{FileResult, Outlook, Plan, Prepared, RepairSource, SalvagedFile};
 use layerlift_store::{OpenOptions, Store, open_all};
 
 use crate::error::Error;
 use crate::report::Reporter;
+
+/// How many files a line lists.
+const LISTED: usize = 20;
 
 /// The stores and archives that repairs come from.
 #[derive(Default)]
@@ -50,6 +53,39 @@ impl Repairs {
         let sources: Vec<RepairSource<'_>> = sources.collect();
         Ok(plan.salvage(store, &sources, options)?)
     }
+}
+
+/// What `save --salvage` could do about a damaged layer.
+pub(crate) fn words(outlook: &Outlook) -> String {
+    const MORE: &str = "--repair-from may name a store or an archive that has its bytes";
+    match outlook {
+        Outlook::Same(layer) => format!("save --salvage could take its bytes from {layer}"),
+        Outlook::Files(files) => {
+            let all = |result| files.iter().all(|file| file.result == result);
+            let mut lines: Vec<String> = files.iter().take(LISTED).map(file).collect();
+            if files.len() > LISTED {
+                lines.push(format!("{} more files", files.len() - LISTED));
+            }
+            let lines = lines.join(", ");
+            match files.is_empty() {
+                true => format!("save --salvage could save it as it is, with another digest; {MORE}"),
+                false if all(FileResult::Repaired) => {
+                    format!("save --salvage could repair it exactly: {lines}")
+                }
+                false => format!("save --salvage could save it with another digest: {lines}; {MORE}"),
+            }
+        }
+        _ => format!("save --salvage cannot help alone: {MORE}"),
+    }
+}
+
+fn file(file: &SalvagedFile) -> String {
+    let what = match (file.result, &file.from) {
+        (FileResult::Repaired, Some(from)) => format!("from {from}"),
+        (FileResult::Kept, _) => "as it is".to_owned(),
+        _ => "left out".to_owned(),
+    };
+    format!("{} ({}) {what}", file.path, file.found.state)
 }
 
 /// Writes the report beside the archive, if asked to. Returns whether an image was saved with other bytes

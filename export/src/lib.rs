@@ -50,8 +50,8 @@ pub use options::{LayerCompression, Options};
 pub use plan::{Plan, PlannedImage, plan};
 pub use prepare::{Prepared, tree};
 pub use salvage::{
-    FileBytes, FileResult, FoundBytes, RepairSource, SalvageReport, Salvaged, SalvagedFile, SalvagedImage,
-    SalvagedLayer,
+    FileBytes, FileResult, FoundBytes, Outlook, RepairSource, SalvageReport, Salvaged, SalvagedFile,
+    SalvagedImage, SalvagedLayer, outlook,
 };
 pub use select::{Chosen, Selection, TagPolicy, select, select_all};
 pub use target::{Layout, Target, push};

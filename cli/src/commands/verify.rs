@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use layerlift_archive::Options;
-use layerlift_export::{ErrorKind, ImageReport, Report, verify};
+use layerlift_export::{ErrorKind, ImageReport, Report, outlook, verify};
 use layerlift_store::{Broken, ImageKey, Reference};
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use crate::message::Message;
 use crate::output::{print, print_json};
 use crate::progress::Progress;
 use crate::report::Reporter;
+use crate::salvage;
 use crate::signals;
 use crate::size::human;
 use crate::sources::{Source, Sources, broken_error};
@@ -71,6 +72,8 @@ struct LayerJson {
     checked: bool,
     computed: bool,
     error: Option<String>,
+    /// What a salvage could do about the error.
+    salvage: Option<String>,
 }
 
 pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
@@ -123,6 +126,11 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     }
 
     errors.iter().for_each(|error| reporter.error(&**error));
+    for layer in &outcome.layers {
+        if let Some(words) = &layer.salvage {
+            reporter.note(&format!("layer {}: {words}", layer.id));
+        }
+    }
     if args.json {
         print_json(&outcome)?;
     } else {
@@ -158,7 +166,8 @@ impl Outcome {
             let json = ImageJson::new(&root, image, &report);
             self.push(json);
         }
-        for layer in &report.layers {
+        let outlooks = outlook(&*source.store, &report);
+        for (layer, outlook) in report.layers.iter().zip(outlooks) {
             self.layers.push(LayerJson {
                 id: layer.key.id().to_owned(),
                 driver: layer.key.partition().to_owned(),
@@ -170,6 +179,7 @@ impl Outcome {
                 checked: layer.recorded,
                 computed: layer.computed,
                 error: layer.error.as_ref().map(|error| Message::of(error).text),
+                salvage: outlook.as_ref().map(salvage::words),
             });
         }
         let of_images = report.images.into_iter().filter_map(|image| image.error);

@@ -22,10 +22,12 @@ use crate::{Error, Plan, Warning, prepare};
 
 mod damage;
 mod header;
+mod outlook;
 mod reach;
 mod repair;
 pub(crate) mod report;
 
+pub use outlook::{Outlook, outlook};
 pub use report::{
     FileBytes, FileResult, FoundBytes, SalvageReport, Salvaged, SalvagedFile, SalvagedImage, SalvagedLayer,
 };
