@@ -85,7 +85,7 @@ pub(super) fn documents(dir: &Root, image: &ImageRecord) -> Result<Documents, Er
         (Some((head, _)), _) if head.config.is_some() => {
             head.config.as_ref().map(|config| config.digest.clone()).unwrap_or_default()
         }
-        _ => return Err(without_config(image)),
+        _ => return Err(without_config(dir, image)),
     };
     let expected = digest
         .parse::<Digest>()
@@ -188,8 +188,19 @@ fn path(dir: &Root, image: &ImageRecord, key: &str) -> PathBuf {
     dir.join(&image.id).join(file_name(key))
 }
 
-/// The error for an image without a config.
-pub(super) fn without_config(image: &ImageRecord) -> Error {
+/// The error for an image without a config: an engine that is storing an image writes its record first, then
+/// its documents one by one. Docker's schema 1 has no config.
+pub(super) fn without_config(dir: &Root, image: &ImageRecord) -> Error {
+    let listed = image.big_data_names.iter().any(|key| key == MANIFEST);
+    let schema_1 = match listed.then(|| manifest(dir, image, MANIFEST)) {
+        Some(Ok((head, _))) => head.config.is_none(),
+        Some(Err(error)) => return error,
+        None => false,
+    };
+    if !schema_1 {
+        let why = format!("image {} is incomplete: an engine is storing it, or was interrupted", image.id);
+        return Error::NotThere { path: dir.join(&image.id).join(MANIFEST), why };
+    }
     let what = format!("image {} has no config: its manifest is of Docker's schema 1", image.id);
     Error::unsupported(what, "`podman save` makes one while it converts the image")
 }

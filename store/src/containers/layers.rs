@@ -3,15 +3,22 @@
 //! ```text
 //! <driver>-layers/<id>.tar-split.gz     see `tarsplit`; with a separate image store still in the
 //!                                       main root
+//! <driver>-layers/<id>/=enN0ZC1jaHVua2VkLW1hbmlmZXN0
+//!                                       "zstd-chunked-manifest", the table of contents of a layer that
+//!                                       was pulled in parts; names the files of composefs
 //! overlay/<id>/diff, vfs/dir/<id>, …    see `driver`
 //! ```
 
+use super::bigdata;
 use super::images::Images;
 use super::records::{LayerId, LayerRecord};
 use crate::diff::{LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
-use crate::tarsplit::{self, Record};
+use crate::tarsplit::{self, Objects, Record};
 use crate::{DiffLayer, Error, LayerKey, LayerTar, Root};
+
+/// Bytes that a table of contents may have; a file takes about 300.
+const CONTENTS_LIMIT: u64 = 64 << 20;
 
 /// Finds what a layer is made of. One without tar-split data was pulled by a table of contents that had none,
 /// or has lost them.
@@ -21,8 +28,14 @@ pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     let driver = driver::find_containers(&images.driver)?;
     let record = images.layer(id, "the request")?;
     let dir = tree(images, driver, id)?;
-    let unusable = match split(images, record, &dir)? {
+    let objects = composefs(images, id)?;
+    let of_composefs = objects.is_some();
+    let unusable = match split(images, record, &dir, objects)? {
         Some(Record::Exact(layer)) => return Ok(LayerTar::Split(layer)),
+        _ if of_composefs => {
+            let what = format!("the names of layer {id}'s files are only in an image of composefs");
+            return Err(Error::unsupported(what, "use `podman save`"));
+        }
         Some(Record::Unusable(unusable)) => Some(unusable),
         None => None,
     };
@@ -45,22 +58,46 @@ fn tree(images: &Images, driver: &Driver, id: LayerId) -> Result<Root, Error> {
             Err(error @ (Error::Missing { .. } | Error::Unsupported { .. })) => {
                 missing.get_or_insert(error);
             }
-            Ok(_) if place.exists(format!("{}/{id}/composefs-data/composefs.blob", images.driver))? => {
-                let what = format!("the names of {of}'s files are in an image of composefs");
-                return Err(Error::unsupported(what, "use `podman save`"));
-            }
             opened => return opened,
         }
     }
     Err(missing.unwrap_or_else(|| images.malformed_layer(id, "it is nowhere")))
 }
 
-fn split(images: &Images, record: &LayerRecord, dir: &Root) -> Result<Option<Record>, Error> {
+/// Where the files of a layer of composefs are. `None` for every other layer.
+fn composefs(images: &Images, id: LayerId) -> Result<Option<Objects>, Error> {
+    let blob = format!("{}/{id}/composefs-data/composefs.blob", images.driver);
+    let contents = format!("{}-layers/{id}/{}", images.driver, bigdata::file_name("zstd-chunked-manifest"));
+    let mut missing = None;
+    for place in images.places_of(id) {
+        if place.exists(&blob)? {
+            missing.get_or_insert_with(|| place.join(&contents));
+        }
+    }
+    let Some(path) = missing else { return Ok(None) };
+    for place in images.places_of(id) {
+        if let Some(bytes) = place.try_read(&contents, CONTENTS_LIMIT)? {
+            let objects = Objects::parse(&bytes);
+            return objects.map(Some).map_err(|why| Error::malformed(place.join(&contents), why));
+        }
+    }
+    let why =
+        format!("the names of layer {id}'s files are in an image of composefs; `podman save` may read it");
+    Err(Error::NotThere { path, why })
+}
+
+fn split(
+    images: &Images,
+    record: &LayerRecord,
+    dir: &Root,
+    objects: Option<Objects>,
+) -> Result<Option<Record>, Error> {
     let file = images.tar_split_file(record.id);
     for place in images.places_of(record.id) {
         let Some(metadata) = place.try_open_file(&file)? else { continue };
         let path = place.join(&file);
-        return tarsplit::open(dir.clone(), metadata, path, record.diff_id(), record.exact_size()).map(Some);
+        let (diff_id, size) = (record.diff_id(), record.exact_size());
+        return tarsplit::open_with(objects, dir.clone(), metadata, path, diff_id, size).map(Some);
     }
     Ok(None)
 }

@@ -80,7 +80,8 @@ impl ContainersStore {
         references: &[Reference],
     ) -> Result<ImageSummary, Error> {
         if !bigdata::has_config(image) {
-            return Err(bigdata::without_config(image));
+            let (_, dir) = images.image(&image.id)?;
+            return Err(bigdata::without_config(&dir, image));
         }
         let chain = images.chain(image)?;
         let documents = image.big_data_sizes.values().map(|size| u64::try_from(*size).ok());

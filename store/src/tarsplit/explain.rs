@@ -9,15 +9,14 @@ use super::files::Files;
 use super::line::Line;
 use super::lines::Lines;
 use super::reader;
-use crate::{Error, Root};
+use crate::Error;
 
 /// How many files a message lists; the others are counted.
 const LISTED: usize = 20;
 
 /// Compares every file of the layer with its checksum. `None` if all match: then the record itself has
 /// changed.
-pub(super) fn explain<R: Read>(tree: &Root, mut lines: Lines<R>) -> Option<Error> {
-    let mut files = Files::new(tree);
+pub(super) fn explain<R: Read>(mut files: Files<'_>, mut lines: Lines<R>) -> Option<Error> {
     let mut damaged = Vec::new();
     let mut more = 0;
     let mut unread = None;

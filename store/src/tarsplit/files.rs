@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 
+use super::objects::Objects;
 use crate::Root;
 use crate::fs::Folder;
 
@@ -22,6 +23,7 @@ pub(super) struct Files<'a> {
     tree: &'a Root,
     /// Most recent first.
     recent: [Recent; KEPT],
+    objects: Option<&'a Objects>,
 }
 
 #[derive(Default)]
@@ -33,7 +35,16 @@ struct Recent {
 
 impl<'a> Files<'a> {
     pub(super) fn new(tree: &'a Root) -> Self {
-        Files { tree, recent: Default::default() }
+        Files { tree, recent: Default::default(), objects: None }
+    }
+
+    /// Says where the files are, if they are not below their names.
+    pub(super) fn in_objects(self, objects: Option<&'a Objects>) -> Self {
+        Files { objects, ..self }
+    }
+
+    pub(super) fn objects(&self) -> Option<&'a Objects> {
+        self.objects
     }
 
     pub(super) fn tree(&self) -> &'a Root {

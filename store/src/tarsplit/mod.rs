@@ -28,6 +28,7 @@ pub(crate) mod fuzz;
 mod headers;
 mod line;
 mod lines;
+mod objects;
 mod payload;
 mod plain;
 mod preceding;
@@ -37,13 +38,15 @@ mod recorded;
 mod replaced_names;
 mod sparse;
 
+use files::Files;
 use headers::Headers;
 use line::Line;
 use lines::Lines;
 use reader::Reader;
 pub use recorded::{Found, OtherFile, Part, Parts, RecordedFile};
 
-pub(crate) use record::{Record, Unusable, open};
+pub(crate) use objects::Objects;
+pub(crate) use record::{Record, Unusable, open, open_with};
 
 /// A layer whose tar is assembled from tar-split metadata and a directory. A [`Content`]: its length is
 /// known.
@@ -57,6 +60,8 @@ pub struct SplitLayer {
     /// Whether damage after the last whole line is ignored.
     lenient: bool,
     notice: Option<Notice>,
+    /// Where the files are, if they are not below their names.
+    objects: Option<Arc<Objects>>,
 }
 
 impl SplitLayer {
@@ -74,7 +79,7 @@ impl SplitLayer {
     fn unmeasured(tree: Root, metadata: File, path: PathBuf, diff_id: Option<DiffId>) -> Result<Self, Error> {
         let size = metadata.metadata().map_err(|error| Error::io("read", &path, error))?.len();
         let metadata = FileRange { file: Arc::new(metadata), offset: 0, len: size, digest: None };
-        Ok(SplitLayer { tree, metadata, path, len: 0, diff_id, lenient: false, notice: None })
+        Ok(SplitLayer { tree, metadata, path, len: 0, diff_id, lenient: false, notice: None, objects: None })
     }
 
     /// Sums up the sizes. Without a diff id, checks the headers as well. Says whether each file's agrees with
@@ -117,12 +122,16 @@ impl SplitLayer {
 
     /// Reads all files, and says which are not what the record says of them.
     pub(crate) fn damaged_files(&self) -> Option<Error> {
-        explain::explain(&self.tree, self.lines())
+        explain::explain(self.files(), self.lines())
     }
 
     /// The directory with the layer's files.
     pub fn tree(&self) -> &Root {
         &self.tree
+    }
+
+    fn files(&self) -> Files<'_> {
+        Files::new(&self.tree).in_objects(self.objects.as_deref())
     }
 
     fn lines(&self) -> Lines<impl Read + Send + use<>> {
@@ -144,7 +153,7 @@ impl Content for SplitLayer {
     }
 
     fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(Reader::new(&self.tree, self.lines(), self.diff_id.is_none())))
+        Ok(Box::new(Reader::new(self.files(), self.lines(), self.diff_id.is_none())))
     }
 
     fn explain(&self) -> Option<Explanation> {

@@ -37,8 +37,8 @@ struct Open {
 
 impl<'a, R: Read> Reader<'a, R> {
     /// With `check`, the checksum of every file is compared.
-    pub(super) fn new(tree: &'a Root, lines: Lines<R>, check: bool) -> Self {
-        Reader { files: Files::new(tree), lines, check, bytes: Vec::new(), at: 0, file: None, done: false }
+    pub(super) fn new(files: Files<'a>, lines: Lines<R>, check: bool) -> Self {
+        Reader { files, lines, check, bytes: Vec::new(), at: 0, file: None, done: false }
     }
 
     /// Goes to the next line; `false` after the last.
@@ -148,6 +148,17 @@ pub(super) fn open<'n>(
     size: u64,
     checksum: u64,
 ) -> Result<(File, Cow<'n, [u8]>), Error> {
+    if let Some(objects) = files.objects() {
+        let Some(object) = objects.find(name, size) else {
+            let why =
+                format!("the table of contents of its layer has no file of {size} bytes with that name");
+            return Err(Error::malformed(path(files.tree(), name), why));
+        };
+        return match files.tree().open_in_tree(object.as_bytes()) {
+            Ok(file) => Ok((file, Cow::Owned(object.as_bytes().to_vec()))),
+            Err(source) => Err(Error::io("open", path(files.tree(), object.as_bytes()), source)),
+        };
+    }
     let source = match files.open(name) {
         Ok(file) => return Ok((file, Cow::Borrowed(name))),
         Err(source) => source,

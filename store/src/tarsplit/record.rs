@@ -10,10 +10,12 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use layerlift_archive::{Content as _, Digest, ErrorKind, Hasher};
 
 use super::SplitLayer;
+use super::objects::Objects;
 use super::sparse::{self, Sparse};
 use crate::{DiffId, Error, Notice, Root};
 
@@ -43,7 +45,20 @@ pub(crate) fn open(
     diff_id: Option<DiffId>,
     len: Option<u64>,
 ) -> Result<Record, Error> {
+    open_with(None, tree, metadata, path, diff_id, len)
+}
+
+/// The same, for a layer whose files may be named by the digests of their contents.
+pub(crate) fn open_with(
+    objects: Option<Objects>,
+    tree: Root,
+    metadata: File,
+    path: PathBuf,
+    diff_id: Option<DiffId>,
+    len: Option<u64>,
+) -> Result<Record, Error> {
     let mut layer = SplitLayer::unmeasured(tree, metadata, path, diff_id)?;
+    layer.objects = objects.map(Arc::new);
     let why = match layer.measure() {
         Ok(sizes_agree) => {
             if let Some(sparse) = (!sizes_agree).then(|| sparse::find(layer.lines())).transpose()?.flatten() {

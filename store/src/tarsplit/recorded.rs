@@ -98,13 +98,13 @@ impl SplitLayer {
 
     /// What is there for a file of the layer. The whole file is read.
     pub fn look(&self, file: &RecordedFile) -> Found {
-        look(&self.tree, file)
+        look(self.files(), file)
     }
 
     /// Opens a file of the layer; its bytes are compared with nothing.
     pub fn open_raw(&self, file: &RecordedFile) -> Result<File, Error> {
         let RecordedFile { name, size, checksum } = file;
-        reader::open(&mut Files::new(&self.tree), name, *size, *checksum).map(|(file, _)| file)
+        reader::open(&mut self.files(), name, *size, *checksum).map(|(file, _)| file)
     }
 
     /// The path of a file of the layer, for messages.
@@ -179,9 +179,9 @@ impl RecordedFile {
     }
 }
 
-fn look(tree: &Root, recorded: &RecordedFile) -> Found {
+fn look(mut files: Files<'_>, recorded: &RecordedFile) -> Found {
     let RecordedFile { name, size, checksum } = recorded;
-    let (file, name) = match reader::open(&mut Files::new(tree), name, *size, *checksum) {
+    let (file, name) = match reader::open(&mut files, name, *size, *checksum) {
         Ok(opened) => opened,
         Err(error) => {
             return match error.kind() {
@@ -195,12 +195,12 @@ fn look(tree: &Root, recorded: &RecordedFile) -> Found {
         Ok(metadata) if metadata.is_dir() => return Found::NotAFile("a directory"),
         Ok(metadata) if !metadata.is_file() => return Found::NotAFile("a device, a pipe or a socket"),
         Ok(_) => {}
-        Err(error) => return Found::Unreadable(Error::io("read", reader::path(tree, &name), error)),
+        Err(error) => return Found::Unreadable(Error::io("read", reader::path(files.tree(), &name), error)),
     }
     match read(file) {
         Ok(found) if found.size == *size && found.checksum == *checksum => Found::Recorded(found.file),
         Ok(found) => Found::Other(found),
-        Err(error) => Found::Unreadable(Error::io("read", reader::path(tree, &name), error)),
+        Err(error) => Found::Unreadable(Error::io("read", reader::path(files.tree(), &name), error)),
     }
 }
 

@@ -181,3 +181,15 @@ fn a_store_of_podman() {
     assert_eq!((listing.images.len(), listing.broken.len(), listing.lost.len()), (3, 0, 1));
     assert_eq!(hash_all(&*store, "store"), 6);
 }
+
+#[test]
+fn an_image_that_is_being_stored_is_incomplete() {
+    let disk = Disk::small("additional");
+    let id = "9".repeat(64);
+    disk.edit(IMAGES, r#"[{"id":"#, &format!(r#"[{{"id":"{id}","names":null}},{{"id":"#));
+    let listing = disk.store("additional").images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (2, 1));
+    let error = &listing.broken[0].error;
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert!(error.to_string().contains("is incomplete"), "{error}");
+}

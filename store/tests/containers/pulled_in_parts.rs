@@ -3,12 +3,15 @@
 //! pulled whole.
 
 use std::fs;
+use std::io::Read;
+use std::path::Path;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Document, Hint, LayerKey, LayerTar, Store};
+use layerlift_store::{Document, Layer, LayerKey, LayerTar, Store};
 
+use crate::NEEDS_ROOT;
 use crate::contract::key;
-use crate::fixture::{APP, Disk, UPPER};
+use crate::fixture::{APP, Disk, UPPER, root_user};
 
 const DIFF: &str = r#""diff-digest":"sha256:612d6851677aa48594ff4741dec9f9c817d9a0d43b906cf492cec6cd0af62722","diff-size":6656"#;
 const EXPECTED: &str = r#""toc-digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","diff-size":-1,"flags":{"expected-layer-diffid":"sha256:612d6851677aa48594ff4741dec9f9c817d9a0d43b906cf492cec6cd0af62722"}"#;
@@ -92,11 +95,55 @@ fn image_id_that_is_not_a_digest() {
 }
 
 #[test]
-fn composefs_is_named() {
+fn composefs_without_its_table_of_contents() {
     let disk = Disk::small("additional");
     disk.write(&format!("additional/overlay/{UPPER}/composefs-data/composefs.blob"), "");
     let store = disk.store("additional");
     let error = store.layer(&upper(&*store)).err().unwrap();
     assert!(error.to_string().contains("composefs"), "{error}");
-    assert_eq!(error.hints(), [Hint::Other("use `podman save`".into())]);
+    assert_eq!(error.kind(), layerlift_archive::ErrorKind::Missing);
+}
+
+/// Then one layer is made what a usual pull leaves, so that the image has layers of both kinds.
+#[test]
+fn composefs_is_exact() {
+    if !root_user(NEEDS_ROOT) {
+        return;
+    }
+    let disk = Disk::empty().and_case("podman-composefs");
+    let store = disk.store("store");
+    let listing = store.images().unwrap();
+    let image = store.image(&listing.images[0].key).unwrap();
+    assert_eq!(image.layers.len(), 4);
+    let read = |layer: &Layer| {
+        let tar = store.layer(&layer.key).unwrap();
+        assert!(matches!(tar, LayerTar::Split(_)), "it has tar-split data");
+        let mut bytes = Vec::new();
+        tar.reader().unwrap().read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let exact = || {
+        for layer in &image.layers {
+            assert_eq!(Digest::of(&read(layer).unwrap()).to_string(), layer.diff_id.unwrap().to_string());
+        }
+    };
+    let dir = |layer: &Layer, part: &str| disk.join(&format!("store/overlay/{}/{part}", layer.key.id()));
+    exact();
+
+    let bytes = read(&image.layers[0]).unwrap();
+    fs::write(disk.join("layer.tar"), bytes).unwrap();
+    fs::remove_dir_all(dir(&image.layers[0], "composefs-data")).unwrap();
+    fs::remove_dir_all(dir(&image.layers[0], "diff")).unwrap();
+    fs::create_dir(dir(&image.layers[0], "diff")).unwrap();
+    let mut tar = std::process::Command::new("tar");
+    tar.arg("-xf").arg(disk.join("layer.tar")).arg("-C").arg(dir(&image.layers[0], "diff"));
+    assert!(tar.status().unwrap().success());
+    exact();
+
+    // A file that has changed is found by its digest.
+    let of = |dir: &Path| fs::read_dir(dir).unwrap().next().map(|entry| entry.unwrap().path());
+    let upper = image.layers[1..].iter().find_map(|layer| Some((layer, of(&dir(layer, "diff"))?)));
+    let (layer, folder) = upper.unwrap();
+    let file = of(&folder).unwrap();
+    fs::write(&file, vec![b'!'; fs::metadata(&file).unwrap().len() as usize]).unwrap();
+    assert!(read(layer).is_err());
 }
