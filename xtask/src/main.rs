@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod campaign;
 mod ci;
 mod compare;
 mod dist;
@@ -43,6 +44,8 @@ enum Task {
     Compare(compare::Options),
     /// Feed the parsers with damaged bytes of real stores
     Fuzz(fuzz::Options),
+    /// Break stores, kill runs, inject faults, race with engines, and check what comes out
+    Campaign(campaign::Options),
     /// Measure layerlift beside its peers, on an image that it makes (needs root and the engines)
     Bench(bench::Options),
     /// Make fixtures with the engines of this machine (needs root)
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Interop(options) => interop::run(&options),
         Task::Compare(options) => compare::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Campaign(options) => campaign::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fixtures(options) => interop::fixtures::run_all(&options),
         Task::Man => dist::man().map(drop),

@@ -7,7 +7,7 @@
 
 mod outputs;
 mod requests;
-mod sources;
+pub(crate) mod sources;
 
 use std::collections::BTreeSet;
 use std::fs;

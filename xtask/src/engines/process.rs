@@ -64,13 +64,18 @@ pub(crate) fn run(command: impl BorrowMut<Command>) -> Outcome {
 }
 
 /// Runs a command and returns its status and its output.
-pub(crate) fn output(mut command: impl BorrowMut<Command>) -> Outcome<Output> {
+pub(crate) fn output(command: impl BorrowMut<Command>) -> Outcome<Output> {
+    output_within(command, LIMIT)
+}
+
+/// Runs a command that may take this long.
+pub(crate) fn output_within(mut command: impl BorrowMut<Command>, limit: Duration) -> Outcome<Output> {
     let command = command.borrow_mut();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("{}: {error}", shown(command)))?;
     let stdout = child.stdout.take().map(collect);
     let stderr = child.stderr.take().map(collect);
-    let status = wait(&mut child, LIMIT).map_err(|error| format!("{}: {error}", shown(command)))?;
+    let status = wait(&mut child, limit).map_err(|error| format!("{}: {error}", shown(command)))?;
     let joined =
         |thread: Option<thread::JoinHandle<Vec<u8>>>| thread.and_then(|t| t.join().ok()).unwrap_or_default();
     Ok(Output { status, stdout: joined(stdout), stderr: joined(stderr) })

@@ -5,15 +5,15 @@
 //! are stopped by their process ids. A program that is not installed, or cannot run on this machine, is
 //! reported as not run, never as passed.
 
-mod archive;
+pub(crate) mod archive;
 mod archive_sources;
 mod builds;
 mod containers_stores;
 pub(crate) mod docker_stores;
 pub(crate) mod fixtures;
 mod graph_store;
-mod images;
-mod listing;
+pub(crate) mod images;
+pub(crate) mod listing;
 pub(crate) mod readers;
 mod report;
 pub(crate) mod source;
