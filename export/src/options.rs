@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use layerlift_archive::{Compression, CompressionLevel};
 
-use crate::{Error, Format, TagPolicy};
+use crate::{Error, Format, TagPolicy, Warning};
 
 /// What can be chosen.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +68,13 @@ impl Options {
         Options { temp_dir: temp_dir.into(), ..self }
     }
 
+    /// What not every reader of the format can read.
+    pub(crate) fn warning(&self) -> Option<Warning> {
+        let compression = self.layers.target()?.compression();
+        let engines = self.format.refused_by(compression)?;
+        Some(Warning::LayersRefused { compression: compression.name(), engines })
+    }
+
     /// Refuses what the format cannot hold.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.layers.target() {
@@ -80,10 +87,10 @@ impl Options {
 }
 
 impl LayerCompression {
-    /// Whether a layer with this compression stays as it is.
-    pub(crate) fn keeps(self, compression: Compression) -> bool {
+    /// Whether a layer with this compression stays as it is in an archive of this format.
+    pub(crate) fn keeps(self, compression: Compression, format: Format) -> bool {
         match self {
-            LayerCompression::AsStored => true,
+            LayerCompression::AsStored => format.keeps(compression),
             LayerCompression::Plain => compression == Compression::None,
             LayerCompression::With(to) => compression == to.compression(),
         }

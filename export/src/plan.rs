@@ -79,6 +79,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     let wanted = select::wanted(store, selection.images, selection.platform.as_ref(), options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
+    let mut warnings = Vec::new();
     for (wanted, image) in wanted.into_iter().zip(images) {
         let name = select::name(&wanted.key, &wanted.references);
         match image {
@@ -89,11 +90,15 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
             Err(error) => left_out.add(Error::from(error).of_image(&name))?,
         }
     }
+    if selection.everything && options.format == Format::DockerV1 {
+        leave_out_digests(&mut readable, &mut warnings);
+    }
     let mut plan = of_images(store, readable, options, left_out)?;
     // Several images may share an odd document.
     let mut seen = HashSet::new();
     notices.retain(|notice| seen.insert(notice.clone()));
-    plan.warnings.splice(..0, notices.iter().map(Warning::from));
+    warnings.extend(options.warning());
+    plan.warnings.splice(..0, notices.iter().map(Warning::from).chain(warnings));
     Ok(plan)
 }
 
@@ -215,6 +220,22 @@ impl Draft {
         let documents = documents.map_err(|error| error.of_image(&self.name))?;
         let planned = PlannedImage { image_id: documents.image_id(), ..self.planned };
         Ok(Draft { planned, documents: Some(documents), ..self })
+    }
+}
+
+/// Leaves out names of a graph store that are digests. Docker 1.8 wrote them into an archive, all of which
+/// Docker since 1.10 refuses.
+fn leave_out_digests(images: &mut [Layered], warnings: &mut Vec<Warning>) {
+    const WHY: &str = "Docker since 1.10 refuses an archive with a digest in place of a tag";
+    for Layered { wanted, image, .. } in images {
+        if matches!(image.document, Document::V1(_)) {
+            wanted.references.retain(|name| {
+                if name.is_digest() {
+                    warnings.push(Warning::NameLeftOut { name: name.clone(), why: WHY });
+                }
+                !name.is_digest()
+            });
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Selection {
     pub lost: Vec<layerlift_store::Error>,
     /// What is odd about the store and was read nevertheless; the plan warns of it.
     pub notices: Vec<Notice>,
+    /// Whether it is everything that a store lists, so that nobody asked for a name in particular.
+    pub(crate) everything: bool,
     /// The platform that the images were chosen for; by default this machine's.
     pub(crate) platform: Option<Platform>,
 }
@@ -76,7 +78,7 @@ pub fn select(
 /// Everything that a store lists, in its order, with all tags. An image that is in several partitions is
 /// taken from the first that has all of it.
 pub fn select_all(store: &dyn Store, platform: Option<&Platform>) -> Result<Selection, Error> {
-    let mut selection = Selection::new(platform.cloned());
+    let mut selection = Selection { everything: true, ..Selection::new(platform.cloned()) };
     let listing = store.images()?.on(store, platform);
     let mut partitions: HashMap<String, usize> = HashMap::new();
     for image in &listing.images {

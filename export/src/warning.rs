@@ -89,6 +89,14 @@ pub enum Warning {
         #[serde(serialize_with = "as_text")]
         new: Digest,
     },
+    /// Some engines that read the format cannot read layers that are compressed so.
+    #[error("{engines} cannot load layers that are compressed with {compression}")]
+    LayersRefused {
+        /// The compression.
+        compression: &'static str,
+        /// Which engines, in words.
+        engines: &'static str,
+    },
     /// Something in the store is not as its engine writes it, and was read nevertheless.
     #[error("{path}: {what}")]
     Odd {

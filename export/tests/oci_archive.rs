@@ -183,13 +183,33 @@ fn compression_without_a_place() {
     let mut store = Fake::default();
     let layer = store.add_layer("a", Kept::Gzip);
     store.add_image(&[layer], &["a:1"], "");
-    let zstd = LayerCompression::With("zstd".parse().unwrap());
-    for (format, layers) in
-        [(Format::DockerArchive, zstd), (Format::DockerV1, LayerCompression::With(CompressionLevel::GZIP))]
-    {
-        let error = exported(&store, &["a"], &Options::default().with_format(format).with_layers(layers))
-            .unwrap_err();
+    for level in [CompressionLevel::GZIP, CompressionLevel::ZSTD] {
+        let options = Options::default().with_format(Format::DockerV1);
+        let error =
+            exported(&store, &["a"], &options.with_layers(LayerCompression::With(level))).unwrap_err();
         assert!(error.contains("cannot hold layers that are compressed"), "{error}");
+    }
+}
+
+/// A docker-archive has layers with zstd only on request, since not every engine that reads it reads them.
+#[test]
+fn zstd_in_a_docker_archive() {
+    let mut store = Fake::default();
+    let layer = store.add_layer("a", Kept::Gzip);
+    store.add_image(&[layer], &["a:1"], "");
+    for (layers, first, warned) in [
+        (LayerCompression::AsStored, [0x1f, 0x8b], false),
+        (LayerCompression::With(CompressionLevel::GZIP), [0x1f, 0x8b], false),
+        (LayerCompression::With(CompressionLevel::ZSTD), [0x28, 0xb5], true),
+    ] {
+        let options = Options::default().with_layers(layers);
+        let warnings = plan(&store, select_all(&store, None).unwrap(), &options).unwrap().warnings().to_vec();
+        let is_it = |warning: &Warning| matches!(warning, Warning::LayersRefused { .. });
+        assert_eq!(warnings.iter().any(is_it), warned, "{warnings:?}");
+        let archive = exported(&store, &["a"], &options).unwrap();
+        let found = entries(&archive);
+        let blobs = found.iter().filter(|entry| entry.path.starts_with("blobs/sha256/"));
+        assert_eq!(blobs.filter(|blob| blob.bytes.starts_with(&first)).count(), 1, "{layers:?}");
     }
 }
 

@@ -137,6 +137,32 @@ fn json_progress_is_json() {
     assert!(message.ends_with(warning["why"].as_str().unwrap()), "{message}");
 }
 
+/// Docker 1.8 wrote names that are digests into an archive, and a Docker that has digests of its own refuses
+/// all of it.
+#[test]
+fn digests_as_names_of_docker_v1() {
+    let store = Store::example();
+    let file = store.root.join("repositories-vfs");
+    let digest = format!("sha256:{}", "d".repeat(64));
+    let names = fs::read_to_string(&file).unwrap();
+    fs::write(&file, names.replacen(r#""latest":"#, &format!(r#""{digest}":"{BASE}","latest":"#), 1))
+        .unwrap();
+    let repositories = |output: &std::process::Output| {
+        let entries = entries(&output.stdout).unwrap();
+        let found = entries.into_iter().find(|entry| entry.row.name == "repositories").unwrap();
+        String::from_utf8(found.bytes).unwrap()
+    };
+    let all = output(save(&store.root).args(["--all", "--format", "docker-v1"]));
+    let (status, said) = ended(&all);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains(&format!("the name base@{digest} is left out: Docker since 1.10")), "{said}");
+    assert!(!repositories(&all).contains(&digest));
+    // As 1.8 did.
+    let named = output(save(&store.root).args(["base", "--format", "docker-v1"]));
+    assert_eq!(ended(&named), (Some(0), String::new()));
+    assert!(repositories(&named).contains(&digest));
+}
+
 #[test]
 fn keeps_going() {
     let store = Store::example();

@@ -49,15 +49,30 @@ impl Format {
         }
     }
 
-    /// Whether an archive can hold a layer with this compression. Every engine reads gzip in a
-    /// docker-archive, Docker zstd only since 23; docker-v1 says `layer.tar` and means it.
+    /// Whether an archive can hold a layer with this compression. docker-v1 says `layer.tar` and means it.
     pub(crate) fn takes(self, compression: Compression) -> bool {
         match self {
             Format::DockerV1 => compression == Compression::None,
-            Format::DockerArchive => matches!(compression, Compression::None | Compression::Gzip),
-            Format::OciArchive => {
+            Format::DockerArchive | Format::OciArchive => {
                 matches!(compression, Compression::None | Compression::Gzip | Compression::Zstd)
             }
+        }
+    }
+
+    /// Whether a layer that is stored with this compression stays so unless another is requested: whether all
+    /// that reads the format reads the layer.
+    pub(crate) fn keeps(self, compression: Compression) -> bool {
+        match self {
+            Format::DockerArchive => matches!(compression, Compression::None | Compression::Gzip),
+            Format::DockerV1 | Format::OciArchive => self.takes(compression),
+        }
+    }
+
+    /// Engines that read the format, but not layers with this compression.
+    pub(crate) fn refused_by(self, compression: Compression) -> Option<&'static str> {
+        match (self, compression) {
+            (Format::DockerArchive, Compression::Zstd) => Some("Docker before 23 and containerd before 1.5"),
+            _ => None,
         }
     }
 

@@ -70,32 +70,25 @@ impl Documents {
 impl Contents {
     /// What goes into the archive, of images with their names.
     pub(crate) fn new(format: Format, images: Vec<(Vec<Reference>, Documents)>) -> Self {
-        if format == Format::DockerV1 {
-            let images = images.into_iter().filter_map(|(names, documents)| match documents {
-                Documents::V1(image) => Some((names, image)),
-                Documents::Oci(_) => None,
-            });
-            return Contents::Folders(images.collect());
-        }
-        let (roots, images): (Vec<Root>, Vec<OciImage>) = images
-            .into_iter()
-            .filter_map(|(names, documents)| match documents {
-                Documents::Oci(image) => {
-                    Some((Root { names, ..Root::new(image.manifest.descriptor.clone()) }, *image))
-                }
-                Documents::V1(_) => None,
-            })
-            .unzip();
         let layers = |image: &OciImage| image.layers.clone();
         let documents = |image: &OciImage| [image.config.clone(), image.manifest.clone()];
-        let bundle = match format {
-            Format::DockerArchive => {
-                let blobs = images.iter().flat_map(layers).chain(images.iter().flat_map(documents));
-                Bundle::of(blobs, roots)
+        let whole = |image: &OciImage| layers(image).into_iter().chain(documents(image));
+        let (bundle, images) = match format {
+            Format::DockerV1 => {
+                let images = images.into_iter().filter_map(|(names, documents)| match documents {
+                    Documents::V1(image) => Some((names, image)),
+                    Documents::Oci(_) => None,
+                });
+                return Contents::Folders(images.collect());
             }
-            _ => {
-                let blobs = images.iter().flat_map(|image| layers(image).into_iter().chain(documents(image)));
-                Bundle::of(blobs, roots)
+            Format::DockerArchive => {
+                let (roots, images) = oci_images(images);
+                let blobs = images.iter().flat_map(layers).chain(images.iter().flat_map(documents));
+                (Bundle::of(blobs, roots), images)
+            }
+            Format::OciArchive => {
+                let (roots, images) = oci_images(images);
+                (Bundle::of(images.iter().flat_map(whole), roots), images)
             }
         };
         Contents::Bundle { format, bundle, images }
@@ -111,11 +104,22 @@ impl Contents {
 
     pub(crate) fn tree(&self) -> Tree {
         match self {
-            Contents::Bundle { format: Format::OciArchive, bundle, images } => {
-                oci_archive::tree(bundle, images)
-            }
-            Contents::Bundle { bundle, images, .. } => docker_archive::tree(bundle, images),
+            Contents::Bundle { format, bundle, images } => match format {
+                Format::OciArchive => oci_archive::tree(bundle, images),
+                Format::DockerArchive | Format::DockerV1 => docker_archive::tree(bundle, images),
+            },
             Contents::Folders(folders) => folders.tree(),
         }
     }
+}
+
+/// The images with their roots.
+fn oci_images(images: Vec<(Vec<Reference>, Documents)>) -> (Vec<Root>, Vec<OciImage>) {
+    let image = |(names, documents)| match documents {
+        Documents::Oci(image) => {
+            Some((Root { names, ..Root::new(image.manifest.descriptor.clone()) }, *image))
+        }
+        Documents::V1(_) => None,
+    };
+    images.into_iter().filter_map(image).unzip()
 }

@@ -138,12 +138,12 @@ impl State {
         let diff_id = tar.diff_id().or(recorded);
         match tar {
             LayerTar::Blob(layer) if layer.compression != Compression::None => match diff_id {
-                Some(id) if format.takes(layer.compression) && layers.keeps(layer.compression) => {
+                Some(id) if layers.keeps(layer.compression, format) => {
                     State::Measured(Measured::compressed(layer, id))
                 }
                 _ => State::Unmeasured(LayerTar::Blob(layer)),
             },
-            tar if !layers.keeps(Compression::None) => State::Unmeasured(tar),
+            tar if !layers.keeps(Compression::None, format) => State::Unmeasured(tar),
             LayerTar::Split(layer) => State::Measured(Measured::plain(Arc::new(layer), diff_id)),
             LayerTar::Blob(layer) => State::Measured(Measured::plain(Arc::new(layer.stored), diff_id)),
             tar @ LayerTar::Diff(_) => State::Unmeasured(tar),
