@@ -48,7 +48,9 @@ pub use error::{Error, Explanation};
 pub use error_kind::{ErrorKind, content_error};
 pub use hash::Hasher;
 pub use options::{Observer, Options};
-pub use output::{Check, check, digest, final_path, write_dir, write_file, write_files, write_stream};
+pub use output::{
+    Check, Staging, check, digest, final_path, sync_dir, write_dir, write_file, write_files, write_stream,
+};
 pub use produce::{Item, Order, Outcome, Sink, first_failure, produce};
 pub use spool::{Spool, Spooled};
 pub use tree::{Entry, Node, Tree};

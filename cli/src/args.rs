@@ -290,10 +290,14 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
 impl Work {
     /// Number of threads.
     pub(crate) fn threads(&self) -> NonZeroUsize {
-        let most = NonZeroUsize::new(MAX_THREADS).unwrap_or(NonZeroUsize::MIN);
-        let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(most);
         self.jobs.unwrap_or_else(processors)
     }
+}
+
+/// A thread for each processor, within reason.
+pub(crate) fn processors() -> NonZeroUsize {
+    let most = NonZeroUsize::new(MAX_THREADS).unwrap_or(NonZeroUsize::MIN);
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(most)
 }
 
 #[cfg(test)]

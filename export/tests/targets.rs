@@ -171,7 +171,6 @@ fn a_layout_survives_a_failure() {
     assert_eq!(after, before, "a failure leaves nothing behind");
 }
 
-/// A blob whose length is not that of its descriptor was left by a broken copy, and is replaced.
 /// Whichever document cannot be put in its place, the layout is what it was.
 #[test]
 fn a_layout_survives_documents_that_cannot_be_written() {
@@ -202,6 +201,7 @@ fn a_layout_survives_documents_that_cannot_be_written() {
     }
 }
 
+/// A blob that a broken copy left, of another length or with other bytes, is replaced.
 #[test]
 fn torn_blobs_are_replaced() {
     let dir = tempfile::tempdir().unwrap();
@@ -216,7 +216,42 @@ fn torn_blobs_are_replaced() {
     let target = Layout::try_open(dir.path()).unwrap().unwrap();
     push(prepared(&store, &["a"]).bundle().unwrap(), &target, &threaded(2)).unwrap();
     assert_eq!(Digest::of(&fs::read(path(a)).unwrap()), store.diff_id(a).0);
-    assert_eq!(fs::read(path(b)).unwrap(), vec![b'='; 2048], "left alone");
+    assert_eq!(Digest::of(&fs::read(path(b)).unwrap()), store.diff_id(b).0, "the right length, other bytes");
+}
+
+/// Two programs extend one layout at once: one waits for the other, and the images of both are there.
+#[test]
+fn two_writers_lose_no_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = dir.path().join("layout");
+    let mut store = Fake::default();
+    let names: Vec<String> = (0..6).map(|number| format!("localhost/x{number}:1")).collect();
+    for name in &names {
+        let layer = store.add_layer(name, Kept::Plain);
+        store.add_image(&[layer], &[name], "");
+    }
+    write_dir(&tree(&prepared(&store, &[&names[0]])), &layout, &threaded(2)).unwrap();
+    // As a program leaves it that was killed.
+    fs::create_dir(layout.join(".layerlift-killed.tmp")).unwrap();
+    fs::write(layout.join(".layerlift-killed.tmp/blob"), "half").unwrap();
+    std::thread::scope(|scope| {
+        for name in &names[1..] {
+            let (store, layout) = (&store, &layout);
+            scope.spawn(move || {
+                let target = Layout::try_open(layout).unwrap().unwrap();
+                push(prepared(store, &[name]).bundle().unwrap(), &target, &threaded(2)).unwrap();
+            });
+        }
+    });
+    let listed = common::store(&layout).images().unwrap();
+    let found = listed.images.iter().flat_map(|image| &image.references).map(ToString::to_string);
+    assert_eq!(found.collect::<BTreeSet<_>>(), names.into_iter().collect());
+    let left: BTreeSet<_> = fs::read_dir(&layout)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let expected = ["blobs", "index.json", "manifest.json", "oci-layout"];
+    assert_eq!(left, expected.map(str::to_owned).into());
 }
 
 /// Keeps blobs in memory.
@@ -229,7 +264,7 @@ struct Memory {
 }
 
 impl Target for Memory {
-    fn has(&self, blob: &Descriptor) -> Result<bool, Error> {
+    fn has(&self, blob: &Descriptor, _: &Options<'_>) -> Result<bool, Error> {
         Ok(self.blobs.lock().unwrap().contains_key(&blob.digest))
     }
 
@@ -249,7 +284,7 @@ impl Target for Memory {
 
     fn tag(&self, roots: &[Root]) -> Result<(), Error> {
         for root in roots {
-            assert!(self.has(&root.descriptor)?, "named before it is there");
+            assert!(self.has(&root.descriptor, &Options::default())?, "named before it is there");
             let names = root.names.iter().map(|name| (name.to_string(), root.descriptor.digest));
             self.tags.lock().unwrap().extend(names);
         }

@@ -1,12 +1,12 @@
 //! A directory: every entry a file of its own, written side by side.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use super::temporary::{dir_beside, file_beside, folder, persist, sync_folder};
+use super::temporary::{Draft, Staging, folder, sync_dir, sync_folder};
 use crate::produce::{Item, Order, Sink, first_failure, produce};
 use crate::tree::Node;
 use crate::{Content, Entry, Error, Options, Tree};
@@ -29,12 +29,13 @@ pub fn write_dir(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), 
     }
     // `DIR/` and `DIR` are the same place; without its slash the path has a parent to be made in.
     let path: PathBuf = path.components().collect();
-    let temporary = dir_beside(&path)?;
+    let temporary = Staging::new(&folder(&path))?;
     make_dirs(tree, temporary.path())?;
     write_entries(tree.entries(), temporary.path(), options)?;
+    sync_dirs(tree, temporary.path());
     fs::rename(temporary.path(), &path).map_err(Error::output("rename", &path))?;
     // The directory has its name now; there is nothing left to remove.
-    let _ = temporary.keep();
+    temporary.keep();
     sync_folder(&path);
     Ok(())
 }
@@ -50,14 +51,14 @@ pub fn write_files(dir: &Path, files: &[(&str, &dyn Content)], options: &Options
     check_paths(files.iter().map(|(name, _)| *name))?;
     for group in files.chunks(OPEN) {
         let paths: Vec<PathBuf> = group.iter().map(|(name, _)| dir.join(name)).collect();
-        let temporaries = paths.iter().map(|path| file_beside(path)).collect::<Result<Vec<_>, _>>()?;
-        let files = temporaries.iter().map(|temporary| temporary.reopen());
+        let temporaries = paths.iter().map(|path| Draft::beside(path)).collect::<Result<Vec<_>, _>>()?;
+        let files = temporaries.iter().map(|temporary| temporary.as_file().try_clone());
         let files = files.collect::<io::Result<_>>().map_err(Error::output("open", dir))?;
         let sink = Files { files, paths: &paths };
         let items: Vec<Item<'_>> = group.iter().map(|&(name, content)| Item::new(name, content)).collect();
         first_failure(produce(&items, &sink, Order::Any, options))?;
         for (temporary, path) in temporaries.into_iter().zip(&paths) {
-            persist(temporary, path)?;
+            temporary.persist(path)?;
         }
     }
     Ok(())
@@ -88,6 +89,21 @@ fn make_dirs(tree: &Tree, root: &Path) -> Result<(), Error> {
         fs::create_dir_all(&dir).map_err(Error::output("create", &dir))?;
     }
     Ok(())
+}
+
+/// Makes the names in all directories of a tree durable, the innermost first.
+fn sync_dirs(tree: &Tree, root: &Path) {
+    let mut dirs = BTreeSet::from([root.to_owned()]);
+    for entry in tree.entries() {
+        let path = root.join(&entry.path);
+        dirs.extend(
+            path.ancestors()
+                .take_while(|above| *above != root)
+                .filter(|dir| dir.is_dir())
+                .map(Path::to_owned),
+        );
+    }
+    dirs.iter().rev().for_each(|dir| sync_dir(dir));
 }
 
 struct Files<'a> {

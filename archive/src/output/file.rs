@@ -6,17 +6,17 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::stream::write_stream;
-use super::temporary::{file_beside, final_path, persist, sync_folder};
+use super::temporary::{Draft, clear, final_path, folder, sync_folder};
 use crate::produce::{Order, Sink, first_failure, produce};
 use crate::tar::{TRAILER, items};
 use crate::{Error, Options, Tree};
 
 /// Writes the tree as a tar to `path`.
 ///
-/// The bytes go to a temporary file in the same directory, which is synced and renamed when it is complete:
-/// until then, and after a failure, `path` is what it was before. If `path` is a symbolic link, the file that
-/// it points to is replaced, or created. If it exists and is not a regular file (a device, a named pipe), it
-/// is written to as a stream.
+/// The bytes go to a file without a name, or with a temporary one in the same directory, which is synced and
+/// gets its name when it is complete: until then, and after a failure, `path` is what it was before. If
+/// `path` is a symbolic link, the file that it points to is replaced, or created. If it exists and is not a
+/// regular file (a device, a named pipe), it is written to as a stream.
 pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), Error> {
     let target = match path.metadata() {
         Ok(metadata) if metadata.is_dir() => {
@@ -28,7 +28,8 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
         }
         _ => final_path(path).map_err(Error::output("resolve", path))?,
     };
-    let temporary = file_beside(&target)?;
+    clear(&folder(&target));
+    let temporary = Draft::beside(&target)?;
     if options.compression.is_some() {
         write_stream(tree, temporary.as_file(), options).map_err(|error| match error {
             Error::Stream(source) => Error::Output { action: "write", path: target.clone(), source },
@@ -37,7 +38,7 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
     } else {
         write_at(tree, temporary.as_file(), &target, options)?;
     }
-    persist(temporary, &target)?;
+    temporary.persist(&target)?;
     sync_folder(&target);
     Ok(())
 }

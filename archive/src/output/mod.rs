@@ -10,4 +10,4 @@ pub use check::{Check, check, digest};
 pub use dir::{write_dir, write_files};
 pub use file::write_file;
 pub use stream::write_stream;
-pub use temporary::final_path;
+pub use temporary::{Staging, final_path, sync_dir};

@@ -13,8 +13,9 @@ pub use layout::Layout;
 
 /// Something that keeps blobs by digest: a layout, a registry. [`push`] fills it.
 pub trait Target: Sync {
-    /// Whether the blob is there, so that it need not be put.
-    fn has(&self, blob: &Descriptor) -> Result<bool, Error>;
+    /// Whether the blob is there, whole, so that it need not be put. `options` are those of [`Target::put`];
+    /// what is only compared is not counted as done.
+    fn has(&self, blob: &Descriptor, options: &Options<'_>) -> Result<bool, Error>;
 
     /// Takes a blob. It must not be there, or count as there, before all its bytes have come and are those of
     /// the content's digest ([`layerlift_archive::verified`]).
@@ -53,7 +54,7 @@ fn put(
     if options.observer.cancelled() {
         return Err(layerlift_archive::Error::Cancelled.into());
     }
-    let there = target.has(descriptor)?;
+    let there = target.has(descriptor, options)?;
     match content {
         Some(content) if there => {
             options.observer.advance(content.len());

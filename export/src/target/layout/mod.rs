@@ -1,20 +1,26 @@
 //! An OCI layout that exists and gets more images.
 //!
 //! ```text
-//! blobs/sha256/<digest>   a blob of the right length stays; another length is what a broken copy left
+//! blobs/sha256/<digest>    a blob of these bytes stays; one of others is replaced
 //! oci-layout
-//! manifest.json           made again of all images that the index names, for Docker and Podman
-//! index.json              renamed into place last; what it has stays, byte for byte, but for names that move
+//! manifest.json            made again of all images that the index names, for Docker and Podman
+//! index.json               renamed into place last; what it has stays, byte for byte, but for names that
+//!                          move
+//! .layerlift-<random>.tmp  what is new, until all of it is complete. At the top: other tools take each file
+//!                          in blobs/sha256 for a blob
 //! ```
+//!
+//! A lock on the directory (`flock`) makes a second program wait until the first is done.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use layerlift_archive::{Bytes, Content, Error as ArchiveError, Options, write_files};
+use layerlift_archive::{Bytes, Content, Options, sync_dir, write_files};
 
 use self::index::{OldEntry, OldIndex};
+use self::work::{Work, failed};
 use super::Target;
 use crate::Error;
 use crate::bundle::{Descriptor, Root};
@@ -23,6 +29,7 @@ use crate::format::{manifest_json, oci};
 
 mod images;
 mod index;
+mod work;
 
 const INDEX: &str = "index.json";
 const MANIFEST: &str = "manifest.json";
@@ -30,15 +37,15 @@ const MANIFEST: &str = "manifest.json";
 /// More than any index; containerd's limit is 20 MiB.
 const LIMIT: u64 = 32 << 20;
 
-/// A directory that is an OCI layout.
-///
-/// Dropped before its images have names, it removes the blobs that it has added: a failure leaves nothing
-/// behind. Two programs must not extend one layout at once: the index that is renamed last wins.
+/// A directory that is an OCI layout.  Blobs get their names when all of them are complete, and the index is
+/// renamed last. Dropped before that, it removes what it has added: a failure leaves nothing behind. From the
+/// first question about a blob on, it holds a lock on the directory, so that two programs which extend one
+/// layout do so one after the other.
 #[derive(Debug)]
 pub struct Layout {
     dir: PathBuf,
-    /// Blobs that no index names yet.
-    added: Mutex<Vec<PathBuf>>,
+    /// `None` before the first question about a blob.
+    work: Mutex<Option<Arc<Work>>>,
 }
 
 impl Layout {
@@ -52,12 +59,17 @@ impl Layout {
         if !dir.join("oci-layout").is_file() {
             return Err(Error::NoLayout { path: dir.to_owned() });
         }
-        let layout = Layout { dir: dir.to_owned(), added: Mutex::default() };
+        let layout = Layout { dir: dir.to_owned(), work: Mutex::default() };
         layout.index().map(|_| Some(layout))
     }
 
-    fn added(&self) -> MutexGuard<'_, Vec<PathBuf>> {
-        self.added.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The lock, and the place for new files. Waits while another program has the lock.
+    fn work(&self, options: &Options<'_>) -> Result<Arc<Work>, Error> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(work) = &*work {
+            return Ok(work.clone());
+        }
+        Ok(work.insert(Arc::new(Work::begin(&self.dir, options)?)).clone())
     }
 
     /// Puts back what `manifest.json` was, if it has been replaced and the index has not.
@@ -77,52 +89,31 @@ impl Layout {
     /// What the index has; nothing if there is no index.
     fn index(&self) -> Result<OldIndex, Error> {
         let path = self.dir.join(INDEX);
-        let failed = |source: io::Error| ArchiveError::Output {
-            action: "read",
-            path: path.clone(),
-            source: Arc::new(source),
-        };
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OldIndex::default()),
-            Err(error) => return Err(failed(error).into()),
+            Err(error) => return Err(failed("read", &path)(error)),
         };
         let mut bytes = Vec::new();
-        file.take(LIMIT).read_to_end(&mut bytes).map_err(failed)?;
+        file.take(LIMIT).read_to_end(&mut bytes).map_err(failed("read", &path))?;
         OldIndex::parse(&bytes)
             .map_err(|why| Error::Document { what: path.display().to_string(), why: why.to_string() })
     }
 }
 
-impl Drop for Layout {
-    fn drop(&mut self) {
-        for path in self.added().iter() {
-            // What cannot be removed is a blob that nothing names: no harm to any reader.
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
 impl Target for Layout {
-    fn has(&self, blob: &Descriptor) -> Result<bool, Error> {
-        let found = fs::metadata(self.dir.join(oci::path(blob.digest)));
-        Ok(found.is_ok_and(|found| found.is_file() && found.len() == blob.size))
+    fn has(&self, blob: &Descriptor, options: &Options<'_>) -> Result<bool, Error> {
+        self.work(options)?;
+        work::is_blob(&self.dir.join(oci::path(blob.digest)), blob, options)
     }
 
     fn put(&self, blob: &Descriptor, content: &dyn Content, options: &Options<'_>) -> Result<(), Error> {
-        let path = oci::path(blob.digest);
-        let folder = self.dir.join("blobs/sha256");
-        fs::create_dir_all(&folder).map_err(|source| ArchiveError::Output {
-            action: "create",
-            path: folder,
-            source: Arc::new(source),
-        })?;
-        write_files(&self.dir, &[(&path, content)], options)?;
-        self.added().push(self.dir.join(path));
-        Ok(())
+        self.work(options)?.put(blob.digest, content, options)
     }
 
     fn tag(&self, roots: &[Root]) -> Result<(), Error> {
+        let work = self.work(&Options::default())?;
+        work.name_blobs(&self.dir)?;
         let OldIndex { entries, members } = self.index()?;
         let new: Vec<NewEntry> = roots.iter().flat_map(new_index::entries).collect();
         let kept: Vec<OldEntry> = entries.into_iter().filter(|entry| entry.stays_beside(&new)).collect();
@@ -140,13 +131,18 @@ impl Target for Layout {
         files.extend(documents.iter().filter_map(|entry| Some((&*entry.path, &**entry.content()? as _))));
         // All are complete before the first is renamed, and the index is the last.
         files.sort_by_key(|(name, _)| *name == INDEX);
+        write_files(work.path(), &files, &Options::default())?;
         let before = fs::read(self.dir.join(MANIFEST)).ok();
-        if let Err(error) = write_files(&self.dir, &files, &Options::default()) {
-            self.restore_manifest(before, &manifest.0);
-            return Err(error.into());
+        for (name, _) in &files {
+            let path = self.dir.join(name);
+            if let Err(error) = fs::rename(work.path().join(name), &path) {
+                self.restore_manifest(before, &manifest.0);
+                return Err(failed("rename", &path)(error));
+            }
         }
         // From here on the index names the blobs.
-        self.added().clear();
+        work.keep_blobs();
+        sync_dir(&self.dir);
         Ok(())
     }
 }
