@@ -16,6 +16,7 @@ Exit status:
   0    done
   1    something could not be exported or verified
   2    wrong usage, or nothing could be done: no such image, no store, output cannot be written
+  3    with --keep-going, into a pipe: the store has changed and the archive is cut; run it again
   130  interrupted
   141  the reader of the archive closed the pipe before its end";
 

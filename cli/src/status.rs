@@ -14,6 +14,8 @@ pub(crate) enum Status {
     Incomplete,
     /// Nothing could be done.
     Nothing,
+    /// The store changed under an archive that had begun to leave through a pipe.
+    Torn,
     /// A signal came.
     Interrupted,
     /// The reader of the archive closed its pipe.
@@ -26,6 +28,7 @@ impl From<Status> for ExitCode {
             Status::Done => 0,
             Status::Incomplete => 1,
             Status::Nothing => 2,
+            Status::Torn => 3,
             Status::Interrupted => INTERRUPTED,
             // 128 and the number of SIGPIPE: what a shell reports for `tar` or `cat` in the same place.
             Status::Cut => 141,

@@ -24,6 +24,42 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     let threads = args.work.threads();
     super::limit_threads(threads);
 
+    for tries_left in (0..TRIES).rev() {
+        let error = match once(args, &destination, compression, reporter)? {
+            Ended::With(status) => return Ok(status),
+            Ended::Changed(error) => error,
+        };
+        // What has left through a pipe cannot be taken back.
+        if destination.folder().is_none() {
+            reporter.error(&error);
+            return Ok(Status::Torn);
+        }
+        if tries_left == 0 {
+            return Err(error);
+        }
+        reporter.warn_error(&error);
+        reporter.warn("the store has changed while it was read; beginning again with what it has now");
+    }
+    Ok(Status::Incomplete)
+}
+
+/// How often an export begins that finds its store changed.
+const TRIES: usize = 5;
+
+/// How one try ended.
+enum Ended {
+    With(Status),
+    /// With `--keep-going`: a layer was sound before the output was begun, and is not any more.
+    Changed(Error),
+}
+
+/// Plans, prepares and writes.
+fn once(
+    args: &Save,
+    destination: &Destination,
+    compression: Option<CompressionLevel>,
+    reporter: &Reporter,
+) -> Result<Ended, Error> {
     let sources = Sources::open(&args.store, reporter)?;
     let (source, selection, mut status) = if args.all {
         all(&sources, args.store.platform.as_ref(), reporter)?
@@ -46,10 +82,15 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     }
     if args.dry_run {
         print(&visible(&plan.to_string()))?;
-    } else if write(plan, (&*source.store, repairs), &destination, layout, compression, args, reporter)? {
-        status = Status::Incomplete;
+    } else {
+        match write(plan, (&*source.store, repairs), destination, layout, compression, args, reporter) {
+            Ok(false) => {}
+            Ok(true) => status = Status::Incomplete,
+            Err(error) if args.keep_going && error.is_of_content() => return Ok(Ended::Changed(error)),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(status)
+    Ok(Ended::With(status))
 }
 
 /// Prepares and writes; returns whether something was left out on the way.
