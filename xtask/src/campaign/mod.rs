@@ -6,6 +6,7 @@
 //! it again, and kept in `target/campaign/`. What needs root, strace or an engine that is missing says that
 //! it was not run.
 
+mod engines;
 mod faults;
 mod findings;
 mod kills;
@@ -63,16 +64,21 @@ enum Kind {
     Faults,
     /// Two runs that write to one place
     Writers,
+    /// Engines that change the store while it is saved
+    Engines,
 }
 
 /// The kinds, and their shares of the time.
-const KINDS: [(Kind, u32); 4] = [(Kind::Mutants, 8), (Kind::Kills, 3), (Kind::Faults, 4), (Kind::Writers, 1)];
+const KINDS: [(Kind, u32); 5] =
+    [(Kind::Mutants, 8), (Kind::Kills, 3), (Kind::Faults, 4), (Kind::Writers, 1), (Kind::Engines, 4)];
 
 /// What every kind is given.
 struct Campaign<'o> {
     options: &'o Options,
     layerlift: PathBuf,
     scratch: Scratch,
+    /// Whether mounts and daemons end with this process.
+    isolated: bool,
     /// The seed of the first run.
     seed: u64,
 }
@@ -106,7 +112,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     // In memory, where thousands of small files are made and removed quickly; with the scratch folder it is
     // unmounted. An ordinary user cannot mount, and goes without.
     let memory = Mount::new(&["-t", "tmpfs"], Path::new("tmpfs"), scratch.path());
-    let campaign = Campaign { options, layerlift, scratch, seed };
+    let campaign = Campaign { options, layerlift, scratch, isolated: isolated.is_ok(), seed };
     println!("seed {seed}");
     if let Err(error) = &memory {
         println!("on disk, not in memory: {error}");
@@ -126,6 +132,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
             Kind::Kills => kills::run(&campaign, &budget, &mut findings),
             Kind::Faults => faults::run(&campaign, &budget, &mut findings),
             Kind::Writers => writers::run(&campaign, &budget, &mut findings),
+            Kind::Engines => engines::run(&campaign, &budget, &mut findings),
         }
         .map_err(|error| format!("{name}: {error}"))?;
         println!("{name}: {done} ({:.0} s)", start.elapsed().as_secs_f64());
