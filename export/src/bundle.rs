@@ -38,7 +38,7 @@ pub struct Blob {
     pub content: Option<Arc<dyn Content>>,
 }
 
-/// What a bundle is there for: an image, by its manifest.
+/// What a bundle is there for: an image, by its manifest, or an artifact, by the line that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Root {
@@ -46,6 +46,8 @@ pub struct Root {
     pub descriptor: Descriptor,
     /// The image's names, as the format has them. May be empty.
     pub names: Vec<Reference>,
+    /// Of what is not an image: its line in the index that it comes from, a JSON object.
+    pub line: Option<String>,
 }
 
 /// Images as blobs.
@@ -54,7 +56,7 @@ pub struct Root {
 pub struct Bundle {
     /// Every blob once. A blob precedes the blobs that name it.
     pub blobs: Vec<Blob>,
-    /// The images, in the order of the request.
+    /// The images, in the order of the request; behind them, artifacts.
     pub roots: Vec<Root>,
 }
 
@@ -102,7 +104,7 @@ impl fmt::Debug for Blob {
 impl Root {
     /// An image without a name.
     pub fn new(descriptor: Descriptor) -> Self {
-        Root { descriptor, names: Vec::new() }
+        Root { descriptor, names: Vec::new(), line: None }
     }
 }
 

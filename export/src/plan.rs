@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use crate::artifacts::{self, PlannedArtifact};
 use crate::document::salvaged::Declaration;
 use crate::format::manifest_json::RepoTags;
 use crate::format::{Contents, Documents, SourceImage};
@@ -32,6 +33,7 @@ pub struct PlannedImage {
 /// Its `Display` is the report of a dry run.
 pub struct Plan {
     pub(crate) drafts: Vec<Draft>,
+    pub(crate) artifacts: Vec<PlannedArtifact>,
     /// All layers, also those of images that are left out.
     pub(crate) layers: Vec<PlannedLayer>,
     pub(crate) warnings: Vec<Warning>,
@@ -75,6 +77,11 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         let name = broken.references.first().map_or(broken.what, ToString::to_string);
         left_out.add(Error::from(broken.error).of_image(&name))?;
     }
+    let (with_errors, of_artifacts) = artifacts::plan(selection.artifacts, options.format);
+    let mut artifacts = Vec::with_capacity(with_errors.len());
+    for artifact in with_errors {
+        artifacts.extend(left_out.keep(artifact)?);
+    }
     let mut notices = selection.notices;
     let wanted = select::wanted(store, selection.images, selection.platform.as_ref(), options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
@@ -98,7 +105,9 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     let mut seen = HashSet::new();
     notices.retain(|notice| seen.insert(notice.clone()));
     warnings.extend(options.warning());
+    warnings.extend(of_artifacts);
     plan.warnings.splice(..0, notices.iter().map(Warning::from).chain(warnings));
+    plan.artifacts = artifacts;
     Ok(plan)
 }
 
@@ -153,6 +162,7 @@ pub(crate) fn of_images(
     warnings.extend(layers.iter().filter_map(padding_left_out));
     Ok(Plan {
         drafts: made,
+        artifacts: Vec::new(),
         layers,
         warnings,
         left_out: left_out.into_errors(),
@@ -166,6 +176,11 @@ impl Plan {
     /// The images, in the order of the archive.
     pub fn images(&self) -> impl ExactSizeIterator<Item = &PlannedImage> {
         self.drafts.iter().map(|draft| &draft.planned)
+    }
+
+    /// Whether nothing would be in the archive.
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty() && self.artifacts.is_empty()
     }
 
     /// What the archive cannot give as the store has it. [`crate::Prepared::warnings`] has what a first pass
@@ -196,7 +211,7 @@ impl Plan {
     pub fn tar_len(&self) -> Option<u64> {
         let image = |draft: &Draft| Some((draft.planned.references.clone(), draft.documents.clone()?));
         let images = self.drafts.iter().map(image).collect::<Option<Vec<_>>>()?;
-        Some(Contents::new(self.options.format, images).tree().tar_len())
+        Some(Contents::new(self.options.format, images, &self.artifacts).tree().tar_len())
     }
 
     /// Layers that an image has.

@@ -9,7 +9,7 @@ use layerlift_store::LayerTar;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::bundle::Bundle;
-use crate::format::Contents;
+use crate::format::{Contents, Documents};
 use crate::layers::{Measured, PlannedLayer, State, computed};
 use crate::left_out::{self, LeftOut};
 use crate::plan::{Draft, PlannedImage};
@@ -19,11 +19,19 @@ use crate::{Error, Plan, Warning};
 /// All that an archive needs: what is left is to write it, as a [`crate::tree()`] or by [`crate::push`].
 pub struct Prepared {
     images: Vec<PlannedImage>,
+    artifacts: usize,
     layers: usize,
     warnings: Vec<Warning>,
     left_out: Vec<Error>,
     contents: Contents,
     salvaged: Option<SalvageReport>,
+    /// By their paths in the archive: what messages call layers, and the first image that has each.
+    origins: HashMap<String, Origin>,
+}
+
+struct Origin {
+    image: String,
+    layer: String,
 }
 
 /// Layers after the first pass, by their places; `None` if it is bad, or in no image.
@@ -36,8 +44,9 @@ impl Plan {
     /// Does what has to come first, in parallel: spools layers that have no length, hashes those that have no
     /// digest, and with [`crate::Options::keep_going`] checks all of them.
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
-        let Plan { drafts, layers, unreadable, mut salvaged, options: chosen, .. } = self;
+        let Plan { drafts, mut artifacts, layers, unreadable, mut salvaged, options: chosen, .. } = self;
         let names: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
+        let called: Vec<String> = layers.iter().map(PlannedLayer::name).collect();
         let (layers, mut bad, odd) = first_pass(layers, &chosen, options)?;
         bad.extend(unreadable);
         let mut left_out = LeftOut::new(chosen.keep_going);
@@ -51,6 +60,11 @@ impl Plan {
             let measured = measured.collect::<Option<_>>().expect("images with bad layers are left out");
             ready.extend(left_out.keep(draft.with_documents(chosen.format, measured))?);
         }
+        if chosen.keep_going {
+            for artifact in std::mem::take(&mut artifacts) {
+                artifacts.extend(left_out.keep(artifact.checked(options))?);
+            }
+        }
         let mut used: Vec<usize> = ready.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
         used.sort_unstable();
         used.dedup();
@@ -63,16 +77,26 @@ impl Plan {
             let ids: HashMap<String, String> = ready.iter().filter_map(id).collect();
             report.images.iter_mut().for_each(|image| image.new_id = ids.get(&image.image).cloned());
         }
+        let mut origins = HashMap::new();
+        for draft in &ready {
+            let paths = draft.documents.iter().flat_map(Documents::layer_paths);
+            for (path, &index) in paths.zip(&draft.layers) {
+                let origin = || Origin { image: draft.name.clone(), layer: called[index].clone() };
+                origins.entry(path).or_insert_with(origin);
+            }
+        }
         let (images, documents) = ready
             .into_iter()
             .filter_map(|draft| Some((draft.planned.clone(), (draft.planned.references, draft.documents?))))
             .unzip();
         Ok(Prepared {
+            origins,
             images,
             layers: used.len(),
             warnings,
             left_out: left_out.into_errors(),
-            contents: Contents::new(chosen.format, documents),
+            contents: Contents::new(chosen.format, documents, &artifacts),
+            artifacts: artifacts.len(),
             salvaged,
         })
     }
@@ -82,6 +106,11 @@ impl Prepared {
     /// The images, in the order of the archive.
     pub fn images(&self) -> &[PlannedImage] {
         &self.images
+    }
+
+    /// Whether nothing will be in the archive.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.artifacts == 0
     }
 
     /// Number of distinct layers.
@@ -102,6 +131,24 @@ impl Prepared {
     /// What [`Plan::salvage`] did, if it was asked to do anything.
     pub fn salvaged(&self) -> Option<&SalvageReport> {
         self.salvaged.as_ref()
+    }
+
+    /// An error of an output, in terms of the store: it knows the files of the archive alone.
+    pub fn explain(&self, error: Error) -> Error {
+        let Error::Archive(
+            ArchiveError::Content { entry, .. }
+            | ArchiveError::Mismatch { entry, .. }
+            | ArchiveError::Length { entry, .. },
+        ) = &error
+        else {
+            return error;
+        };
+        match (self.origins.get(entry), error) {
+            (Some(Origin { image, layer }), Error::Archive(error)) => {
+                Error::from(error.of_entry(layer)).of_image(image)
+            }
+            (_, error) => error,
+        }
     }
 
     /// The images as blobs by digest. `None` for a format that does not have blobs.

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use layerlift_store::{Broken, ImageKey, ImageSummary, Notice, Platform, Reference, Selected, Store};
+use layerlift_store::{
+    Artifact, Broken, ImageKey, ImageSummary, Notice, Platform, Reference, Selected, Store,
+};
 
 use crate::Error;
 
@@ -22,6 +24,8 @@ pub enum TagPolicy {
 pub struct Selection {
     /// The images, in the order of the request; one that several names mean comes several times.
     pub images: Vec<Chosen>,
+    /// What is not an image and goes along, where the format can hold it.
+    pub artifacts: Vec<Artifact>,
     /// What a store lists and cannot read: an error, unless [`crate::Options::keep_going`] leaves it out.
     pub broken: Vec<Broken>,
     /// What the store had on record and has no longer ([`layerlift_store::Listing::lost`]): an export of
@@ -96,6 +100,7 @@ pub fn select_all(store: &dyn Store, platform: Option<&Platform>) -> Result<Sele
         selection.images.extend(references.map(|reference| Chosen { image: image.clone(), reference }));
     }
     selection.broken = listing.broken;
+    selection.artifacts = listing.artifacts;
     selection.lost = listing.lost;
     selection.notices = listing.notices;
     Ok(selection)

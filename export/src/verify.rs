@@ -153,7 +153,7 @@ fn check_some(
             Err(error) => report.error = Some(error),
         }
     }
-    let names: Vec<String> = keys.iter().map(|key| format!("layer {}", key.id())).collect();
+    let names: Vec<String> = keys.iter().map(|key| format!("layer {}", store.layer_name(key))).collect();
     let checks: Vec<_> =
         exact.iter().map(|(index, content)| Check { name: &names[*index], content: &**content }).collect();
     for ((index, content), found) in exact.iter().zip(layerlift_archive::check(&checks, options)) {

@@ -97,6 +97,18 @@ pub enum Warning {
         /// Which engines, in words.
         engines: &'static str,
     },
+    /// The format cannot hold what is not an image.
+    #[error(
+        "{name} is left out: it is not an image but an artifact ({artifact}), which {format} cannot hold"
+    )]
+    ArtifactLeftOut {
+        /// Its name, or its digest.
+        name: String,
+        /// Its type.
+        artifact: String,
+        /// The format.
+        format: &'static str,
+    },
     /// Something in the store is not as its engine writes it, and was read nevertheless.
     #[error("{path}: {what}")]
     Odd {

@@ -22,4 +22,9 @@ pub trait Store: Send + Sync {
     /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is
     /// damaged: then its digest can still prove it.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
+
+    /// What messages call a layer: its id, or where that says little, the file that it is in.
+    fn layer_name(&self, key: &LayerKey) -> String {
+        key.id().to_owned()
+    }
 }

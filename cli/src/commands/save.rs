@@ -118,7 +118,7 @@ fn write(
         incomplete = report_left_out(&plan.left_out()[before..], reporter);
     }
     plan.warnings().iter().for_each(|warning| reporter.warning(warning));
-    if plan.images().len() == 0 {
+    if plan.is_empty() {
         return Err(Error::NothingLeft);
     }
     if let Some(len) = plan.tar_len().filter(|_| !compressed) {
@@ -132,7 +132,7 @@ fn write(
     progress.end();
     prepared.warnings().iter().for_each(|warning| reporter.warning(warning));
     incomplete |= report_left_out(prepared.left_out(), reporter);
-    if prepared.images().is_empty() {
+    if prepared.is_empty() {
         return Err(Error::NothingLeft);
     }
     let output = destination.output(&prepared, layout);
@@ -141,7 +141,11 @@ fn write(
         destination.check_space(bytes)?;
     }
     progress.begin("write", Some(bytes));
-    output.write(&options)?;
+    output.write(&options).map_err(|error| match error {
+        Error::Archive(error) => prepared.explain(error.into()).into(),
+        Error::Export(error) => prepared.explain(error).into(),
+        other => other,
+    })?;
     let bytes = destination.written().unwrap_or(bytes);
     let (images, layers) = (prepared.images().len(), prepared.layer_count());
     progress.finish(&Summary { output: destination.name(), bytes, images, layers });
@@ -166,7 +170,8 @@ fn all<'s>(
     let mut lost = Vec::new();
     for source in &sources.opened {
         let selection = select_all(&*source.store, platform)?;
-        if !selection.images.is_empty() || !selection.broken.is_empty() {
+        let here = !selection.images.is_empty() || !selection.artifacts.is_empty();
+        if here || !selection.broken.is_empty() {
             with_images.push((source, selection));
         } else {
             lost.extend(selection.lost);

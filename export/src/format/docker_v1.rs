@@ -74,6 +74,11 @@ impl V1Image {
             });
         Ok(V1Image { folders: folders.collect(), top })
     }
+
+    /// Where its layers are in an archive, base first.
+    pub(super) fn layer_paths(&self) -> impl Iterator<Item = String> {
+        self.folders.iter().map(|(id, _)| layer_path(id))
+    }
 }
 
 impl FromIterator<(Vec<Reference>, V1Image)> for Folders {
@@ -98,7 +103,7 @@ impl Folders {
             tree.push(Entry::bytes(format!("{id}/VERSION"), mtime, b"1.0".to_vec()).with_mode(FILE));
             tree.push(Entry::file(format!("{id}/json"), mtime, json.clone()).with_mode(FILE));
             if let Some(layer) = layer {
-                tree.push(Entry::file(format!("{id}/layer.tar"), mtime, layer.clone()).with_mode(FILE));
+                tree.push(Entry::file(layer_path(id), mtime, layer.clone()).with_mode(FILE));
             }
         }
         tree.extend(self.repositories.entry().map(|entry| entry.with_mode(FILE)));
@@ -129,6 +134,10 @@ fn renamed(
         parent = Some(id);
     }
     Ok(())
+}
+
+fn layer_path(id: &V1Id) -> String {
+    format!("{id}/layer.tar")
 }
 
 fn stored(document: &V1Document) -> Result<LegacyImage, Error> {

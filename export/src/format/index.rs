@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use layerlift_archive::{Digest, Entry};
 use layerlift_store::Reference;
 use oci_spec::image::{ANNOTATION_REF_NAME, MediaType, SCHEMA_VERSION};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::oci::to_json;
@@ -62,6 +62,9 @@ pub(crate) struct NewEntry {
 pub(crate) fn entries(root: &Root) -> Vec<NewEntry> {
     let manifest = &root.descriptor;
     let digest = manifest.digest;
+    if let Some(line) = root.line.as_ref().and_then(|line| RawValue::from_string(line.clone()).ok()) {
+        return vec![NewEntry { name: names(&line), digest, listed: Listed::Kept(line) }];
+    }
     if root.names.is_empty() {
         return vec![NewEntry { name: None, digest, listed: Listed::nameless(manifest.clone()) }];
     }
@@ -71,6 +74,18 @@ pub(crate) fn entries(root: &Root) -> Vec<NewEntry> {
         NewEntry { name: Some((name, full)), digest, listed }
     };
     root.names.iter().map(entry).collect()
+}
+
+/// The names in a line of an index: as OCI tools have it and as containerd has it.
+fn names(line: &RawValue) -> Option<(String, String)> {
+    #[derive(Deserialize)]
+    struct Line {
+        annotations: BTreeMap<String, String>,
+    }
+    let Line { mut annotations } = serde_json::from_str(line.get()).ok()?;
+    let (name, full) = (annotations.remove(ANNOTATION_REF_NAME), annotations.remove(CONTAINERD_NAME));
+    let either = full.clone().or_else(|| name.clone())?;
+    Some((name.unwrap_or_else(|| either.clone()), either))
 }
 
 /// `oci-layout` and `index.json`; `members` are what else the index has.

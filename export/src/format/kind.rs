@@ -76,6 +76,12 @@ impl Format {
         }
     }
 
+    /// Whether an archive can hold what is not an image. Engines take every manifest of the other formats for
+    /// an image.
+    pub(crate) fn holds_artifacts(self) -> bool {
+        self == Format::OciArchive
+    }
+
     /// Whether `manifest.json` has the names in another form than the index, as Docker spells them.
     pub(crate) fn spells_twice(self) -> bool {
         self == Format::OciArchive

@@ -13,6 +13,7 @@ use layerlift_store::{ImageId, Reference};
 use self::docker_v1::{Folders, V1Image};
 use self::oci::OciImage;
 use crate::Error;
+use crate::artifacts::PlannedArtifact;
 use crate::bundle::{Bundle, Root};
 
 mod docker_archive;
@@ -57,6 +58,16 @@ impl Documents {
         }
     }
 
+    /// Where its layers are in an archive, base first.
+    pub(crate) fn layer_paths(&self) -> Vec<String> {
+        match self {
+            Documents::Oci(image) => {
+                image.layers.iter().map(|layer| oci::path(layer.descriptor.digest)).collect()
+            }
+            Documents::V1(image) => image.layer_paths().collect(),
+        }
+    }
+
     /// The id that engines will show, where the format decides it.
     pub(crate) fn image_id(&self) -> Option<ImageId> {
         match self {
@@ -68,8 +79,12 @@ impl Documents {
 }
 
 impl Contents {
-    /// What goes into the archive, of images with their names.
-    pub(crate) fn new(format: Format, images: Vec<(Vec<Reference>, Documents)>) -> Self {
+    /// What goes into the archive, of images with their names, and of artifacts.
+    pub(crate) fn new(
+        format: Format,
+        images: Vec<(Vec<Reference>, Documents)>,
+        artifacts: &[PlannedArtifact],
+    ) -> Self {
         let layers = |image: &OciImage| image.layers.clone();
         let documents = |image: &OciImage| [image.config.clone(), image.manifest.clone()];
         let whole = |image: &OciImage| layers(image).into_iter().chain(documents(image));
@@ -87,8 +102,11 @@ impl Contents {
                 (Bundle::of(blobs, roots), images)
             }
             Format::OciArchive => {
-                let (roots, images) = oci_images(images);
-                (Bundle::of(images.iter().flat_map(whole), roots), images)
+                let (mut roots, images) = oci_images(images);
+                roots.extend(artifacts.iter().map(|artifact| artifact.root.clone()));
+                let of_artifacts = artifacts.iter().flat_map(|artifact| artifact.blobs.iter().cloned());
+                let blobs = images.iter().flat_map(whole).chain(of_artifacts);
+                (Bundle::of(blobs, roots), images)
             }
         };
         Contents::Bundle { format, bundle, images }

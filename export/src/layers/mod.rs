@@ -19,6 +19,8 @@ use crate::{Error, Options};
 pub(crate) struct PlannedLayer {
     /// Its id in the store, or for a layer that no store has a record of, what messages call it.
     pub(crate) id: String,
+    /// What messages call it.
+    pub(crate) called: String,
     /// How often images have it; 0 once all of them are left out.
     pub(crate) uses: usize,
     /// Whether an image's documents need its digest.
@@ -80,7 +82,8 @@ impl PlannedLayer {
     pub(crate) fn new(id: &str, tar: Option<LayerTar>, recorded: Option<DiffId>, options: &Options) -> Self {
         let notice = tar.as_ref().and_then(|tar| tar.notice().cloned());
         let state = tar.map_or(State::Unreadable, |tar| State::of(tar, recorded, options));
-        PlannedLayer { id: id.to_owned(), uses: 0, needs_digest: false, notice, state, origin: None }
+        let (id, called) = (id.to_owned(), id.to_owned());
+        PlannedLayer { id, called, uses: 0, needs_digest: false, notice, state, origin: None }
     }
 
     /// Bytes that it takes in the archive, if known.
@@ -127,7 +130,7 @@ impl PlannedLayer {
 
     /// What messages call it.
     pub(crate) fn name(&self) -> String {
-        format!("layer {}", self.id)
+        format!("layer {}", self.called)
     }
 }
 
@@ -223,7 +226,7 @@ impl Distinct {
                 Origin { key: key.clone(), tar: tar.clone(), diff_id }
             });
             let layer = PlannedLayer::new(key.id(), tar, recorded, options);
-            layers.push(PlannedLayer { origin, ..layer });
+            layers.push(PlannedLayer { origin, called: store.layer_name(key), ..layer });
         }
         (layers, errors)
     }
@@ -231,7 +234,7 @@ impl Distinct {
 
 /// Opens layers, in parallel. The results have the order of `keys`.
 pub(crate) fn open(store: &dyn Store, keys: &[LayerKey]) -> Vec<Result<LayerTar, Error>> {
-    let open = |key| store.layer(key).map_err(|error| Error::from(error).of_layer(key.id()));
+    let open = |key| store.layer(key).map_err(|error| Error::from(error).of_layer(&store.layer_name(key)));
     keys.par_iter().map(open).collect()
 }
 

@@ -96,7 +96,7 @@ fn layers_left_out_on_purpose() {
     let paths = |format: Format, layers: Vec<&Measured>| -> Vec<String> {
         let documents =
             Documents::new(format, &SourceImage { image: &image, layers, salvaged: None }).unwrap();
-        let tree = Contents::new(format, vec![(Vec::new(), documents)]).tree();
+        let tree = Contents::new(format, vec![(Vec::new(), documents)], &[]).tree();
         tree.entries().iter().map(|entry| entry.path.clone()).collect()
     };
     for format in Format::ALL {

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::Digest;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::{Platform, json};
@@ -43,8 +44,19 @@ pub(super) enum Parsed {
     /// An index or a Docker manifest list. A descriptor that cannot be parsed is the reason why.
     Index(Vec<Result<Descriptor, String>>),
     Manifest(Box<ImageManifest>),
-    /// Something else that a registry keeps, such as a signature or a chart: its type.
-    Artifact(String),
+    /// Something else that a registry keeps, such as a signature or a chart.
+    Artifact(Box<ArtifactManifest>),
+    /// The manifest of an image of Docker until 1.9. It has neither config nor diff ids.
+    Schema1,
+}
+
+/// The manifest of what is not an image.
+#[derive(Debug)]
+pub(super) struct ArtifactManifest {
+    /// Its type.
+    pub(super) kind: String,
+    /// All that it names. A part that cannot be parsed is the reason why.
+    pub(super) blobs: Vec<Result<Descriptor, String>>,
 }
 
 /// The manifest of an image.
@@ -55,15 +67,20 @@ pub(super) struct ImageManifest {
 }
 
 /// An item of `manifest.json`. Config and layers are names of files in the archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct ManifestItem {
     pub(super) config: String,
     pub(super) tags: Vec<String>,
     pub(super) layers: Vec<String>,
+    /// By diff ids: what Docker was given for a layer. For a foreign layer, which is not in the archive, it
+    /// has the addresses.
+    pub(super) sources: BTreeMap<String, Descriptor>,
 }
 
 #[derive(Deserialize)]
 struct RawBlob<'a> {
+    #[serde(rename = "schemaVersion")]
+    version: Option<u64>,
     #[serde(rename = "mediaType")]
     media_type: Option<String>,
     #[serde(rename = "artifactType")]
@@ -74,6 +91,11 @@ struct RawBlob<'a> {
     config: Option<&'a RawValue>,
     #[serde(borrow)]
     layers: Option<Vec<&'a RawValue>>,
+    /// Of an OCI artifact manifest, which specifications had before 1.1.
+    #[serde(borrow)]
+    blobs: Option<Vec<&'a RawValue>>,
+    #[serde(rename = "fsLayers")]
+    fs_layers: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -89,13 +111,15 @@ struct RawDescriptor<'a> {
 }
 
 #[derive(Deserialize)]
-struct RawManifestItem {
+struct RawManifestItem<'a> {
     #[serde(rename = "Config")]
     config: String,
     #[serde(rename = "RepoTags")]
     tags: Option<Vec<String>>,
     #[serde(rename = "Layers")]
     layers: Option<Vec<String>>,
+    #[serde(rename = "LayerSources", borrow)]
+    sources: Option<BTreeMap<String, &'a RawValue>>,
 }
 
 /// Types of configs that only images have.
@@ -106,9 +130,6 @@ const CONFIGS: &[&str] = &[
     "application/octet-stream",
     "",
 ];
-/// The type of an attestation's layers. BuildKit gives it the config of an image.
-const STATEMENT: &str = "application/vnd.in-toto+json";
-
 /// The most layers that an image may have. Docker refuses more than 127.
 pub(super) const LAYERS: usize = 4096;
 /// The most names that an archive or a layout may have.
@@ -120,22 +141,66 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     if let Some(manifests) = document.manifests {
         return Ok(Parsed::Index(manifests.into_iter().map(descriptor).collect()));
     }
+    check_layers(document.layers.as_ref().map_or(0, Vec::len))?;
+    let layers = document.layers.into_iter().chain(document.blobs).flatten().map(descriptor);
     let Some(config) = document.config else {
+        if document.version == Some(1) || document.fs_layers.is_some() {
+            return Ok(Parsed::Schema1);
+        }
         let kind = document.artifact_type.or(document.media_type);
-        return Ok(Parsed::Artifact(kind.unwrap_or_else(|| "of no type".to_owned())));
+        let kind = kind.unwrap_or_else(|| "of no type".to_owned());
+        return Ok(Parsed::Artifact(Box::new(ArtifactManifest { kind, blobs: layers.collect() })));
     };
-    let config = descriptor(config).map_err(|why| format!("in config, {why}"))?;
-    if !CONFIGS.contains(&config.media_type.as_str()) {
-        return Ok(Parsed::Artifact(document.artifact_type.unwrap_or(config.media_type)));
+    let config = descriptor(config).map_err(|why| format!("in config, {why}"));
+    let artifact = |kind, config, layers| {
+        let blobs = [config].into_iter().chain(layers).collect();
+        Ok(Parsed::Artifact(Box::new(ArtifactManifest { kind, blobs })))
+    };
+    if let Ok(of_type) = &config
+        && !CONFIGS.contains(&of_type.media_type.as_str())
+    {
+        let kind = document.artifact_type.unwrap_or_else(|| of_type.media_type.clone());
+        return artifact(kind, config, layers.collect::<Vec<_>>());
     }
-    let layers = document.layers.unwrap_or_default();
-    check_layers(layers.len())?;
-    let layers = layers.into_iter().map(descriptor);
+    let config = config?;
     let layers = layers.collect::<Result<Vec<_>, _>>().map_err(|why| format!("in layers, {why}"))?;
-    if !layers.is_empty() && layers.iter().all(|layer| layer.media_type == STATEMENT) {
-        return Ok(Parsed::Artifact(STATEMENT.to_owned()));
+    if let [first, ..] = &*layers
+        && !layers.iter().any(|layer| is_tar(&layer.media_type))
+    {
+        let kind = document.artifact_type.unwrap_or_else(|| first.media_type.clone());
+        return artifact(kind, Ok(config), layers.into_iter().map(Ok).collect());
     }
     Ok(Parsed::Manifest(Box::new(ImageManifest { config, layers })))
+}
+
+/// Whether a layer of this type is a file system, as far as its type tells. Signatures, attestations and
+/// SBOMs have the config of an image, but layers of other types.
+fn is_tar(media_type: &str) -> bool {
+    const WORDS: [&str; 6] = ["", "tar", "gzip", "zstd", "octet-stream", "x-tar"];
+    media_type.split(['/', '.', '+', ';']).any(|word| WORDS.contains(&word))
+}
+
+/// Whether a config says nothing of an image: `{}`, as tools write it that need a config and have none.
+pub(super) fn is_empty_config(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Members {
+        architecture: Option<IgnoredAny>,
+        config: Option<IgnoredAny>,
+        created: Option<IgnoredAny>,
+        history: Option<IgnoredAny>,
+        os: Option<IgnoredAny>,
+        rootfs: Option<IgnoredAny>,
+    }
+    json::object(bytes).is_ok_and(|members: Members| {
+        let Members { architecture, config, created, history, os, rootfs } = members;
+        [architecture, config, created, history, os, rootfs].iter().all(Option::is_none)
+    })
+}
+
+/// The lines of an index, byte for byte.
+pub(super) fn lines(bytes: &[u8]) -> Vec<&RawValue> {
+    let document: Result<RawBlob<'_>, _> = json::object(bytes);
+    document.ok().and_then(|document| document.manifests).unwrap_or_default()
 }
 
 fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
@@ -157,10 +222,12 @@ fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
 pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, String>>, String> {
     let items: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let item = |raw: &RawValue| {
-        let raw: RawManifestItem = json::object(raw.get().as_bytes())?;
+        let raw: RawManifestItem<'_> = json::object(raw.get().as_bytes())?;
         let (tags, layers) = (raw.tags.unwrap_or_default(), raw.layers.unwrap_or_default());
         check_layers(layers.len())?;
-        Ok(ManifestItem { config: raw.config, tags, layers })
+        let sources = raw.sources.unwrap_or_default().into_iter();
+        let sources = sources.filter_map(|(id, source)| Some((id, descriptor(source).ok()?))).collect();
+        Ok(ManifestItem { config: raw.config, tags, layers, sources })
     };
     let items: Vec<Result<ManifestItem, String>> = items.into_iter().map(item).collect();
     check_names(items.iter().flatten().map(|item| item.tags.len()).sum())?;

@@ -1,9 +1,11 @@
 //! One image: its manifest, its config and the files of its layers. All of it is checked but the layers'
 //! bytes.
 
+use std::collections::BTreeMap;
+
 use layerlift_archive::Digest;
 
-use super::documents::{Descriptor, INDEX, MANIFEST, Parsed};
+use super::documents::{self, Descriptor, INDEX, ImageManifest, MANIFEST, Parsed};
 use super::reader::{Json, Reader, blob, blob_digest};
 use crate::archive::clean;
 use crate::model::config::Config;
@@ -15,7 +17,12 @@ pub(super) enum What {
     /// A manifest among the blobs.
     Manifest(Descriptor),
     /// An item of `manifest.json`: names of files.
-    Files { config: String, layers: Vec<String> },
+    Files {
+        config: String,
+        layers: Vec<String>,
+        /// By diff ids, what is known of layers.
+        sources: BTreeMap<String, Descriptor>,
+    },
 }
 
 /// The id of an image, or what is there in its place.
@@ -24,8 +31,11 @@ pub(super) enum Identity {
     Image {
         id: Digest,
     },
-    /// Its type.
-    Artifact(String),
+    Artifact {
+        /// Its type.
+        kind: String,
+        config: Option<Digest>,
+    },
 }
 
 /// An image without its layers' bytes.
@@ -52,8 +62,17 @@ pub(super) fn identify(reader: &Reader, what: &What) -> Result<Identity, Error> 
             let json = reader.blob(descriptor, INDEX, "manifest")?;
             let name = blob(descriptor.digest);
             match json.parsed().map_err(|why| reader.malformed(&name, why))? {
+                Parsed::Manifest(manifest) if is_of_artifact(reader, manifest) => {
+                    let kind = manifest.config.media_type.clone();
+                    Ok(Identity::Artifact { kind, config: Some(manifest.config.digest) })
+                }
                 Parsed::Manifest(manifest) => Ok(Identity::Image { id: manifest.config.digest }),
-                Parsed::Artifact(kind) => Ok(Identity::Artifact(kind.clone())),
+                Parsed::Artifact(artifact) => {
+                    let config = artifact.blobs.first().and_then(|first| first.as_ref().ok());
+                    let config = config.map(|config| config.digest);
+                    Ok(Identity::Artifact { kind: artifact.kind.clone(), config })
+                }
+                Parsed::Schema1 => Err(schema_1(descriptor.digest)),
                 Parsed::Index(_) => Err(reader.malformed(&name, DEEP)),
             }
         }
@@ -61,12 +80,25 @@ pub(super) fn identify(reader: &Reader, what: &What) -> Result<Identity, Error> 
     }
 }
 
+/// Whether a manifest with the types of an image has a config that says nothing of one.
+pub(super) fn is_of_artifact(reader: &Reader, manifest: &ImageManifest) -> bool {
+    let config = reader.blob(&manifest.config, INDEX, "config");
+    config.is_ok_and(|config| documents::is_empty_config(config.raw()))
+}
+
+fn schema_1(digest: Digest) -> Error {
+    let what = format!(
+        "manifest {digest} is of Docker's schema 1, which has neither the config nor the diff ids of an image"
+    );
+    Error::unsupported(what, "an engine that still pulls such images can save it again")
+}
+
 /// Reads an image. Checks the digests and sizes that its documents record of one another and of the layers'
 /// files.
 pub(super) fn load(reader: &Reader, what: &What) -> Result<Loaded, Error> {
     match what {
         What::Manifest(descriptor) => of_manifest(reader, descriptor),
-        What::Files { config, layers } => of_files(reader, config, layers),
+        What::Files { config, layers, sources } => of_files(reader, config, layers, sources),
     }
 }
 
@@ -78,6 +110,7 @@ fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error
     let manifest = match json.parsed().map_err(|why| reader.malformed(&name, why))? {
         Parsed::Manifest(manifest) => manifest,
         Parsed::Index(_) => return Err(reader.malformed(&name, DEEP)),
+        Parsed::Schema1 => return Err(schema_1(digest)),
         Parsed::Artifact(_) => return Err(reader.malformed(&name, "it is not the manifest of an image")),
     };
     let config_name = blob(manifest.config.digest);
@@ -100,11 +133,8 @@ fn layer_blob(reader: &Reader, of: &str, layer: &Descriptor) -> Result<String, E
         return Err(Error::unsupported(what, "decrypt the image first, with skopeo copy"));
     }
     let Some(place) = reader.files().try_find(&name)? else {
-        if ["foreign", "nondistributable"].iter().any(|word| layer.media_type.contains(word)) {
-            let what =
-                format!("{of} needs layer {}, which may not be distributed and is not there", layer.digest);
-            let from = if layer.urls.is_empty() { "its vendor".to_owned() } else { layer.urls.join(", ") };
-            return Err(Error::unsupported(what, format!("it can be had from {from}")));
+        if let Some(error) = foreign(of, layer) {
+            return Err(error);
         }
         return Err(reader.files().missing(of, "layer", &layer.digest.to_string(), &name));
     };
@@ -112,7 +142,26 @@ fn layer_blob(reader: &Reader, of: &str, layer: &Descriptor) -> Result<String, E
     Ok(place.name)
 }
 
-fn of_files(reader: &Reader, config_name: &str, names: &[String]) -> Result<Loaded, Error> {
+/// The error for a layer that is not there because its vendor alone may distribute it.
+fn foreign(of: &str, layer: &Descriptor) -> Option<Error> {
+    let by_type = ["foreign", "nondistributable"].iter().any(|word| layer.media_type.contains(word));
+    if !by_type && layer.urls.is_empty() {
+        return None;
+    }
+    let from = if layer.urls.is_empty() { "its vendor".to_owned() } else { layer.urls.join(", ") };
+    let what = format!(
+        "{of} needs layer {}, which may not be distributed and is not there; it can be had from {from}",
+        layer.digest
+    );
+    Some(Error::Unsupported { what, hint: None })
+}
+
+fn of_files(
+    reader: &Reader,
+    config_name: &str,
+    names: &[String],
+    sources: &BTreeMap<String, Descriptor>,
+) -> Result<Loaded, Error> {
     let raw = config_of(reader, config_name)?;
     let id = raw.digest();
     let stem = config_name.strip_suffix(".json").unwrap_or(config_name);
@@ -133,6 +182,9 @@ fn of_files(reader: &Reader, config_name: &str, names: &[String]) -> Result<Load
     for (name, &diff_id) in names.iter().zip(&config.diff_ids) {
         let Some(place) = reader.files().try_find(name)? else {
             let of = format!("image {}", id.hex());
+            if let Some(error) = sources.get(&diff_id.to_string()).and_then(|layer| foreign(&of, layer)) {
+                return Err(error);
+            }
             return Err(reader.files().missing(&of, "layer", &diff_id.to_string(), name));
         };
         layers.push((place.name, diff_id));

@@ -3,7 +3,7 @@
 //! A named index is an [`Index`], and so are several manifests that share a name in `index.json`: the
 //! platform chooses one of its images. All of them are found by their ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use layerlift_archive::Digest;
 
@@ -78,11 +78,13 @@ pub(super) struct Builder<'a> {
     reader: &'a Reader,
     keys: &'a Keyring,
     contents: Contents,
+    /// Configs of what is not an image. `manifest.json` may name them as if they were of images.
+    artifacts: HashSet<Digest>,
 }
 
 impl<'a> Builder<'a> {
     pub(super) fn new(reader: &'a Reader, keys: &'a Keyring) -> Self {
-        Builder { reader, keys, contents: Contents::default() }
+        Builder { reader, keys, contents: Contents::default(), artifacts: HashSet::new() }
     }
 
     pub(super) fn finish(self) -> Contents {
@@ -158,7 +160,7 @@ impl<'a> Builder<'a> {
         let artifact = |manifest: &Descriptor| {
             matches!(
                 image::identify(self.reader, &What::Manifest(manifest.clone())),
-                Ok(Identity::Artifact(_))
+                Ok(Identity::Artifact { .. })
             )
         };
         let (artifacts, images): (Vec<_>, Vec<_>) = manifests.into_iter().partition(artifact);
@@ -253,7 +255,13 @@ impl<'a> Builder<'a> {
             for tag in item.tags.iter().filter(|tag| !self.has_name(tag)) {
                 names.add(tag);
             }
-            self.add(What::Files { config: item.config, layers: item.layers }, names, true);
+            let what = What::Files { config: item.config, layers: item.layers, sources: item.sources };
+            if let Ok(Identity::Image { id }) = image::identify(self.reader, &what)
+                && self.artifacts.contains(&id)
+            {
+                continue;
+            }
+            self.add(what, names, true);
         }
         Ok(())
     }
@@ -290,7 +298,8 @@ impl<'a> Builder<'a> {
         };
         let (id, listed, error) = match (image::identify(self.reader, &what), &what) {
             (Ok(Identity::Image { id }), _) => (id.hex(), listed, None),
-            (Ok(Identity::Artifact(kind)), _) => {
+            (Ok(Identity::Artifact { kind, config }), _) => {
+                self.artifacts.extend(config);
                 let what = format!("{} is not an image but an artifact ({kind})", digests[0]);
                 let error = Error::unsupported(what, "tools that know its kind can read it");
                 (digests[0].hex(), false, Some(error))

@@ -6,6 +6,8 @@
 //! <digest>.json           a config whose layers are there as <diff id>.tar (Podman, skopeo)
 //! ```
 
+use std::collections::BTreeMap;
+
 use layerlift_archive::Digest;
 
 use super::documents::{Descriptor, Parsed};
@@ -52,7 +54,7 @@ pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error
             names.into_iter().find(|name| matches!(reader.files().try_find(name), Ok(Some(_))))
         };
         if let Some(layers) = parsed.diff_ids.iter().map(|id| layer(id.0)).collect::<Option<Vec<_>>>() {
-            images.add_unnamed(What::Files { config, layers });
+            images.add_unnamed(What::Files { config, layers, sources: BTreeMap::new() });
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::{Compression, Digest, FileRange};
 
+use super::artifacts;
 use super::image::{self, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
 use super::reader::{Reader, blob_digest};
@@ -153,7 +154,8 @@ impl Store for LayoutStore {
         };
         let indexes = self.contents.indexes.iter().map(index).collect();
         let (order, lost) = (self.contents.order.clone(), self.contents.lost.clone());
-        Ok(Listing { order, lost, notices, ..Listing::new(images, indexes, broken) })
+        let artifacts = artifacts::find(&self.reader);
+        Ok(Listing { order, lost, notices, artifacts, ..Listing::new(images, indexes, broken) })
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
@@ -219,6 +221,11 @@ impl Store for LayoutStore {
         let digest = named.or(plain.then_some(diff_id.0));
         let stored = FileRange { digest, ..place.range };
         Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id) }))
+    }
+
+    fn layer_name(&self, key: &LayerKey) -> String {
+        let (name, diff_id) = key.id().rsplit_once('@').unwrap_or((key.id(), ""));
+        format!("{diff_id} ({})", self.reader.files().join(name).display())
     }
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::index::check;
-use super::{Image, ImageKey, Index, Member, Notice, Platform, Selected, config};
+use super::{Artifact, Image, ImageKey, Index, Member, Notice, Platform, Selected, config};
 use crate::{Document, Error, Reference, Store};
 
 /// What [`crate::Store::images`] found.
@@ -19,6 +19,8 @@ pub struct Listing {
     /// Images that others were built on and that have no name, which engines show on request only. A name
     /// leads to them all the same. In no order.
     pub intermediate: Vec<ImageSummary>,
+    /// What is not an image: signatures, charts. In the order of the store.
+    pub artifacts: Vec<Artifact>,
     /// What cannot be read. It hides nothing else.
     pub broken: Vec<Broken>,
     /// What the store had on record and has no longer: an index that is empty or cut, names. It is not an

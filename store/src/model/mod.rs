@@ -1,6 +1,7 @@
 //! Images as all stores describe them: keys, documents and layers, indexes of images for several platforms,
 //! listings. No bytes of layers.
 
+mod artifact;
 pub(crate) mod config;
 mod image;
 mod index;
@@ -9,6 +10,7 @@ mod listing;
 mod notice;
 mod platform;
 
+pub use artifact::{Artifact, ArtifactBlob};
 pub use image::{Document, Image, Layer, Manifest, V1Document};
 pub use index::{Index, Member, Selected, Subject};
 pub use key::{ImageKey, Keyring, LayerKey};

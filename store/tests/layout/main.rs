@@ -6,6 +6,7 @@
 mod contract;
 mod damage;
 mod engines;
+mod foreign;
 mod limits;
 mod made;
 mod odd;

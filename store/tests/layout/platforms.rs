@@ -131,6 +131,87 @@ fn artifacts_are_not_images() {
     refused(store.image(&contract::image(&selected[0])), &["is not an image but an artifact", "helm"]);
 }
 
+/// Signatures, SBOMs and attestations have the config of an image, or an empty one.
+#[test]
+fn artifacts_with_the_config_of_an_image() {
+    let tar = layer("x");
+    let image_config = config(&[&tar], "");
+    let image = manifest(&image_config, &[&tar]);
+    let note = br#"{"critical":{}}"#.as_slice();
+    let of_note = config(&[note], "");
+    let typed = |text: String, kind: &str| text.replace("application/vnd.oci.image.layer.v1.tar", kind);
+    for (of_artifact, artifact, kind) in [
+        (&*of_note, manifest(&of_note, &[note]), "application/vnd.dev.cosign.simplesigning.v1+json"),
+        (&*of_note, manifest(&of_note, &[note]), "text/spdx+json"),
+        (&*of_note, manifest(&of_note, &[note]), "application/vnd.wasm.content.layer.v1+wasm"),
+        // By its types it is an image; its config says nothing of one.
+        ("{}", manifest("{}", &[note]), "application/vnd.oci.image.layer.v1.tar"),
+        ("{}", manifest("{}", &[]), "application/vnd.oci.image.layer.v1.tar"),
+    ] {
+        let artifact = typed(artifact, kind);
+        let top = index(&[
+            descriptor(MANIFEST, &image, &named("app:1")),
+            descriptor(MANIFEST, &artifact, &named("app:sha256-0123.sig")),
+        ]);
+        let blobs = Tar::new().blob(&tar).blob(&image_config).blob(&image);
+        let blobs = blobs.blob(note).blob(of_artifact).blob(&artifact);
+        let store = store(&blobs.file("index.json", top).finish()).unwrap();
+        let listing = store.images().unwrap();
+        assert_eq!((listing.images.len(), listing.broken.len()), (1, 0), "{kind}");
+        let [found] = &listing.artifacts[..] else { panic!("{kind}: {:?}", listing.artifacts) };
+        assert_eq!(found.names, ["app:sha256-0123.sig"]);
+        assert!(found.line.contains("sha256-0123.sig"));
+        let blobs = found.blobs.as_ref().unwrap();
+        assert!(blobs.len() >= 2 && blobs.last().unwrap().content.digest == Some(found.digest));
+    }
+}
+
+/// A list of referrers is an artifact with all that it names; an index without members is nothing.
+#[test]
+fn an_index_of_artifacts() {
+    let image_config = config(&[], "");
+    let image = manifest(&image_config, &[]);
+    let chart = image.replace(CONFIG, "application/vnd.cncf.helm.config.v1+json");
+    let attestation = image.replace(CONFIG, "application/vnd.oci.empty.v1+json");
+    let unknown = r#","platform":{"os":"unknown","architecture":"unknown"}"#;
+    let list = index(&[descriptor(MANIFEST, &chart, ""), descriptor(MANIFEST, &attestation, unknown)]);
+    let with_image = index(&[descriptor(MANIFEST, &image, ""), descriptor(MANIFEST, &attestation, unknown)]);
+    let top = index(&[
+        descriptor(INDEX, &list, &named("app:sha256-0123")),
+        descriptor(INDEX, &with_image, &named("app:1")),
+        descriptor(INDEX, &index(&[]), &named("empty:1")),
+    ]);
+    let blobs = Tar::new().blob(&image_config).blob(&image).blob(&chart).blob(&attestation).blob(index(&[]));
+    let blobs = blobs.blob(&list).blob(&with_image).file("index.json", top);
+    let store = store(&blobs.finish()).unwrap();
+    let listing = store.images().unwrap().on(&*store, None);
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 0));
+    let [found] = &listing.artifacts[..] else { panic!("{:?}", listing.artifacts) };
+    assert_eq!(
+        (found.names.clone(), found.blobs.as_ref().unwrap().len()),
+        (vec!["app:sha256-0123".into()], 5)
+    );
+}
+
+/// An image of Docker until 1.9, as a registry keeps it: layerlift cannot read it, and says so.
+#[test]
+fn schema_1() {
+    let image_config = config(&[], "");
+    let image = manifest(&image_config, &[]);
+    let old = r#"{"schemaVersion":1,"name":"old","tag":"1","fsLayers":[],"history":[],"signatures":[]}"#;
+    for kind in ["application/vnd.docker.distribution.manifest.v1+prettyjws", MANIFEST] {
+        let top =
+            index(&[descriptor(MANIFEST, &image, &named("app:1")), descriptor(kind, old, &named("old:1"))]);
+        let blobs = Tar::new().blob(&image_config).blob(&image).blob(old).file("index.json", top);
+        let store = store(&blobs.finish()).unwrap();
+        let listing = store.images().unwrap();
+        assert_eq!((listing.images.len(), listing.artifacts.len()), (1, 0));
+        let [broken] = &listing.broken[..] else { panic!("{:?}", listing.broken) };
+        assert_eq!(broken.references[0].to_string(), "old:1");
+        assert!(broken.error.to_string().contains("schema 1"), "{}", broken.error);
+    }
+}
+
 /// Names as skopeo and umoci write them.
 #[test]
 fn names() {
