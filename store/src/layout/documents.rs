@@ -114,10 +114,10 @@ struct RawDescriptor<'a> {
 struct RawManifestItem<'a> {
     #[serde(rename = "Config")]
     config: String,
-    #[serde(rename = "RepoTags")]
-    tags: Option<Vec<String>>,
-    #[serde(rename = "Layers")]
-    layers: Option<Vec<String>>,
+    #[serde(rename = "RepoTags", borrow)]
+    tags: Option<&'a RawValue>,
+    #[serde(rename = "Layers", borrow)]
+    layers: Option<&'a RawValue>,
     #[serde(rename = "LayerSources", borrow)]
     sources: Option<BTreeMap<String, &'a RawValue>>,
 }
@@ -223,7 +223,7 @@ pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, Strin
     let items: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let item = |raw: &RawValue| {
         let raw: RawManifestItem<'_> = json::object(raw.get().as_bytes())?;
-        let (tags, layers) = (raw.tags.unwrap_or_default(), raw.layers.unwrap_or_default());
+        let (tags, layers) = (strings("RepoTags", raw.tags)?, strings("Layers", raw.layers)?);
         check_layers(layers.len())?;
         let sources = raw.sources.unwrap_or_default().into_iter();
         let sources = sources.filter_map(|(id, source)| Some((id, descriptor(source).ok()?))).collect();
@@ -232,6 +232,13 @@ pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, Strin
     let items: Vec<Result<ManifestItem, String>> = items.into_iter().map(item).collect();
     check_names(items.iter().flatten().map(|item| item.tags.len()).sum())?;
     Ok(items)
+}
+
+/// A member that is a list of strings, `null` or absent.
+fn strings(name: &str, value: Option<&RawValue>) -> Result<Vec<String>, String> {
+    let list = value.map(|value| serde_json::from_str::<Option<Vec<String>>>(value.get()));
+    let list = list.transpose().map_err(|_| format!("{name} of an image is not a list of strings"))?;
+    Ok(list.flatten().unwrap_or_default())
 }
 
 /// Refuses more layers than any engine gives an image.

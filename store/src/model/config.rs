@@ -38,6 +38,9 @@ struct RootFs {
 /// Reads a config; the error says what is wrong with it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     let document: RawConfig<'_> = json::object(bytes)?;
+    if document.rootfs.get() == "null" {
+        return Err("its rootfs is null, so it names no layers".to_owned());
+    }
     let RootFs { kind, diff_ids } = json::object(document.rootfs.get().as_bytes())?;
     if kind != "layers" {
         return Err(format!("its rootfs is of type {kind:?}, known is \"layers\""));
@@ -82,7 +85,7 @@ mod tests {
             (r#"["x",{"type":"layers"}]"#, "not a JSON object"),
             (r#"{"rootfs":["layers",[]]}"#, "not a JSON object"),
             ("{}", "missing field `rootfs`"),
-            (r#"{"rootfs":null}"#, "not a JSON object"),
+            (r#"{"rootfs":null}"#, "its rootfs is null"),
             (r#"{"rootfs":{"diff_ids":[]}}"#, "missing field `type`"),
             (r#"{"rootfs":{"type":"layers+base"}}"#, "\"layers+base\""),
             (r#"{"rootfs":{"type":"layers","diff_ids":"x"}}"#, "invalid type: string"),
