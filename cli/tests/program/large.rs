@@ -86,7 +86,7 @@ fn interrupted_in_the_middle() {
         let mut command = save(&store.root);
         command.args(["base:latest", "--format=docker-v1", "-o"]).arg(&existing).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
-        wait_for_a_second_file(folder.path());
+        wait_for_an_open_file(child.id(), folder.path());
         kill_process(Pid::from_child(&child), signal).unwrap();
         let (status, said) = ended(&child.wait_with_output().unwrap());
         assert_eq!((status, &*said), (Some(130), "layerlift: interrupted\n"));
@@ -95,9 +95,14 @@ fn interrupted_in_the_middle() {
     }
 }
 
-fn wait_for_a_second_file(folder: &Path) {
+/// Waits until the program has a file in the folder open, which need not have a name.
+fn wait_for_an_open_file(pid: u32, folder: &Path) {
     let began = Instant::now();
-    while fs::read_dir(folder).unwrap().count() < 2 {
+    let is_there = || {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        open.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|path| path.starts_with(folder)))
+    };
+    while !is_there() {
         assert!(began.elapsed() < Duration::from_secs(60), "the program does not begin to write");
         sleep(Duration::from_millis(2));
     }
