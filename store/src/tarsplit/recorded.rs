@@ -235,6 +235,15 @@ mod tests {
 
     use super::*;
 
+    /// The header of a file; that of Docker 1.8 and 1.9 is checked when a record is opened.
+    fn header(name: &str, size: u64) -> Vec<u8> {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).unwrap();
+        header.set_size(size);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    }
+
     /// A layer with the files `a` ("contents") and `b` (nothing), and what is said of it.
     fn layer() -> (tempfile::TempDir, SplitLayer) {
         let dir = tempfile::tempdir().unwrap();
@@ -244,10 +253,10 @@ mod tests {
         let crc = STANDARD.encode(checksum.finish().to_be_bytes());
         let bytes = |bytes: &[u8]| format!("{{\"type\":2,\"payload\":\"{}\"}}\n", STANDARD.encode(bytes));
         let lines = [
-            bytes(&[b'1'; 512]),
+            bytes(&header("a", 8)),
             format!("{{\"type\":1,\"name\":\"./a\",\"size\":8,\"payload\":\"{crc}\"}}\n"),
             bytes(&[0; 504]),
-            bytes(&[b'2'; 512]),
+            bytes(&header("b", 0)),
             "{\"type\":1,\"name\":\"b\",\"payload\":null}\n".to_owned(),
             bytes(&[0; 1024]),
         ];
@@ -266,12 +275,12 @@ mod tests {
         let [Part::Member { padding, headers, file }, second, end] = &*parts else { panic!("{parts:?}") };
         assert_eq!(
             (padding.len(), &**headers, &*file.name, file.size),
-            (0, &[b'1'; 512][..], &b"./a"[..], 8)
+            (0, &*header("a", 8), &b"./a"[..], 8)
         );
         let Part::Member { padding, headers, file } = second else { panic!("{second:?}") };
         assert_eq!(
             (padding.len(), &**headers, &*file.name, file.size),
-            (504, &[b'2'; 512][..], &b"b"[..], 0)
+            (504, &*header("b", 0), &b"b"[..], 0)
         );
         assert_eq!(*end, Part::End { padding: Vec::new(), blocks: vec![0; 1024] });
     }
