@@ -143,7 +143,9 @@ impl Prepared {
         else {
             return error;
         };
-        match (self.origins.get(entry), error) {
+        // A layout gets a blob under another name first.
+        let origin = self.origins.get(entry).or_else(|| self.origins.get(&format!("blobs/sha256/{entry}")));
+        match (origin, error) {
             (Some(Origin { image, layer }), Error::Archive(error)) => {
                 Error::from(error.of_entry(layer)).of_image(image)
             }
