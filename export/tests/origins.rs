@@ -20,7 +20,7 @@ fn a_damaged_layer() {
         let options = Options::default().with_format(format);
         let plan = plan(&*store, select_all(&*store, None).unwrap(), &options).unwrap();
         let prepared = plan.prepare(&threaded(1)).unwrap();
-        let failed = write_stream(&tree(&prepared), &mut std::io::sink(), &threaded(1)).unwrap_err();
+        let failed = write_stream(&tree(&prepared), std::io::sink(), &threaded(1)).unwrap_err();
         let text = chain(&prepared.explain(failed.into()));
         for part in ["t/a:1", "input.tar.xz/2.tar", "is damaged: expected sha256:"] {
             assert!(text.contains(part), "{part} is not in {text}");

@@ -141,7 +141,7 @@ impl<R: BufRead> BufRead for Lent<R> {
 pub(super) struct PushedMembers<W: Write>(Pushed<W>);
 
 enum Pushed<W: Write> {
-    Member(write::GzDecoder<W>),
+    Member(Box<write::GzDecoder<W>>),
     /// A member has ended, and this many zeros have followed it.
     Padding(W, u64),
     /// An error has left nothing to go on with.
@@ -150,7 +150,7 @@ enum Pushed<W: Write> {
 
 impl<W: Write> PushedMembers<W> {
     pub(super) fn new(out: W) -> Self {
-        PushedMembers(Pushed::Member(write::GzDecoder::new(out)))
+        PushedMembers(Pushed::Member(Box::new(write::GzDecoder::new(out))))
     }
 
     /// The output, and how many zeros followed the last member.
@@ -179,7 +179,7 @@ impl<W: Write> Write for PushedMembers<W> {
                     }
                 },
                 Pushed::Padding(out, padding) => match next(bytes, padding)? {
-                    Next::Member => self.0 = Pushed::Member(write::GzDecoder::new(out)),
+                    Next::Member => self.0 = Pushed::Member(Box::new(write::GzDecoder::new(out))),
                     Next::Padding => {
                         self.0 = Pushed::Padding(out, padding + bytes.len() as u64);
                         return Ok(bytes.len());

@@ -101,7 +101,7 @@ impl Plan {
                 continue;
             };
             if layer.uses > 0
-                && let Some((measured, from)) = surgery.from_elsewhere(&origin.key, origin.diff_id)?
+                && let Some((measured, from)) = surgery.sound_elsewhere(&origin.key, origin.diff_id)?
             {
                 let diff_id = origin.diff_id.map(|id| id.to_string());
                 report.layers.push(SalvagedLayer {
@@ -241,9 +241,8 @@ fn renamed(
 
 /// What the history of a declared image says.
 fn comment(report: &SalvageReport, layers: &[String], id: &str) -> String {
-    let declared = |layer: &&SalvagedLayer| {
-        layer.result == Salvaged::Declared && layers.iter().any(|id| *id == layer.layer)
-    };
+    let declared =
+        |layer: &&SalvagedLayer| layer.result == Salvaged::Declared && layers.contains(&layer.layer);
     let count = |of: FileResult| {
         let files = report.layers.iter().filter(declared).flat_map(|layer| &layer.files);
         files.filter(|file| file.result == of).count()

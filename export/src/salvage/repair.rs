@@ -37,7 +37,7 @@ pub(super) struct Surgery<'a> {
 impl Surgery<'_> {
     /// The layer in the best form that can be had, and what was done. `None` if nothing can be.
     pub(super) fn mend(&self, patient: &Patient<'_>) -> Result<Option<(Measured, SalvagedLayer)>, Error> {
-        if let Some((measured, from)) = self.from_elsewhere(patient.key, patient.diff_id)? {
+        if let Some((measured, from)) = self.sound_elsewhere(patient.key, patient.diff_id)? {
             let from = Some(from);
             return Ok(Some((measured, self.record(patient, Salvaged::Repaired, from, None, None))));
         }
@@ -51,7 +51,7 @@ impl Surgery<'_> {
     }
 
     /// A layer with the same digest that is sound, and what messages call it.
-    pub(super) fn from_elsewhere(
+    pub(super) fn sound_elsewhere(
         &self,
         key: &LayerKey,
         diff_id: Option<DiffId>,

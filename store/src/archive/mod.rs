@@ -52,7 +52,7 @@ pub(crate) struct Files {
 #[derive(Debug)]
 enum Source {
     Dir(Root),
-    Tar(Entries),
+    Tar(Box<Entries>),
 }
 
 /// A file that was found.
@@ -84,7 +84,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
     }
     let (file, metadata) = named::open(path)?;
     let whole = whole::open(file, metadata.len(), metadata.is_file(), path, options)?;
-    Ok(Files::of(Source::Tar(Entries::read(whole, path, options)?)))
+    Ok(Files::of(Source::Tar(Box::new(Entries::read(whole, path, options)?))))
 }
 
 impl Files {

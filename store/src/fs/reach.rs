@@ -108,7 +108,7 @@ fn first_link(root: &Root, relative: &Path) -> Option<Link> {
 fn target(root: &Root, link: &Link) -> Result<OwnedFd, String> {
     let path = root.join(&link.path);
     if root.reach().is_some_and(|reach| reach.follow.iter().any(|follow| same(follow, &path))) {
-        let opened = rustix::fs::open(&named::meant(&path), DIR, Mode::empty());
+        let opened = rustix::fs::open(named::meant(&path), DIR, Mode::empty());
         return opened.map_err(|errno| format!("following it fails: {errno}"));
     }
     let (within, inside) = inside(root, link)?;

@@ -179,7 +179,7 @@ fn an_index_of_artifacts() {
     let top = index(&[
         descriptor(INDEX, &list, &named("app:sha256-0123")),
         descriptor(INDEX, &with_image, &named("app:1")),
-        descriptor(INDEX, &index(&[]), &named("empty:1")),
+        descriptor(INDEX, index(&[]), &named("empty:1")),
     ]);
     let blobs = Tar::new().blob(&image_config).blob(&image).blob(&chart).blob(&attestation).blob(index(&[]));
     let blobs = blobs.blob(&list).blob(&with_image).file("index.json", top);
