@@ -26,23 +26,9 @@ use crate::program::{ended, is_root, save};
 use crate::store::{Store, answers};
 
 /// What the old daemons could not save, although the store holds everything: names that are not UTF-8, global
-/// PAX headers, leftovers of aufs, and damage that no export needs to read: that of tar-split data among it.
-const MAY_SUCCEED: &[&str] = &[
-    "weird",
-    "latin1",
-    "pax-global",
-    "plnk",
-    "epstr",
-    "negpax",
-    "badtime",
-    "year1",
-    "badsize",
-    "nlsize",
-    "badjsonl",
-    "emptygz",
-    "notgz",
-    "truncgz",
-];
+/// PAX headers, leftovers of aufs, and damage that no export needs to read.
+const MAY_SUCCEED: &[&str] =
+    &["weird", "latin1", "pax-global", "plnk", "epstr", "negpax", "badtime", "year1", "badsize", "nlsize"];
 
 /// What they saved although the store makes no sense. An error that says so is as good.
 const DEGENERATE: &[&str] = &["cycle", "selfparent", "shortid", "shortparent", "emptyid", "emptyrepo"];

@@ -10,7 +10,8 @@ use crate::kind::StoreKind;
 use crate::lookup::{self, Spelling};
 use crate::tarsplit::{self, Record};
 use crate::{
-    DiffLayer, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected, Store, V1Id,
+    DiffLayer, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Notice, Root, Selected, Store,
+    V1Id,
 };
 
 /// Docker's graph store, with the layers of one driver.
@@ -121,6 +122,15 @@ impl Store for GraphStore {
                 let (tree, ..) = self.directory(&id)?;
                 match tarsplit::open(tree, metadata, self.images.graph.join(&name), None, None)? {
                     Record::Exact(layer) => return Ok(LayerTar::Split(layer)),
+                    // A v1 id does not depend on the bytes, and no digest is recorded: nobody would see that
+                    // the layer is another. The daemons refused it, too.
+                    Record::Unusable(unusable) if unusable.files.is_none() => {
+                        let Notice { path, what } = unusable.notice;
+                        return Err(Error::malformed(
+                            path,
+                            format!("{what}, in a copy of the store without this file"),
+                        ));
+                    }
                     Record::Unusable(unusable) => Some(unusable),
                 }
             }
