@@ -201,7 +201,12 @@ pub(super) fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> (Records<T>, Op
         }
         Err(error) => {
             let whole = before_a_cut(bytes);
-            let lost = format!("after {} whole records, {error}", whole.len());
+            let why = json::words(&error);
+            let lost = match whole.len() {
+                0 => why,
+                1 => format!("after 1 whole record, {why}"),
+                count => format!("after {count} whole records, {why}"),
+            };
             (whole, Some(lost))
         }
     };

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{Error, Root, V1Id, hex_id};
+use crate::{Error, Root, V1Id, hex_id, json};
 
 /// Largest size of `json`. It usually has a few thousand bytes; labels and environment can make it larger.
 const LIMIT: u64 = 8 << 20;
@@ -89,8 +89,11 @@ impl Fields {
         if json.trim_ascii_start().is_empty() {
             return Err("it is empty".to_owned());
         }
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err("it is not a JSON object".to_owned());
+        }
         let mut deserializer = serde_json::Deserializer::from_slice(json);
-        deserializer.deserialize_map(FieldsVisitor).map_err(|error| error.to_string())
+        deserializer.deserialize_map(FieldsVisitor).map_err(|error| json::words_within(&error))
     }
 }
 
@@ -186,15 +189,15 @@ mod tests {
             (r#"{"id":"ID","created":5,"config":{"Entrypoint":"x"}}"#, None, "-@json 0"),
             (r#"{"id":"ID","created":"0001-01-01T00:00:00Z"}"#, None, "-@json 0"),
             (r#"{"id":"OTHER"}"#, None, "stored as"),
-            (r#"{"id":"#, None, "EOF while parsing"),
+            (r#"{"id":"#, None, "its end is missing"),
             ("", None, "it is empty"),
             ("{}", None, "neither \"id\" nor \"layer_id\""),
             (r#"{"parent":"OTHER","created":"2015-06-07T08:09:10Z"}"#, None, "neither \"id\""),
             (r#"{"layer_id":"","parent_id":"sha256:OTHER"}"#, None, "neither \"id\""),
-            ("null", None, "expected an object"),
-            ("[]", None, "expected an object"),
-            (r#"{"parent":{}}"#, None, "invalid type: map"),
-            (&deep, None, "EOF while parsing"),
+            ("null", None, "not a JSON object"),
+            ("[]", None, "not a JSON object"),
+            (r#"{"parent":{}}"#, None, "a value in it is an object, not a string"),
+            (&deep, None, "its end is missing"),
         ];
         for (json, parent, expected) in rows {
             let parent = parent.map(|text| text.replace("OTHER", OTHER));

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::Repositories;
+use crate::json;
 use crate::reference;
 
 /// How a file spells names.
@@ -62,7 +63,7 @@ impl Read {
             Ok(true) => Ok(()),
             Ok(false) => Err("it lacks \"Repositories\", which Docker always writes".to_owned()),
             Err(error) if error.is_eof() => Err(format!("it is cut after {} bytes", bytes.len())),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(json::words_within(&error)),
         }
     }
 
@@ -225,14 +226,14 @@ mod tests {
             ("{", 0, "it is cut after 1 bytes"),
             ("{}", 0, "it lacks \"Repositories\""),
             (r#"{"x":1}"#, 0, "it lacks \"Repositories\""),
-            (r#"{"Repositories":[]}"#, 0, "invalid type: sequence"),
-            (r#"{"Repositories":{"a":{"a:1":5}}}"#, 0, "invalid type: integer"),
+            (r#"{"Repositories":[]}"#, 0, "a value in it is a list, not an object"),
+            (r#"{"Repositories":{"a":{"a:1":5}}}"#, 0, "a value in it is the number 5, not a string"),
             (cut, 1, "it is cut after"),
-            (&tail, 1, "trailing characters"),
+            (&tail, 1, "it is not JSON from line"),
             (r#"{"Repositories":{"a":{"a:0":"x","a:1":"x","a:1":"y"}}}"#, 1, "\"a:1\" is there twice"),
             (r#"{"Repositories":{"a":{"a:1":"x"},"a":{}}}"#, 1, "\"a\" is there twice"),
             (r#"{"Repositories":{},"Repositories":{}}"#, 0, "\"Repositories\" is there twice"),
-            (&deep, 0, "invalid type: map"),
+            (&deep, 0, "a value in it is an object, not a string"),
         ] {
             let (entries, error) = flat(text, Form::Names);
             assert!(error.contains(why), "{text:.60}: {error}");

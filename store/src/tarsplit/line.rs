@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::{payload, plain};
+use crate::json;
 
 /// What a line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
 /// The same for any JSON: keys in another order, escapes, white space. This is the authority on what is
 /// valid.
 pub(super) fn parse_any(line: &[u8]) -> Result<Line<'_>, String> {
-    let raw: Raw<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let raw: Raw<'_> = json::parse(line)?;
     match raw.kind {
         2 => Ok(Line::Bytes(bytes(raw.payload.unwrap_or_default()))),
         1 => {

@@ -66,13 +66,18 @@ const CASES: &[Case] = &[
             disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":"../x""#);
         },
     ),
-    ("a parent of another type", Listed, ["layers.json is malformed", "expected a string"], |disk| {
-        disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":[]"#);
-    }),
+    (
+        "a parent of another type",
+        Listed,
+        ["layers.json is malformed", "parent is a list, not a string"],
+        |disk| {
+            disk.edit(LAYERS, &format!(r#""parent":"{LOWER}""#), r#""parent":[]"#);
+        },
+    ),
     ("an invalid diff id", Listed, ["layers.json is malformed", "is not a digest"], |disk| {
         disk.edit(LAYERS, r#""diff-digest":"sha256:612d"#, r#""diff-digest":"sha256:../"#);
     }),
-    ("an invalid size", Listed, ["layers.json is malformed", "invalid type: string"], |disk| {
+    ("an invalid size", Listed, ["layers.json is malformed", "not a whole number"], |disk| {
         disk.edit(LAYERS, r#""diff-size":6656"#, r#""diff-size":"large""#);
     }),
     (
@@ -178,19 +183,19 @@ fn malformed_records() {
     for (record, what, message) in [
         ("5", "record 0", "not a JSON object"),
         (r#"["a","b"]"#, "record 0", "not a JSON object"),
-        ("{}", "record 0", "missing field `id`"),
-        (r#"{"id":7}"#, "record 0", "invalid type"),
+        ("{}", "record 0", "it has no id"),
+        (r#"{"id":7}"#, "record 0", "id is the number 7, not a string"),
         (r#"{"id":"../../etc"}"#, "../../etc", "its id is not 64 hex digits"),
         (r#"{"id":""}"#, "", "its id is not 64 hex digits"),
-        (&format!(r#"{{"id":"{APP}","names":"x"}}"#), APP, "invalid type: string"),
+        (&format!(r#"{{"id":"{APP}","names":"x"}}"#), APP, "names is \"x\", not a list"),
         (&format!(r#"{{"id":"{APP}","layer":"..","names":["demo/x:1"]}}"#), APP, "not the id of a layer"),
-        (&format!(r#"{{"id":"{APP}","big-data-sizes":[]}}"#), APP, "invalid type: sequence"),
-        (&format!(r#"{{"id":"{APP}","id":"{APP}"}}"#), "record 0", "duplicate field"),
+        (&format!(r#"{{"id":"{APP}","big-data-sizes":[]}}"#), APP, "big-data-sizes is a list, not an object"),
+        (&format!(r#"{{"id":"{APP}","id":"{APP}"}}"#), "record 0", "id is there twice"),
         (&format!(r#"{{"id":"{APP}"}}"#), APP, "it is there twice"),
         (
             &format!(r#"{{"id":"{APP}","names":[{}]}}"#, "[".repeat(10_000) + &"]".repeat(10_000)),
             APP,
-            "expected a string",
+            "not a string",
         ),
     ] {
         let disk = Disk::small("additional");

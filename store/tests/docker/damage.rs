@@ -322,10 +322,10 @@ fn configs_that_are_none() {
         ("null", "not a JSON object"),
         (r#"{"rootfs":[]}"#, "not a JSON object"),
         (r#"{"rootfs":{"type":"layers","diff_ids":["x"]}}"#, "is not a digest"),
-        (r#"{"rootfs":{"type":"layers","diff_ids":{}}}"#, "invalid type"),
-        (r#"{"rootfs":{"type":"layers"},"rootfs":{"type":"layers"}}"#, "duplicate field"),
-        (deep.as_str(), "invalid type"),
-        (deep_elsewhere.as_str(), "invalid type"),
+        (r#"{"rootfs":{"type":"layers","diff_ids":{}}}"#, "diff_ids is an object, not a list"),
+        (r#"{"rootfs":{"type":"layers"},"rootfs":{"type":"layers"}}"#, "rootfs is there twice"),
+        (deep.as_str(), "not a string"),
+        (deep_elsewhere.as_str(), "not a string"),
     ] {
         let added = data.add_config(DRIVER, text.as_bytes());
         let store = data.store();
@@ -397,9 +397,12 @@ fn names_that_cannot_be_read() {
         ("\0\0\0\0", "nothing but zeros"),
         (r#"{"x":1}"#, "it lacks \"Repositories\""),
         ("[]", "not a JSON object"),
-        (r#"{"Repositories":{"a":{"a:1":{}}}}"#, "invalid type"),
+        (r#"{"Repositories":{"a":{"a:1":{}}}}"#, "a value in it is an object, not a string"),
         (r#"{"Repositories":{"a":{"a:1":"x","a:1":"y"}}}"#, "is there twice"),
-        (&format!(r#"{{"Repositories":{}"#, r#"{"x":"#.repeat(10_000)), "invalid type"),
+        (
+            &format!(r#"{{"Repositories":{}"#, r#"{"x":"#.repeat(10_000)),
+            "a value in it is an object, not a string",
+        ),
         (HUGE, "larger than 16 MiB"),
     ] {
         fs::write(&path, text).unwrap();

@@ -15,7 +15,10 @@ impl<'a> Value<'a> {
         let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
         match values.next() {
             Some(Ok(_)) => Ok(Value(bytes[..values.byte_offset()].trim_ascii())),
-            Some(Err(error)) => Err(error.to_string()),
+            Some(Err(error)) if error.is_eof() => Err("its end is missing".to_owned()),
+            Some(Err(error)) => {
+                Err(format!("it is not JSON from line {}, column {} on", error.line(), error.column()))
+            }
             None => Err("it is empty".to_owned()),
         }
     }

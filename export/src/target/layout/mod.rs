@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use layerlift_archive::{Bytes, Content, Options, sync_dir, write_files};
+use serde_json::error::Category;
 
 use self::index::{OldEntry, OldIndex};
 use self::work::{Work, failed};
@@ -52,7 +53,7 @@ impl Layout {
     /// The layout in a directory. `None` if the directory does not exist or is empty: write a
     /// [`crate::tree()`] there. An error if there is something else in it, or its index cannot be read.
     pub fn try_open(dir: &Path) -> Result<Option<Self>, Error> {
-        let occupied = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+        let occupied = layerlift_archive::is_empty_dir(dir).is_ok_and(|empty| !empty);
         if !occupied {
             return Ok(None);
         }
@@ -96,8 +97,14 @@ impl Layout {
         };
         let mut bytes = Vec::new();
         file.take(LIMIT).read_to_end(&mut bytes).map_err(failed("read", &path))?;
-        OldIndex::parse(&bytes)
-            .map_err(|why| Error::Document { what: path.display().to_string(), why: why.to_string() })
+        OldIndex::parse(&bytes).map_err(|error| {
+            let why = match error.classify() {
+                Category::Eof => "its end is missing".to_owned(),
+                Category::Data => "it does not list manifests".to_owned(),
+                _ => format!("it is not JSON from line {}, column {} on", error.line(), error.column()),
+            };
+            Error::Document { what: path.display().to_string(), why }
+        })
     }
 }
 
