@@ -285,6 +285,12 @@ impl Error {
             // With one platform there is nothing to choose, and the message names it.
             Error::NoPlatform { here, .. } if here.len() > 1 => vec![Hint::ChoosePlatform],
             Error::Within { source, .. } => source.hints(),
+            // Only containers-storage spreads images over several stores.
+            Error::Missing { path, .. } if path.ends_with("layers.json") => {
+                let hint = "it may be in another image store: name the graph root whose storage.conf names \
+                            both (imagestore, additionalimagestores)";
+                vec![Hint::Other(hint.into())]
+            }
             Error::Changed { .. } => {
                 let hint = "an engine at work has removed or replaced it: try again, or stop the engine";
                 vec![Hint::Other(hint.into())]

@@ -49,9 +49,37 @@ enum File {
 }
 
 impl Images {
-    /// Reads the records of a driver in all places, images first: an engine at work stores an image after its
-    /// layers, so that the layers of every image that is seen are there.
+    /// Reads the records of a driver in all places.
+    ///
+    /// An engine that removes an image between its record and those of its layers leaves a record without
+    /// layers: then all are read again, until nothing changes any more.
     pub(super) fn read(driver: &str, places: Vec<Root>) -> Result<Self, Error> {
+        const TRIES: usize = 4;
+        let mut found = Images::read_once(driver, places.clone())?;
+        for _ in 1..TRIES {
+            let torn = found.without_layers();
+            if torn.is_empty() {
+                break;
+            }
+            let again = Images::read_once(driver, places.clone())?;
+            let same = again.without_layers() == torn;
+            found = again;
+            if same {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The images whose chains have gaps.
+    fn without_layers(&self) -> Vec<String> {
+        let gap = |found: &&Found<ImageRecord>| self.chain(&found.record).is_err();
+        self.images.values().filter(gap).map(|found| found.record.id.clone()).collect()
+    }
+
+    /// Images come first: an engine at work stores an image after its layers, so that the layers of every
+    /// image that is seen are there.
+    fn read_once(driver: &str, places: Vec<Root>) -> Result<Self, Error> {
         let mut found = Images {
             driver: driver.to_owned(),
             places,

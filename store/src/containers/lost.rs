@@ -82,7 +82,14 @@ impl Images {
         let ids: Vec<&str> = ids.filter(|id| !self.images.contains_key(*id)).collect();
         let no_images = ids.is_empty() && self.images.values().all(|found| found.place != place);
         if no_images {
-            // A store without images may have no file, or an empty one.
+            // A store without images may have no file, or an empty one; but only images have layers that are
+            // recorded with a digest.
+            let of_images = self.layers.values().filter(|found| found.place == place);
+            let of_images = of_images.filter(|found| found.record.diff_id().is_some()).count();
+            if of_images > 0 {
+                let layers = if of_images == 1 { "1 layer is" } else { &format!("{of_images} layers are") };
+                self.lost.push(explained(error, &format!("no image is found, and {layers} left")));
+            }
             return Ok(());
         }
         let dir = self.places[place].dir(&folder)?;

@@ -61,9 +61,11 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore,
 fn drivers(root: &Root) -> Result<Vec<String>, Error> {
     let mut drivers = Vec::new();
     for name in root.list(".")? {
-        if let Some(driver) = name.to_str().and_then(|name| name.strip_suffix("-images"))
+        // The folder of the images may be what is lost.
+        if let Some(driver) = name.to_str().and_then(|name| name.strip_suffix("-layers"))
             && driver::safe_id(driver)
-            && root.exists(format!("{driver}-layers"))?
+            && (root.exists(format!("{driver}-images"))?
+                || root.exists(format!("{driver}-layers/layers.json"))?)
         {
             drivers.push(driver.to_owned());
         }

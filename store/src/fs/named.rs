@@ -8,8 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
-
 use super::Root;
 use crate::Error;
 
@@ -91,7 +89,21 @@ pub(crate) fn list(dir: &Path, name: &str) -> Vec<PathBuf> {
 
 /// Visits the folders below `dir` in order, `depth` levels deep, without following links. `enter` decides
 /// whether the folders in a folder are visited, too. A folder that cannot be listed is skipped.
+///
+/// Not with walkdir: on a failing disk the `close` of a directory can fail, which panics in the standard
+/// library's `ReadDir`.
 pub(crate) fn visit(dir: &Path, depth: usize, mut enter: impl FnMut(&Path) -> bool) {
-    let walk = WalkDir::new(dir).min_depth(1).max_depth(depth).sort_by_file_name().into_iter();
-    walk.filter_entry(|entry: &DirEntry| entry.file_type().is_dir() && enter(entry.path())).for_each(drop);
+    visit_in(dir, depth, &mut enter);
+}
+
+fn visit_in(dir: &Path, depth: usize, enter: &mut dyn FnMut(&Path) -> bool) {
+    if depth == 0 {
+        return;
+    }
+    for path in list(dir, "") {
+        let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        if is_folder && enter(&path) {
+            visit_in(&path, depth - 1, enter);
+        }
+    }
 }

@@ -22,11 +22,11 @@ const FAULTS: &[Fault] = &[
         let len = fs::metadata(disk.join(file)).unwrap().len() as usize;
         disk.write(file, vec![0; len]);
     }),
-    ("invalid type: map", |disk, file| disk.write(file, "{}")),
-    ("EOF", |disk, file| disk.write(file, "[{")),
-    ("expected value", |disk, file| disk.write(file, b"\xff")),
-    ("EOF", |disk, file| cut(disk, file, |text| text.len() - 60)),
-    ("whole records", |disk, file| {
+    ("it is an object, not a list", |disk, file| disk.write(file, "{}")),
+    ("its end is missing", |disk, file| disk.write(file, "[{")),
+    ("it is not JSON from line 1, column 1 on", |disk, file| disk.write(file, b"\xff")),
+    ("its end is missing", |disk, file| cut(disk, file, |text| text.len() - 60)),
+    ("whole record", |disk, file| {
         // The second half of the file is zeros, as of a block that was never written.
         let text = fs::read(disk.join(file)).unwrap();
         let half = text.len() / 2;
@@ -192,4 +192,21 @@ fn an_image_that_is_being_stored_is_incomplete() {
     let error = &listing.broken[0].error;
     assert_eq!(error.kind(), ErrorKind::Missing);
     assert!(error.to_string().contains("is incomplete"), "{error}");
+}
+
+/// Layers that only images have are what is left of them.
+#[test]
+fn all_images_at_once() {
+    let images = "additional/overlay-images";
+    let whole = Disk::small("additional");
+    fs::remove_dir_all(whole.join(images)).unwrap();
+    let emptied = Disk::small("additional");
+    fs::remove_dir_all(emptied.join(images)).unwrap();
+    fs::create_dir(emptied.join(images)).unwrap();
+    for disk in [whole, emptied] {
+        let listing = disk.store("additional").images().unwrap();
+        assert_eq!((listing.images.len(), listing.lost.len()), (0, 1));
+        let words = words(&listing);
+        assert!(words.contains("no image is found, and 2 layers are left"), "{words}");
+    }
 }
