@@ -28,6 +28,7 @@ mod expanded;
 mod header;
 mod known;
 mod name;
+mod sha512;
 mod sparse;
 mod whole;
 
@@ -46,6 +47,8 @@ pub(crate) struct Files {
     /// The hex digits of the digest of `manifest.json`, where it is a manifest and the blobs lie beside it:
     /// see [`Files::beside`].
     flat: Option<String>,
+    /// Blobs that have a SHA-512 digest instead.
+    sha512: sha512::Names,
 }
 
 /// Where they are.
@@ -94,7 +97,7 @@ impl Files {
     }
 
     fn of(source: Source) -> Self {
-        Files { source, folder: String::new(), flat: None }
+        Files { source, folder: String::new(), flat: None, sha512: sha512::Names::default() }
     }
 
     pub(crate) fn is_dir(&self) -> bool {
@@ -158,6 +161,14 @@ impl Files {
             Source::Tar(entries) => entries.try_find(&real)?,
             Source::Dir(root) => find_in(root, real)?,
         };
+        if found.is_none()
+            && let Some(file) = self.file_by_sha512(&name)
+        {
+            if let Some(damage) = self.damage_by_sha512(&name) {
+                return Err(damage);
+            }
+            return Ok(self.try_find(&file)?.map(|place| Place { name, ..place }));
+        }
         Ok(found.map(|place| match (place.name.strip_prefix(&self.folder), &self.flat) {
             // Its digest is in the name by which the documents know it.
             (_, Some(_)) => Place { name, ..place },
@@ -230,7 +241,8 @@ impl Files {
 
     /// The path of a file, for messages.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
-        self.path().join(self.real(name))
+        let real = self.file_by_sha512(name).unwrap_or_else(|| name.to_owned());
+        self.path().join(self.real(&real))
     }
 
     /// What is wrong with a tar whose entries can be used: it is cut off, or some entries lead out of it.
@@ -256,7 +268,8 @@ impl Files {
 
     /// The error for a missing file. If the end of the tar is missing, it says so.
     pub(crate) fn missing(&self, of: &str, what: &'static str, id: &str, name: &str) -> Error {
-        let missing = Error::Missing { of: of.to_owned(), what, id: id.to_owned(), path: self.join(name) };
+        let id = id.parse().ok().and_then(|digest| self.sha512_of(digest)).unwrap_or_else(|| id.to_owned());
+        let missing = Error::Missing { of: of.to_owned(), what, id, path: self.join(name) };
         self.cut_off(&missing.to_string()).unwrap_or(missing)
     }
 

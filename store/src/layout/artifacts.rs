@@ -27,7 +27,7 @@ pub(super) fn find(reader: &Reader) -> Vec<Artifact> {
         let line = line.as_ref().ok()?;
         let mut found = Found { reader, kind: None, blobs: Vec::new(), error: None };
         found.add(line, 0).then_some(())?;
-        let ImageNames { references, aliases } = ImageNames::of(line);
+        let ImageNames { references, aliases, .. } = ImageNames::of(line);
         Some(Artifact {
             digest: line.digest,
             kind: found.kind?,
@@ -94,6 +94,10 @@ impl Found<'_> {
     fn content(&self, of: Digest, part: &Descriptor) -> Result<FileRange, Error> {
         let name = blob(part.digest);
         let files = self.reader.files();
+        if let Some(digest) = files.sha512_of(part.digest) {
+            let what = format!("{of} is not an image, and names a blob by its SHA-512 digest ({digest})");
+            return Err(Error::unsupported(what, "regctl can copy it"));
+        }
         let Some(place) = files.try_find(&name)? else {
             return Err(files.missing(&format!("manifest {of}"), "blob", &part.digest.to_string(), &name));
         };

@@ -122,6 +122,10 @@ struct RawManifestItem<'a> {
     sources: Option<BTreeMap<String, &'a RawValue>>,
 }
 
+/// The type of the config of a build cache (`--cache-to type=local`). BuildKit lists it with its layers in an
+/// index, or names it as the config of a manifest.
+pub(super) const BUILDKIT_CACHE: &str = "application/vnd.buildkit.cacheconfig.v0";
+
 /// Types of configs that only images have.
 const CONFIGS: &[&str] = &[
     "application/vnd.oci.image.config.v1+json",
@@ -135,11 +139,22 @@ pub(super) const LAYERS: usize = 4096;
 /// The most names that an archive or a layout may have.
 const NAMES: usize = 1 << 16;
 
+/// How a blob that has a SHA-512 digest is known here: see [`crate::archive::Files::by_sha512`].
+pub(super) type Sha512<'a> = &'a dyn Fn(&str) -> Digest;
+
 /// Parses `index.json`, another index, or a manifest.
-pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
+pub(super) fn parse(bytes: &[u8], sha512: Sha512<'_>) -> Result<Parsed, String> {
+    let descriptor = |raw| descriptor(raw, sha512);
     let document: RawBlob<'_> = json::object(bytes)?;
     if let Some(manifests) = document.manifests {
-        return Ok(Parsed::Index(manifests.into_iter().map(descriptor).collect()));
+        let lines: Vec<Result<Descriptor, String>> = manifests.into_iter().map(descriptor).collect();
+        if lines.iter().flatten().any(|line| line.media_type == BUILDKIT_CACHE) {
+            return Ok(Parsed::Artifact(Box::new(ArtifactManifest {
+                kind: BUILDKIT_CACHE.to_owned(),
+                blobs: lines,
+            })));
+        }
+        return Ok(Parsed::Index(lines));
     }
     check_layers(document.layers.as_ref().map_or(0, Vec::len))?;
     let layers = document.layers.into_iter().chain(document.blobs).flatten().map(descriptor);
@@ -203,13 +218,13 @@ pub(super) fn lines(bytes: &[u8]) -> Vec<&RawValue> {
     document.ok().and_then(|document| document.manifests).unwrap_or_default()
 }
 
-fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
+fn descriptor(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, String> {
     let raw: RawDescriptor<'_> = json::object(raw.get().as_bytes())?;
     let platform = raw.platform.filter(|platform| platform.get() != "null");
     let mut annotations = raw.annotations.unwrap_or_default();
     Ok(Descriptor {
         media_type: raw.media_type.unwrap_or_default(),
-        digest: raw.digest.parse().map_err(|error| format!("{error}"))?,
+        digest: digest(&raw.digest, sha512)?,
         size: raw.size,
         platform: platform.map(|platform| Platform::from_json(platform.get().as_bytes())).transpose()?,
         image_name: annotations.remove("io.containerd.image.name"),
@@ -218,26 +233,60 @@ fn descriptor(raw: &RawValue) -> Result<Descriptor, String> {
     })
 }
 
-/// Parses `manifest.json`. An item that cannot be parsed is the reason why.
-pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, String>>, String> {
-    let items: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let item = |raw: &RawValue| {
+fn digest(text: &str, sha512: Sha512<'_>) -> Result<Digest, String> {
+    let is_hex =
+        |hex: &&str| hex.len() == 128 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match text.strip_prefix("sha512:").filter(is_hex) {
+        Some(hex) => Ok(sha512(hex)),
+        None => text.parse().map_err(|error| format!("{error}")),
+    }
+}
+
+/// An item of `manifest.json` that cannot be parsed.
+#[derive(Debug)]
+pub(super) struct BadItem {
+    /// Its config, where it says which.
+    pub(super) config: Option<String>,
+    pub(super) why: String,
+}
+
+/// Parses `manifest.json`.
+pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, BadItem>>, String> {
+    let items: Vec<&RawValue> = json::parse(bytes)?;
+    let item = |raw: &RawValue| -> Result<ManifestItem, String> {
         let raw: RawManifestItem<'_> = json::object(raw.get().as_bytes())?;
         let (tags, layers) = (strings("RepoTags", raw.tags)?, strings("Layers", raw.layers)?);
         check_layers(layers.len())?;
         let sources = raw.sources.unwrap_or_default().into_iter();
-        let sources = sources.filter_map(|(id, source)| Some((id, descriptor(source).ok()?))).collect();
+        let sources = sources
+            .filter_map(|(id, source)| {
+                Some((id, descriptor(source, &|hex| Digest::of(hex.as_bytes())).ok()?))
+            })
+            .collect();
         Ok(ManifestItem { config: raw.config, tags, layers, sources })
     };
-    let items: Vec<Result<ManifestItem, String>> = items.into_iter().map(item).collect();
+    #[derive(Deserialize)]
+    struct ConfigOnly {
+        #[serde(rename = "Config")]
+        config: String,
+    }
+    let bad = |raw: &RawValue, why| {
+        let only = json::object::<ConfigOnly>(raw.get().as_bytes());
+        BadItem { config: only.ok().map(|only| only.config), why }
+    };
+    let items: Vec<Result<ManifestItem, BadItem>> =
+        items.into_iter().map(|raw| item(raw).map_err(|why| bad(raw, why))).collect();
     check_names(items.iter().flatten().map(|item| item.tags.len()).sum())?;
     Ok(items)
 }
 
 /// A member that is a list of strings, `null` or absent.
 fn strings(name: &str, value: Option<&RawValue>) -> Result<Vec<String>, String> {
-    let list = value.map(|value| serde_json::from_str::<Option<Vec<String>>>(value.get()));
-    let list = list.transpose().map_err(|_| format!("{name} of an image is not a list of strings"))?;
+    let list = value.map(|value| json::parse::<Option<Vec<String>>>(value.get().as_bytes()));
+    let list = list.transpose().map_err(|why| match why.strip_prefix("it is ") {
+        Some(is) => format!("{name} is {is}"),
+        None => format!("{name}{why}"),
+    })?;
     Ok(list.flatten().unwrap_or_default())
 }
 

@@ -122,7 +122,18 @@ fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error
         layers.push((layer_blob(reader, &of, layer)?, diff_id));
     }
     let created = config.created.clone();
-    Ok(Loaded { config: raw, created, manifest: Some((digest, json)), layers, notices: Vec::new() })
+    let mut notices = Vec::new();
+    let mut blobs =
+        [digest, manifest.config.digest].into_iter().chain(manifest.layers.iter().map(|l| l.digest));
+    let manifest = if blobs.any(|digest| reader.files().sha512_of(digest).is_some()) {
+        let what = "its blobs are named by SHA-512 digests; what is written names them by SHA-256, and has \
+                    another manifest";
+        notices.push(Notice::new(reader.files().join(&name), what));
+        None
+    } else {
+        Some((digest, json.clone()))
+    };
+    Ok(Loaded { config: raw, created, manifest, layers, notices })
 }
 
 /// The name of a layer's file.

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use layerlift_archive::Digest;
 
-use super::documents::{self, Descriptor, INDEX, MANIFEST, Parsed};
+use super::documents::{self, BadItem, Descriptor, INDEX, MANIFEST, Parsed};
 use super::image::{self, Identity, What};
 use super::names::ImageNames;
 use super::reader::{Json, Reader, blob};
@@ -105,22 +105,24 @@ impl<'a> Builder<'a> {
         documents::check_names(lines.len()).map_err(malformed)?;
         // Manifests that share a name are its platforms, as in an index of their own.
         let mut groups: Vec<(ImageNames, Vec<Descriptor>)> = Vec::new();
+        let mut by_names: HashMap<(Vec<Reference>, Vec<String>), usize> = HashMap::new();
         for line in lines {
             let descriptor = match line {
                 Ok(descriptor) => descriptor,
                 Err(why) => {
                     let error = self.reader.malformed(INDEX, why);
-                    self.add_error(Digest::of(why.as_bytes()), ImageNames::default(), error, true);
+                    self.add_error(Digest::of(why.as_bytes()).hex(), ImageNames::default(), error, true);
                     continue;
                 }
             };
             let names = ImageNames::of(descriptor);
-            let same = |(others, _): &&mut (ImageNames, Vec<Descriptor>)| {
-                !names.is_empty() && others.references == names.references && others.aliases == names.aliases
-            };
-            match groups.iter_mut().find(same) {
-                Some((_, group)) => group.push(descriptor.clone()),
-                None => groups.push((names, vec![descriptor.clone()])),
+            let same = || by_names.get(&(names.references.clone(), names.aliases.clone()));
+            match same().filter(|_| !names.is_empty()) {
+                Some(&group) => groups[group].1.push(descriptor.clone()),
+                None => {
+                    by_names.insert((names.references.clone(), names.aliases.clone()), groups.len());
+                    groups.push((names, vec![descriptor.clone()]));
+                }
             }
         }
         for (names, group) in groups {
@@ -148,14 +150,14 @@ impl<'a> Builder<'a> {
             let listed = unread.is_some();
             let what = || format!("{first} is not an image and names none");
             let artifact = || Error::unsupported(what(), "it may be an attestation or a signature");
-            return self.add_error(first, names, unread.unwrap_or_else(artifact), listed);
+            return self.add_error(first.hex(), names, unread.unwrap_or_else(artifact), listed);
         }
         if alone && indexes.is_empty() {
             return drop(self.add(What::Manifest(manifests.remove(0)), names, true));
         }
         // A part of the index cannot be read. One that is missing may have been left out on purpose.
         if let Some(error) = unread.filter(|error| error.kind() != ErrorKind::Missing) {
-            self.add_error(first, ImageNames::default(), error, true);
+            self.add_error(first.hex(), ImageNames::default(), error, true);
         }
         let artifact = |manifest: &Descriptor| {
             matches!(
@@ -237,11 +239,15 @@ impl<'a> Builder<'a> {
     /// of `manifest.json` leave it behind.
     pub(super) fn add_items(&mut self, json: &Json, beside_index: bool) -> Result<(), Error> {
         let malformed = |why| self.reader.malformed(MANIFEST, why);
+        let mut of_index = self.names_of_manifests();
         for item in documents::parse_items(json.raw()).map_err(malformed)? {
             let item = match item {
                 Ok(item) => item,
-                Err(why) => {
-                    let id = Digest::of(why.as_bytes());
+                Err(BadItem { config, why }) => {
+                    let id = match &config {
+                        Some(config) => id_in_name(config),
+                        None => Digest::of(why.as_bytes()).hex(),
+                    };
                     self.add_error(id, ImageNames::default(), malformed(why), true);
                     continue;
                 }
@@ -252,7 +258,7 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let mut names = ImageNames::default();
-            for tag in item.tags.iter().filter(|tag| !self.has_name(tag)) {
+            for tag in item.tags.iter().filter(|tag| !of_index.contains(familiar_name(tag))) {
                 names.add(tag);
             }
             let what = What::Files { config: item.config, layers: item.layers, sources: item.sources };
@@ -261,7 +267,11 @@ impl<'a> Builder<'a> {
             {
                 continue;
             }
-            self.add(what, names, true);
+            let taken = names.references.clone();
+            let key = self.add(what, names, true);
+            if self.contents.image(key.id()).is_some_and(LayoutImage::has_manifest) {
+                of_index.extend(taken.iter().map(familiar));
+            }
         }
         Ok(())
     }
@@ -271,24 +281,27 @@ impl<'a> Builder<'a> {
         self.reader.files().is_dir()
     }
 
-    /// Whether the index has this name, in any spelling.
-    fn has_name(&self, name: &str) -> bool {
-        let familiar = familiar_name(name);
-        let same = |reference: &Reference| familiar_name(&reference.to_string()) == familiar;
-        let of_manifest =
-            |image: &&LayoutImage| image.ways.iter().any(|way| matches!(way, What::Manifest(_)));
-        let of_images = self.contents.images.iter().filter(of_manifest).map(|image| &image.names);
+    /// The names that the index has, in the spelling that Docker shows.
+    fn names_of_manifests(&self) -> HashSet<String> {
+        let of_images = self.contents.images.iter().filter(|image| image.has_manifest());
+        let of_images = of_images.map(|image| &image.names);
         let of_indexes = self.contents.indexes.iter().map(|index| &index.names);
-        of_images.chain(of_indexes).any(|names| names.references.iter().any(same))
+        let names = of_images.chain(of_indexes).flat_map(|names| &names.references);
+        names.map(familiar).collect()
     }
 
-    /// Adds an image that was found without a name.
-    pub(super) fn add_unnamed(&mut self, what: What) {
+    /// Adds an image that no document names, unless it is here already.
+    pub(super) fn add_found(&mut self, what: What, names: ImageNames) {
         if let Ok(Identity::Image { id }) = image::identify(self.reader, &what)
             && !self.contents.by_id.contains_key(&id.hex())
         {
-            self.add(what, ImageNames::default(), true);
+            self.add(what, names, true);
         }
+    }
+
+    /// Notes what was lost, as a whole.
+    pub(super) fn lose(&mut self, error: Error) {
+        self.contents.lost.push(error);
     }
 
     fn add(&mut self, what: What, names: ImageNames, listed: bool) -> ImageKey {
@@ -312,9 +325,14 @@ impl<'a> Builder<'a> {
         if let Some(&at) = self.contents.by_id.get(&id) {
             let image = &mut self.contents.images[at];
             image.names.append(names);
-            image.digests.extend(digests);
+            // One manifest with many names is one way.
+            let known = !digests.is_empty() && digests.iter().all(|digest| image.digests.contains(digest));
             image.listed |= listed;
             image.preferred |= listed;
+            if known {
+                return key;
+            }
+            image.digests.extend(digests);
             image.ways.push(what);
             return key;
         }
@@ -331,9 +349,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds something that cannot be an image, under an id that stands for it.
-    fn add_error(&mut self, id: Digest, names: ImageNames, error: Error, listed: bool) {
+    fn add_error(&mut self, id: String, names: ImageNames, error: Error, listed: bool) {
         self.contents.push(LayoutImage {
-            id: id.hex(),
+            id,
             ways: Vec::new(),
             error: Some(error),
             names,
@@ -341,6 +359,17 @@ impl<'a> Builder<'a> {
             listed,
             preferred: listed,
         });
+    }
+}
+
+/// A name in the spelling that Docker shows.
+fn familiar(name: &Reference) -> String {
+    familiar_name(&name.to_string()).to_owned()
+}
+
+impl LayoutImage {
+    fn has_manifest(&self) -> bool {
+        self.ways.iter().any(|way| matches!(way, What::Manifest(_)))
     }
 }
 

@@ -15,6 +15,7 @@
 mod artifacts;
 mod both;
 mod cache;
+mod chains;
 mod dir;
 mod documents;
 mod image;
@@ -53,6 +54,8 @@ struct Here {
     layout: bool,
     manifest: bool,
     v1: bool,
+    /// A config at the top. It came with `manifest.json`.
+    config: Option<String>,
     /// The digest of `manifest.json`, if it is a manifest and its blobs lie beside it.
     flat: Option<Digest>,
 }
@@ -75,7 +78,9 @@ impl Here {
         let index = files.exists(INDEX)? && (layout || files.exists("blobs")? || !files.is_dir());
         let manifest = files.exists(MANIFEST)?;
         let flat = if manifest && !index { dir::manifest(files)? } else { None };
-        Ok(Here { index, layout, manifest: manifest && flat.is_none(), v1: v1::is_here(files)?, flat })
+        let manifest = manifest && flat.is_none();
+        let config = if index || manifest || flat.is_some() { None } else { salvage::config(files)? };
+        Ok(Here { index, layout, manifest, v1: v1::is_here(files)?, config, flat })
     }
 
     /// The kind, unless the options name one.
@@ -85,14 +90,23 @@ impl Here {
             _ if self.manifest => Some(StoreKind::DockerArchive),
             _ if self.index => Some(StoreKind::OciLayout),
             _ if self.flat.is_some() => Some(StoreKind::Dir),
+            // Without `manifest.json`: what is left of it decides. See `lacks_names`.
             _ if self.v1 => Some(StoreKind::DockerV1Archive),
             _ => None,
         }
     }
 
-    /// Whether the end is missing, and with it what names the images.
+    /// Whether what names the images is missing: the end of an archive, or `manifest.json` beside configs.
     fn lacks_names(&self, files: &Files) -> bool {
-        !self.index && !self.manifest && self.flat.is_none() && files.is_cut()
+        !self.index && !self.manifest && self.flat.is_none() && (files.is_cut() || self.config.is_some())
+    }
+
+    /// What is missing from an archive that is not cut.
+    fn loss(&self, files: &Files) -> Option<Error> {
+        let config = self.config.as_ref().filter(|_| !files.is_cut())?;
+        let why =
+            format!("it has a config, {config}, and no {MANIFEST}, which names configs and their layers");
+        Some(Error::malformed(files.path(), why))
     }
 
     fn evidence(&self) -> Vec<String> {
@@ -118,7 +132,7 @@ fn detect_in(mut files: Files) -> Result<Option<Detected>, Error> {
     let root = files.path().to_owned();
     let mut kind = here.kind(&files);
     if here.lacks_names(&files) {
-        kind = salvage(&Reader::new(files), &Keyring::new())?.map(|(kind, _)| kind).or(kind);
+        kind = salvage(&Reader::new(files), &Keyring::new(), None)?.map(|(kind, _)| kind).or(kind);
     }
     let detected = |kind| Detected { kind, root, partitions: Vec::new(), evidence: here.evidence() };
     Ok(kind.map(detected))
@@ -146,16 +160,19 @@ fn open_in(mut files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Er
     let reader = Reader::new(files);
     let files = reader.files();
     let keys = Keyring::new();
-    if options.kind.is_none()
+    if options.kind.is_none_or(|kind| matches!(kind, StoreKind::DockerArchive | StoreKind::OciLayout))
         && here.lacks_names(files)
-        && let Some((kind, contents)) = salvage(&reader, &keys)?
+        && let Some((kind, contents)) = salvage(&reader, &keys, here.loss(files))?
     {
         return Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)));
     }
     let Some(kind) = kind else { return Err(nothing(files)) };
     if kind == StoreKind::DockerV1Archive {
         return match here.v1 {
-            true => Ok(Box::new(V1ArchiveStore::open(reader.into_files())?)),
+            true => {
+                let lost = here.loss(files);
+                Ok(Box::new(V1ArchiveStore::open(reader.into_files(), lost)?))
+            }
             false => Err(no_store(files, "it has no directory <id>/ with json and layer.tar")),
         };
     }
@@ -164,7 +181,7 @@ fn open_in(mut files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Er
     }
     let documents = Documents::read(&reader, &here)?;
     if !documents.are_there(kind) {
-        return match salvage(&reader, &keys)? {
+        return match salvage(&reader, &keys, None)? {
             Some((kind, contents)) if files.is_cut() => {
                 Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)))
             }
@@ -186,10 +203,15 @@ fn nothing(files: &Files) -> Error {
         .unwrap_or_else(|| files.no_image(NOTHING))
 }
 
-/// The images of an archive whose end is missing, and with it what names them. Only whole images count.
-fn salvage(reader: &Reader, keys: &Keyring) -> Result<Option<(StoreKind, Contents)>, Error> {
+/// The images of an archive that has lost what names them. Only whole images count.
+fn salvage(
+    reader: &Reader,
+    keys: &Keyring,
+    loss: Option<Error>,
+) -> Result<Option<(StoreKind, Contents)>, Error> {
     let mut images = Builder::new(reader, keys);
     salvage::add(reader, &mut images)?;
+    loss.into_iter().for_each(|error| images.lose(error));
     let kind = match reader.files().list("blobs/sha256")?.is_empty() {
         true => StoreKind::DockerArchive,
         false => StoreKind::OciLayout,

@@ -1,7 +1,10 @@
 //! Names that a layout or an archive gives an image.
 //!
 //! A bare word, as `skopeo copy … oci:dir:word` and umoci write it, is a repository with the tag `latest`, as
-//! for Podman. Text that cannot be a name (`1.0-RC1`) still finds its image.
+//! for Podman. A word that cannot be a repository (`1.0-RC1`) still finds its image. Any other text is a name
+//! as it stands, valid or not (`Team/App:1`): which names an output can have is for its format to say.
+
+use std::collections::HashSet;
 
 use super::documents::Descriptor;
 use crate::{Reference, Rules};
@@ -12,6 +15,10 @@ pub(super) struct ImageNames {
     pub(super) references: Vec<Reference>,
     /// Names as they are written, where that differs from the reference.
     pub(super) aliases: Vec<String>,
+    /// Words that are not names of images.
+    pub(super) words: Vec<String>,
+    /// All references: one image can have tens of thousands.
+    known: HashSet<Reference>,
 }
 
 impl ImageNames {
@@ -26,22 +33,31 @@ impl ImageNames {
     }
 
     pub(super) fn add(&mut self, name: &str) {
-        let reference = Reference::parse(name, Rules::Stored).ok();
-        if reference.as_ref().map(Reference::to_string).as_deref() != Some(name)
+        let is_word = !name.contains([':', '/', '@']);
+        let parsed = Reference::parse(name, Rules::Stored).ok();
+        // Lookup takes names apart, which one that breaks the rules need not survive.
+        if parsed.as_ref().map(Reference::to_string).as_deref() != Some(name)
             && !self.aliases.iter().any(|alias| alias == name)
         {
             self.aliases.push(name.to_owned());
         }
-        self.references.extend(reference.filter(|reference| !self.references.contains(reference)));
+        let reference = match parsed {
+            None if name.is_empty() => None,
+            None if is_word => {
+                self.words.push(name.to_owned());
+                None
+            }
+            None => Some(Reference::stored(name)),
+            valid => valid,
+        };
+        self.references.extend(reference.filter(|reference| self.known.insert(reference.clone())));
     }
 
     pub(super) fn append(&mut self, other: ImageNames) {
-        for reference in other.references {
-            if !self.references.contains(&reference) {
-                self.references.push(reference);
-            }
-        }
+        let new = other.references.into_iter().filter(|reference| self.known.insert(reference.clone()));
+        self.references.extend(new);
         self.aliases.extend(other.aliases);
+        self.words.extend(other.words);
     }
 
     pub(super) fn is_empty(&self) -> bool {

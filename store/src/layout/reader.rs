@@ -30,6 +30,9 @@ pub(super) struct StoredFile {
     config: OnceLock<Result<Config, String>>,
 }
 
+/// How a SHA-512 digest begins.
+const SHA512: &[u8] = b"\"sha512:";
+
 /// A document with its bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Json(Arc<StoredFile>);
@@ -107,7 +110,13 @@ impl Reader {
                 raw => raw,
             };
             let size = raw.as_ref().map_or(0, |raw| raw.len() as u64);
-            let (digest, parsed, config) = Default::default();
+            let (digest, mut parsed, config) = Default::default();
+            if let Ok(raw) = &raw
+                && raw.windows(SHA512.len()).any(|bytes| bytes == SHA512)
+            {
+                let by_sha512 = |hex: &str| self.files.by_sha512(hex);
+                parsed = OnceLock::from(documents::parse(raw, &by_sha512));
+            }
             Ok(Some((StoredFile { name: place.name, len, raw, digest, parsed, config }, size)))
         })
     }
@@ -131,7 +140,9 @@ impl Json {
 
     /// As an index or a manifest; the error says what is wrong with it.
     pub(super) fn parsed(&self) -> Result<&Parsed, String> {
-        self.0.parsed.get_or_init(|| documents::parse(self.raw())).as_ref().map_err(String::clone)
+        // Documents with SHA-512 digests are parsed when they are read.
+        let unknown = |hex: &str| Digest::of(hex.as_bytes());
+        self.0.parsed.get_or_init(|| documents::parse(self.raw(), &unknown)).as_ref().map_err(String::clone)
     }
 
     /// As a config.

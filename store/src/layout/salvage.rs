@@ -1,20 +1,24 @@
-//! Images of an archive whose end is missing, and with it what names them: found by their documents.
+//! Images of a layout or an archive that has lost what names them: found by their documents.
 //!
 //! ```text
 //! blobs/sha256/<digest>   a manifest whose config and layers are all there
 //! blobs/sha256/<digest>   a config whose layers are there as blobs, not compressed (Docker since 25)
-//! <digest>.json           a config whose layers are there as <diff id>.tar (Podman, skopeo)
+//! <digest>.json           a config whose layers are there as <diff id>.tar (Podman, skopeo), or in a chain
+//!                         of directories <id>/ (Docker 1.10 to 24, see `chains`)
 //! ```
 
 use std::collections::BTreeMap;
 
 use layerlift_archive::Digest;
 
+use super::chains::Chains;
 use super::documents::{Descriptor, Parsed};
 use super::image::{self, What};
 use super::images::Builder;
+use super::names::ImageNames;
 use super::reader::{Json, Reader, blob};
 use crate::Error;
+use crate::archive::Files;
 
 /// Adds every image whose files are all there.
 pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error> {
@@ -35,7 +39,7 @@ pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error
                     urls: Vec::new(),
                 });
                 if image::load(reader, &what).is_ok() {
-                    images.add_unnamed(what);
+                    images.add_found(what, ImageNames::default());
                 }
             }
             _ => configs.push((name, json)),
@@ -47,17 +51,30 @@ pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error
             configs.push((name, json));
         }
     }
+    if configs.is_empty() {
+        return Ok(());
+    }
+    let chains = Chains::read(reader)?;
     for (config, json) in configs {
         let Ok(parsed) = json.config() else { continue };
+        let chain = chains.of(parsed);
         let layer = |digest: Digest| {
             let names = [blob(digest), format!("{}.tar", digest.hex())];
             names.into_iter().find(|name| matches!(reader.files().try_find(name), Ok(Some(_))))
         };
-        if let Some(layers) = parsed.diff_ids.iter().map(|id| layer(id.0)).collect::<Option<Vec<_>>>() {
-            images.add_unnamed(What::Files { config, layers, sources: BTreeMap::new() });
+        let by_digest = parsed.diff_ids.iter().map(|id| layer(id.0)).collect::<Option<Vec<_>>>();
+        if let Some(layers) = by_digest.or_else(|| chain.map(|chain| chain.layers.clone())) {
+            let names = chain.map(|chain| chain.names.clone()).unwrap_or_default();
+            images.add_found(What::Files { config, layers, sources: BTreeMap::new() }, names);
         }
     }
     Ok(())
+}
+
+/// A config at the top: only what Docker since 1.10, Podman and skopeo write has one, with a `manifest.json`.
+pub(super) fn config(files: &Files) -> Result<Option<String>, Error> {
+    let top = files.top()?;
+    Ok(top.into_iter().find(|name| name.strip_suffix(".json").is_some_and(crate::hex_id)))
 }
 
 /// A file that may be a JSON document and has the digest of its name.

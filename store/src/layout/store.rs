@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use layerlift_archive::{Compression, Digest, FileRange};
 
 use super::artifacts;
+use super::documents::{BUILDKIT_CACHE, INDEX};
 use super::image::{self, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
 use super::reader::{Reader, blob_digest};
@@ -12,7 +13,7 @@ use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::{
     BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, IndexSummary, Keyring, Layer,
-    LayerKey, LayerTar, Listing, Manifest, Reference, Selected, Store, Subject,
+    LayerKey, LayerTar, Listing, Manifest, Notice, Reference, Selected, Store, Subject,
 };
 
 /// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
@@ -155,6 +156,13 @@ impl Store for LayoutStore {
         let indexes = self.contents.indexes.iter().map(index).collect();
         let (order, lost) = (self.contents.order.clone(), self.contents.lost.clone());
         let artifacts = artifacts::find(&self.reader);
+        for cache in artifacts.iter().filter(|artifact| artifact.kind == BUILDKIT_CACHE) {
+            let what = format!(
+                "{} is a build cache of BuildKit, not an image; `--output type=oci` writes the image",
+                cache.name()
+            );
+            notices.push(Notice::new(files.join(INDEX), what));
+        }
         Ok(Listing { order, lost, notices, artifacts, ..Listing::new(images, indexes, broken) })
     }
 
@@ -199,7 +207,15 @@ impl Store for LayoutStore {
         };
         let layers = loaded.layers.iter().map(layer).collect();
         let document = Document::Config { raw: loaded.config.raw().to_vec(), manifests };
-        Ok(Image { notices: loaded.notices, ..Image::new(key.clone(), document, layers) })
+        let mut notices = loaded.notices;
+        for word in &image.names.words {
+            let what = format!(
+                "it names image {} {word:?}, which is not the name of an image and cannot be kept",
+                image.id
+            );
+            notices.push(Notice::new(self.reader.files().join(INDEX), what));
+        }
+        Ok(Image { notices, ..Image::new(key.clone(), document, layers) })
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
@@ -229,9 +245,9 @@ impl Store for LayoutStore {
     }
 }
 
-/// Whether a bare word was read as this reference.
+/// Whether this reference was read from the name: from one that breaks the rules, or from a bare word.
 fn is_implied(reference: &Reference, name: &str) -> bool {
-    reference.repository() == name && reference.tag() == Some("latest")
+    reference.to_string() == name || (reference.repository() == name && reference.tag() == Some("latest"))
 }
 
 impl Catalog for LayoutStore {

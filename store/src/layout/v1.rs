@@ -24,7 +24,7 @@ use crate::{
     Listing, Reference, Selected, Store, V1Document, V1Id,
 };
 
-const REPOSITORIES: &str = "repositories";
+pub(super) const REPOSITORIES: &str = "repositories";
 /// The evidence of this kind.
 pub(super) const EVIDENCE: &str = "<id>/json";
 /// The most layers that an image may have. Docker refused more than 127, older graph drivers more than 42.
@@ -45,6 +45,8 @@ pub(crate) struct V1ArchiveStore {
     names: BTreeMap<String, BTreeMap<String, String>>,
     /// What is wrong with `repositories`.
     damaged: Option<String>,
+    /// What the archive had apart from the directories.
+    lost: Option<Error>,
 }
 
 /// A document and its parsed parts.
@@ -55,11 +57,11 @@ struct V1Json {
     created: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct RawV1Json {
+#[derive(Debug, Deserialize)]
+pub(super) struct RawV1Json {
     id: Option<String>,
-    parent: Option<String>,
-    created: Option<String>,
+    pub(super) parent: Option<String>,
+    pub(super) created: Option<String>,
 }
 
 /// Whether a directory `<id>/` with a layer is there.
@@ -67,7 +69,8 @@ pub(super) fn is_here(files: &Files) -> Result<bool, Error> {
     Ok(!ids(files)?.is_empty())
 }
 
-fn ids(files: &Files) -> Result<Vec<V1Id>, Error> {
+/// All of them.
+pub(super) fn ids(files: &Files) -> Result<Vec<V1Id>, Error> {
     let mut ids = Vec::new();
     for id in files.top()?.iter().filter_map(|name| V1Id::parse(name)) {
         let inside = files.list(id.as_str())?;
@@ -79,7 +82,7 @@ fn ids(files: &Files) -> Result<Vec<V1Id>, Error> {
 }
 
 impl V1ArchiveStore {
-    pub(super) fn open(files: Files) -> Result<Self, Error> {
+    pub(super) fn open(files: Files, lost: Option<Error>) -> Result<Self, Error> {
         let ids = ids(&files)?;
         if ids.len() > FOLDERS {
             let why = format!("it has {} layers, each an image of its own, more than {FOLDERS}", ids.len());
@@ -92,6 +95,7 @@ impl V1ArchiveStore {
             ids,
             names: BTreeMap::new(),
             damaged: None,
+            lost,
         };
         if let Some(bytes) = this.files.try_read(REPOSITORIES, json::LIMIT)? {
             match json::object::<Unique<Unique<String>>>(&bytes) {
@@ -228,6 +232,7 @@ impl Store for V1ArchiveStore {
             broken(id, references, error);
         }
         listing.images = images;
+        listing.lost.extend(self.lost.clone());
         listing.sort();
         Ok(listing)
     }

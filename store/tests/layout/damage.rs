@@ -97,7 +97,7 @@ fn one_damaged_image_hides_no_other() {
         (
             entry("types.json", "layer.tar"),
             Box::new(|tar| tar.file("types.json", r#"{"rootfs":{"type":"layers","diff_ids":[1]}}"#)),
-            "invalid type",
+            "not a string",
         ),
         (
             entry("digest.json", "layer.tar"),
@@ -158,7 +158,7 @@ fn one_damaged_image_hides_no_other() {
             Box::new(|tar| tar.file("one.json", config(&[b"x"], "")).link("pipe", "", EntryType::Fifo)),
             "not a regular file",
         ),
-        (r#"[{"Config":5},GOOD]"#.to_owned(), Box::new(unchanged), "invalid type"),
+        (r#"[{"Config":5},GOOD]"#.to_owned(), Box::new(unchanged), "Config is the number 5, not a string"),
         (
             r#"[["good.json",["bad:1"],["layer.tar"]],GOOD]"#.to_owned(),
             Box::new(unchanged),
@@ -235,8 +235,8 @@ fn sizes_that_lie() {
     let size = format!(r#""size":{}"#, layer.len());
     for (what, change) in [
         ("10 are recorded", right.replace(&size, r#""size":10"#)),
-        ("invalid value", right.replace(&size, r#""size":-1"#)),
-        ("invalid type", right.replace(&size, r#""size":"10""#)),
+        ("size is the number -1, not a whole number", right.replace(&size, r#""size":-1"#)),
+        ("not a whole number", right.replace(&size, r#""size":"10""#)),
         ("is not a digest", right.replace(&Digest::of(&layer).to_string(), "sha256:../../etc/passwd")),
         ("is missing", right.replace(&Digest::of(&layer).to_string(), &Digest::of(&missing).to_string())),
         (
@@ -308,7 +308,7 @@ fn docker_v1() {
         (json(&c, "../x"), "is not an id"),
         (json(&b, &a), "not its directory's name"),
         ("[]".to_owned(), "not a JSON object"),
-        (r#"{"id":5}"#.to_owned(), "invalid type"),
+        (r#"{"id":5}"#.to_owned(), "id is the number 5, not a string"),
     ] {
         let tar = add(Tar::new(), &a, &format!(r#"{{"id":"{a}"}}"#));
         let store = store(&add(tar, &c, &json_of_c).file("repositories", &good).finish()).unwrap();

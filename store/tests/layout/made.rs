@@ -89,6 +89,16 @@ impl Tar {
         self
     }
 
+    /// A file whose name does not fit into the header's first field.
+    pub(crate) fn file_with_long_name(mut self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+        let bytes = bytes.as_ref();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        self.0.append_data(&mut header, name, bytes).unwrap();
+        self
+    }
+
     pub(crate) fn blob(self, bytes: impl AsRef<[u8]>) -> Self {
         let name = format!("blobs/sha256/{}", Digest::of(bytes.as_ref()).hex());
         self.file(&name, bytes)

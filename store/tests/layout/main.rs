@@ -12,4 +12,6 @@ mod made;
 mod odd;
 mod others;
 mod platforms;
+mod sha512;
 mod sparse;
+mod unnamed;

@@ -6,7 +6,7 @@ use std::path::Path;
 use layerlift_store::{ErrorKind, Listing, OpenOptions, Store, open};
 
 use crate::made::{
-    MANIFEST, Tar, config, descriptor, fixture, index, layer, manifest, refused, store, text, verify,
+    MANIFEST, Tar, config, descriptor, fixture, index, layer, manifest, named, refused, store, text, verify,
 };
 
 /// Config and layer of an image.
@@ -222,4 +222,56 @@ fn configs_named_otherwise() {
     let store = store(&decompressed("config-named-otherwise/input.tar.xz")).unwrap();
     assert_eq!(rows(&store.images().unwrap()), ["8e2e53498092 t/a:1"]);
     assert!(verify(&*store) > 0);
+}
+
+/// A name that no engine takes is shown as it is, and found. A word that is not a name is said.
+#[test]
+fn names_that_engines_refuse() {
+    let (config, layer) = image("one");
+    let long = format!("t/{}:1", "x".repeat(300));
+    let names = ["T/App:1", "t/gr\u{f6}\u{df}e:1", &long, "t/app:a tag"];
+    let id = layerlift_archive::Digest::of(config.as_bytes()).hex();
+    let tags = names.map(|name| format!("\"{name}\"")).join(",");
+    let archive = Tar::new()
+        .file(&format!("{id}.json"), &config)
+        .file("layer.tar", &layer)
+        .file(
+            "manifest.json",
+            format!(r#"[{{"Config":"{id}.json","RepoTags":[{tags}],"Layers":["layer.tar"]}}]"#),
+        )
+        .finish();
+    let manifest = manifest(&config, &[&layer]);
+    let line = |name: &str| {
+        let name = format!(r#","annotations":{{"io.containerd.image.name":"{name}"}}"#);
+        descriptor(MANIFEST, &manifest, &name)
+    };
+    let layout = Tar::new()
+        .blob(&layer)
+        .blob(&config)
+        .blob(&manifest)
+        .file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
+        .file("index.json", index(&names.map(line)))
+        .finish();
+    for bytes in [archive, layout] {
+        let store = store(&bytes).unwrap();
+        let listing = store.images().unwrap();
+        assert_eq!(rows(&listing), [format!("{} {}", &id[..12], names.join(" "))]);
+        for name in names {
+            let [found] = &*store.resolve(name).unwrap() else { panic!("{name} is one image") };
+            assert_eq!(found.reference.as_ref().map(ToString::to_string).as_deref(), Some(name));
+        }
+    }
+    let word = named("1.0-RC1");
+    let layout = Tar::new()
+        .blob(&layer)
+        .blob(&config)
+        .blob(&manifest)
+        .file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
+        .file("index.json", index(&[descriptor(MANIFEST, &manifest, &word)]))
+        .finish();
+    let store = store(&layout).unwrap();
+    let [found] = &*store.resolve("1.0-RC1").unwrap() else { panic!("it is one image") };
+    let notices = store.image(&found.choose(&*store, None).unwrap()).unwrap().notices;
+    assert_eq!(notices.len(), 1);
+    assert!(notices[0].to_string().contains("\"1.0-RC1\", which is not the name of an image"));
 }
