@@ -108,6 +108,11 @@ impl Error {
         matches!(self, Error::Cancelled)
     }
 
+    /// Whether a content is to blame, not the output.
+    pub fn is_of_content(&self) -> bool {
+        matches!(self, Error::Content { .. } | Error::Mismatch { .. } | Error::Length { .. })
+    }
+
     /// For readers, whose errors are [`io::Error`]s: one that holds this error, and so its kind.
     pub fn into_io(self) -> io::Error {
         let kind = match &self {

@@ -49,7 +49,8 @@ pub use error_kind::{ErrorKind, content_error};
 pub use hash::Hasher;
 pub use options::{Observer, Options};
 pub use output::{
-    Check, Staging, check, digest, final_path, sync_dir, write_dir, write_file, write_files, write_stream,
+    Check, Staging, Unfinished, check, digest, final_path, is_empty_dir, sync_dir, write_dir, write_file,
+    write_file_or_keep, write_files, write_stream,
 };
 pub use produce::{Item, Order, Outcome, Sink, first_failure, produce};
 pub use spool::{Spool, Spooled};

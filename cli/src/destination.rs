@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use layerlift_archive::{
-    Compression, CompressionLevel, Options, Tree, final_path, write_dir, write_file, write_stream,
+    Compression, CompressionLevel, Options, Tree, Unfinished, final_path, is_empty_dir, write_dir,
+    write_file, write_file_or_keep, write_stream,
 };
 use layerlift_export::{Bundle, Format, Layout, Prepared, push, tree};
 
@@ -61,7 +62,7 @@ impl Destination {
             Destination::File(path) if path.is_dir() => return Err(Error::OutputIsDirectory(path.clone())),
             // What is in it, the format looks at.
             Destination::Dir(_) if format.extends() => {}
-            Destination::Dir(path) if path.read_dir().is_ok_and(|mut dir| dir.next().is_some()) => {
+            Destination::Dir(path) if is_empty_dir(path).is_ok_and(|empty| !empty) => {
                 return Err(Error::OutputNotEmpty(path.clone()));
             }
             _ => {}
@@ -94,6 +95,12 @@ impl Destination {
         })
     }
 
+    /// Whether what fails on the way can still be left out: not of what has left through a pipe, nor of what
+    /// is compressed as a whole.
+    pub(crate) fn can_leave_out(&self, compression: Option<CompressionLevel>) -> bool {
+        matches!(self, Destination::File(_)) && self.folder().is_some() && compression.is_none()
+    }
+
     /// Refuses an output for which its file system has too little room. A file system that does not say how
     /// much it has is trusted.
     pub(crate) fn check_space(&self, needed: u64) -> Result<(), Error> {
@@ -117,6 +124,14 @@ impl Destination {
         match self {
             Destination::Dir(path) if format.extends() => Ok(Layout::try_open(path)?),
             _ => Ok(None),
+        }
+    }
+
+    /// Where a report of a salvage comes to stand, if the format's tree does not have it.
+    pub(crate) fn report_beside(&self, format: Format) -> Option<PathBuf> {
+        match self {
+            Destination::Dir(path) if format.extends() => Some(path.join("salvage.json")),
+            _ => None,
         }
     }
 
@@ -187,7 +202,8 @@ impl Output<'_> {
         }
     }
 
-    pub(crate) fn write(&self, options: &Options<'_>) -> Result<(), Error> {
+    /// Writes it. Where something in it failed and `keep` says so, what was read of the rest is given back.
+    pub(crate) fn write(&self, keep: bool, options: &Options<'_>) -> Result<Option<Unfinished>, Error> {
         match self {
             Output::Tree(Destination::Stream, tree) => {
                 // The handle itself: that of the standard library looks for line ends in all that it is
@@ -198,6 +214,9 @@ impl Output<'_> {
             }
             Output::Tree(destination @ Destination::File(path), tree) => {
                 let _guard = destination.folder().map(|_| Guard::new());
+                if keep {
+                    return Ok(write_file_or_keep(tree, path, options)?);
+                }
                 write_file(tree, path, options)?;
             }
             Output::Tree(Destination::Dir(path), tree) => {
@@ -209,7 +228,7 @@ impl Output<'_> {
                 push(bundle, layout, options)?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

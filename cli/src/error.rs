@@ -86,9 +86,8 @@ impl Error {
 
     /// Whether bytes that were to be written could not be read, or were not what they should be.
     pub(crate) fn is_of_content(&self) -> bool {
-        use layerlift_archive::Error as Archive;
-        let found = chain(self).find_map(as_type::<Archive>);
-        matches!(found, Some(Archive::Content { .. } | Archive::Mismatch { .. } | Archive::Length { .. }))
+        let found = chain(self).find_map(as_type::<layerlift_archive::Error>);
+        found.is_some_and(layerlift_archive::Error::is_of_content)
     }
 
     /// A hint for an error of the program's own.

@@ -88,14 +88,9 @@ fn file(file: &SalvagedFile) -> String {
     format!("{} ({}) {what}", file.path, file.found.state)
 }
 
-/// Writes the report beside the archive, if asked to. Returns whether an image was saved with other bytes
-/// than the recorded ones.
-pub(crate) fn report(prepared: &Prepared, file: Option<&Path>) -> Result<bool, Error> {
-    let empty = Default::default();
-    let report = prepared.salvaged().unwrap_or(&empty);
-    if let Some(path) = file {
-        fs::write(path, report.to_json())
-            .map_err(|source| Error::SalvageReport { path: path.to_owned(), source })?;
-    }
-    Ok(report.is_declared())
+/// Writes the report to a file.
+pub(crate) fn report(prepared: &Prepared, path: &Path) -> Result<(), Error> {
+    let nothing = Default::default();
+    let report = prepared.salvaged().unwrap_or(&nothing);
+    fs::write(path, report.to_json()).map_err(|source| Error::SalvageReport { path: path.to_owned(), source })
 }

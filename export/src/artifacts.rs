@@ -33,6 +33,12 @@ pub(crate) fn plan(
     (Vec::new(), artifacts.into_iter().map(left_out).collect())
 }
 
+/// Compares the blobs of artifacts with their digests, and says what is wrong with each artifact.
+pub fn verify_artifacts(artifacts: Vec<Artifact>, options: &Options<'_>) -> Vec<Option<Error>> {
+    let check = |artifact| PlannedArtifact::new(artifact).and_then(|planned| planned.checked(options)).err();
+    artifacts.into_iter().map(check).collect()
+}
+
 impl PlannedArtifact {
     fn new(artifact: Artifact) -> Result<Self, Error> {
         let name = artifact.name();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use layerlift_archive::{Digest, Error as ArchiveError, Explanation};
-use layerlift_store::{DiffId, ErrorKind, Hint as StoreHint};
+use layerlift_store::{DiffId, ErrorKind, Hint as StoreHint, Reference};
 
 /// Why images could not be exported or checked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -46,6 +46,16 @@ pub enum Error {
         image: String,
         /// The format.
         format: crate::Format,
+    },
+    /// The format cannot hold the name that an image was asked for by.
+    #[error("{name} cannot be a name in {format}: {why}")]
+    NameNotKept {
+        /// The name, as the store has it.
+        name: Reference,
+        /// The format.
+        format: crate::Format,
+        /// Which rule it breaks.
+        why: &'static str,
     },
     /// The format cannot hold layers with this compression.
     #[error("{format} cannot hold layers that are compressed with {compression}")]
@@ -105,6 +115,8 @@ pub enum Hint {
     Store(StoreHint),
     /// Choose another format.
     ChooseFormat,
+    /// Name the image by its id, or choose another format.
+    NameById,
     /// Compress the archive as a whole, not its layers.
     CompressWhole,
     /// Name a directory that is new, empty or an OCI layout.
@@ -119,7 +131,9 @@ impl Error {
             Error::Archive(error) => error.kind(),
             Error::Image { source, .. } | Error::Layer { source, .. } => source.kind(),
             Error::Document { .. } => ErrorKind::Malformed,
-            Error::Compression { .. } | Error::NoLayout { .. } => ErrorKind::Request,
+            Error::Compression { .. } | Error::NoLayout { .. } | Error::NameNotKept { .. } => {
+                ErrorKind::Request
+            }
             Error::NoLayers { .. } => ErrorKind::Unsupported,
             Error::LeftOut { .. } => ErrorKind::Missing,
             Error::DiffId { .. } => ErrorKind::Damaged,
@@ -149,6 +163,7 @@ impl Error {
             Error::NoLayers { .. } => vec![Hint::ChooseFormat],
             Error::Compression { .. } => vec![Hint::ChooseFormat, Hint::CompressWhole],
             Error::NoLayout { .. } => vec![Hint::ChooseDirectory],
+            Error::NameNotKept { .. } => vec![Hint::NameById],
             _ => Vec::new(),
         }
     }

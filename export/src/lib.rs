@@ -43,6 +43,7 @@ mod target;
 mod verify;
 mod warning;
 
+pub use artifacts::verify_artifacts;
 pub use bundle::{Blob, Bundle, Descriptor, Root};
 pub use error::{Error, Hint};
 pub use format::Format;

@@ -17,6 +17,9 @@ pub struct Options {
     /// Leave out images that cannot be exported, instead of failing; [`crate::Plan::left_out`] and
     /// [`crate::Prepared::left_out`] say which, and why.
     pub keep_going: bool,
+    /// With [`Options::keep_going`], go on to the output without reading the layers first. For an output that
+    /// can leave out what turns out to be damaged: see [`crate::Prepared::without`].
+    pub unchecked: bool,
     /// Keep images whose layers are damaged or missing in the plan, for [`crate::Plan::salvage`].
     pub salvage: bool,
     /// How layers are compressed.
@@ -51,6 +54,16 @@ impl Options {
     /// The same options, with or without leaving out what cannot be exported.
     pub fn with_keep_going(self, keep_going: bool) -> Self {
         Options { keep_going, ..self }
+    }
+
+    /// The same options, with or without layers that are read first.
+    pub fn with_unchecked(self, unchecked: bool) -> Self {
+        Options { unchecked, ..self }
+    }
+
+    /// Whether layers are read before the output is begun, although nothing else needs that.
+    pub(crate) fn checks_first(&self) -> bool {
+        self.keep_going && !self.unchecked
     }
 
     /// The same options, for a plan that is salvaged or one that is not.

@@ -83,6 +83,8 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         artifacts.extend(left_out.keep(artifact)?);
     }
     let mut notices = selection.notices;
+    let asked: HashSet<Reference> =
+        selection.images.iter().filter_map(|chosen| chosen.reference.clone()).collect();
     let wanted = select::wanted(store, selection.images, selection.platform.as_ref(), options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
@@ -99,6 +101,9 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     }
     if selection.everything && options.format == Format::DockerV1 {
         leave_out_digests(&mut readable, &mut warnings);
+    }
+    if !selection.everything {
+        check_names(&asked, &readable, options.format)?;
     }
     let mut plan = of_images(store, readable, options, left_out)?;
     // Several images may share an odd document.
@@ -221,7 +226,7 @@ impl Plan {
 
     /// Layers that are read before the archive is written.
     pub(crate) fn first_pass(&self) -> impl Iterator<Item = &PlannedLayer> {
-        self.used().filter(|layer| layer.is_read_first(self.options.keep_going))
+        self.used().filter(|layer| layer.is_read_first(self.options.checks_first()))
     }
 }
 
@@ -236,6 +241,18 @@ impl Draft {
         let planned = PlannedImage { image_id: documents.image_id(), ..self.planned };
         Ok(Draft { planned, documents: Some(documents), ..self })
     }
+}
+
+/// Refuses names that were asked for and that the format cannot hold.
+fn check_names(asked: &HashSet<Reference>, images: &[Layered], format: Format) -> Result<(), Error> {
+    for Layered { wanted, image, .. } in images {
+        for name in wanted.references.iter().filter(|name| asked.contains(*name)) {
+            if let Err(why) = format.spell(&image.document, name) {
+                return Err(Error::NameNotKept { name: name.clone(), format, why });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Leaves out names of a graph store that are digests. Docker 1.8 wrote them into an archive, all of which

@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use layerlift_archive::{Check, Digest, Entry, Error as ArchiveError, Options, Tree};
+use layerlift_archive::{Check, Digest, Entry, Error as ArchiveError, Options, Tree, Unfinished};
 use layerlift_store::LayerTar;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use crate::artifacts::PlannedArtifact;
 use crate::bundle::Bundle;
 use crate::format::{Contents, Documents};
 use crate::layers::{Measured, PlannedLayer, State, computed};
@@ -27,11 +29,13 @@ pub struct Prepared {
     salvaged: Option<SalvageReport>,
     /// By their paths in the archive: what messages call layers, and the first image that has each.
     origins: HashMap<String, Origin>,
+    parts: Parts,
 }
 
 struct Origin {
     image: String,
     layer: String,
+    place: usize,
 }
 
 /// Layers after the first pass, by their places; `None` if it is bad, or in no image.
@@ -40,36 +44,66 @@ type Passed = Vec<Option<Measured>>;
 /// What is wrong with bad layers, by their places.
 type Bad = Vec<(usize, Error)>;
 
+/// What it takes to do without some layers once the output has begun.
+struct Parts {
+    drafts: Vec<Draft>,
+    artifacts: Vec<PlannedArtifact>,
+    layers: Passed,
+    names: Names,
+    options: crate::Options,
+}
+
+/// What layers are called, by their places.
+struct Names {
+    ids: Vec<String>,
+    called: Vec<String>,
+}
+
 impl Plan {
     /// Does what has to come first, in parallel: spools layers that have no length, hashes those that have no
-    /// digest, and with [`crate::Options::keep_going`] checks all of them.
+    /// digest, and with [`crate::Options::keep_going`] checks all of them, unless
+    /// [`crate::Options::unchecked`] leaves that to the output.
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
-        let Plan { drafts, mut artifacts, layers, unreadable, mut salvaged, options: chosen, .. } = self;
-        let names: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
-        let called: Vec<String> = layers.iter().map(PlannedLayer::name).collect();
+        let Plan { drafts, mut artifacts, layers, unreadable, salvaged, options: chosen, .. } = self;
+        let ids = layers.iter().map(|layer| layer.id.clone()).collect();
+        let names = Names { ids, called: layers.iter().map(PlannedLayer::name).collect() };
         let (layers, mut bad, odd) = first_pass(layers, &chosen, options)?;
         bad.extend(unreadable);
         let mut left_out = LeftOut::new(chosen.keep_going);
-        let mut ready = Vec::with_capacity(drafts.len());
-        for draft in left_out::without(drafts, bad, |index| names[index].clone(), &mut left_out)? {
-            if draft.documents.is_some() {
-                ready.push(draft);
-                continue;
-            }
-            let measured = draft.layers.iter().map(|&index| layers[index].as_ref());
-            let measured = measured.collect::<Option<_>>().expect("images with bad layers are left out");
-            ready.extend(left_out.keep(draft.with_documents(chosen.format, measured))?);
-        }
+        let drafts = left_out::without(drafts, bad, |index| names.ids[index].clone(), &mut left_out)?;
         if chosen.keep_going {
             for artifact in std::mem::take(&mut artifacts) {
                 artifacts.extend(left_out.keep(artifact.checked(options))?);
             }
         }
+        Parts { drafts, artifacts, layers, names, options: chosen }.ready(left_out, odd, salvaged)
+    }
+}
+
+impl Parts {
+    /// Makes the documents that are not there yet.
+    fn ready(
+        mut self,
+        mut left_out: LeftOut,
+        mut warnings: Vec<Warning>,
+        mut salvaged: Option<SalvageReport>,
+    ) -> Result<Prepared, Error> {
+        let format = self.options.format;
+        let mut ready = Vec::with_capacity(self.drafts.len());
+        for draft in self.drafts {
+            if draft.documents.is_some() {
+                ready.push(draft);
+                continue;
+            }
+            let measured = draft.layers.iter().map(|&index| self.layers[index].as_ref());
+            let measured = measured.collect::<Option<_>>().expect("images with bad layers are left out");
+            ready.extend(left_out.keep(draft.with_documents(format, measured))?);
+        }
         let mut used: Vec<usize> = ready.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
         used.sort_unstable();
         used.dedup();
-        let other_blob = |&index: &usize| other_blob_digest(&names[index], layers[index].as_ref()?);
-        let mut warnings: Vec<Warning> = odd;
+        let other_blob =
+            |&index: &usize| other_blob_digest(&self.names.ids[index], self.layers[index].as_ref()?);
         warnings.extend(used.iter().filter_map(other_blob));
         warnings.extend(ready.iter().filter_map(other_image_id));
         if let Some(report) = &mut salvaged {
@@ -81,23 +115,27 @@ impl Plan {
         for draft in &ready {
             let paths = draft.documents.iter().flat_map(Documents::layer_paths);
             for (path, &index) in paths.zip(&draft.layers) {
-                let origin = || Origin { image: draft.name.clone(), layer: called[index].clone() };
+                let layer = self.names.called[index].clone();
+                let origin = || Origin { image: draft.name.clone(), layer, place: index };
                 origins.entry(path).or_insert_with(origin);
             }
         }
-        let (images, documents) = ready
-            .into_iter()
-            .filter_map(|draft| Some((draft.planned.clone(), (draft.planned.references, draft.documents?))))
-            .unzip();
+        let parts = |draft: &Draft| {
+            Some((draft.planned.clone(), (draft.planned.references.clone(), draft.documents.clone()?)))
+        };
+        let (images, documents) = ready.iter().filter_map(parts).unzip();
+        let contents = Contents::new(format, documents, &self.artifacts);
+        self.drafts = ready;
         Ok(Prepared {
             origins,
             images,
             layers: used.len(),
             warnings,
             left_out: left_out.into_errors(),
-            contents: Contents::new(chosen.format, documents, &artifacts),
-            artifacts: artifacts.len(),
+            contents,
+            artifacts: self.artifacts.len(),
             salvaged,
+            parts: self,
         })
     }
 }
@@ -146,11 +184,39 @@ impl Prepared {
         // A layout gets a blob under another name first.
         let origin = self.origins.get(entry).or_else(|| self.origins.get(&format!("blobs/sha256/{entry}")));
         match (origin, error) {
-            (Some(Origin { image, layer }), Error::Archive(error)) => {
+            (Some(Origin { image, layer, .. }), Error::Archive(error)) => {
                 Error::from(error.of_entry(layer)).of_image(image)
             }
             (_, error) => error,
         }
+    }
+
+    /// The same without the images that have layers which failed when the output was written; what was read
+    /// of the others is taken from where it is now. [`Prepared::left_out`] then has what failed.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, unless [`crate::Options::keep_going`] allows to leave it out, and one that no layer
+    /// is to blame for.
+    pub fn without(self, unfinished: Unfinished) -> Result<Prepared, Error> {
+        let Prepared { origins, mut parts, salvaged, .. } = self;
+        let Unfinished { failed, kept } = unfinished;
+        let mut bad = Vec::new();
+        for (path, error) in failed {
+            let Some(Origin { layer, place, .. }) = origins.get(&path) else { return Err(error.into()) };
+            keep::<()>(Err(error.of_entry(layer)), *place, &mut bad)?;
+        }
+        for (path, range) in kept {
+            let place = origins.get(&path).map(|origin| origin.place);
+            if let Some(layer) = place.and_then(|place| parts.layers[place].as_mut()) {
+                layer.content = Some(Arc::new(range));
+            }
+        }
+        let mut left_out = LeftOut::new(parts.options.keep_going);
+        let ids = |index: usize| parts.names.ids[index].clone();
+        parts.drafts = left_out::without(parts.drafts, bad, ids, &mut left_out)?;
+        parts.drafts.iter_mut().for_each(|draft| draft.documents = None);
+        parts.ready(left_out, Vec::new(), salvaged)
     }
 
     /// The images as blobs by digest. `None` for a format that does not have blobs.
@@ -193,7 +259,7 @@ fn first_pass(
         spooled.push((index, keep(result, index, &mut bad)?));
     }
     let odd = layers.iter().filter_map(PlannedLayer::finding).map(Warning::from).collect();
-    let checked = check(&layers, chosen.keep_going, options);
+    let checked = check(&layers, chosen.checks_first(), options);
     let mut passed: Passed = layers.into_iter().map(PlannedLayer::into_measured).collect();
     for (index, layer) in spooled {
         passed[index] = layer;

@@ -7,7 +7,9 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{check_blobs, document, entries, store, threaded, written};
-use layerlift_export::{Format, Layout, Options, Warning, plan, push, select_all, tree};
+use layerlift_export::{
+    Error, ErrorKind, Format, Layout, Options, Warning, plan, push, select_all, tree, verify_artifacts,
+};
 use layerlift_store::Store;
 use serde_json::Value;
 
@@ -81,4 +83,57 @@ fn the_other_formats_leave_them_out() {
         assert_eq!(artifact, "application/vnd.dev.cosign.simplesigning.v1+json");
         assert_eq!((plan.images().len(), plan.left_out().len()), (1, 0));
     }
+}
+
+/// Every blob of an artifact is compared with its digest.
+#[test]
+fn they_are_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = liblzma::read::XzDecoder::new(std::fs::File::open(signed()).unwrap());
+    tar::Archive::new(tar).unpack(dir.path()).unwrap();
+    let found = || verify_artifacts(store(dir.path()).images().unwrap().artifacts, &threaded(1));
+    assert!(matches!(&*found(), [None]));
+    let index = std::fs::read_to_string(dir.path().join("index.json")).unwrap();
+    let signature = store(dir.path()).images().unwrap().artifacts.remove(0);
+    let mut blobs = signature.blobs.unwrap();
+    assert!(index.contains(&blobs.pop().unwrap().content.digest.unwrap().to_string()));
+    for blob in blobs {
+        let path = dir.path().join("blobs/sha256").join(blob.content.digest.unwrap().hex());
+        let whole = std::fs::read(&path).unwrap();
+        for (bytes, kind) in [(Some(vec![b'x'; whole.len()]), ErrorKind::Damaged), (None, ErrorKind::Missing)]
+        {
+            std::fs::remove_file(&path).unwrap();
+            if let Some(bytes) = bytes {
+                std::fs::write(&path, bytes).unwrap();
+            }
+            let [Some(error)] = &*found() else { panic!("nothing is wrong with {}", path.display()) };
+            assert_eq!(error.kind(), kind, "{error}");
+            let _ = std::fs::write(&path, &whole);
+        }
+    }
+}
+
+/// A name that docker-archive cannot hold: an error for who asked for it, else a warning. OCI keeps it.
+#[test]
+fn names_that_engines_refuse() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = liblzma::read::XzDecoder::new(std::fs::File::open(signed()).unwrap());
+    tar::Archive::new(tar).unpack(dir.path()).unwrap();
+    let index = std::fs::read_to_string(dir.path().join("index.json")).unwrap();
+    std::fs::write(dir.path().join("index.json"), index.replace("t/app:1\"", "T/App:1\"")).unwrap();
+    let store = store(dir.path());
+    let named = || layerlift_export::select(&*store, &["T/App:1"], None).unwrap();
+    for format in [Format::DockerArchive, Format::DockerV1] {
+        let Err(error) = plan(&*store, named(), &options(format)) else { panic!("{format} has the name") };
+        assert!(matches!(error, Error::NameNotKept { .. }), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Request);
+        let plan = plan(&*store, select_all(&*store, None).unwrap(), &options(format)).unwrap();
+        let left_out = |warning: &&Warning| match warning {
+            Warning::NameLeftOut { name, .. } => name.to_string() == "T/App:1",
+            _ => false,
+        };
+        assert_eq!(plan.warnings().iter().filter(left_out).count(), 1);
+    }
+    let kept = plan(&*store, named(), &options(Format::OciArchive)).unwrap();
+    assert_eq!(kept.images().next().unwrap().references[0].to_string(), "T/App:1");
 }

@@ -68,6 +68,36 @@ fn the_sound_ones_are_exported() {
     assert_eq!(document(&entries, "manifest.json").as_array().unwrap().len(), 2);
 }
 
+/// Damage that shows when the file is written is left out then: the archive is the same.
+#[test]
+fn what_fails_in_a_file_is_left_out_of_it() {
+    let store = damaged();
+    let selection = || select_all(&store, None).unwrap();
+    for format in [Format::DockerArchive, Format::OciArchive, Format::DockerV1] {
+        let options = keep_going().with_format(format);
+        let checked = plan(&store, selection(), &options).unwrap().prepare(&threaded(2)).unwrap();
+        let expected = written(&tree(&checked), 2);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.tar");
+        let plan = plan(&store, selection(), &options.with_unchecked(true)).unwrap();
+        let prepared = plan.prepare(&threaded(2)).unwrap();
+        assert_eq!((prepared.images().len(), prepared.left_out().len()), (4, 0));
+        let unfinished =
+            layerlift_archive::write_file_or_keep(&tree(&prepared), &path, &threaded(2)).unwrap();
+        let unfinished = unfinished.unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let prepared = prepared.without(unfinished).unwrap();
+        let said = |prepared: &layerlift_export::Prepared| -> Vec<String> {
+            prepared.left_out().iter().map(|error| chain(error)).collect()
+        };
+        assert_eq!(said(&prepared), said(&checked));
+        let unfinished =
+            layerlift_archive::write_file_or_keep(&tree(&prepared), &path, &threaded(2)).unwrap();
+        assert!(unfinished.is_none());
+        assert!(fs::read(&path).unwrap() == expected, "{format}");
+    }
+}
+
 #[test]
 fn without_keep_going_the_first_is_the_error() {
     let store = damaged();

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{Dir, Mode, OFlags};
+
 use super::temporary::{Draft, Staging, folder, sync_dir, sync_folder};
 use crate::produce::{Item, Order, Sink, first_failure, produce};
 use crate::tree::Node;
@@ -19,12 +21,12 @@ const OPEN: usize = 64;
 /// It is made under a temporary name beside it, and renamed when it is complete.
 pub fn write_dir(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), Error> {
     check_paths(tree.entries().iter().map(|entry| &*entry.path))?;
-    let occupied = match fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+    let empty = match is_empty_dir(path) {
+        Ok(empty) => empty,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => return Err(Error::output("open", path)(error)),
     };
-    if occupied {
+    if !empty {
         return Err(Error::output("write", path)(io::ErrorKind::DirectoryNotEmpty.into()));
     }
     // `DIR/` and `DIR` are the same place; without its slash the path has a parent to be made in.
@@ -38,6 +40,21 @@ pub fn write_dir(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), 
     temporary.keep();
     sync_folder(&path);
     Ok(())
+}
+
+/// Whether a directory has nothing in it.
+///
+/// The standard library's `ReadDir` panics where the `close` of a directory fails, as on a failing disk.
+pub fn is_empty_dir(path: &Path) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(path, flags, Mode::empty())?;
+    for entry in Dir::new(dir)? {
+        let name = entry?;
+        if ![c".", c".."].contains(&name.file_name()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Writes contents as files into a directory. It must exist, and so must the folders in their names.

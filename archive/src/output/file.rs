@@ -1,15 +1,17 @@
 //! A tar in a file: every offset is known in advance, so contents are written side by side where they belong.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::stream::write_stream;
 use super::temporary::{Draft, clear, final_path, folder, sync_folder};
-use crate::produce::{Order, Sink, first_failure, produce};
+use crate::produce::{OnFailure, Order, Outcome, Sink, first_failure, run};
 use crate::tar::{TRAILER, items};
-use crate::{Error, Options, Tree};
+use crate::{Error, FileRange, Options, Tree};
 
 /// Writes the tree as a tar to `path`.
 ///
@@ -18,15 +20,9 @@ use crate::{Error, Options, Tree};
 /// `path` is a symbolic link, the file that it points to is replaced, or created. If it exists and is not a
 /// regular file (a device, a named pipe), it is written to as a stream.
 pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), Error> {
-    let target = match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => {
-            return Err(Error::output("write", path)(io::ErrorKind::IsADirectory.into()));
-        }
-        Ok(metadata) if !metadata.is_file() => {
-            let file = OpenOptions::new().write(true).open(path).map_err(Error::output("open", path))?;
-            return write_stream(tree, file, options);
-        }
-        _ => final_path(path).map_err(Error::output("resolve", path))?,
+    let Some(target) = target(path)? else {
+        let file = OpenOptions::new().write(true).open(path).map_err(Error::output("open", path))?;
+        return write_stream(tree, file, options);
     };
     clear(&folder(&target));
     let temporary = Draft::beside(&target)?;
@@ -36,11 +32,69 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
             error => error,
         })?;
     } else {
-        write_at(tree, temporary.as_file(), &target, options)?;
+        first_failure(write_at(tree, temporary.as_file(), &target, OnFailure::Stop, options)?)?;
     }
     temporary.persist(&target)?;
     sync_folder(&target);
     Ok(())
+}
+
+/// A tar that was not completed, because some contents failed. It has all others.
+pub struct Unfinished {
+    /// The failures, by the paths of their entries.
+    pub failed: BTreeMap<String, Error>,
+    /// The other contents, by the paths of their entries.
+    pub kept: BTreeMap<String, FileRange>,
+}
+
+/// As [`write_file`], but a content that fails does not keep the others from being read: what was read of
+/// them is given back, and can be written without those that failed, from where it is now. Until it is
+/// dropped, it takes its room on the disk.
+///
+/// Only for a plain tar in a regular file: anything else is [`write_file`].
+pub fn write_file_or_keep(
+    tree: &Tree,
+    path: &Path,
+    options: &Options<'_>,
+) -> Result<Option<Unfinished>, Error> {
+    let target = match target(path)? {
+        Some(target) if options.compression.is_none() => target,
+        _ => return write_file(tree, path, options).map(|()| None),
+    };
+    clear(&folder(&target));
+    let temporary = Draft::beside(&target)?;
+    let outcomes = write_at(tree, temporary.as_file(), &target, OnFailure::Continue, options)?;
+    if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done(_))) {
+        temporary.persist(&target)?;
+        sync_folder(&target);
+        return Ok(None);
+    }
+    let file = temporary.as_file().try_clone().map_err(Error::output("read", &target))?;
+    let file = Arc::new(file);
+    let mut unfinished = Unfinished { failed: BTreeMap::new(), kept: BTreeMap::new() };
+    for (item, outcome) in items(tree).iter().zip(outcomes) {
+        let name = item.name().to_owned();
+        match outcome.into_result() {
+            Ok(digest) => {
+                let (offset, len) = (item.content_start(), item.content_len());
+                unfinished.kept.insert(name, FileRange { file: file.clone(), offset, len, digest });
+            }
+            Err(error) if error.is_of_content() => _ = unfinished.failed.insert(name, error),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(unfinished))
+}
+
+/// The regular file that a path leads to, be it there or not. `None` for a device or a pipe.
+fn target(path: &Path) -> Result<Option<PathBuf>, Error> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(Error::output("write", path)(io::ErrorKind::IsADirectory.into()))
+        }
+        Ok(metadata) if !metadata.is_file() => Ok(None),
+        _ => final_path(path).map(Some).map_err(Error::output("resolve", path)),
+    }
 }
 
 struct AtOffsets<'a> {
@@ -56,11 +110,17 @@ impl Sink for AtOffsets<'_> {
     }
 }
 
-fn write_at(tree: &Tree, file: &File, path: &Path, options: &Options<'_>) -> Result<(), Error> {
+fn write_at(
+    tree: &Tree,
+    file: &File,
+    path: &Path,
+    on_failure: OnFailure,
+    options: &Options<'_>,
+) -> Result<Vec<Outcome>, Error> {
     // The blocks at the end are zero already.
     file.set_len(tree.tar_len()).map_err(Error::output("write", path))?;
     options.observer.advance(TRAILER);
     let items = items(tree);
     let sink = AtOffsets { file, path, starts: items.iter().map(|item| item.start).collect() };
-    first_failure(produce(&items, &sink, Order::Any, options))
+    Ok(run(&items, Some(&sink), Order::Any, on_failure, options))
 }

@@ -7,7 +7,7 @@ mod stream;
 mod temporary;
 
 pub use check::{Check, check, digest};
-pub use dir::{write_dir, write_files};
-pub use file::write_file;
+pub use dir::{is_empty_dir, write_dir, write_files};
+pub use file::{Unfinished, write_file, write_file_or_keep};
 pub use stream::write_stream;
 pub use temporary::{Staging, final_path, sync_dir};

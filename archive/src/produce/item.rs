@@ -54,8 +54,18 @@ impl<'a> Item<'a> {
     }
 
     /// Bytes of content.
-    pub(super) fn content_len(&self) -> u64 {
+    pub(crate) fn content_len(&self) -> u64 {
         self.content.map_or(0, |content| content.len())
+    }
+
+    /// What messages call it.
+    pub(crate) fn name(&self) -> &str {
+        self.name
+    }
+
+    /// Where in a file its content begins.
+    pub(crate) fn content_start(&self) -> u64 {
+        self.start + self.head.len() as u64
     }
 
     /// Bytes that a sink gets.

@@ -1,7 +1,9 @@
 //! `layerlift save`: names become images, images a plan; what the plan prepares goes to an output.
 
 use layerlift_archive::{CompressionLevel, Options as WriteOptions};
-use layerlift_export::{Error as ExportError, Layout, Options, Plan, Selection, plan, select_all};
+use layerlift_export::{
+    Error as ExportError, Layout, Options, Plan, SalvageReport, Selection, plan, select_all,
+};
 use layerlift_store::{Platform, Store};
 
 use crate::args::Save;
@@ -73,6 +75,7 @@ fn once(
         .with_format(args.format)
         .with_tags(args.tags)
         .with_keep_going(args.keep_going)
+        .with_unchecked(destination.can_leave_out(compression))
         .with_layers(args.compress.unwrap_or_default())
         .with_temp_dir(temp_dir);
     let layout = destination.layout(args.format)?;
@@ -128,28 +131,40 @@ fn write(
     if first_pass_len != Some(0) {
         progress.begin("prepare", first_pass_len);
     }
-    let prepared = plan.prepare(&options)?;
+    let mut prepared = plan.prepare(&options)?;
     progress.end();
     prepared.warnings().iter().for_each(|warning| reporter.warning(warning));
     incomplete |= report_left_out(prepared.left_out(), reporter);
-    if prepared.is_empty() {
-        return Err(Error::NothingLeft);
-    }
-    let output = destination.output(&prepared, layout);
-    let bytes = output.len();
-    if !compressed {
-        destination.check_space(bytes)?;
-    }
-    progress.begin("write", Some(bytes));
-    output.write(&options).map_err(|error| match error {
-        Error::Archive(error) => prepared.explain(error.into()).into(),
-        Error::Export(error) => prepared.explain(error).into(),
-        other => other,
-    })?;
-    let bytes = destination.written().unwrap_or(bytes);
+    let mut layout = layout;
+    let bytes = loop {
+        if prepared.is_empty() {
+            return Err(Error::NothingLeft);
+        }
+        let output = destination.output(&prepared, layout.take());
+        let bytes = output.len();
+        if !compressed {
+            destination.check_space(bytes)?;
+        }
+        progress.begin("write", Some(bytes));
+        let written = output.write(args.keep_going, &options).map_err(|error| match error {
+            Error::Archive(error) => prepared.explain(error.into()).into(),
+            Error::Export(error) => prepared.explain(error).into(),
+            other => other,
+        })?;
+        let Some(unfinished) = written else { break destination.written().unwrap_or(bytes) };
+        progress.end();
+        prepared = prepared.without(unfinished)?;
+        incomplete |= report_left_out(prepared.left_out(), reporter);
+    };
     let (images, layers) = (prepared.images().len(), prepared.layer_count());
     progress.finish(&Summary { output: destination.name(), bytes, images, layers });
-    incomplete |= salvage::report(&prepared, args.salvage_report.as_deref())?;
+    // A tree has the report in it; a layout that gets more images has it beside its index.
+    let declared = prepared.salvaged().is_some_and(SalvageReport::is_declared);
+    let beside = destination.report_beside(args.format).filter(|_| declared);
+    for path in args.salvage_report.iter().chain(&beside) {
+        salvage::report(&prepared, path)?;
+    }
+    incomplete |= declared;
     Ok(incomplete)
 }
 

@@ -1,14 +1,16 @@
 //! `layerlift verify`: reads every layer, compares it with what is recorded, writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use layerlift_archive::Options;
-use layerlift_export::{ErrorKind, ImageReport, Report, outlook, verify};
-use layerlift_store::{Broken, ImageKey, Reference};
+use layerlift_export::{ErrorKind, ImageReport, Report, outlook, verify, verify_artifacts};
+use layerlift_store::{Artifact, Broken, ImageKey, Reference};
 use serde::Serialize;
 
 use super::images::short;
 use crate::args::Verify;
+use crate::chain::{as_type, chain};
 use crate::error::Error;
 use crate::message::Message;
 use crate::output::{print, print_json};
@@ -25,6 +27,7 @@ use crate::table::Table;
 #[derive(Default)]
 struct Request {
     images: Vec<(ImageKey, Vec<Reference>)>,
+    artifacts: Vec<Artifact>,
     broken: Vec<Broken>,
 }
 
@@ -37,8 +40,21 @@ struct Outcome {
     damaged: usize,
     /// Number of images that are not sound, for whatever reason.
     unsound: usize,
+    /// What is not an image: signatures, charts.
+    artifacts: Vec<ArtifactJson>,
     /// What the stores had on record and have no longer, apart from images.
     lost: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ArtifactJson {
+    digest: String,
+    #[serde(rename = "type")]
+    kind: String,
+    references: Vec<String>,
+    root: String,
+    sound: bool,
+    error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,6 +79,9 @@ struct ImageJson {
 #[derive(Debug, Serialize)]
 struct LayerJson {
     id: String,
+    /// What messages call it.
+    #[serde(skip)]
+    name: String,
     driver: String,
     root: String,
     diff_id: Option<String>,
@@ -89,6 +108,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
         for (source, request) in sources.opened.iter().zip(&mut requests) {
             let listing = source.store.images()?.on(&*source.store, platform);
             request.images = listing.images.into_iter().map(|image| (image.key, image.references)).collect();
+            request.artifacts = listing.artifacts;
             request.broken = listing.broken;
             reporter.notices(&listing.notices);
             if reporter.lost(&listing.lost) {
@@ -118,6 +138,8 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
             status = Status::Incomplete;
         }
         outcome.add(source, report, &mut errors);
+        let of_artifacts = verify_artifacts(request.artifacts.clone(), &options);
+        outcome.add_artifacts(source, request.artifacts, of_artifacts, &mut errors);
         request.broken.into_iter().for_each(|broken| outcome.add_broken(source, broken, &mut errors));
     }
     progress.end();
@@ -125,10 +147,10 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
         return Err(Error::Archive(layerlift_archive::Error::Cancelled));
     }
 
-    errors.iter().for_each(|error| reporter.error(&**error));
+    report_errors(&errors, reporter);
     for layer in &outcome.layers {
         if let Some(words) = &layer.salvage {
-            reporter.note(&format!("layer {}: {words}", layer.id));
+            reporter.note(&format!("layer {}: {words}", layer.name));
         }
     }
     if args.json {
@@ -136,10 +158,30 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     } else {
         print(&table(&outcome))?;
     }
-    if outcome.unsound > 0 {
+    if outcome.unsound > 0 || outcome.artifacts.iter().any(|artifact| !artifact.sound) {
         status = Status::Incomplete;
     }
     Ok(status)
+}
+
+/// Reports each error. A link that hides a whole directory is reported once, not for every layer behind it.
+fn report_errors(errors: &[Box<dyn std::error::Error>], reporter: &Reporter) {
+    let mut links: BTreeMap<&Path, usize> = BTreeMap::new();
+    for error in errors {
+        let link = chain(&**error).find_map(|error| match as_type(error) {
+            Some(layerlift_store::Error::Link { path, .. }) => Some(path.as_path()),
+            _ => None,
+        });
+        let seen = link.map(|path| links.entry(path).or_default());
+        if seen.as_ref().is_none_or(|count| **count == 0) {
+            reporter.error(&**error);
+        }
+        seen.into_iter().for_each(|count| *count += 1);
+    }
+    for (path, count) in links.into_iter().filter(|(_, count)| *count > 1) {
+        let others = if count == 2 { "1 more" } else { &format!("{} more", count - 1) };
+        reporter.note(&format!("{others} could not be read because of the link {}", path.display()));
+    }
 }
 
 impl Request {
@@ -170,6 +212,7 @@ impl Outcome {
         for (layer, outlook) in report.layers.iter().zip(outlooks) {
             self.layers.push(LayerJson {
                 id: layer.key.id().to_owned(),
+                name: source.store.layer_name(&layer.key),
                 driver: layer.key.partition().to_owned(),
                 root: root.clone(),
                 diff_id: layer.expected.map(|id| id.to_string()),
@@ -185,6 +228,26 @@ impl Outcome {
         let of_images = report.images.into_iter().filter_map(|image| image.error);
         let of_layers = report.layers.into_iter().filter_map(|layer| layer.error);
         errors.extend(of_images.chain(of_layers).map(|error| error.into()));
+    }
+
+    fn add_artifacts(
+        &mut self,
+        source: &Source,
+        artifacts: Vec<Artifact>,
+        found: Vec<Option<layerlift_export::Error>>,
+        errors: &mut Vec<Box<dyn std::error::Error>>,
+    ) {
+        for (artifact, error) in artifacts.into_iter().zip(found) {
+            self.artifacts.push(ArtifactJson {
+                digest: artifact.digest.to_string(),
+                kind: artifact.kind,
+                references: artifact.names,
+                root: source.root.display().to_string(),
+                sound: error.is_none(),
+                error: error.as_ref().map(|error| Message::of(error).text),
+            });
+            errors.extend(error.map(Into::into));
+        }
     }
 
     fn add_broken(&mut self, source: &Source, broken: Broken, errors: &mut Vec<Box<dyn std::error::Error>>) {

@@ -13,5 +13,6 @@ mod odd_outputs;
 mod outputs;
 mod platforms;
 mod program;
+mod salvage;
 mod store;
 mod system_calls;

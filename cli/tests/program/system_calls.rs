@@ -184,3 +184,51 @@ fn jobs_are_obeyed() {
         assert_eq!(eight, expected + 7);
     }
 }
+
+/// A dying disk is read once: what turns out to be damaged is left out of the file.
+#[test]
+fn keep_going_reads_layers_once() {
+    let store = Store::example();
+    let (layout, _) = layout(&store);
+    let (file, pipe) = (store.beside("out.tar"), store.beside("piped.tar"));
+    let mut blobs: Vec<PathBuf> = std::fs::read_dir(layout.join("blobs/sha256"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| std::fs::read(path).unwrap().first() != Some(&b'{'))
+        .collect();
+    // The top layer of an image that has others below it.
+    let manifest = |name: &str| {
+        let shown = output(layerlift().args(["inspect", name, "--root"]).arg(&layout));
+        serde_json::from_slice::<Value>(&shown.stdout).unwrap()[0].clone()
+    };
+    let child = manifest("base:child");
+    let top = child["layers"].as_array().unwrap().last().unwrap().to_string();
+    blobs.sort_by_key(|path| top.contains(path.file_name().unwrap().to_str().unwrap()));
+    let (damaged, sound) = (blobs.pop().unwrap(), blobs);
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    let args = ["save", "--all", "--keep-going", "--root", layout.to_str().unwrap()];
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    for layer in sound.iter().chain([&damaged]) {
+        let options =
+            ["-o", trace.path().to_str().unwrap(), "-P", layer.to_str().unwrap(), "-e", "trace=pread64"];
+        let Some(mut command) = traced("keep_going_reads_layers_once", &options) else { return };
+        let ended = output(command.args(args).arg("-o").arg(&file));
+        assert_eq!(ended.status.code(), Some(1), "{}", String::from_utf8_lossy(&ended.stderr));
+        let calls = std::fs::read_to_string(trace.path()).unwrap();
+        let read: u64 = calls
+            .lines()
+            .filter_map(|line| line.rsplit_once(" = ")?.1.trim().parse::<u64>().ok())
+            .filter(|count| *count > 6)
+            .sum();
+        let len = std::fs::metadata(layer).unwrap().len();
+        assert!(read <= len, "{read} of {len} bytes of {}: {calls}", layer.display());
+    }
+    // What was checked first, as for a pipe, is the same archive.
+    let piped = output(layerlift().args(args).stdout(std::fs::File::create(&pipe).unwrap()));
+    assert_eq!(piped.status.code(), Some(1));
+    let [file, pipe] = [file, pipe].map(|path| std::fs::read(path).unwrap());
+    assert!(file == pipe && !file.is_empty());
+}
