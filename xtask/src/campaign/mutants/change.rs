@@ -161,6 +161,14 @@ impl Change {
         format!("{} {} {}", path.display(), self.name(), self.detail).trim_end().to_owned()
     }
 
+    /// Whether what is left is as its engine could have written it: a layout without the second of its two
+    /// documents. Blobs that no document names are ordinary there.
+    pub(crate) fn leaves_no_trace(&self, root: &Path) -> bool {
+        let name = self.path.strip_prefix(root).unwrap_or(&self.path);
+        let removed = self.manner == Manner::Removed && name == Path::new("manifest.json");
+        removed && root.join("index.json").is_file()
+    }
+
     /// The class of the file.
     pub(crate) fn class(&self, root: &Path) -> String {
         class(&self.path, root)
