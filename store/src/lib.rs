@@ -13,6 +13,8 @@
 //! ```
 
 mod archive;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store of containerd comes next"))]
+mod bolt;
 mod containerd;
 mod containers;
 mod diff;
