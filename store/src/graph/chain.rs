@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use super::document::GraphDocument;
 use super::images::Images;
-use crate::{Error, V1Document, V1Id};
+use crate::{Error, Notice, V1Document, V1Id};
 
 /// Total size of the documents of one image.
 const LIMIT: usize = 256 << 20;
 
-/// The documents of an image and all its ancestors, base first.
-pub(super) fn read(images: &Images, id: V1Id) -> Result<Vec<V1Document>, Error> {
+/// The documents of an image and all its ancestors, base first, and what is odd about them.
+pub(super) fn read(images: &Images, id: V1Id) -> Result<(Vec<V1Document>, Vec<Notice>), Error> {
+    let mut notices = Vec::new();
     let mut documents: Vec<V1Document> = Vec::new();
     let mut seen = HashSet::new();
     let mut bytes = 0;
@@ -32,10 +33,15 @@ pub(super) fn read(images: &Images, id: V1Id) -> Result<Vec<V1Document>, Error> 
             images.must_exist(parent, "parent", &format!("image {id}"))?;
         }
         next = parent.clone();
-        documents.push(V1Document { id, parent, raw: document.raw });
+        let (raw, more) = document.into_raw();
+        notices.extend(more.map(|more| {
+            let what = format!("{more} bytes follow the document, and are left out");
+            Notice::new(images.graph.join(format!("{id}/json")), what)
+        }));
+        documents.push(V1Document { id, parent, raw });
     }
     documents.reverse();
-    Ok(documents)
+    Ok((documents, notices))
 }
 
 /// The parent's full id, if there is a parent. `complete` finds the only id that has a given prefix.

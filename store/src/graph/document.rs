@@ -54,6 +54,20 @@ impl GraphDocument {
         Ok(GraphDocument { raw, created: fields.created, parent, parent_file })
     }
 
+    /// The document without what follows it, and what that was. Docker's decoder stopped at the end of the
+    /// document in its store, but refuses it in an archive. White space is part of it.
+    pub(super) fn into_raw(mut self) -> (Vec<u8>, Option<usize>) {
+        let mut values = serde_json::Deserializer::from_slice(&self.raw).into_iter::<IgnoredAny>();
+        let end = values.next().map_or(0, |_| values.byte_offset());
+        let rest = self.raw.get(end..).unwrap_or_default();
+        if rest.iter().all(u8::is_ascii_whitespace) {
+            return (self.raw, None);
+        }
+        let more = rest.len();
+        self.raw.truncate(end);
+        (self.raw, Some(more))
+    }
+
     /// The file that names the parent.
     pub(super) fn says_parent(&self) -> &'static str {
         if self.parent_file { "parent" } else { "json" }
@@ -166,6 +180,21 @@ mod tests {
                 why
             }
             Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn what_follows_is_left_out() {
+        for (rest, more) in [("", None), (" \n", None), ("\0\0", Some(2)), ("{}", Some(2)), ("\n x", Some(3))]
+        {
+            let raw = format!(r#"{{"id":"x"}}{rest}"#).into_bytes();
+            let document = GraphDocument { raw, created: None, parent: None, parent_file: false };
+            let (raw, found) = document.into_raw();
+            assert_eq!(
+                (raw.len(), found),
+                (10 + if more.is_none() { rest.len() } else { 0 }, more),
+                "{rest:?}"
+            );
         }
     }
 

@@ -106,10 +106,10 @@ impl Store for GraphStore {
                 GraphCatalog::read(&self.images).names.by_image().remove(key.id()).unwrap_or_default();
             return Err(self.images.no_image(key.id(), &named));
         };
-        let documents = chain::read(&self.images, id)?;
+        let (documents, notices) = chain::read(&self.images, id)?;
         let layer = |id: &V1Id| Layer::new(self.images.layer_key(id), None);
         let layers = documents.iter().map(|document| layer(&document.id)).collect();
-        Ok(Image::new(key.clone(), crate::Document::V1(documents), layers))
+        Ok(Image { notices, ..Image::new(key.clone(), crate::Document::V1(documents), layers) })
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

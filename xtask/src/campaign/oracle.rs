@@ -98,7 +98,9 @@ impl Unpacked {
     fn json(&self, path: &Path) -> Outcome<Value> {
         let bytes =
             fs::read(self.folder.join(path)).map_err(|error| format!("{}: {error}", path.display()))?;
-        serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()).into())
+        // Engines take bytes that are not UTF-8.
+        let text = String::from_utf8_lossy(&bytes);
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()).into())
     }
 
     fn digest(&self, path: &Path) -> Outcome<String> {
