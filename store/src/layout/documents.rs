@@ -137,7 +137,7 @@ const CONFIGS: &[&str] = &[
 /// The most layers that an image may have. Docker refuses more than 127.
 pub(super) const LAYERS: usize = 4096;
 /// The most names that an archive or a layout may have.
-const NAMES: usize = 1 << 16;
+const NAMES: usize = 1 << 15;
 
 /// How a blob that has a SHA-512 digest is known here: see [`crate::archive::Files::by_sha512`].
 pub(super) type Sha512<'a> = &'a dyn Fn(&str) -> Digest;

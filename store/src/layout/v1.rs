@@ -32,7 +32,7 @@ const LAYERS: usize = 4096;
 
 /// The most layers, and the most names, that an archive may have.
 const FOLDERS: usize = 1 << 15;
-const NAMES: usize = 1 << 16;
+const NAMES: usize = 1 << 15;
 
 /// A docker-v1 archive.
 #[derive(Debug)]

@@ -22,9 +22,17 @@ fn layers_of_an_image() {
 
 #[test]
 fn names_of_an_archive() {
-    let names: Vec<String> = (0..=1 << 16).map(|at| format!(r#""a:{at}""#)).collect();
+    let names: Vec<String> = (0..=1 << 15).map(|at| format!(r#""a:{at}""#)).collect();
     let items = format!(r#"[{{"Config":"c.json","RepoTags":[{}],"Layers":[]}}]"#, names.join(","));
-    refused(store(&Tar::new().file("manifest.json", items).finish()), &["65537 names, more than 65536"]);
+    refused(store(&Tar::new().file("manifest.json", items).finish()), &["32769 names, more than 32768"]);
+}
+
+#[test]
+fn lines_of_an_index() {
+    let lines = vec![descriptor(crate::made::MANIFEST, "{}", ""); (1 << 15) + 1];
+    let tar =
+        Tar::new().file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#).file("index.json", index(&lines));
+    refused(store(&tar.finish()), &["32769 names, more than 32768"]);
 }
 
 #[test]
