@@ -69,10 +69,14 @@ impl Fault {
             What::Nested => format!("{it} is in too many buckets"),
             What::Inner => format!("{it} refers to something below it, which bolt does not write"),
             What::Read(errno) => {
-                let source = errno.map_or(io::ErrorKind::Other.into(), io::Error::from_raw_os_error);
-                return Error::io("read", path, source).within(format!("page {page}"));
+                return Error::io("read", path, io_error(errno)).within(format!("page {page}"));
             }
         };
         Error::malformed(path, why)
     }
+}
+
+/// The system's error with a number.
+pub(super) fn io_error(errno: Option<i32>) -> io::Error {
+    errno.map_or(io::ErrorKind::Other.into(), io::Error::from_raw_os_error)
 }

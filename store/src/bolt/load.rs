@@ -196,13 +196,18 @@ impl<S: Source> Loader<'_, S> {
     }
 
     /// Reads more of a page, until there are `len` bytes of it.
-    fn read_to(&self, bytes: &mut Vec<u8>, number: u64, len: u64) -> Result<(), What> {
+    fn read_to(&mut self, bytes: &mut Vec<u8>, number: u64, len: u64) -> Result<(), What> {
         let have = bytes.len();
         if len <= have as u64 {
             return Ok(());
         }
         let start = number.checked_mul(u64::from(self.meta.page_size)).ok_or(What::Cut)?;
-        if start.checked_add(len).is_none_or(|end| end > self.size) || len > LIMIT {
+        if start.checked_add(len).is_none_or(|end| end > self.size) {
+            return Err(What::Cut);
+        }
+        if self.kept + len > LIMIT {
+            // The loader gives up.
+            self.kept += len;
             return Err(What::Cut);
         }
         bytes.resize(len as usize, 0);

@@ -1,8 +1,8 @@
 //! The two meta pages, of which a transaction writes one: the newer one that is whole counts.
 
-use std::io;
 use std::path::Path;
 
+use super::fault;
 use super::node::{HEADER, Order};
 use super::source::Source;
 use crate::Error;
@@ -28,45 +28,67 @@ pub(super) struct Meta {
     transaction: u64,
 }
 
+impl Meta {
+    /// Bytes of the file that are, or were, in use.
+    pub(super) fn used(&self) -> u64 {
+        self.pages.saturating_mul(u64::from(self.page_size))
+    }
+}
+
 /// The bytes at the places of meta pages.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Heads(Vec<(u64, Vec<u8>)>);
+pub(super) struct Heads(Vec<Head>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    at: u64,
+    /// The bytes there, or the system's error.
+    bytes: Result<Vec<u8>, Option<i32>>,
+}
+
+impl Head {
+    fn read(source: &impl Source, at: u64) -> Self {
+        let mut bytes = vec![0; LEN];
+        let read = source.read_at(&mut bytes, at).map_err(|error| error.raw_os_error());
+        Head {
+            at,
+            bytes: read.map(|read| {
+                bytes.truncate(read);
+                bytes
+            }),
+        }
+    }
+
+    fn meta(&self) -> Result<Meta, Flaw> {
+        let bytes = self.bytes.as_ref().map_err(|&errno| Flaw::Unread(errno))?;
+        let meta = parse(bytes)?;
+        let second = u64::from(meta.page_size);
+        if self.at == 0 || self.at == second { Ok(meta) } else { Err(Flaw::Magic) }
+    }
+}
 
 impl Heads {
     /// Reads both pages. Where the first one does not say how large a page is, the second one is looked for
     /// at all sizes.
-    pub(super) fn read(source: &impl Source) -> io::Result<Self> {
-        let head = |at: u64| -> io::Result<(u64, Vec<u8>)> {
-            let mut bytes = vec![0; LEN];
-            let read = source.read_at(&mut bytes, at)?;
-            bytes.truncate(read);
-            Ok((at, bytes))
+    pub(super) fn read(source: &impl Source) -> Self {
+        let first = Head::read(source, 0);
+        let heads = match first.meta() {
+            Ok(meta) => vec![Head::read(source, meta.page_size.into())],
+            Err(_) => SIZES.map(|power| Head::read(source, 1 << power)).collect(),
         };
-        let first = head(0)?;
-        let second = match parse(&first.1) {
-            Ok(meta) => vec![head(u64::from(meta.page_size))?],
-            Err(_) => SIZES.map(|power| head(1 << power)).collect::<io::Result<_>>()?,
-        };
-        Ok(Heads([vec![first], second].concat()))
+        Heads([first].into_iter().chain(heads).collect())
     }
 
     /// The newer one of those that are whole.
     pub(super) fn newer(&self, path: &Path) -> Result<Meta, Error> {
-        let mut worst = Flaw::Magic;
-        let mut newer: Option<Meta> = None;
-        for (at, bytes) in &self.0 {
-            match parse(bytes) {
-                Ok(meta) if *at == 0 || *at == u64::from(meta.page_size) => {
-                    if newer.is_none_or(|newer| newer.transaction < meta.transaction) {
-                        newer = Some(meta);
-                    }
-                }
-                Ok(_) => {}
-                Err(flaw) => worst = worst.max(flaw),
-            }
+        let metas = self.0.iter().filter_map(|head| head.meta().ok());
+        if let Some(newer) = metas.max_by_key(|meta| meta.transaction) {
+            return Ok(newer);
         }
-        newer.ok_or_else(|| match worst {
-            _ if self.0.iter().all(|(_, bytes)| bytes.is_empty()) => Error::malformed(path, "it is empty"),
+        if self.0.iter().all(|head| head.bytes.as_ref().is_ok_and(Vec::is_empty)) {
+            return Err(Error::malformed(path, "it is empty"));
+        }
+        Err(match self.0.iter().filter_map(|head| head.meta().err()).max().unwrap_or(Flaw::Magic) {
             Flaw::Magic => Error::malformed(path, "it is not a bolt database"),
             Flaw::Size(size) => {
                 Error::malformed(path, format!("by its meta page, a page has {size} bytes, which cannot be"))
@@ -78,6 +100,7 @@ impl Heads {
                 what: format!("{} has version {version} of bolt's format, not {VERSION}", path.display()),
                 hint: None,
             },
+            Flaw::Unread(errno) => Error::io("read", path, fault::io_error(errno)),
         })
     }
 }
@@ -89,6 +112,7 @@ enum Flaw {
     Checksum,
     Size(u32),
     Version(u32),
+    Unread(Option<i32>),
 }
 
 fn parse(bytes: &[u8]) -> Result<Meta, Flaw> {

@@ -11,16 +11,17 @@
 //! the page itself (an inline bucket). A node that does not fit into a page runs on into the next pages.
 //!
 //! An engine at work holds an exclusive lock on the file and replaces pages that its latest transaction no
-//! longer needs. So this reader takes no lock and maps nothing. [`Database::open`] copies the pages that can
-//! be reached from the newer meta page, and compares both meta pages before and after. As long as they are
-//! the same, no page of that tree was written: bolt writes the pages of a transaction to free places, and a
-//! place is free once a later meta page is in the file. Pages that are free are not read. The file grows in
-//! powers of two and never shrinks, so they are most of it on a host that was once busy.
+//! longer needs. So this reader takes no lock and maps nothing. [`Database::open`] copies the file into
+//! memory and compares both meta pages before and after. As long as they are the same, no page of the newer
+//! one's tree was written: bolt writes the pages of a transaction to free places, and a place is free once
+//! a later meta page is in the file. The copy is one read, since an engine leaves only milliseconds for it.
+//! What can be reached is checked afterwards and kept, and the copy is dropped. A large file is read page
+//! by page, each one that can be reached: the file never shrinks, so most of it may be free, and a file of
+//! holes costs no more memory than it has pages.
 //!
-//! Only meta pages have checksums. Of any other page, what can be checked is checked while it is copied: its
-//! number, its kind, the bounds and the order of its keys, and that nothing refers to it twice. What is wrong
-//! with a page is reported where its entries would have been ([`Bucket::entries`]). Other pages stay
-//! readable.
+//! Only meta pages have checksums. Of any other page, what can be checked is checked: its number, its kind,
+//! the bounds and the order of its keys, and that nothing refers to it twice. What is wrong with a page is
+//! reported where its entries would have been ([`Bucket::entries`]). Other pages stay readable.
 //!
 //! Source of the format: `db.go` (meta pages), `page.go`, `node.go` and `bucket.go` of bbolt 1.3.6. Numbers
 //! have the byte order of the machine that wrote them, and pages have its page size.
@@ -41,13 +42,15 @@ mod source;
 #[cfg_attr(not(test), expect(unused_imports, reason = "the same"))]
 pub(crate) use bucket::{Bucket, Entry};
 use load::{ROOT, Tree};
-use meta::Heads;
+use meta::{Heads, Meta};
 use source::Source;
 
 /// How often a database is read while its engine goes on writing.
-const TRIES: u32 = 20;
-/// The pause before the second try; it grows with each. All of them take a second at most.
-const PAUSE: Duration = Duration::from_millis(5);
+const TRIES: u32 = 50;
+/// The pause after the first try; it grows until the twentieth. All pauses take less than a second.
+const PAUSE: Duration = Duration::from_millis(1);
+/// A database of no more bytes is copied as a whole. It has 8 MiB for 300 small images.
+const COPIED: u64 = 128 << 20;
 
 /// A database as it was after one transaction.
 #[derive(Debug)]
@@ -64,16 +67,22 @@ impl Database {
     }
 
     fn read(source: &impl Source, path: PathBuf) -> Result<Self, Error> {
-        let heads = || Heads::read(source).map_err(|source| Error::io("read", &path, source));
-        let mut before = heads()?;
+        let mut copy = Vec::new();
         for round in 1..=TRIES {
-            let tree = before.newer(&path).and_then(|meta| Tree::load(source, &meta, &path));
-            let after = heads()?;
-            if before == after {
-                return Ok(Database { tree: tree?, path });
+            let before = Heads::read(source);
+            let meta = before.newer(&path);
+            let used = meta.as_ref().map_or(0, Meta::used);
+            // Where the disk cannot be read, page by page shows which of them it is.
+            let whole = used <= COPIED && source.copy(&mut copy, used).is_ok();
+            let load = |meta: Meta| {
+                if whole { Tree::load(&copy, &meta, &path) } else { Tree::load(source, &meta, &path) }
+            };
+            let tree = if whole { None } else { Some(meta.clone().and_then(load)) };
+            if Heads::read(source) == before {
+                let tree = tree.unwrap_or_else(|| meta.and_then(load))?;
+                return Ok(Database { tree, path });
             }
-            thread::sleep(PAUSE * round);
-            before = heads()?;
+            thread::sleep(PAUSE * round.min(20));
         }
         Err(Error::Changed { path })
     }

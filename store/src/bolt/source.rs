@@ -11,6 +11,14 @@ pub(super) trait Source {
 
     /// Reads from an offset until the buffer is full or the bytes end. Returns how many were read.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Copies so many bytes from the beginning, or all that there are.
+    fn copy(&self, copy: &mut Vec<u8>, len: u64) -> io::Result<()> {
+        copy.resize(len.min(self.size()?) as usize, 0);
+        let read = self.read_at(copy, 0)?;
+        copy.truncate(read);
+        Ok(())
+    }
 }
 
 impl Source for File {
@@ -32,7 +40,7 @@ impl Source for File {
     }
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
+/// A copy.
 impl Source for Vec<u8> {
     fn size(&self) -> io::Result<u64> {
         Ok(self.len() as u64)

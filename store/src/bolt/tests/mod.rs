@@ -9,7 +9,11 @@ use layerlift_archive::Compression;
 use super::{Bucket, Database, Entry};
 use crate::Root;
 
+mod build;
 mod fixtures;
+mod flips;
+mod hostile;
+mod moving;
 
 /// The databases in `tests/fixtures/bolt`.
 const FIXTURES: [&str; 14] = [
