@@ -43,6 +43,7 @@ mod tarsplit;
 #[doc(hidden)]
 pub mod fuzz {
     //! For `store/fuzz` alone.
+    pub use crate::bolt::fuzz::{database as bolt, seal as seal_bolt};
     pub use crate::tarsplit::fuzz::line as tar_split_line;
 }
 

@@ -148,6 +148,29 @@ pub fn tar_split() -> Vec<Vec<u8>> {
     plain.collect()
 }
 
+/// Databases of bolt, the small ones.
+///
+/// # Panics
+///
+/// If the checkout lacks them.
+pub fn bolt() -> Vec<Vec<u8>> {
+    let names = [
+        "bbolt-1.3.6-compact",
+        "bbolt-1.3.6-compact-512",
+        "docker-28-history",
+        "docker-28-network",
+        "docker-28-volumes",
+        "podman-4.3-state",
+    ];
+    let read = |name: &str| -> io::Result<Vec<u8>> {
+        let file = fs::File::open(fixtures().join(format!("bolt/{name}.db.xz")))?;
+        let mut bytes = Vec::new();
+        Compression::Xz.decompress(file)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    names.iter().map(|name| read(name).unwrap_or_else(|error| panic!("{name}: {error}"))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::index;

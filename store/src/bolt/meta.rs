@@ -139,6 +139,19 @@ fn parse(bytes: &[u8]) -> Result<Meta, Flaw> {
     })
 }
 
+/// Writes the checksums of both meta pages, where the first one says which size a page has.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn seal(bytes: &mut [u8]) {
+    let Some(record) = bytes.get(HEADER..LEN) else { return };
+    let size = Order::Little.u32(record, 8) as usize;
+    for at in [0, size] {
+        if let Some(record) = bytes.get_mut(at..).and_then(|page| page.get_mut(HEADER..LEN)) {
+            let sum = fnv(&record[..SUMMED]);
+            record[SUMMED..].copy_from_slice(&sum.to_le_bytes());
+        }
+    }
+}
+
 /// FNV-1a of 64 bits.
 pub(super) fn fnv(bytes: &[u8]) -> u64 {
     let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

@@ -34,6 +34,9 @@ use crate::{Error, Root};
 
 mod bucket;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(feature = "fuzzing"), expect(unreachable_pub, reason = "exported with the feature"))]
+pub(crate) mod fuzz;
 mod load;
 mod meta;
 mod node;

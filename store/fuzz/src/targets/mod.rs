@@ -1,6 +1,7 @@
 //! What is fuzzed. Each target takes any bytes, and answers with what it found or what was wrong with them.
 
 mod archives;
+mod bolt;
 mod headers;
 mod json_edits;
 mod references;
@@ -22,8 +23,9 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "archives", run: archives::run, corpus: archives::corpus },
+    Target { name: "bolt", run: bolt::run, corpus: bolt::corpus },
     Target { name: "headers", run: headers::run, corpus: headers::corpus },
     Target { name: "json_edits", run: json_edits::run, corpus: json_edits::corpus },
     Target { name: "references", run: references::run, corpus: references::corpus },

@@ -16,7 +16,9 @@ mod hostile;
 mod moving;
 
 /// The databases in `tests/fixtures/bolt`.
-const FIXTURES: [&str; 14] = [
+const FIXTURES: [&str; 16] = [
+    "bbolt-1.3.6-compact",
+    "bbolt-1.3.6-compact-512",
     "bbolt-1.3.6-pages-16384",
     "bbolt-1.3.6-pages-512",
     "bbolt-1.3.6-pages-65536",
