@@ -29,7 +29,7 @@ pub(super) enum What {
     Empty,
     /// It says that it has so many elements, for which there is no room.
     Count(usize),
-    /// This element's key or value is outside.
+    /// This element's key or value is outside, or overlaps with another.
     Element(usize),
     /// The key of this element is not greater than the one before it.
     Order(usize),
@@ -61,7 +61,7 @@ impl Fault {
             What::Kind(kind) => format!("{it} is neither a branch nor a leaf (its kind is {kind:#x})"),
             What::Empty => format!("{it} is a branch with nothing below it"),
             What::Count(count) => format!("{it} has no room for the {count} elements that it claims"),
-            What::Element(index) => format!("element {index} of {it} is outside of it"),
+            What::Element(index) => format!("element {index} of {it} is out of bounds"),
             What::Order(index) => format!("the keys of {it} are out of order at element {index}"),
             What::Range => format!("keys of {it} belong on another page"),
             What::Twice => format!("{it} is referred to twice"),

@@ -9,7 +9,7 @@ use super::node::{Header, Node, Order, extent};
 use super::source::Source;
 use crate::Error;
 
-/// Bytes of pages that are kept at most. The databases of busy hosts have some dozens of MiB in use.
+/// Bytes of pages that are read at most. The databases of busy hosts have some dozens of MiB in use.
 const LIMIT: u64 = 1 << 30;
 /// Branches above a leaf, at most. A branch has two pages below it at least, so 2^32 pages are fewer levels.
 const LEVELS: usize = 40;
@@ -66,7 +66,7 @@ impl Tree {
         let size = source.size().map_err(|source| Error::io("read", path, source))?;
         let tree =
             Tree { order: meta.order, root: meta.root, pages: BTreeMap::new(), faults: HashMap::new() };
-        let mut loader = Loader { source, meta, size, kept: 0, tree };
+        let mut loader = Loader { source, meta, size, read: 0, bad: HashMap::new(), tree };
         let mut stack = Vec::new();
         let root = Link { from: ROOT, to: meta.root, level: 0, bucket: 0, low: None, high: None };
         let mut link = Some(root);
@@ -80,9 +80,13 @@ impl Tree {
                     }
                     Err(what) => _ = loader.tree.faults.insert(link.from, what),
                 }
-                if loader.kept > LIMIT {
-                    let why =
-                        format!("more than {} MiB of it are in use, which no engine needs", LIMIT >> 20);
+                if loader.read > loader.most() {
+                    let why = match loader.most() {
+                        LIMIT => {
+                            format!("more than {} MiB of it are in use, which no engine needs", LIMIT >> 20)
+                        }
+                        _ => "many of its pages claim the same bytes".to_owned(),
+                    };
                     return Err(Error::malformed(path, why));
                 }
                 if loader.tree.faults.len() > FAULTS {
@@ -144,14 +148,16 @@ struct Loader<'s, S> {
     meta: &'s Meta,
     /// The length of the file.
     size: u64,
-    /// How many bytes are in memory.
-    kept: u64,
+    /// How many bytes were read.
+    read: u64,
+    /// Pages that were read once, and are wrong.
+    bad: HashMap<u64, What>,
     tree: Tree,
 }
 
 impl<S: Source> Loader<'_, S> {
     fn page(&mut self, link: &Link) -> Result<Page, What> {
-        let (number, page_size) = (link.to, u64::from(self.meta.page_size));
+        let number = link.to;
         if link.level > LEVELS {
             return Err(What::Deep);
         }
@@ -165,6 +171,14 @@ impl<S: Source> Loader<'_, S> {
         if before.is_some_and(|(_, page)| page.end > number) {
             return Err(What::Twice);
         }
+        if let Some(&what) = self.bad.get(&number) {
+            return Err(what);
+        }
+        self.copy(link).inspect_err(|&what| _ = self.bad.insert(number, what))
+    }
+
+    fn copy(&mut self, link: &Link) -> Result<Page, What> {
+        let (number, page_size) = (link.to, u64::from(self.meta.page_size));
         let mut bytes = Vec::new();
         self.read_to(&mut bytes, number, page_size)?;
         let order = self.meta.order;
@@ -191,8 +205,13 @@ impl<S: Source> Loader<'_, S> {
                 return Err(What::Range);
             }
         }
-        self.kept += used;
         Ok(Page { bytes: bytes.into_boxed_slice(), end })
+    }
+
+    /// How many bytes may be read. Each page is read once, so there are no more than the file has, but for
+    /// pages that reach into others.
+    fn most(&self) -> u64 {
+        LIMIT.min(self.size.saturating_mul(2))
     }
 
     /// Reads more of a page, until there are `len` bytes of it.
@@ -205,9 +224,8 @@ impl<S: Source> Loader<'_, S> {
         if start.checked_add(len).is_none_or(|end| end > self.size) {
             return Err(What::Cut);
         }
-        if self.kept + len > LIMIT {
-            // The loader gives up.
-            self.kept += len;
+        self.read += len - have as u64;
+        if self.read > self.most() {
             return Err(What::Cut);
         }
         bytes.resize(len as usize, 0);

@@ -161,21 +161,21 @@ impl<'d> Node<'d> {
     }
 }
 
-/// Where the last key or value ends. All have to be behind the elements, and within `room` bytes. The bytes
+/// Where the last key or value ends. Each has to be behind those before it, as bolt writes them, and within
+/// `room` bytes. If they could share bytes, a small page would have any number of long keys. The bytes given
 /// are those of [`Header::table`] at least.
 pub(super) fn extent(bytes: &[u8], order: Order, header: &Header, room: u64) -> Result<u64, What> {
-    let table = header.table() as u64;
-    let mut extent = table;
+    let mut end = header.table() as u64;
     for index in 0..header.count {
         let at = HEADER + index * ELEMENT;
         let number = |field: usize| u64::from(order.u32(bytes, at + field));
         let (place, len) =
             if header.kind == LEAF { (number(4), number(8) + number(12)) } else { (number(0), number(4)) };
         let start = at as u64 + place;
-        if start < table || start + len > room {
+        if start < end || start + len > room {
             return Err(What::Element(index));
         }
-        extent = extent.max(start + len);
+        end = start + len;
     }
-    Ok(extent)
+    Ok(end)
 }

@@ -29,11 +29,11 @@ fn three() -> Pages {
 #[test]
 fn what_is_wrong_with_one_page_is_said_in_its_place() {
     type Change = fn(&mut Pages);
-    let cases: [(Change, &str); 13] = [
+    let cases: [(Change, &str); 14] = [
         (|pages| pages.put64(4 * 512, 7), "page 4 has the number 7 in its header"),
         (|pages| pages.bytes[4 * 512..5 * 512].fill(0), "page 4 has the number 0 in its header"),
         (|pages| pages.put16(4 * 512 + 8, 0x10), "page 4 is neither a branch nor a leaf (its kind is 0x10)"),
-        (|pages| pages.put16(4 * 512 + 8, BRANCH), "element 0 of page 4 is outside of it"),
+        (|pages| pages.put16(4 * 512 + 8, BRANCH), "element 0 of page 4 is out of bounds"),
         (
             |pages| {
                 pages.put16(4 * 512 + 8, BRANCH);
@@ -42,9 +42,11 @@ fn what_is_wrong_with_one_page_is_said_in_its_place() {
             "page 4 is a branch with nothing below it",
         ),
         (|pages| pages.put16(4 * 512 + 10, 9999), "page 4 has no room for the 9999 elements that it claims"),
-        (|pages| pages.put32(4 * 512 + 16 + 12, 500), "element 0 of page 4 is outside of it"),
-        (|pages| pages.put32(4 * 512 + 32 + 4, u32::MAX), "element 1 of page 4 is outside of it"),
-        (|pages| pages.put32(4 * 512 + 32 + 4, 0), "element 1 of page 4 is outside of it"),
+        (|pages| pages.put32(4 * 512 + 16 + 12, 500), "element 0 of page 4 is out of bounds"),
+        (|pages| pages.put32(4 * 512 + 32 + 4, u32::MAX), "element 1 of page 4 is out of bounds"),
+        // The same bytes as element 0.
+        (|pages| pages.put32(4 * 512 + 32 + 4, 16), "element 1 of page 4 is out of bounds"),
+        (|pages| pages.put32(4 * 512 + 32 + 4, 0), "element 1 of page 4 is out of bounds"),
         (
             |pages| pages.leaf(4, &[(0, b"d", b""), (0, b"c", b"")]),
             "the keys of page 4 are out of order at element 1",
@@ -221,7 +223,7 @@ fn inline_buckets_that_lie() {
         says(&mut pages, &good[..len], &format!("{bucket} is cut off"));
     }
     says(&mut pages, &good[..40], &format!("{bucket} has no room for the 2 elements that it claims"));
-    says(&mut pages, &good[..good.len() - 1], &format!("element 1 of {bucket} is outside of it"));
+    says(&mut pages, &good[..good.len() - 1], &format!("element 1 of {bucket} is out of bounds"));
     let changed = |at: usize, byte: u8| {
         let mut value = good.clone();
         value[at] = byte;
@@ -229,7 +231,7 @@ fn inline_buckets_that_lie() {
     };
     says(&mut pages, &changed(16, 9), &format!("{bucket} has the number 9 in its header"));
     says(&mut pages, &changed(24, 4), &format!("{bucket} is neither a branch nor a leaf (its kind is 0x4)"));
-    says(&mut pages, &changed(36, 1), &format!("element 0 of {bucket} is outside of it"));
+    says(&mut pages, &changed(36, 1), &format!("element 0 of {bucket} is out of bounds"));
     let inner = format!("{bucket} refers to something below it, which bolt does not write");
     says(&mut pages, &changed(32, 1), &inner);
     let order = inline(&[(0, b"y", b"1"), (0, b"x", b"2")]);
@@ -306,6 +308,33 @@ fn a_million_keys() {
     assert_eq!(database.root().get(&key(765_432)).unwrap(), Some(&b"value"[..]));
     // 0.1 s with optimization.
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+#[test]
+fn pages_that_cost_more_than_they_have() {
+    // A branch of many elements, all of which lead to a large page that is wrong at its end.
+    let size = 1 << 20;
+    let mut pages = Pages::new(Order::Little, size, 5);
+    let keys: Vec<_> = (0..43_000_u32).map(u32::to_be_bytes).collect();
+    let below: Vec<_> = keys.iter().map(|key| (3, &key[..])).collect();
+    pages.branch(2, &below);
+    let mut wrong: Vec<_> = keys.iter().map(|key| (0, &key[..], &b""[..])).collect();
+    wrong.push((0, b"", b""));
+    pages.leaf(3, &wrong);
+    let start = Instant::now();
+    let database = read(pages.bytes).unwrap();
+    assert_eq!(database.root().entries().filter(Result::is_err).count(), below.len());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    // Pages that all reach to the end of the file, and are wrong there.
+    let mut pages = Pages::new(Order::Little, 4096, 4096);
+    let below: Vec<_> = (100..300).map(|page| (page, page.to_string())).collect();
+    pages.branch(2, &below.iter().map(|(page, key)| (*page, key.as_bytes())).collect::<Vec<_>>());
+    for page in 100..300 {
+        pages.leaf(page, &[(0, b"b", b""), (0, b"a", b"")]);
+        pages.put32(page * 4096 + 12, 3790);
+        pages.put32(page * 4096 + 32 + 12, 4096 * 3700);
+    }
+    assert_eq!(answer(&pages), "meta.db is malformed: many of its pages claim the same bytes");
 }
 
 #[test]
