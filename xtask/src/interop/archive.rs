@@ -307,7 +307,9 @@ fn inside(folder: &Path, path: &str) -> Outcome<PathBuf> {
 
 fn json(path: &Path) -> Outcome<Value> {
     let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()).into())
+    // Engines take bytes that are not UTF-8.
+    let text = String::from_utf8_lossy(&bytes);
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 fn array(value: &Value) -> &[Value] {
