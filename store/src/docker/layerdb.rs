@@ -12,11 +12,12 @@
 //!
 //! The small files have no newline at the end. Docker ignores white space in them, and so does this module.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::{ChainId, DiffId, Error, Root, driver};
+use crate::{ChainId, DiffId, Error, Notice, Root, driver};
 
 /// Largest size of a file other than tar-split's. The longest that Docker writes has 71 bytes.
 const LIMIT: u64 = 1 << 20;
@@ -25,6 +26,8 @@ const LIMIT: u64 = 1 << 20;
 #[derive(Clone)]
 pub(super) struct LayerDb {
     dir: Root,
+    /// What containers have mounted.
+    mounts: Option<Root>,
 }
 
 /// The record of a layer.
@@ -37,7 +40,7 @@ pub(super) struct Record {
 impl LayerDb {
     /// Opens the layers of an image root.
     pub(super) fn open(images: &Root) -> Result<Self, Error> {
-        Ok(LayerDb { dir: images.dir("layerdb/sha256")? })
+        Ok(LayerDb { dir: images.dir("layerdb/sha256")?, mounts: images.try_dir("layerdb/mounts")? })
     }
 
     /// Reads the record of a layer, and verifies it: the chain id follows from parent and diff id. So parents
@@ -52,27 +55,62 @@ impl LayerDb {
         Ok(record)
     }
 
-    /// Checks that the record of a layer agrees with the config of an image.
+    /// Compares the record of a layer with the config of an image. Both files only repeat what the config and
+    /// the folder's name, the chain id, prove; if one of them is lost, that is odd and no more.
     pub(super) fn check(
         &self,
         chain: ChainId,
         parent: Option<ChainId>,
         diff_id: DiffId,
-    ) -> Result<(), Error> {
-        let record = self.read(chain)?;
-        let damaged = |file, why| Err(Error::damaged(self.dir.join(path(chain, file)), why));
+    ) -> Result<Option<Notice>, Error> {
+        const PROVEN: &str = "the image's config proves what it should say";
+        if self.dir.try_dir(chain.0.hex())?.is_none() {
+            return Err(self.missing(chain, "diff"));
+        }
+        let notice =
+            |file, why| Ok(Some(Notice::new(self.dir.join(path(chain, file)), format!("{why}; {PROVEN}"))));
+        let record = match self.read(chain) {
+            Ok(record) => record,
+            Err(Error::Missing { id, .. }) if id == "parent" => {
+                return notice("parent", "it is missing".into());
+            }
+            Err(Error::Missing { .. }) => return notice("diff", "it is missing".into()),
+            Err(Error::Malformed { path, why }) => {
+                return Ok(Some(Notice::new(path, format!("{why}; {PROVEN}"))));
+            }
+            Err(error) => return Err(error),
+        };
         if record.diff_id != diff_id {
-            return damaged("diff", format!("it is {}, but the image has {diff_id}", record.diff_id));
+            return notice("diff", format!("it is {}, not {diff_id}", record.diff_id));
         }
         match (record.parent, parent) {
-            (found, expected) if found == expected => Ok(()),
-            (None, Some(_)) => Err(self.missing(chain, "parent")),
-            (Some(found), None) => damaged("parent", format!("it is {found}, but this is a base layer")),
-            (Some(found), Some(expected)) => {
-                damaged("parent", format!("it is {found}, but the image has {expected}"))
-            }
-            (None, None) => Ok(()),
+            (found, expected) if found == expected => Ok(None),
+            (None, _) => notice("parent", "it is missing".into()),
+            (Some(found), None) => notice("parent", format!("it is {found}, but this is a base layer")),
+            (Some(found), Some(expected)) => notice("parent", format!("it is {found}, not {expected}")),
         }
+    }
+
+    /// What all layers and containers are called by the driver, as far as that can be read.
+    pub(super) fn cache_ids(&self) -> Result<HashSet<String>, Error> {
+        let mut ids = HashSet::new();
+        for chain in self.dir.list(".")? {
+            let chain = chain.to_str().and_then(layerlift_archive::Digest::from_hex).map(ChainId);
+            ids.extend(chain.and_then(|chain| self.cache_id(chain).ok()));
+        }
+        let Some(mounts) = &self.mounts else { return Ok(ids) };
+        for container in mounts.list(".")? {
+            for file in ["mount-id", "init-id"] {
+                let id = mounts.try_read(Path::new(&container).join(file), LIMIT).ok().flatten();
+                ids.extend(id.and_then(|id| Some(String::from_utf8(id).ok()?.trim().to_owned())));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The path of a file of a layer.
+    pub(super) fn path(&self, chain: ChainId, file: &str) -> PathBuf {
+        self.dir.join(path(chain, file))
     }
 
     fn read(&self, chain: ChainId) -> Result<Record, Error> {
@@ -90,7 +128,11 @@ impl LayerDb {
         if driver::safe_id(&id) {
             Ok(id)
         } else {
-            let why = format!("{id:?} cannot be the name of a layer's directory");
+            let why = match id.trim_matches('\0') {
+                "" if id.is_empty() => "it is empty".to_owned(),
+                "" => "it has only zero bytes".to_owned(),
+                _ => format!("{id:?} cannot be the name of a layer's directory"),
+            };
             Err(Error::malformed(self.dir.join(path(chain, "cache-id")), why))
         }
     }
@@ -134,7 +176,12 @@ impl LayerDb {
 
     fn parse<T: FromStr<Err: ToString>>(&self, chain: ChainId, file: &str, text: &str) -> Result<T, Error> {
         text.parse().map_err(|error: T::Err| {
-            Error::malformed(self.dir.join(path(chain, file)), format!("{text:?}: {}", error.to_string()))
+            let why = match text.trim_matches('\0') {
+                "" if text.is_empty() => "it is empty".to_owned(),
+                "" => "it has only zero bytes".to_owned(),
+                _ => error.to_string(),
+            };
+            Error::malformed(self.dir.join(path(chain, file)), why)
         })
     }
 }

@@ -11,7 +11,7 @@ use super::layerdb::LayerDb;
 use super::{imagedb, repositories};
 use crate::model::config;
 use crate::names::{MOMENTS, Names};
-use crate::{Broken, ChainId, Error, ErrorKind, ImageSummary, Keyring, Listing, parallel};
+use crate::{Broken, ChainId, DiffId, Error, ErrorKind, ImageSummary, Keyring, Listing, parallel};
 
 pub(super) fn list(all: &Images) -> Result<Listing, Error> {
     let mut listing = Listing::default();
@@ -90,8 +90,8 @@ fn summary(keys: &Keyring, images: &ImageRoot, id: &str, sizes: &Sizes) -> Resul
     let mut size = Some(0u64);
     if !config.diff_ids.is_empty() {
         let layers = LayerDb::open(&images.root)?;
-        for (chain, ..) in config::chain(&config.diff_ids) {
-            let layer = layer_size(&layers, chain, sizes)?;
+        for layer in config::chain(&config.diff_ids) {
+            let layer = layer_size(&layers, layer, sizes)?;
             size = size.zip(layer).map(|(below, layer)| below.saturating_add(layer));
         }
     }
@@ -108,14 +108,18 @@ fn summary(keys: &Keyring, images: &ImageRoot, id: &str, sizes: &Sizes) -> Resul
 type Sizes = Mutex<HashMap<ChainId, Option<u64>>>;
 
 /// A layer without a readable size is still complete. One without a record is not.
-fn layer_size(layers: &LayerDb, chain: ChainId, sizes: &Sizes) -> Result<Option<u64>, Error> {
+fn layer_size(
+    layers: &LayerDb,
+    (chain, parent, diff_id): (ChainId, Option<ChainId>, DiffId),
+    sizes: &Sizes,
+) -> Result<Option<u64>, Error> {
     let known = || sizes.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(&size) = known().get(&chain) {
         return Ok(size);
     }
     let size = layers.size(chain).ok();
     if size.is_none() {
-        layers.record(chain)?;
+        layers.check(chain, parent, diff_id)?;
     }
     known().insert(chain, size);
     Ok(size)

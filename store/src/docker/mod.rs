@@ -21,6 +21,7 @@ mod listing;
 mod repositories;
 mod settings;
 mod store;
+mod unclaimed;
 
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root};

@@ -2,8 +2,8 @@
 
 use super::catalog::DockerCatalog;
 use super::images::Images;
-use super::layerdb::LayerDb;
-use super::{imagedb, listing};
+use super::layerdb::{LayerDb, Record as LayerRecord};
+use super::{imagedb, listing, unclaimed};
 use crate::diff::{LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
 use crate::kind::StoreKind;
@@ -90,15 +90,17 @@ impl Store for DockerStore {
         let root = self.images.root(key.partition(), key.id())?;
         let (raw, config) = imagedb::config(root, key.id())?;
         let mut layers = Vec::with_capacity(config.diff_ids.len());
+        let mut notices = Vec::new();
         if !config.diff_ids.is_empty() {
             let records = LayerDb::open(root)?;
             for (chain, parent, diff_id) in config::chain(&config.diff_ids) {
-                records.check(chain, parent, diff_id)?;
+                notices.extend(records.check(chain, parent, diff_id)?);
                 let layer = self.images.keys.layer(key.partition(), chain.0.hex());
                 layers.push(Layer::new(layer, Some(diff_id)));
             }
         }
-        Ok(Image::new(key.clone(), Document::Config { raw, manifests: Vec::new() }, layers))
+        let document = Document::Config { raw, manifests: Vec::new() };
+        Ok(Image { notices, ..Image::new(key.clone(), document, layers) })
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
@@ -107,9 +109,19 @@ impl Store for DockerStore {
         let chain = layerlift_archive::Digest::from_hex(key.id()).map(ChainId);
         let chain = chain.ok_or_else(|| Error::not_found(key.id()))?;
         let layers = LayerDb::open(root)?;
-        let record = layers.record(chain)?;
+        let record = match layers.record(chain) {
+            Err(error) if is_of_record(&error) => in_configs(root, chain)?.ok_or(error)?,
+            record => record?,
+        };
         let driver = driver::find(key.partition())?;
-        let cache_id = layers.cache_id(chain)?;
+        let cache_id = match layers.cache_id(chain) {
+            Err(error) if is_of_record(&error) => {
+                let layer =
+                    unclaimed::find(&self.images.data, driver, &layers, (chain, record.diff_id), error)?;
+                return Ok(LayerTar::Split(layer));
+            }
+            cache_id => cache_id?,
+        };
         let tree = self.directory(driver, &cache_id, chain)?;
         let unusable = match layers.tar_split(chain)? {
             None => None,
@@ -134,4 +146,22 @@ impl Store for DockerStore {
         let layer = DiffLayer::new(tree, holds, 0).in_place_of(unusable).watched(watch);
         Ok(LayerTar::Diff(layer))
     }
+}
+
+/// Whether the record itself is to blame.
+fn is_of_record(error: &Error) -> bool {
+    matches!(error, Error::Missing { .. } | Error::Malformed { .. } | Error::Damaged { .. })
+}
+
+/// What the configs of images say of a layer.
+fn in_configs(root: &Root, chain: ChainId) -> Result<Option<LayerRecord>, Error> {
+    for id in imagedb::ids(root)? {
+        let Ok((_, config)) = imagedb::config(root, &id) else { continue };
+        if let Some((_, parent, diff_id)) =
+            config::chain(&config.diff_ids).find(|(found, ..)| *found == chain)
+        {
+            return Ok(Some(LayerRecord { diff_id, parent }));
+        }
+    }
+    Ok(None)
 }

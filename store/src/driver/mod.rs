@@ -96,6 +96,12 @@ impl Driver {
         format!("{}{id}{}", self.before, self.after).into()
     }
 
+    /// What the driver calls its layers, sorted.
+    pub(crate) fn ids(&self, root: &Root) -> Result<Vec<String>, Error> {
+        let names = root.try_list(self.before)?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).filter(|id| safe_id(id)).collect())
+    }
+
     /// Opens the directory of the layer that the driver calls `id`. Messages call it `of`: "layer 3e…".
     pub(crate) fn open(&self, root: &Root, id: &str, of: &str) -> Result<Root, Error> {
         if !safe_id(id) {

@@ -115,6 +115,11 @@ impl SplitLayer {
         Ok(agree)
     }
 
+    /// The same layer, with something odd to say about it.
+    pub(crate) fn noticed(self, notice: Notice) -> Self {
+        SplitLayer { notice: Some(notice), ..self }
+    }
+
     /// What is odd about the record, which was read nevertheless.
     pub fn notice(&self) -> Option<&Notice> {
         self.notice.as_ref()

@@ -189,6 +189,43 @@ fn a_layer_that_a_record_cannot_describe() {
     assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
 }
 
+/// Without its `cache-id`, a layer is found among the directories that nobody has, by its digest.
+#[test]
+fn a_directory_that_only_the_digest_finds() {
+    if !root_user(NEEDS_ROOT) {
+        return;
+    }
+    type Damage = fn(&std::path::Path);
+    let damages: [(&str, Damage); 4] = [
+        ("it is missing", |file| fs::remove_file(file).unwrap()),
+        ("it is empty", |file| fs::write(file, "").unwrap()),
+        ("it has only zero bytes", |file| fs::write(file, [0; 64]).unwrap()),
+        ("cannot be the name", |file| fs::write(file, "../x").unwrap()),
+    ];
+    for (what, damage) in damages {
+        let data = DataRoot::complete("overlay2");
+        let (whole, folder) = third_layer(&data);
+        let expected = bytes(&whole);
+        let id = fs::read_to_string(folder.join("cache-id")).unwrap();
+        // Others that nobody has: of a container, of a pull that was interrupted.
+        for other in ["0abc", "fabc"] {
+            fs::create_dir_all(data.path().join("overlay2").join(other).join("diff/etc")).unwrap();
+        }
+        damage(&folder.join("cache-id"));
+        let (layer, _) = third_layer(&data);
+        assert_eq!(bytes(&layer), expected, "{what}");
+        let notice = notice(&layer);
+        assert!(notice.contains(what) && notice.contains(&id), "{what}: {notice}");
+        // Somebody has it.
+        let mount = data.image("overlay2").join("layerdb/mounts/c1");
+        fs::create_dir_all(&mount).unwrap();
+        fs::write(mount.join("mount-id"), &id).unwrap();
+        let store = data.store();
+        let image = store.image(&contract::key(&*store, TORTURE)).unwrap();
+        assert!(image.layers.iter().any(|layer| store.layer(&layer.key).is_err()), "{what}");
+    }
+}
+
 /// dockerd renames the record of a layer and then removes the layer's files; a pull may bring it back.
 #[test]
 fn a_layer_that_is_removed_while_it_is_read() {
