@@ -16,7 +16,8 @@ use crate::driver::Driver;
 use crate::tarsplit::{self, Record, SplitLayer};
 use crate::{ChainId, DiffId, Error, Notice, Root};
 
-/// Finds the layer. `lost` is what is wrong with its `cache-id`, and the answer if there is no such directory.
+/// Finds the layer. `lost` is what is wrong with its `cache-id`, and the error if no directory is the
+/// layer's.
 pub(super) fn find(
     data: &Root,
     driver: &Driver,

@@ -55,6 +55,7 @@ impl Documents {
         let mut unreadable: Vec<(&str, Error)> = Vec::new();
         let mut no_list = None;
         let mut good = 0;
+        let only_items = matches!((&self.index, &self.manifest), (Document::Absent, Document::Good(_)));
         match self.index {
             Document::Absent => {}
             Document::Good(json) => {
@@ -78,6 +79,11 @@ impl Documents {
             unreadable.extend(no_list.map(|error| (INDEX, error)));
         }
         if unreadable.is_empty() {
+            if only_items && let Some(config) = salvage::unnamed(reader, &builder)? {
+                salvage::add(reader, &mut builder)?;
+                let why = format!("it does not name {config}, the config of an image");
+                builder.lose(reader.malformed(MANIFEST, why));
+            }
             return Ok(builder.finish());
         }
         let named = builder.count();

@@ -299,6 +299,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether an image of this id is among them.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.contents.image(id).is_some()
+    }
+
     /// Notes what was lost, as a whole.
     pub(super) fn lose(&mut self, error: Error) {
         self.contents.lost.push(error);

@@ -77,6 +77,18 @@ pub(super) fn config(files: &Files) -> Result<Option<String>, Error> {
     Ok(top.into_iter().find(|name| name.strip_suffix(".json").is_some_and(crate::hex_id)))
 }
 
+/// A config at the top that no image has so far.
+pub(super) fn unnamed(reader: &Reader, images: &Builder<'_>) -> Result<Option<String>, Error> {
+    for name in reader.files().top()? {
+        let digest = name.strip_suffix(".json").and_then(Digest::from_hex);
+        let Some(digest) = digest.filter(|digest| !images.has(&digest.hex())) else { continue };
+        if small_document(reader, &name, digest).is_some_and(|json| json.config().is_ok()) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
 /// A file that may be a JSON document and has the digest of its name.
 fn small_document(reader: &Reader, name: &str, digest: Digest) -> Option<Json> {
     let place = reader.files().try_find(name).ok()??;

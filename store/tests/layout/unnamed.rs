@@ -66,6 +66,19 @@ fn of_podman_and_skopeo() {
     }
 }
 
+/// As after an edit, or a merge of two archives.
+#[test]
+fn a_manifest_that_lacks_an_image() {
+    let whole = rows(&*store(&bytes("docker-20.10-save")).unwrap());
+    let dir = unpacked("docker-20.10-save", &[]);
+    fs::write(dir.path().join("manifest.json"), "[]").unwrap();
+    let store = open_dir(dir.path());
+    assert_eq!(rows(&*store), whole);
+    let listing = store.images().unwrap();
+    let [lost] = &*listing.lost else { panic!("{:?}", listing.lost) };
+    assert!(text(lost).contains("it does not name "), "{}", text(lost));
+}
+
 /// Nothing tells which of two images the directories belong to.
 #[test]
 fn two_images_of_one_time() {
