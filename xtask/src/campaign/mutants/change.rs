@@ -162,11 +162,16 @@ impl Change {
     }
 
     /// Whether what is left is as its engine could have written it: a layout without the second of its two
-    /// documents. Blobs that no document names are ordinary there.
+    /// documents, since blobs that no document names are ordinary there; or a sound file of names with fewer
+    /// names, since an image that others were built on is then one that was untagged.
     pub(crate) fn leaves_no_trace(&self, root: &Path) -> bool {
-        let name = self.path.strip_prefix(root).unwrap_or(&self.path);
-        let removed = self.manner == Manner::Removed && name == Path::new("manifest.json");
-        removed && root.join("index.json").is_file()
+        let path = self.path.strip_prefix(root).unwrap_or(&self.path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match self.manner {
+            Manner::Removed => path == Path::new("manifest.json") && root.join("index.json").is_file(),
+            Manner::Json => name.starts_with("repositories"),
+            _ => false,
+        }
     }
 
     /// The class of the file.
