@@ -156,6 +156,13 @@ impl Store for LayoutStore {
         let indexes = self.contents.indexes.iter().map(index).collect();
         let (order, lost) = (self.contents.order.clone(), self.contents.lost.clone());
         let artifacts = artifacts::find(&self.reader);
+        // A chart, say. Without a word, nothing would say why there is nothing.
+        let other = self.contents.images.iter().find_map(|image| image.error.as_ref());
+        if let Some(error) = other.filter(|_| images.is_empty() && broken.is_empty())
+            && self.contents.indexes.is_empty()
+        {
+            notices.push(Notice::new(files.path(), error.to_string()));
+        }
         for cache in artifacts.iter().filter(|artifact| artifact.kind == BUILDKIT_CACHE) {
             let what = format!(
                 "{} is a build cache of BuildKit, not an image; `--output type=oci` writes the image",

@@ -193,6 +193,20 @@ fn an_index_of_artifacts() {
     );
 }
 
+/// A listing without an image says what there is instead.
+#[test]
+fn only_an_artifact() {
+    let image_config = config(&[], "");
+    let chart = manifest(&image_config, &[]).replace(CONFIG, "application/vnd.cncf.helm.config.v1+json");
+    let top = index(&[descriptor(MANIFEST, &chart, &named("app:1"))]);
+    let tar = Tar::new().blob(&image_config).blob(&chart).file("index.json", top).finish();
+    let listing = store(&tar).unwrap().images().unwrap();
+    assert_eq!((listing.images.len(), listing.artifacts.len(), listing.broken.len()), (0, 1, 0));
+    let said: Vec<String> = listing.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 1);
+    assert!(said[0].ends_with("is not an image but an artifact (application/vnd.cncf.helm.config.v1+json)"));
+}
+
 /// An image of Docker until 1.9, as a registry keeps it: layerlift cannot read it, and says so.
 #[test]
 fn schema_1() {
