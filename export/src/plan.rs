@@ -94,6 +94,10 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         match image {
             Ok(image) => {
                 notices.extend(image.notices.iter().cloned());
+                if image.companions > 0 {
+                    let (image, count) = (name.clone(), image.companions);
+                    warnings.push(Warning::CompanionsLeftOut { image, count });
+                }
                 readable.push(Layered { wanted, name, image, on_top: Vec::new() });
             }
             Err(error) => left_out.add(Error::from(error).of_image(&name))?,

@@ -109,6 +109,14 @@ pub enum Warning {
         /// The format.
         format: &'static str,
     },
+    /// The index of an image has attestations or other artifacts, and only the image is saved.
+    #[error("{image}: {} in its index {} left out", counted(*count), if *count == 1 { "is" } else { "are" })]
+    CompanionsLeftOut {
+        /// The image's name, or its id.
+        image: String,
+        /// How many they are.
+        count: usize,
+    },
     /// Something in the store is not as its engine writes it, and was read nevertheless.
     #[error("{path}: {what}")]
     Odd {
@@ -142,6 +150,13 @@ pub enum Warning {
 impl From<&Notice> for Warning {
     fn from(notice: &Notice) -> Self {
         Warning::Odd { path: notice.path.display().to_string(), what: notice.what.clone() }
+    }
+}
+
+fn counted(artifacts: usize) -> String {
+    match artifacts {
+        1 => "1 attestation".to_owned(),
+        n => format!("{n} attestations"),
     }
 }
 

@@ -222,7 +222,8 @@ impl Store for LayoutStore {
             );
             notices.push(Notice::new(self.reader.files().join(INDEX), what));
         }
-        Ok(Image { notices, ..Image::new(key.clone(), document, layers) })
+        let companions = image.companions;
+        Ok(Image { notices, companions, ..Image::new(key.clone(), document, layers) })
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

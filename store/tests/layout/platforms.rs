@@ -191,6 +191,8 @@ fn an_index_of_artifacts() {
         (found.names.clone(), found.blobs.as_ref().unwrap().len()),
         (vec!["app:sha256-0123".into()], 5)
     );
+    // An export of the image says that the attestation stays behind.
+    assert_eq!(store.image(&listing.images[0].key).unwrap().companions, 1);
 }
 
 /// A listing without an image says what there is instead.
