@@ -25,9 +25,9 @@ const LIMIT: u64 = 1 << 20;
 /// The layers of one driver.
 #[derive(Clone)]
 pub(super) struct LayerDb {
+    /// The image root.
+    images: Root,
     dir: Root,
-    /// What containers have mounted.
-    mounts: Option<Root>,
 }
 
 /// The record of a layer.
@@ -40,7 +40,7 @@ pub(super) struct Record {
 impl LayerDb {
     /// Opens the layers of an image root.
     pub(super) fn open(images: &Root) -> Result<Self, Error> {
-        Ok(LayerDb { dir: images.dir("layerdb/sha256")?, mounts: images.try_dir("layerdb/mounts")? })
+        Ok(LayerDb { images: images.clone(), dir: images.dir("layerdb/sha256")? })
     }
 
     /// Reads the record of a layer, and verifies it: the chain id follows from parent and diff id. So parents
@@ -98,7 +98,7 @@ impl LayerDb {
             let chain = chain.to_str().and_then(layerlift_archive::Digest::from_hex).map(ChainId);
             ids.extend(chain.and_then(|chain| self.cache_id(chain).ok()));
         }
-        let Some(mounts) = &self.mounts else { return Ok(ids) };
+        let Some(mounts) = self.images.try_dir("layerdb/mounts")? else { return Ok(ids) };
         for container in mounts.list(".")? {
             for file in ["mount-id", "init-id"] {
                 let id = mounts.try_read(Path::new(&container).join(file), LIMIT).ok().flatten();
