@@ -96,16 +96,25 @@ impl Here {
         }
     }
 
-    /// Whether what names the images is missing: the end of an archive, or `manifest.json` beside configs.
+    /// Whether what names the images is missing: the end of an archive, `manifest.json` beside configs, or
+    /// `index.json` beside `oci-layout`.
     fn lacks_names(&self, files: &Files) -> bool {
-        !self.index && !self.manifest && self.flat.is_none() && (files.is_cut() || self.config.is_some())
+        let traces = files.is_cut() || self.config.is_some() || self.layout;
+        !self.index && !self.manifest && self.flat.is_none() && traces
     }
 
     /// What is missing from an archive that is not cut.
     fn loss(&self, files: &Files) -> Option<Error> {
-        let config = self.config.as_ref().filter(|_| !files.is_cut())?;
-        let why =
-            format!("it has a config, {config}, and no {MANIFEST}, which names configs and their layers");
+        if files.is_cut() {
+            return None;
+        }
+        let why = match &self.config {
+            Some(config) => {
+                format!("it has a config, {config}, and no {MANIFEST}, which names configs and layers")
+            }
+            None if self.layout => format!("it has {LAYOUT} and no {INDEX}, which names images"),
+            None => return None,
+        };
         Some(Error::malformed(files.path(), why))
     }
 

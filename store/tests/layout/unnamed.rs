@@ -66,6 +66,21 @@ fn of_podman_and_skopeo() {
     }
 }
 
+/// An OCI layout without its index: manifests are found among the blobs.
+#[test]
+fn a_layout_without_an_index() {
+    let whole = rows(&*store(&bytes("skopeo-1.9-oci-archive")).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    tar::Archive::new(&*bytes("skopeo-1.9-oci-archive")).unpack(dir.path()).unwrap();
+    fs::remove_file(dir.path().join("index.json")).unwrap();
+    let store = open_dir(dir.path());
+    assert_eq!(without_names(&rows(&*store)), without_names(&whole));
+    let listing = store.images().unwrap();
+    let [lost] = &*listing.lost else { panic!("{:?}", listing.lost) };
+    assert!(text(lost).contains("it has oci-layout and no index.json"), "{}", text(lost));
+    assert!(verify(&*store) > 0);
+}
+
 /// As after an edit, or a merge of two archives.
 #[test]
 fn a_manifest_that_lacks_an_image() {
