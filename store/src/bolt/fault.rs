@@ -27,7 +27,7 @@ pub(super) enum What {
     Kind(u16),
     /// It is a branch of nothing.
     Empty,
-    /// It says that it has so many elements, for which there is no room.
+    /// It claims more elements than it has room for.
     Count(usize),
     /// This element's key or value is outside, or overlaps with another.
     Element(usize),

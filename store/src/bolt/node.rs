@@ -113,7 +113,7 @@ impl<'d> Node<'d> {
         (HEADER + index * ELEMENT + self.number(index, field), self.number(index, field + 4))
     }
 
-    /// The key of an element; empty if there is no such element.
+    /// The key of an element; empty if the page does not have that many.
     pub(super) fn key(&self, index: usize) -> &'d [u8] {
         let (start, len) = self.place(index);
         self.bytes.get(start..start + len).unwrap_or_default()
