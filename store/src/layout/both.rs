@@ -59,7 +59,7 @@ impl Documents {
         match self.index {
             Document::Absent => {}
             Document::Good(json) => {
-                check_version(reader)?;
+                builder.notice(check_version(reader)?);
                 builder.add_index(&json)?;
                 good += 1;
             }
@@ -151,12 +151,26 @@ fn other(name: &str) -> &'static str {
     if name == INDEX { MANIFEST } else { INDEX }
 }
 
-/// The only version of the layout so far is 1.0.0. `oci-layout` may be missing, as for Docker.
-fn check_version(reader: &Reader) -> Result<(), Error> {
-    let Some(json) = reader.try_json(LAYOUT)? else { return Ok(()) };
-    let version = documents::layout_version(json.raw()).map_err(|why| reader.malformed(LAYOUT, why))?;
+/// The only version of the layout so far is 1.0.0. `oci-layout` may be missing, as for Docker; one that says
+/// nothing is odd, and no more.
+fn check_version(reader: &Reader) -> Result<Option<Notice>, Error> {
+    let odd =
+        |why: String| Ok(Some(Notice::new(reader.files().join(LAYOUT), format!("{why}; it is not needed"))));
+    let json = match reader.try_json(LAYOUT) {
+        Ok(Some(json)) => json,
+        Ok(None) => return Ok(None),
+        Err(Error::Malformed { why, .. } | Error::Damaged { why, .. }) => return odd(why),
+        Err(error) => return Err(error),
+    };
+    if let Some(why) = blank(json.raw()) {
+        return odd(why.to_owned());
+    }
+    let version = match documents::layout_version(json.raw()) {
+        Ok(version) => version,
+        Err(why) => return odd(why),
+    };
     if version.starts_with("1.") {
-        return Ok(());
+        return Ok(None);
     }
     let what = format!("{} is an image layout of version {version:?}", reader.files().path().display());
     Err(Error::unsupported(what, "version 1.0.0 is known"))

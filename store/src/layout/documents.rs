@@ -147,7 +147,8 @@ pub(super) fn parse(bytes: &[u8], sha512: Sha512<'_>) -> Result<Parsed, String> 
     let descriptor = |raw| descriptor(raw, sha512);
     let document: RawBlob<'_> = json::object(bytes)?;
     if let Some(manifests) = document.manifests {
-        let lines: Vec<Result<Descriptor, String>> = manifests.into_iter().map(descriptor).collect();
+        let line = |raw| descriptor(raw).map_err(|why| format!("in manifests, {why}"));
+        let lines: Vec<Result<Descriptor, String>> = manifests.into_iter().map(line).collect();
         if lines.iter().flatten().any(|line| line.media_type == BUILDKIT_CACHE) {
             return Ok(Parsed::Artifact(Box::new(ArtifactManifest {
                 kind: BUILDKIT_CACHE.to_owned(),
@@ -221,12 +222,13 @@ pub(super) fn lines(bytes: &[u8]) -> Vec<&RawValue> {
 fn descriptor(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, String> {
     let raw: RawDescriptor<'_> = json::object(raw.get().as_bytes())?;
     let platform = raw.platform.filter(|platform| platform.get() != "null");
+    let platform = platform.map(|platform| Platform::from_json(platform.get().as_bytes()));
     let mut annotations = raw.annotations.unwrap_or_default();
     Ok(Descriptor {
         media_type: raw.media_type.unwrap_or_default(),
         digest: digest(&raw.digest, sha512)?,
         size: raw.size,
-        platform: platform.map(|platform| Platform::from_json(platform.get().as_bytes())).transpose()?,
+        platform: platform.transpose().map_err(|why| format!("in platform, {why}"))?,
         image_name: annotations.remove("io.containerd.image.name"),
         ref_name: annotations.remove("org.opencontainers.image.ref.name"),
         urls: raw.urls.unwrap_or_default(),

@@ -313,6 +313,11 @@ impl<'a> Builder<'a> {
         self.contents.image(id).is_some()
     }
 
+    /// Notes what is odd.
+    pub(super) fn notice(&mut self, notice: Option<Notice>) {
+        self.contents.notices.extend(notice);
+    }
+
     /// Notes what was lost, as a whole.
     pub(super) fn lose(&mut self, error: Error) {
         self.contents.lost.push(error);

@@ -220,7 +220,7 @@ impl Store for LayoutStore {
                 "it names image {} {word:?}, which is not the name of an image and cannot be kept",
                 image.id
             );
-            notices.push(Notice::new(self.reader.files().join(INDEX), what));
+            notices.push(Notice::new(self.reader.files().path(), what));
         }
         let companions = image.companions;
         Ok(Image { notices, companions, ..Image::new(key.clone(), document, layers) })

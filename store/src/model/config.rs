@@ -41,7 +41,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     if document.rootfs.get() == "null" {
         return Err("its rootfs is null, so it names no layers".to_owned());
     }
-    let RootFs { kind, diff_ids } = json::object(document.rootfs.get().as_bytes())?;
+    let RootFs { kind, diff_ids } =
+        json::object(document.rootfs.get().as_bytes()).map_err(|why| format!("in rootfs, {why}"))?;
     if kind != "layers" {
         return Err(format!("its rootfs is of type {kind:?}, known is \"layers\""));
     }

@@ -224,6 +224,26 @@ fn configs_named_otherwise() {
     assert!(verify(&*store) > 0);
 }
 
+/// `oci-layout` says nothing that is needed.
+#[test]
+fn a_layout_file_that_says_nothing() {
+    for (bytes, why) in [
+        ("", "it is empty"),
+        ("\0\0\0", "it has only zero bytes"),
+        (r#"{"imageLayoutVer"#, "its end is missing"),
+        ("[]", "it is not a JSON object"),
+        ("{}", "it has no imageLayoutVersion"),
+    ] {
+        let good = index(&[line("one", "t/one:1"), line("two", "t/two:1")]);
+        let dir = unpacked(&both(good.as_bytes(), None));
+        fs::write(dir.path().join("oci-layout"), bytes).unwrap();
+        let listing = open_dir(dir.path()).images().unwrap();
+        expect(&listing, ["t/one:1", "t/two:1"]);
+        let said: Vec<String> = listing.notices.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].contains(why), "{bytes}: {said:?}");
+    }
+}
+
 /// A name that no engine takes is shown as it is, and found. A word that is not a name is said.
 #[test]
 fn names_that_engines_refuse() {
