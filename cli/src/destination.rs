@@ -95,6 +95,19 @@ impl Destination {
         })
     }
 
+    /// Bytes that there are for an output, if its file system says so.
+    fn available(&self) -> Option<u64> {
+        let stat = rustix::fs::statvfs(self.folder()?).ok().filter(|stat| stat.f_blocks > 0)?;
+        // Root may use the blocks that are reserved for it.
+        let blocks = if rustix::process::geteuid().is_root() { stat.f_bfree } else { stat.f_bavail };
+        Some(blocks.saturating_mul(stat.f_frsize))
+    }
+
+    /// Whether there is room for an output twice.
+    pub(crate) fn has_room_for_two(&self, len: u64) -> bool {
+        self.available().is_none_or(|available| len.saturating_mul(2) <= available)
+    }
+
     /// Whether what fails on the way can still be left out: not of what has left through a pipe, nor of what
     /// is compressed as a whole.
     pub(crate) fn can_leave_out(&self, compression: Option<CompressionLevel>) -> bool {
@@ -104,17 +117,7 @@ impl Destination {
     /// Refuses an output for which its file system has too little room. A file system that does not say how
     /// much it has is trusted.
     pub(crate) fn check_space(&self, needed: u64) -> Result<(), Error> {
-        let Some(folder) = self.folder() else { return Ok(()) };
-        let Ok(stat) = rustix::fs::statvfs(&folder) else { return Ok(()) };
-        if stat.f_blocks == 0 {
-            return Ok(());
-        }
-        // Root may use the blocks that are reserved for it.
-        let blocks = if rustix::process::geteuid().is_root() { stat.f_bfree } else { stat.f_bavail };
-        let available = blocks.saturating_mul(stat.f_frsize);
-        if needed <= available {
-            return Ok(());
-        }
+        let Some(available) = self.available().filter(|available| *available < needed) else { return Ok(()) };
         let (Destination::File(path) | Destination::Dir(path)) = self else { return Ok(()) };
         Err(Error::Space { path: path.clone(), needed, available })
     }
@@ -127,10 +130,10 @@ impl Destination {
         }
     }
 
-    /// Where a report of a salvage comes to stand, if the format's tree does not have it.
+    /// The folder for a report of a salvage, if the format's tree does not have it.
     pub(crate) fn report_beside(&self, format: Format) -> Option<PathBuf> {
         match self {
-            Destination::Dir(path) if format.extends() => Some(path.join("salvage.json")),
+            Destination::Dir(path) if format.extends() => Some(path.clone()),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! `save --salvage`: the stores that repairs come from, and the report.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::Options as WriteOptions;
@@ -86,6 +87,27 @@ fn file(file: &SalvagedFile) -> String {
         _ => "left out".to_owned(),
     };
     format!("{} ({}) {what}", file.path, file.found.state)
+}
+
+/// Writes the report into a layout, beside those of earlier salvages: `salvage.json`, `salvage-2.json`, …
+pub(crate) fn report_beside(prepared: &Prepared, folder: &Path) -> Result<(), Error> {
+    let Some(report) = prepared.salvaged() else { return Ok(()) };
+    let bytes = report.to_json();
+    for number in 1_u32.. {
+        let name = if number == 1 { "salvage.json".to_owned() } else { format!("salvage-{number}.json") };
+        let path = folder.join(name);
+        // A new layout has the report in its tree already.
+        if fs::read(&path).is_ok_and(|there| there == bytes) {
+            break;
+        }
+        let written = File::create_new(&path).and_then(|mut file| file.write_all(&bytes));
+        match written {
+            Ok(()) => break,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(Error::SalvageReport { path, source }),
+        }
+    }
+    Ok(())
 }
 
 /// Writes the report to a file.

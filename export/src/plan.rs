@@ -209,6 +209,13 @@ impl Plan {
         self.used().count()
     }
 
+    /// The same plan with another choice of [`Options::unchecked`].
+    #[must_use]
+    pub fn with_unchecked(mut self, unchecked: bool) -> Self {
+        self.options.unchecked = unchecked;
+        self
+    }
+
     /// Bytes that [`Plan::prepare`] reads, for progress: 0 if there is nothing to do first, `None` if it
     /// produces layers of unknown length.
     pub fn first_pass_len(&self) -> Option<u64> {

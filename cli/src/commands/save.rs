@@ -75,7 +75,6 @@ fn once(
         .with_format(args.format)
         .with_tags(args.tags)
         .with_keep_going(args.keep_going)
-        .with_unchecked(destination.can_leave_out(compression))
         .with_layers(args.compress.unwrap_or_default())
         .with_temp_dir(temp_dir);
     let layout = destination.layout(args.format)?;
@@ -127,6 +126,9 @@ fn write(
     if let Some(len) = plan.tar_len().filter(|_| !compressed) {
         destination.check_space(len)?;
     }
+    // What is left out at the end is copied, for which there must be room.
+    let roomy = plan.tar_len().is_some_and(|len| destination.has_room_for_two(len));
+    let plan = plan.with_unchecked(roomy && destination.can_leave_out(compression));
     let first_pass_len = plan.first_pass_len();
     if first_pass_len != Some(0) {
         progress.begin("prepare", first_pass_len);
@@ -161,8 +163,11 @@ fn write(
     // A tree has the report in it; a layout that gets more images has it beside its index.
     let declared = prepared.salvaged().is_some_and(SalvageReport::is_declared);
     let beside = destination.report_beside(args.format).filter(|_| declared);
-    for path in args.salvage_report.iter().chain(&beside) {
+    if let Some(path) = &args.salvage_report {
         salvage::report(&prepared, path)?;
+    }
+    if let Some(path) = &beside {
+        salvage::report_beside(&prepared, path)?;
     }
     incomplete |= declared;
     Ok(incomplete)

@@ -14,6 +14,7 @@ use flate2::write::GzEncoder;
 
 use crate::program::{ended, is_root, output, save};
 use crate::store::{BASE, CHILD, Store};
+use crate::system_calls::damaged_layout;
 
 /// A way to damage a store, given the data root.
 type Damage = fn(&Path);
@@ -252,14 +253,43 @@ fn full_disk() {
     assert!(spooled.contains("/small") && spooled.contains("no space left on device"), "{spooled}");
 }
 
+/// What is left out of a file at the end is copied. Where there is no room for that, layers are checked first.
+#[test]
+fn keep_going_on_a_small_disk() {
+    if !is_root("keep_going_on_a_small_disk", "to mount a small file system") {
+        return;
+    }
+    let store = Store::example();
+    let all = |root: &Path, out: &Path| {
+        let mut command = save(root);
+        ended(&output(command.args(["--all", "--keep-going", "-o"]).arg(out)))
+    };
+    let (layout, ..) = damaged_layout(&store);
+    let roomy = store.beside("roomy.tar");
+    let (status, said) = all(&layout, &roomy);
+    assert_eq!(status, Some(1), "{said}");
+    let len: u64 =
+        layout.join("blobs/sha256").read_dir().unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+    let small = Mounted::of(store.beside("small"), &format!("{}k", len / 1024 + len / 2048));
+    let out = small.0.join("out.tar");
+    let (status, said) = all(&layout, &out);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(fs::read(&out).unwrap() == fs::read(&roomy).unwrap());
+    assert_eq!(names_in(&small.0), ["out.tar"]);
+}
+
 /// A file system of 64 KiB, which is unmounted when this is dropped.
 struct Mounted(PathBuf);
 
 impl Mounted {
     fn new(path: PathBuf) -> Self {
+        Mounted::of(path, "64k")
+    }
+
+    fn of(path: PathBuf, size: &str) -> Self {
         fs::create_dir(&path).unwrap();
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", "size=64k", "layerlift-test"]).arg(&path);
+        command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "layerlift-test"]).arg(&path);
         assert!(command.status().expect("mount starts").success(), "cannot mount a small file system");
         Mounted(path)
     }

@@ -185,12 +185,10 @@ fn jobs_are_obeyed() {
     }
 }
 
-/// A dying disk is read once: what turns out to be damaged is left out of the file.
-#[test]
-fn keep_going_reads_layers_once() {
-    let store = Store::example();
-    let (layout, _) = layout(&store);
-    let (file, pipe) = (store.beside("out.tar"), store.beside("piped.tar"));
+/// An image layout of the example in which the top layer of `base:child` is damaged: its path, that of the
+/// layer, and those of the other layers.
+pub(crate) fn damaged_layout(store: &Store) -> (PathBuf, PathBuf, Vec<PathBuf>) {
+    let (layout, _) = layout(store);
     let mut blobs: Vec<PathBuf> = std::fs::read_dir(layout.join("blobs/sha256"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -209,6 +207,15 @@ fn keep_going_reads_layers_once() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&damaged, bytes).unwrap();
+    (layout, damaged, sound)
+}
+
+/// A dying disk is read once: what turns out to be damaged is left out of the file.
+#[test]
+fn keep_going_reads_layers_once() {
+    let store = Store::example();
+    let (layout, damaged, sound) = damaged_layout(&store);
+    let (file, pipe) = (store.beside("out.tar"), store.beside("piped.tar"));
     let args = ["save", "--all", "--keep-going", "--root", layout.to_str().unwrap()];
     let trace = tempfile::NamedTempFile::new().unwrap();
     for layer in sound.iter().chain([&damaged]) {
