@@ -4,7 +4,6 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use layerlift_export::Hint as ExportHint;
@@ -95,6 +94,9 @@ fn of_store(hint: &StoreHint) -> String {
                 format!("there are stores in folders below:{}", lines.concat())
             }
         },
+        StoreHint::UserNamespace => {
+            "the user's subordinate ids own this: try podman unshare layerlift …".to_owned()
+        }
         StoreHint::ChoosePlatform => "choose one with --platform".to_owned(),
         StoreHint::Similar(names) => format!("similar names are {}", names.join(", ")),
         StoreHint::FollowLink(link) => {
@@ -132,18 +134,15 @@ fn remedy(error: Link<'_>) -> Option<&'static str> {
     chain(error).find_map(|error| {
         use layerlift_archive::Error as Archive;
         use layerlift_store::Error as Store;
-        let (source, of_store): (&io::Error, Option<&Path>) = match (as_type(error), as_type(error)) {
-            (Some(Store::Io { source, path, .. }), _) => (source, Some(path)),
-            (_, Some(Archive::Output { source, .. } | Archive::Stream(source))) => (source, None),
+        let (source, of_store): (&io::Error, bool) = match (as_type(error), as_type(error)) {
+            (Some(Store::Io { source, .. }), _) => (source, true),
+            (_, Some(Archive::Output { source, .. } | Archive::Stream(source))) => (source, false),
             _ => return None,
         };
         let code = source.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
         match source.kind() {
-            io::ErrorKind::PermissionDenied => {
-                of_store.map(|path| match is_in_store_of(path, rustix::process::geteuid().as_raw()) {
-                    true => "the user's subordinate ids own this: try podman unshare layerlift …",
-                    false => "reading an engine's store usually takes root: try sudo",
-                })
+            io::ErrorKind::PermissionDenied if of_store => {
+                Some("reading an engine's store usually takes root: try sudo")
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Some("make room, or name another place with -o, or with --temp-dir for computed layers")
@@ -156,14 +155,6 @@ fn remedy(error: Link<'_>) -> Option<&'static str> {
     })
 }
 
-/// Whether a path is in a containers-storage that this user owns. Files in it can belong to subordinate ids,
-/// which only a user namespace gives the user.
-fn is_in_store_of(path: &Path, user: u32) -> bool {
-    let is_store = |folder: &Path| folder.join("storage.lock").exists();
-    let owner = |folder: &Path| folder.symlink_metadata().ok().map(|metadata| metadata.uid());
-    path.ancestors().skip(1).any(|folder| is_store(folder) && owner(folder) == Some(user))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -171,18 +162,6 @@ mod tests {
     use layerlift_store::Error as Store;
 
     use super::*;
-
-    #[test]
-    fn stores_of_a_user() {
-        let home = tempfile::tempdir().unwrap();
-        let user = home.path().metadata().unwrap().uid();
-        let file = home.path().join("storage/overlay/l/diff/etc/shadow");
-        std::fs::create_dir_all(home.path().join("storage")).unwrap();
-        assert!(!is_in_store_of(&file, user));
-        std::fs::write(home.path().join("storage/storage.lock"), "").unwrap();
-        assert!(is_in_store_of(&file, user));
-        assert!(!is_in_store_of(&file, user + 1));
-    }
 
     #[test]
     fn chains_in_words() {

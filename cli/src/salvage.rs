@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::Options as WriteOptions;
-use layerlift_export::{FileResult, Outlook, Plan, Prepared, RepairSource, SalvagedFile};
+use layerlift_export::{FileResult, Outlook, Plan, Prepared, RepairSource, SalvageReport, SalvagedFile};
 use layerlift_store::{OpenOptions, Store, open_all};
 
 use crate::error::Error;
@@ -89,13 +89,15 @@ fn file(file: &SalvagedFile) -> String {
     format!("{} ({}) {what}", file.path, file.found.state)
 }
 
-/// Writes the report into a layout, beside those of earlier salvages: `salvage.json`, `salvage-2.json`, …
+/// Writes the report into a layout, beside those of earlier salvages: `salvage.json`, `salvage.2.json`, …
 pub(crate) fn report_beside(prepared: &Prepared, folder: &Path) -> Result<(), Error> {
     let Some(report) = prepared.salvaged() else { return Ok(()) };
     let bytes = report.to_json();
     for number in 1_u32.. {
-        let name = if number == 1 { "salvage.json".to_owned() } else { format!("salvage-{number}.json") };
-        let path = folder.join(name);
+        let mut path = folder.join(SalvageReport::FILE);
+        if number > 1 {
+            path.set_extension(format!("{number}.json"));
+        }
         // A new layout has the report in its tree already.
         if fs::read(&path).is_ok_and(|there| there == bytes) {
             break;

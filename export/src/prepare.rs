@@ -228,7 +228,7 @@ impl Prepared {
 /// The tree of an archive: what was prepared, under the names that the format has for it.
 pub fn tree(prepared: &Prepared) -> Tree {
     let declared = prepared.salvaged.as_ref().filter(|report| report.is_declared());
-    let report = declared.map(|report| Entry::bytes("salvage.json", 0, report.to_json()));
+    let report = declared.map(|report| Entry::bytes(SalvageReport::FILE, 0, report.to_json()));
     let mut tree = Tree::from_iter(report);
     tree.extend(prepared.contents.tree().entries().iter().cloned());
     tree

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use layerlift_archive::{ErrorKind, content_error};
 
-use crate::{Platform, Reference};
+use crate::{Platform, Reference, containers};
 
 /// Why a store could not answer.
 ///
@@ -205,6 +205,8 @@ pub enum Hint {
     ChooseRoot,
     /// Use one of these roots, which are below the one that was given.
     NameRoot(Vec<PathBuf>),
+    /// Read the store in a user namespace: ids that only its user's namespace has own some of its files.
+    UserNamespace,
     /// Choose a platform ([`crate::Selected::choose`]).
     ChoosePlatform,
     /// Similar names that exist.
@@ -285,6 +287,12 @@ impl Error {
             // With one platform there is nothing to choose, and the message names it.
             Error::NoPlatform { here, .. } if here.len() > 1 => vec![Hint::ChoosePlatform],
             Error::Within { source, .. } => source.hints(),
+            Error::Io { path, source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied
+                    && containers::is_in_store_of(path, rustix::process::geteuid().as_raw()) =>
+            {
+                vec![Hint::UserNamespace]
+            }
             // Only containers-storage spreads images over several stores.
             Error::Missing { path, .. } if path.ends_with("layers.json") => {
                 let hint = "it may be in another image store: name the graph root whose storage.conf names \

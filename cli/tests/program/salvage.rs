@@ -88,7 +88,7 @@ fn a_damaged_file() {
 
     // A layout has the report beside its index, whether it is new or gets one more image.
     let layout = store.beside("layout").join("");
-    for report in ["salvage.json", "salvage-2.json"] {
+    for report in ["salvage.json", "salvage.2.json"] {
         let (status, said) = save(&store.root, &["--salvage", "--format", "oci-archive"], &layout);
         assert_eq!(status, Some(1), "{said}");
         let beside: Value = serde_json::from_slice(&fs::read(layout.join(report)).unwrap()).unwrap();

@@ -123,6 +123,9 @@ pub struct FoundBytes {
 }
 
 impl SalvageReport {
+    /// What the report is called in an archive, and beside the index of a layout.
+    pub const FILE: &str = "salvage.json";
+
     /// Whether an image was saved with other bytes than the recorded ones.
     pub fn is_declared(&self) -> bool {
         self.images.iter().any(|image| image.result == Salvaged::Declared)
