@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use layerlift_archive::{ErrorKind, content_error};
 
-use crate::{Platform, Reference, containers};
+use crate::containers::owner::is_in_store_of;
+use crate::{Platform, Reference};
 
 /// Why a store could not answer.
 ///
@@ -289,7 +290,7 @@ impl Error {
             Error::Within { source, .. } => source.hints(),
             Error::Io { path, source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied
-                    && containers::is_in_store_of(path, rustix::process::geteuid().as_raw()) =>
+                    && is_in_store_of(path, rustix::process::geteuid().as_raw()) =>
             {
                 vec![Hint::UserNamespace]
             }

@@ -18,13 +18,11 @@ mod images;
 mod layers;
 mod lists;
 mod lost;
+pub(crate) mod owner;
 mod records;
 pub(crate) mod settings;
 mod still;
 mod store;
-
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, driver};
@@ -60,14 +58,6 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore,
     ContainersStore::read(chosen, root, beside)
 }
 
-/// Whether a path is in a store that this user owns. Files in it can belong to subordinate ids, which only a
-/// user namespace gives the user.
-pub(crate) fn is_in_store_of(path: &Path, user: u32) -> bool {
-    let is_store = |folder: &Path| folder.join("storage.lock").exists();
-    let owner = |folder: &Path| folder.symlink_metadata().ok().map(|metadata| metadata.uid());
-    path.ancestors().skip(1).any(|folder| is_store(folder) && owner(folder) == Some(user))
-}
-
 /// Drivers that have images, or had some once. The preferred one comes first.
 fn drivers(root: &Root) -> Result<Vec<String>, Error> {
     let mut drivers = Vec::new();
@@ -83,21 +73,4 @@ fn drivers(root: &Root) -> Result<Vec<String>, Error> {
     }
     drivers.sort_by_key(|name| driver::preference(name));
     Ok(drivers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stores_of_a_user() {
-        let home = tempfile::tempdir().unwrap();
-        let user = home.path().metadata().unwrap().uid();
-        let file = home.path().join("storage/overlay/l/diff/etc/shadow");
-        std::fs::create_dir_all(home.path().join("storage")).unwrap();
-        assert!(!is_in_store_of(&file, user));
-        std::fs::write(home.path().join("storage/storage.lock"), "").unwrap();
-        assert!(is_in_store_of(&file, user));
-        assert!(!is_in_store_of(&file, user + 1));
-    }
 }
