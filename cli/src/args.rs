@@ -73,6 +73,10 @@ pub(crate) struct StoreArgs {
     /// Only images of this graph driver (overlay2, vfs, aufs, ...).
     #[arg(long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
+    /// Only images in this namespace of containerd (k8s.io, moby, default, ...) [default: the one that has
+    /// images].
+    #[arg(long, value_name = "NAMESPACE", conflicts_with = "driver")]
+    pub(crate) namespace: Option<String>,
     /// Only images for OS/ARCH[/VARIANT] [default for an index: this machine's platform, or the only one].
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,
@@ -190,6 +194,9 @@ pub(crate) struct Images {
     /// Show digests.
     #[arg(long)]
     pub(crate) digests: bool,
+    /// List the images in all namespaces of containerd.
+    #[arg(long, conflicts_with_all = ["namespace", "driver"])]
+    pub(crate) all_namespaces: bool,
     /// Do not shorten ids.
     #[arg(long)]
     pub(crate) no_trunc: bool,

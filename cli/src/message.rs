@@ -85,6 +85,11 @@ fn of_store(hint: &StoreHint) -> String {
     match hint {
         StoreHint::ChooseKind => "choose one with --store".to_owned(),
         StoreHint::ChoosePartition => "choose the images of one driver with --driver".to_owned(),
+        StoreHint::ChooseNamespace(names) => {
+            let options: Vec<String> =
+                names.iter().map(|name| format!("--namespace {}", typed(Path::new(name)))).collect();
+            format!("choose one: {}", options.join(", "))
+        }
         StoreHint::ChooseRoot => "choose one with --root".to_owned(),
         StoreHint::NameRoot(roots) => match &**roots {
             [root] => format!("the store is in a folder below: --root {}", typed(root)),

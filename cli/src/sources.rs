@@ -43,9 +43,17 @@ impl fmt::Display for Source {
 impl Sources {
     /// Opens the stores. One that cannot be opened is an error only if no other can.
     pub(crate) fn open(args: &StoreArgs, reporter: &Reporter) -> Result<Self, Error> {
-        let mut options = OpenOptions::default();
+        Sources::open_with(args, OpenOptions::default(), reporter)
+    }
+
+    /// The same with all namespaces of containerd.
+    pub(crate) fn open_all(args: &StoreArgs, reporter: &Reporter) -> Result<Self, Error> {
+        Sources::open_with(args, OpenOptions::default().with_all_partitions(true), reporter)
+    }
+
+    fn open_with(args: &StoreArgs, mut options: OpenOptions, reporter: &Reporter) -> Result<Self, Error> {
         options.kind = args.store;
-        options.partition = args.driver.clone();
+        options.partition = args.driver.clone().or_else(|| args.namespace.clone());
         options.follow = args.follow.clone();
         let all = match &args.root {
             Some(root) => open_all(root, &options).map_err(Error::Open)?,

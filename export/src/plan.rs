@@ -169,6 +169,7 @@ pub(crate) fn of_images(
         draft.layers.iter().for_each(|&index| layers[index].uses += 1);
     }
     warnings.extend(layers.iter().filter_map(padding_left_out));
+    warnings.extend(refused_as_stored(&layers, options));
     Ok(Plan {
         drafts: made,
         artifacts: Vec::new(),
@@ -355,6 +356,20 @@ fn padding_left_out(layer: &PlannedLayer) -> Option<Warning> {
         }
         _ => None,
     }
+}
+
+/// Layers that stay as they are stored, though not every reader of the format can read them.
+fn refused_as_stored(layers: &[PlannedLayer], options: &Options) -> Option<Warning> {
+    if options.warning().is_some() {
+        return None;
+    }
+    layers.iter().filter(|layer| layer.uses > 0).find_map(|layer| match &layer.state {
+        State::Measured(Measured { compression, .. }) => {
+            let engines = options.format.refused_by(*compression)?;
+            Some(Warning::LayersRefused { compression: compression.name(), engines })
+        }
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -106,6 +106,7 @@ impl Parts {
             |&index: &usize| other_blob_digest(&self.names.ids[index], self.layers[index].as_ref()?);
         warnings.extend(used.iter().filter_map(other_blob));
         warnings.extend(ready.iter().filter_map(other_image_id));
+        warnings.extend(ready.iter().filter_map(other_manifest));
         if let Some(report) = &mut salvaged {
             let id = |draft: &Draft| Some((draft.name.clone(), draft.planned.image_id?.to_string()));
             let ids: HashMap<String, String> = ready.iter().filter_map(id).collect();
@@ -238,6 +239,13 @@ pub fn tree(prepared: &Prepared) -> Tree {
 fn other_image_id(draft: &Draft) -> Option<Warning> {
     let (old, new) = (draft.image.image_id()?, draft.planned.image_id?);
     (old != new).then(|| Warning::OtherImageId { image: draft.name.clone(), old, new })
+}
+
+/// An image that is known by its manifest, and gets another one.
+fn other_manifest(draft: &Draft) -> Option<Warning> {
+    let old = draft.image.own_manifest()?.digest;
+    let new = draft.documents.as_ref()?.manifest()?;
+    (old != new).then(|| Warning::OtherManifest { image: draft.name.clone(), old, new })
 }
 
 /// A layer whose blob goes out without its padding.

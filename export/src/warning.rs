@@ -133,6 +133,18 @@ pub enum Warning {
         /// What was wrong and what was done, in a sentence.
         what: String,
     },
+    /// The image has another manifest in the archive than in the store, because layers of it change.
+    #[error("{image}: the manifest is {new} in the archive, not {old}")]
+    OtherManifest {
+        /// The image's name, or its id.
+        image: String,
+        /// The digest in the store.
+        #[serde(serialize_with = "as_text")]
+        old: Digest,
+        /// The digest in the archive.
+        #[serde(serialize_with = "as_text")]
+        new: Digest,
+    },
     /// The image has another id in the archive than in the store.
     #[error("{image}: the image id is {new} in the archive, not {old}")]
     OtherImageId {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::engines::{ENGINES, engine};
 use crate::error::Hint;
 use crate::fs::{Reach, named};
-use crate::kind::{Detected, OpenOptions};
+use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, Store, layout, places};
 
 /// How many levels deep [`search`] looks.
@@ -121,8 +121,25 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     let options = &within(path, options);
     match &*find(path, options)?.stores {
         [only] => only.open(options),
-        several => Err(several_stores(path, several)),
+        several => in_use(several, options).ok_or_else(|| several_stores(path, several)),
     }
+}
+
+/// Of Docker's own images and those that it keeps in containerd, the only ones that there are. A data root
+/// that was switched keeps what it had.
+fn in_use(stores: &[Detected], options: &OpenOptions) -> Option<Box<dyn Store>> {
+    stores.iter().find(|store| store.kind == StoreKind::Containerd)?;
+    let mut found = None;
+    for detected in stores {
+        let store = detected.open(options).ok()?;
+        if store.images().ok()?.is_empty() {
+            continue;
+        }
+        if found.replace(store).is_some() {
+            return None;
+        }
+    }
+    found
 }
 
 /// Opens all stores that `path` means. A store that cannot be opened does not hide the others.
@@ -265,7 +282,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::StoreKind;
 
     /// A disk with stores of Docker in these folders.
     fn disk(stores: &[&str]) -> tempfile::TempDir {

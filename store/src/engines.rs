@@ -71,11 +71,17 @@ pub(crate) const ENGINES: &[Engine] = &[
     },
     Engine {
         kinds: &[StoreKind::Containerd],
-        places: &["var/lib/containerd", "var/lib/rancher/k3s/agent/containerd"],
+        places: &[
+            "var/lib/containerd",
+            "var/lib/rancher/k3s/agent/containerd",
+            "var/lib/rancher/rke2/agent/containerd",
+            "var/lib/k0s/containerd",
+            "var/snap/microk8s/common/var/lib/containerd",
+        ],
         user_places: &["containerd"],
         settings: Settings::None,
         detect: containerd::detect,
-        open: |root, _| containerd::open(&root),
+        open: |root, options| Ok(Box::new(containerd::open(&root, options)?)),
     },
     Engine {
         kinds: &[StoreKind::OciLayout, StoreKind::DockerArchive, StoreKind::DockerV1Archive, StoreKind::Dir],

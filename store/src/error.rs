@@ -47,6 +47,24 @@ pub enum Error {
         /// What is there.
         present: Vec<String>,
     },
+    /// containerd has images, but none in the namespace that was asked for.
+    #[error("{} has no images in namespace {wanted}{}", path.display(), only_in(present))]
+    NoNamespace {
+        /// The root that was given.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// Namespaces that have images.
+        present: Vec<String>,
+    },
+    /// containerd has images in several namespaces, and the options do not choose one.
+    #[error("{} has images in several namespaces: {}", path.display(), counted(present))]
+    SeveralNamespaces {
+        /// The root that was given.
+        path: PathBuf,
+        /// Their names, and how many names of images each has.
+        present: Vec<(String, usize)>,
+    },
     /// Something is as it should be, but this version cannot read it.
     #[error("{what}")]
     Unsupported {
@@ -202,6 +220,8 @@ pub enum Hint {
     ChooseKind,
     /// Choose one of several drivers ([`crate::OpenOptions::partition`]).
     ChoosePartition,
+    /// Choose one of these namespaces ([`crate::OpenOptions::partition`]).
+    ChooseNamespace(Vec<String>),
     /// Choose one of several roots.
     ChooseRoot,
     /// Use one of these roots, which are below the one that was given.
@@ -255,14 +275,16 @@ impl Error {
             },
             Error::NoStore { .. }
             | Error::SeveralStores { .. }
+            | Error::SeveralNamespaces { .. }
             | Error::Ambiguous { .. }
             | Error::BadName { .. } => ErrorKind::Request,
             Error::NoPlatform { here, missing, .. } if here.is_empty() && !missing.is_empty() => {
                 ErrorKind::Missing
             }
-            Error::NotFound { .. } | Error::NoPartition { .. } | Error::NoPlatform { .. } => {
-                ErrorKind::NotFound
-            }
+            Error::NotFound { .. }
+            | Error::NoPartition { .. }
+            | Error::NoNamespace { .. }
+            | Error::NoPlatform { .. } => ErrorKind::NotFound,
             Error::Changed { .. } => ErrorKind::Environment,
             Error::Unsupported { .. } | Error::Link { .. } => ErrorKind::Unsupported,
             Error::Damaged { .. } | Error::Checksum { .. } | Error::DamagedFiles { .. } => ErrorKind::Damaged,
@@ -278,6 +300,12 @@ impl Error {
             Error::NoStore { hint, .. } | Error::Unsupported { hint, .. } => hint.iter().cloned().collect(),
             Error::NoPartition { .. } | Error::Ambiguous { drivers: true, .. } => vec![Hint::ChoosePartition],
             Error::SeveralStores { choose, .. } => vec![choose.clone()],
+            Error::NoNamespace { present, .. } if !present.is_empty() => {
+                vec![Hint::ChooseNamespace(present.clone())]
+            }
+            Error::SeveralNamespaces { present, .. } => {
+                vec![Hint::ChooseNamespace(present.iter().map(|(name, _)| name.clone()).collect())]
+            }
             Error::Link { path, target, .. } => {
                 let moved = path.parent().map_or_else(|| target.clone(), |folder| folder.join(target));
                 vec![Hint::FollowLink(path.clone()), Hint::MountInPlace(moved, path.clone())]
@@ -342,6 +370,18 @@ impl Error {
     pub(crate) fn is_io_not_found(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
+}
+
+fn only_in(present: &[String]) -> String {
+    if present.is_empty() { String::new() } else { format!(", only in {}", present.join(", ")) }
+}
+
+fn counted(present: &[(String, usize)]) -> String {
+    let one = |(name, count): &(String, usize)| match count {
+        1 => format!("{name} (1 name)"),
+        count => format!("{name} ({count} names)"),
+    };
+    present.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn because(why: &Option<Cow<'static, str>>) -> String {

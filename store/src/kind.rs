@@ -21,7 +21,7 @@ pub enum StoreKind {
     DockerV1Archive,
     /// skopeo's `dir:`, Podman's `docker-dir`: a manifest, and its blobs beside it.
     Dir,
-    /// containerd's content store.
+    /// containerd, and Docker since 29: a database, and blobs by digest.
     Containerd,
 }
 
@@ -38,9 +38,11 @@ pub enum StoreKind {
 pub struct OpenOptions {
     /// Only this kind; by default whatever is there.
     pub kind: Option<StoreKind>,
-    /// Only images of this partition, a graph driver; by default all of a Docker store, and of a graph
-    /// store the one in use.
+    /// Only images of this partition, a graph driver or a namespace; by default all of a Docker store, of a
+    /// graph store the one in use, and of containerd the namespace that has images.
     pub partition: Option<String>,
+    /// All namespaces of containerd.
+    pub all_partitions: bool,
     /// Symbolic links that are followed wherever they lead: in place of a directory that a store keeps at its
     /// top, such as `/var/lib/docker/overlay2`. Without being named here, such a link is followed only to
     /// something below [`OpenOptions::within`].
@@ -61,6 +63,12 @@ impl OpenOptions {
     /// Only images of this partition.
     pub fn with_partition(mut self, partition: impl Into<String>) -> Self {
         self.partition = Some(partition.into());
+        self
+    }
+
+    /// All namespaces of containerd.
+    pub fn with_all_partitions(mut self, all: bool) -> Self {
+        self.all_partitions = all;
         self
     }
 
@@ -91,7 +99,7 @@ pub struct Detected {
     pub kind: StoreKind,
     /// Where.
     pub root: PathBuf,
-    /// Graph drivers whose images are there.
+    /// Graph drivers or namespaces whose images are there.
     pub partitions: Vec<String>,
     /// The files that it was recognised by, relative to the root.
     pub evidence: Vec<String>,

@@ -13,7 +13,6 @@
 //! ```
 
 mod archive;
-#[cfg_attr(not(test), expect(dead_code, reason = "the store of containerd comes next"))]
 mod bolt;
 mod containerd;
 mod containers;

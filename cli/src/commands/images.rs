@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use layerlift_store::{Error as StoreError, ImageSummary, Reference};
+use layerlift_store::{Error as StoreError, ImageSummary, Reference, StoreKind};
 use serde::Serialize;
 
 use crate::args::Images;
@@ -37,7 +37,10 @@ struct ImageJson<'a> {
 }
 
 pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
-    let sources = Sources::open(&args.store, reporter)?;
+    let sources = match args.all_namespaces {
+        true => Sources::open_all(&args.store, reporter)?,
+        false => Sources::open(&args.store, reporter)?,
+    };
     let mut status = sources.warn_of_failed(reporter);
     let mut rows = Vec::new();
     let mut other_platforms = Vec::new();
@@ -86,7 +89,8 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
     let mut headings = vec!["REPOSITORY", "TAG"];
     headings.extend(digests.then_some("DIGEST"));
     headings.extend(["IMAGE ID", "CREATED", "SIZE", "LAYERS"]);
-    headings.extend(several_drivers.then_some("DRIVER"));
+    let namespaces = rows.iter().all(|row| row.kind == StoreKind::Containerd.name());
+    headings.extend(several_drivers.then_some(if namespaces { "NAMESPACE" } else { "DRIVER" }));
     headings.extend(several_stores.then_some("STORE"));
     let mut table = Table::new(&headings);
     for row in rows {

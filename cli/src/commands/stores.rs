@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
             places
         }
     };
-    let mut options = OpenOptions::default();
+    let mut options = OpenOptions::default().with_all_partitions(true);
     options.within = args.root.clone();
     let found: Vec<Found> = places.into_iter().flat_map(|place| examine_all(place, &options)).collect();
     show(&found, args.json)?;

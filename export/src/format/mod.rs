@@ -7,7 +7,7 @@
 //! A new format is a file here, a variant of [`Format`] with its line in each function of `kind`, and its
 //! line in each function below; nothing else in the crate knows a format by name.
 
-use layerlift_archive::Tree;
+use layerlift_archive::{Digest, Tree};
 use layerlift_store::{ImageId, Reference};
 
 use self::docker_v1::{Folders, V1Image};
@@ -65,6 +65,14 @@ impl Documents {
                 image.layers.iter().map(|layer| oci::path(layer.descriptor.digest)).collect()
             }
             Documents::V1(image) => image.layer_paths().collect(),
+        }
+    }
+
+    /// The digest of its manifest, where the format has one.
+    pub(crate) fn manifest(&self) -> Option<Digest> {
+        match self {
+            Documents::Oci(image) => Some(image.manifest.descriptor.digest),
+            Documents::V1(_) => None,
         }
     }
 

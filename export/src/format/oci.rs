@@ -3,7 +3,7 @@
 use layerlift_archive::{Compression, Digest, Entry, Tree};
 use layerlift_store::{DiffId, Document};
 use oci_spec::image::{ImageManifest, MediaType, SCHEMA_VERSION};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::source::SourceImage;
 use crate::Error;
@@ -31,6 +31,11 @@ impl OciImage {
         let config = Blob::document(MediaType::ImageConfig, config);
         let layers: Vec<Blob> =
             diff_ids.iter().zip(&image.layers).map(|(id, layer)| layer_blob(*id, layer)).collect();
+        if let Some(own) = image.image.own_manifest()
+            && let Some(kind) = own_kind(&own.raw, &config, &layers)
+        {
+            return Ok(OciImage { manifest: Blob::document(kind, own.raw.clone()), config, layers });
+        }
         let stored = match &image.image.document {
             Document::Config { manifests, .. } => {
                 manifests.iter().find(|manifest| names(&manifest.raw, &config, &layers))
@@ -54,6 +59,29 @@ fn layer_blob(diff_id: DiffId, layer: &Measured) -> Blob {
     };
     let descriptor = Descriptor::new(kind.to_string(), layer.digest.unwrap_or(diff_id.0), layer.len);
     Blob { descriptor, diff_id: Some(diff_id), content: layer.content.clone() }
+}
+
+/// The media type of a manifest by whose digest an image is known, if it names just these blobs. It stays
+/// whatever types it gives them: engines look at the blobs.
+fn own_kind(raw: &[u8], config: &Blob, layers: &[Blob]) -> Option<MediaType> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Manifest {
+        media_type: Option<String>,
+        config: Named,
+        layers: Vec<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        digest: String,
+    }
+    let manifest: Manifest = serde_json::from_slice(raw).ok()?;
+    let names = |named: &Named, blob: &Blob| named.digest == blob.descriptor.digest.to_string();
+    let all = names(&manifest.config, config)
+        && manifest.layers.len() == layers.len()
+        && manifest.layers.iter().zip(layers).all(|(named, layer)| names(named, layer));
+    let kind = manifest.media_type.filter(|kind| !kind.is_empty());
+    all.then(|| kind.map_or(MediaType::ImageManifest, |kind| MediaType::from(&*kind)))
 }
 
 /// Whether a stored manifest is an OCI manifest that names just these blobs. Docker's manifests name them by

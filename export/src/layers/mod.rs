@@ -13,7 +13,7 @@ use layerlift_store::{BlobLayer, DiffId, Image, Layer, LayerKey, LayerTar, Notic
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::compressed::CompressedBlob;
-use crate::{Error, Options};
+use crate::{Error, LayerCompression, Options};
 
 /// A layer of one or several images.
 pub(crate) struct PlannedLayer {
@@ -80,8 +80,13 @@ pub(crate) struct Unpadded {
 impl PlannedLayer {
     /// A layer that has just been opened, or could not be.
     pub(crate) fn new(id: &str, tar: Option<LayerTar>, recorded: Option<DiffId>, options: &Options) -> Self {
+        let state = |tar| State::of(tar, recorded, options);
+        PlannedLayer::of(id, tar, state)
+    }
+
+    fn of(id: &str, tar: Option<LayerTar>, state: impl FnOnce(LayerTar) -> State) -> Self {
         let notice = tar.as_ref().and_then(|tar| tar.notice().cloned());
-        let state = tar.map_or(State::Unreadable, |tar| State::of(tar, recorded, options));
+        let state = tar.map_or(State::Unreadable, state);
         let (id, called) = (id.to_owned(), id.to_owned());
         PlannedLayer { id, called, uses: 0, needs_digest: false, notice, state, origin: None }
     }
@@ -154,6 +159,30 @@ impl State {
     }
 }
 
+/// The blob of a layer of an image whose manifest stays, if the format can hold it: nothing of it changes,
+/// and its own digest is enough to prove it.
+fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> State {
+    match tar {
+        LayerTar::Blob(layer)
+            if options.layers == LayerCompression::AsStored && options.format.takes(layer.compression) =>
+        {
+            let (compression, diff_id) = (layer.compression, layer.diff_id.or(recorded));
+            match layer.digest() {
+                Some(digest) if diff_id.is_some() => State::Measured(Measured {
+                    len: layer.stored.len,
+                    content: Some(Arc::new(layer.stored)),
+                    compression,
+                    digest: Some(digest),
+                    diff_id,
+                    unpadded: None,
+                }),
+                _ => State::of(LayerTar::Blob(layer), recorded, options),
+            }
+        }
+        tar => State::of(tar, recorded, options),
+    }
+}
+
 impl Measured {
     /// A plain tar: its digest is its diff id.
     pub(crate) fn plain(content: Arc<dyn Content>, diff_id: Option<DiffId>) -> Self {
@@ -194,16 +223,20 @@ pub(crate) struct Distinct {
     pub(crate) keys: Vec<LayerKey>,
     /// The digest that an image names for each.
     pub(crate) recorded: Vec<Option<DiffId>>,
+    /// Whether it belongs to an image that is known by its manifest, which names the blob of the layer.
+    of_manifest: Vec<bool>,
     places: HashMap<LayerKey, usize>,
 }
 
 impl Distinct {
     /// Adds an image's layers; returns where each of them is.
     pub(crate) fn add(&mut self, image: &Image) -> Vec<usize> {
+        let of_manifest = image.own_manifest().is_some();
         let place = |layer: &Layer| {
             *self.places.entry(layer.key.clone()).or_insert_with(|| {
                 self.keys.push(layer.key.clone());
                 self.recorded.push(layer.diff_id);
+                self.of_manifest.push(of_manifest);
                 self.keys.len() - 1
             })
         };
@@ -219,13 +252,17 @@ impl Distinct {
         let mut errors = Vec::new();
         let mut layers = Vec::with_capacity(self.keys.len());
         let opened = open(store, &self.keys);
-        for ((key, recorded), tar) in self.keys.iter().zip(self.recorded).zip(opened) {
+        let known = self.recorded.into_iter().zip(self.of_manifest);
+        for ((key, (recorded, of_manifest)), tar) in self.keys.iter().zip(known).zip(opened) {
             let tar = tar.map_err(|error| errors.push((layers.len(), error))).ok();
             let origin = options.salvage.then(|| {
                 let diff_id = recorded.or(tar.as_ref().and_then(LayerTar::diff_id));
                 Origin { key: key.clone(), tar: tar.clone(), diff_id }
             });
-            let layer = PlannedLayer::new(key.id(), tar, recorded, options);
+            let layer = match of_manifest {
+                true => PlannedLayer::of(key.id(), tar, |tar| as_stored(tar, recorded, options)),
+                false => PlannedLayer::new(key.id(), tar, recorded, options),
+            };
             layers.push(PlannedLayer { origin, called: store.layer_name(key), ..layer });
         }
         (layers, errors)

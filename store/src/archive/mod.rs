@@ -11,13 +11,14 @@
 //!
 //! Neither names (`..`, a leading `/`) nor links lead out.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use layerlift_archive::{Content, FileRange};
+use layerlift_archive::{Content, Digest, FileRange};
 
 use crate::fs::named;
 use crate::kind::OpenOptions;
@@ -49,6 +50,8 @@ pub(crate) struct Files {
     flat: Option<String>,
     /// Blobs that have a SHA-512 digest instead.
     sha512: sha512::Names,
+    /// The blobs that count, where others lie beside them: see [`Files::only`].
+    only: Option<HashSet<Digest>>,
 }
 
 /// Where they are.
@@ -97,7 +100,8 @@ impl Files {
     }
 
     fn of(source: Source) -> Self {
-        Files { source, folder: String::new(), flat: None, sha512: sha512::Names::default() }
+        let (sha512, only) = (sha512::Names::default(), None);
+        Files { source, folder: String::new(), flat: None, sha512, only }
     }
 
     pub(crate) fn is_dir(&self) -> bool {
@@ -108,6 +112,17 @@ impl Files {
     /// `<digest>` without the algorithm, and members of a list as `<digest>.manifest.json`.
     pub(crate) fn beside(self, manifest: String) -> Self {
         Files { flat: Some(manifest), ..self }
+    }
+
+    /// The same, as if these blobs alone were there.
+    pub(crate) fn only(self, blobs: HashSet<Digest>) -> Self {
+        Files { only: Some(blobs), ..self }
+    }
+
+    /// Whether a file does not count though it may be there.
+    fn is_hidden(&self, name: &str) -> bool {
+        let blob = self.only.as_ref().zip(name.strip_prefix("blobs/sha256/"));
+        blob.is_some_and(|(only, hex)| Digest::from_hex(hex).is_none_or(|digest| !only.contains(&digest)))
     }
 
     /// Goes into the folder of a tar in which all its entries lie; false if there is none.
@@ -127,6 +142,7 @@ impl Files {
     /// is there too.
     pub(crate) fn exists(&self, name: &str) -> Result<bool, Error> {
         match &self.source {
+            Source::Dir(_) if self.is_hidden(name) => Ok(false),
             Source::Dir(root) => root.exists(self.real(name)),
             Source::Tar(_) => Ok(!matches!(self.try_find(name), Ok(None))),
         }
@@ -156,6 +172,9 @@ impl Files {
             let why = format!("it names a file {name:?}, which leads out of it");
             return Err(Error::malformed(self.path(), why));
         };
+        if self.is_hidden(&name) {
+            return Ok(None);
+        }
         let real = self.real(&name);
         let found = match &self.source {
             Source::Tar(entries) => entries.try_find(&real)?,
@@ -225,7 +244,10 @@ impl Files {
             Source::Dir(root) => match root.try_list(dir) {
                 // A file has nothing in it.
                 Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotADirectory => Ok(Vec::new()),
-                listed => Ok(listed?.into_iter().filter_map(|name| name.into_string().ok()).collect()),
+                listed => {
+                    let names = listed?.into_iter().filter_map(|name| name.into_string().ok());
+                    Ok(names.filter(|name| !self.is_hidden(&format!("{dir}/{name}"))).collect())
+                }
             },
             Source::Tar(entries) => Ok(entries.list(&format!("{}{dir}", self.folder))),
         }

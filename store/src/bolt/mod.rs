@@ -42,7 +42,6 @@ mod meta;
 mod node;
 mod source;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the same"))]
 pub(crate) use bucket::{Bucket, Entry};
 use load::{ROOT, Tree};
 use meta::{Heads, Meta};

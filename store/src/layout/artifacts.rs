@@ -18,13 +18,28 @@ use crate::{Artifact, ArtifactBlob, Error, Platform};
 /// Indexes within one another.
 const DEPTH: usize = 4;
 
-/// Everything in `index.json` that is not an image and names none.
-pub(super) fn find(reader: &Reader) -> Vec<Artifact> {
+/// A line of `index.json`, or what stands for one.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) descriptor: Descriptor,
+    /// Its bytes.
+    pub(super) raw: String,
+}
+
+/// The lines of `index.json` that can be parsed.
+pub(super) fn lines(reader: &Reader) -> Vec<Line> {
     let Ok(Some(index)) = reader.try_json(INDEX) else { return Vec::new() };
     let Ok(Parsed::Index(lines)) = index.parsed() else { return Vec::new() };
     let raw = documents::lines(index.raw());
-    let artifact = |(line, raw): (&Result<Descriptor, String>, &&serde_json::value::RawValue)| {
-        let line = line.as_ref().ok()?;
+    let line = |(descriptor, raw): (&Result<Descriptor, String>, &&serde_json::value::RawValue)| {
+        Some(Line { descriptor: descriptor.clone().ok()?, raw: raw.get().to_owned() })
+    };
+    lines.iter().zip(&raw).filter_map(line).collect()
+}
+
+/// Everything in these lines that is not an image and names none.
+pub(super) fn find(reader: &Reader, lines: &[Line]) -> Vec<Artifact> {
+    let artifact = |Line { descriptor: line, raw }: &Line| {
         let mut found = Found { reader, kind: None, blobs: Vec::new(), error: None };
         found.add(line, 0).then_some(())?;
         let ImageNames { references, aliases, .. } = ImageNames::of(line);
@@ -32,11 +47,11 @@ pub(super) fn find(reader: &Reader) -> Vec<Artifact> {
             digest: line.digest,
             kind: found.kind?,
             names: references.iter().map(ToString::to_string).chain(aliases).collect(),
-            line: raw.get().to_owned(),
+            line: raw.clone(),
             blobs: found.error.map_or(Ok(found.blobs), Err),
         })
     };
-    lines.iter().zip(&raw).filter_map(artifact).collect()
+    lines.iter().filter_map(artifact).collect()
 }
 
 /// What is below a line.

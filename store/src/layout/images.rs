@@ -11,6 +11,7 @@ use super::documents::{self, BadItem, Descriptor, INDEX, MANIFEST, Parsed};
 use super::image::{self, Identity, What};
 use super::names::ImageNames;
 use super::reader::{Json, Reader, blob};
+use super::unpacked::Containerd;
 use super::walk::Walk;
 use crate::archive::clean;
 use crate::reference::familiar_name;
@@ -19,8 +20,11 @@ use crate::{Error, ErrorKind, ImageKey, Index, Keyring, Member, Notice, Platform
 /// An image, or what should be one.
 #[derive(Debug)]
 pub(super) struct LayoutImage {
-    /// The hex digits of its config's digest, or if that is unknown, of the digest that it is named by.
+    /// The hex digits of its config's digest, or if that is unknown, of the digest that it is named by. In
+    /// containerd, where each manifest is an image, of its manifest's.
     pub(super) id: String,
+    /// The digest of its config, if that is known.
+    pub(super) config: Option<Digest>,
     /// What leads to it, the preferred way first. Several manifests can name one config.
     pub(super) ways: Vec<What>,
     /// The answer to every request for it, if it cannot be an image.
@@ -79,6 +83,7 @@ impl Contents {
 pub(super) struct Builder<'a> {
     reader: &'a Reader,
     keys: &'a Keyring,
+    of: Option<&'a Containerd>,
     contents: Contents,
     /// Configs of what is not an image. `manifest.json` may name them as if they were of images.
     artifacts: HashSet<Digest>,
@@ -86,7 +91,12 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(reader: &'a Reader, keys: &'a Keyring) -> Self {
-        Builder { reader, keys, contents: Contents::default(), artifacts: HashSet::new() }
+        Builder { reader, keys, of: None, contents: Contents::default(), artifacts: HashSet::new() }
+    }
+
+    /// The same for images of a namespace of containerd.
+    pub(super) fn of_containerd(reader: &'a Reader, keys: &'a Keyring, of: &'a Containerd) -> Self {
+        Builder { of: Some(of), ..Builder::new(reader, keys) }
     }
 
     pub(super) fn finish(self) -> Contents {
@@ -136,8 +146,14 @@ impl<'a> Builder<'a> {
 
     /// Adds the image or the index that a descriptor without a name leads to.
     pub(super) fn add_descriptor(&mut self, descriptor: Descriptor) {
+        self.add_named(ImageNames::default(), descriptor);
+    }
+
+    /// Adds the image or the index that names lead to.
+    pub(super) fn add_named(&mut self, names: ImageNames, descriptor: Descriptor) {
         let digest = descriptor.digest;
-        self.add_group(ImageNames::default(), vec![descriptor], digest);
+        self.contents.order.extend_from_slice(&names.references);
+        self.add_group(names, vec![descriptor], digest);
     }
 
     /// Adds the descriptors of one name. `within` is the digest of `index.json`.
@@ -200,8 +216,7 @@ impl<'a> Builder<'a> {
 
     /// Adds the images of an index, and the index itself.
     fn add_members(&mut self, names: ImageNames, manifests: Vec<Descriptor>, mut index: LayoutIndex) {
-        let here = |manifest: &Descriptor| self.reader.has(&blob(manifest.digest));
-        let here: Vec<bool> = manifests.iter().map(here).collect();
+        let here: Vec<bool> = manifests.iter().map(|manifest| self.is_here(manifest)).collect();
         let platforms: Vec<Option<Platform>> = manifests
             .iter()
             .map(|manifest| manifest.platform.clone().or_else(|| self.platform_of(manifest)))
@@ -210,6 +225,8 @@ impl<'a> Builder<'a> {
             platforms.iter().zip(&here).filter(|(_, here)| **here).map(|(platform, _)| platform);
         let one = present.next();
         let alike = present.clone().next().is_some() && present.all(|other| Some(other) == one);
+        // containerd takes the first.
+        let alike = alike && self.of.is_none();
         for ((manifest, platform), here) in manifests.into_iter().zip(platforms).zip(here) {
             let digest = manifest.digest;
             let image = match (here, alike) {
@@ -232,6 +249,23 @@ impl<'a> Builder<'a> {
             self.contents.images[at].preferred = true;
         }
         self.contents.indexes.push(LayoutIndex { names, ..index });
+    }
+
+    /// Whether an image of an index is here, complete or not. containerd may have the documents of images
+    /// whose layers it never had.
+    fn is_here(&self, manifest: &Descriptor) -> bool {
+        let Some(of) = self.of else { return self.reader.has(&blob(manifest.digest)) };
+        match self.reader.blob(manifest, INDEX, "manifest") {
+            Err(error) => error.kind() != ErrorKind::Missing,
+            Ok(json) => match json.parsed() {
+                Ok(Parsed::Manifest(manifest)) => {
+                    let has = |part: &Descriptor| self.reader.has(&blob(part.digest));
+                    has(&manifest.config)
+                        && (of.unpacked.contains(&manifest.config.digest) || manifest.layers.iter().all(has))
+                }
+                _ => true,
+            },
+        }
     }
 
     /// What the config says, where the index does not.
@@ -328,8 +362,16 @@ impl<'a> Builder<'a> {
             What::Manifest(descriptor) => vec![descriptor.digest],
             What::Files { .. } => Vec::new(),
         };
+        let mut config = None;
         let (id, listed, error) = match (image::identify(self.reader, &what), &what) {
-            (Ok(Identity::Image { id }), _) => (id.hex(), listed, None),
+            (Ok(Identity::Image { id }), What::Manifest(descriptor)) if self.of.is_some() => {
+                config = Some(id);
+                (descriptor.digest.hex(), listed, None)
+            }
+            (Ok(Identity::Image { id }), _) => {
+                config = Some(id);
+                (id.hex(), listed, None)
+            }
             (Ok(Identity::Artifact { kind, config }), _) => {
                 self.artifacts.extend(config);
                 let what = format!("{} is not an image but an artifact ({kind})", digests[0]);
@@ -340,7 +382,7 @@ impl<'a> Builder<'a> {
             (Err(_), What::Manifest(descriptor)) => (descriptor.digest.hex(), listed, None),
             (Err(_), What::Files { config, .. }) => (id_in_name(config), listed, None),
         };
-        let key = self.keys.image("", &id);
+        let key = self.keys.image(self.of.map_or("", |of| &of.namespace), &id);
         if let Some(&at) = self.contents.by_id.get(&id) {
             let image = &mut self.contents.images[at];
             image.names.append(names);
@@ -357,6 +399,7 @@ impl<'a> Builder<'a> {
         }
         self.contents.push(LayoutImage {
             id,
+            config,
             ways: vec![what],
             error,
             names,
@@ -369,9 +412,10 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds something that cannot be an image, under an id that stands for it.
-    fn add_error(&mut self, id: String, names: ImageNames, error: Error, listed: bool) {
+    pub(super) fn add_error(&mut self, id: String, names: ImageNames, error: Error, listed: bool) {
         self.contents.push(LayoutImage {
             id,
+            config: None,
             ways: Vec::new(),
             error: Some(error),
             names,

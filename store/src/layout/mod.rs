@@ -21,9 +21,11 @@ mod documents;
 mod image;
 mod images;
 mod names;
+pub(crate) mod namespace;
 mod reader;
 mod salvage;
 mod store;
+mod unpacked;
 mod v1;
 mod walk;
 

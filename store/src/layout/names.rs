@@ -32,6 +32,17 @@ impl ImageNames {
         names
     }
 
+    /// These names, and others that only find the image.
+    pub(super) fn of_names(
+        names: impl IntoIterator<Item = String>,
+        aliases: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let mut all = ImageNames::default();
+        names.into_iter().for_each(|name| all.add(&name));
+        all.aliases.extend(aliases);
+        all
+    }
+
     pub(super) fn add(&mut self, name: &str) {
         let is_word = !name.contains([':', '/', '@']);
         let parsed = Reference::parse(name, Rules::Stored).ok();

@@ -14,6 +14,8 @@ use crate::{Error, json};
 #[derive(Debug)]
 pub(super) struct Reader {
     files: Files,
+    /// Whether an image may lack layers, which are then missed only when they are read.
+    lacks_layers: bool,
     cache: Cache<StoredFile>,
 }
 
@@ -49,7 +51,16 @@ pub(super) fn blob_digest(name: &str) -> Option<Digest> {
 
 impl Reader {
     pub(super) fn new(files: Files) -> Self {
-        Reader { files, cache: Cache::default() }
+        Reader { files, lacks_layers: false, cache: Cache::default() }
+    }
+
+    /// For an engine that unpacks layers, and may not keep what it has unpacked.
+    pub(super) fn without_layers(files: Files) -> Self {
+        Reader { lacks_layers: true, ..Reader::new(files) }
+    }
+
+    pub(super) fn lacks_layers(&self) -> bool {
+        self.lacks_layers
     }
 
     pub(super) fn files(&self) -> &Files {

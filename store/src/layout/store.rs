@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::{Compression, Digest, FileRange};
 
-use super::artifacts;
+use super::artifacts::{self, Line};
 use super::documents::{BUILDKIT_CACHE, INDEX};
 use super::image::{self, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
@@ -22,8 +22,12 @@ use crate::{
 pub(crate) struct LayoutStore {
     keys: Keyring,
     kind: StoreKind,
+    /// Of its keys; empty but for a namespace of containerd.
+    partition: String,
     reader: Reader,
     contents: Contents,
+    /// What takes the place of the lines of `index.json`, where there is none.
+    lines: Option<Vec<Line>>,
     /// Names: repository, tag or digest, images and indexes.
     names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>>,
 }
@@ -31,6 +35,28 @@ pub(crate) struct LayoutStore {
 impl LayoutStore {
     /// What `contents` found with these keys.
     pub(super) fn new(kind: StoreKind, keys: Keyring, reader: Reader, contents: Contents) -> Self {
+        LayoutStore::with_names(kind, String::new(), keys, reader, contents)
+    }
+
+    /// A namespace of containerd: what `contents` found with these keys behind `lines`.
+    pub(super) fn of_containerd(
+        namespace: String,
+        keys: Keyring,
+        reader: Reader,
+        contents: Contents,
+        lines: Vec<Line>,
+    ) -> Self {
+        let store = LayoutStore::with_names(StoreKind::Containerd, namespace, keys, reader, contents);
+        LayoutStore { lines: Some(lines), ..store }
+    }
+
+    fn with_names(
+        kind: StoreKind,
+        partition: String,
+        keys: Keyring,
+        reader: Reader,
+        contents: Contents,
+    ) -> Self {
         let mut names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>> = BTreeMap::new();
         let images = contents.images.iter().map(|image| (&image.id, &image.names, &image.digests));
         let indexes = contents.indexes.iter().map(|index| (&index.id, &index.names, &index.digests));
@@ -41,12 +67,12 @@ impl LayoutStore {
                 for tag in digests.chain([reference.tag_or_digest().to_owned()]) {
                     let found = tags.entry(tag).or_default();
                     if !found.iter().any(|key| key.id() == id) {
-                        found.push(keys.image("", id));
+                        found.push(keys.image(&partition, id));
                     }
                 }
             }
         }
-        LayoutStore { keys, kind, reader, contents, names }
+        LayoutStore { keys, kind, partition, reader, contents, lines: None, names }
     }
 
     /// Reads an image, from the first of its ways that works. If none does, the first error counts.
@@ -64,20 +90,47 @@ impl LayoutStore {
         Err(first.unwrap_or_else(|| Error::not_found(&image.id)))
     }
 
+    fn key(&self, id: &str) -> ImageKey {
+        self.keys.image(&self.partition, id)
+    }
+
     /// Images and indexes that an abbreviated id or digest can mean.
     fn matching(&self, prefix: &str, preferred: bool) -> Vec<ImageKey> {
         let matches = |id: &str, digests: &[Digest]| {
             id.starts_with(prefix) || digests.iter().any(|digest| digest.hex().starts_with(prefix))
         };
-        let images = self.contents.images.iter().filter(|image| image.preferred == preferred);
-        let images = images.filter(|image| matches(&image.id, &image.digests)).map(|image| &image.id);
+        let images = || self.contents.images.iter().filter(|image| image.preferred == preferred);
+        let named = images().filter(|image| matches(&image.id, &image.digests)).map(|image| &image.id);
         let indexes =
             self.contents.indexes.iter().filter(|index| preferred && matches(&index.id, &index.digests));
-        let mut keys: Vec<_> =
-            images.chain(indexes.map(|index| &index.id)).map(|id| self.keys.image("", id)).collect();
+        let mut keys: Vec<_> = named.chain(indexes.map(|index| &index.id)).map(|id| self.key(id)).collect();
+        keys.extend(self.of_configs(images(), prefix).map(|image| self.key(&image.id)));
         keys.sort();
         keys.dedup();
         keys
+    }
+
+    /// For each config that an abbreviated digest can mean, one of these images that has it: the first that
+    /// is complete, since they are the same but for the compression of their layers.
+    fn of_configs<'a>(
+        &'a self,
+        images: impl Iterator<Item = &'a LayoutImage>,
+        prefix: &str,
+    ) -> impl Iterator<Item = &'a LayoutImage> {
+        let mut configs: BTreeMap<Digest, Vec<&LayoutImage>> = BTreeMap::new();
+        for image in images {
+            if let Some(config) = image.config.filter(|config| config.hex().starts_with(prefix)) {
+                configs.entry(config).or_default().push(image);
+            }
+        }
+        let complete = |image: &&&LayoutImage| {
+            let has = |(name, _): &(String, DiffId)| matches!(self.reader.files().exists(name), Ok(true));
+            self.load(image).is_ok_and(|loaded| loaded.layers.iter().all(has))
+        };
+        configs.into_values().filter_map(move |images| match &*images {
+            [only] => Some(*only),
+            several => several.iter().find(complete).or(several.first()).copied(),
+        })
     }
 
     /// The image or index of a key.
@@ -97,7 +150,7 @@ impl LayoutStore {
             images.chain(indexes).filter(|(_, names)| names.aliases.iter().any(|alias| alias == name));
         let ((id, names), None) = (found.next()?, found.next()) else { return None };
         let reference = names.references.iter().find(|reference| is_implied(reference, name)).cloned();
-        Some(self.selected(self.keys.image("", id), reference))
+        Some(self.selected(self.key(id), reference))
     }
 
     /// A member of an index, by the repository of the index and the digest of its manifest.
@@ -144,7 +197,7 @@ impl Store for LayoutStore {
             match self.load(image) {
                 Ok(Loaded { created, layers, notices: odd, .. }) => {
                     notices.extend(odd);
-                    let key = self.keys.image("", &image.id);
+                    let key = self.key(&image.id);
                     images.push(ImageSummary { created, ..ImageSummary::new(key, references, layers.len()) });
                 }
                 Err(error) => broken.push(Broken::new(&image.id, references, error)),
@@ -155,7 +208,10 @@ impl Store for LayoutStore {
         };
         let indexes = self.contents.indexes.iter().map(index).collect();
         let (order, lost) = (self.contents.order.clone(), self.contents.lost.clone());
-        let artifacts = artifacts::find(&self.reader);
+        let artifacts = match &self.lines {
+            Some(lines) => artifacts::find(&self.reader, lines),
+            None => artifacts::find(&self.reader, &artifacts::lines(&self.reader)),
+        };
         // A chart, say. Without a word, nothing would say why there is nothing.
         let other = self.contents.images.iter().find_map(|image| image.error.as_ref());
         if let Some(error) = other.filter(|_| images.is_empty() && broken.is_empty())
@@ -210,7 +266,8 @@ impl Store for LayoutStore {
         }
         let Some(loaded) = first else { return Err(failed.unwrap_or_else(|| Error::not_found(key.id()))) };
         let layer = |(name, diff_id): &(String, DiffId)| {
-            Layer::new(self.keys.layer("", format!("{name}@{diff_id}")), Some(*diff_id))
+            let id = format!("{name}@{diff_id}");
+            Layer::new(self.keys.layer(&self.partition, id), Some(*diff_id))
         };
         let layers = loaded.layers.iter().map(layer).collect();
         let document = Document::Config { raw: loaded.config.raw().to_vec(), manifests };
@@ -232,7 +289,10 @@ impl Store for LayoutStore {
         let (name, diff_id) = key.id().rsplit_once('@').ok_or_else(not_found)?;
         let diff_id: DiffId = diff_id.parse().map_err(|_| not_found())?;
         let files = self.reader.files();
-        let place = files.try_find(name)?.ok_or_else(not_found)?;
+        let Some(place) = files.try_find(name)? else {
+            let blob = blob_digest(name).ok_or_else(not_found)?;
+            return Err(files.missing(&format!("layer {diff_id}"), "blob", &blob.to_string(), name));
+        };
         let compression = Compression::detect(&files.first::<6>(&place)?);
         let plain = compression == Compression::None;
         let named = blob_digest(&place.name);

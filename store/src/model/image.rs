@@ -103,6 +103,14 @@ impl Image {
         }
     }
 
+    /// The manifest that is the image in its store: containerd knows an image by its manifest's digest, and
+    /// so do those who use it.
+    pub fn own_manifest(&self) -> Option<&Manifest> {
+        let Document::Config { manifests, .. } = &self.document else { return None };
+        let id = Digest::from_hex(self.key.id())?;
+        manifests.iter().find(|manifest| manifest.digest == id)
+    }
+
     /// The platform that the config names. A v1 document often names none; that of its nearest parent holds,
     /// which it was built on.
     pub fn platform(&self) -> Option<Platform> {

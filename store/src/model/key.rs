@@ -85,13 +85,14 @@ impl Keyring {
 }
 
 impl ImageKey {
-    /// The part of the store that has the image: a graph driver. Empty if the store has only one part.
+    /// The part of the store that has the image: a graph driver, a namespace. Empty if the store has only
+    /// one part.
     pub fn partition(&self) -> &str {
         &self.0.partition
     }
 
     /// 64 hex digits: the config's digest, or the id of a v1 image. In containers-storage it can be another
-    /// id; [`crate::Image::image_id`] is always the digest.
+    /// id, and in containerd it is the manifest's digest; [`crate::Image::image_id`] is always the config's.
     pub fn id(&self) -> &str {
         &self.0.id
     }

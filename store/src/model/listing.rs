@@ -89,6 +89,30 @@ impl Listing {
         self
     }
 
+    /// Whether there is nothing, readable or not.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Listing { images, indexes, artifacts, broken, lost, .. } = self;
+        images.is_empty()
+            && indexes.is_empty()
+            && artifacts.is_empty()
+            && broken.is_empty()
+            && lost.is_empty()
+    }
+
+    /// Adds what another part of the store lists.
+    pub(crate) fn append(&mut self, more: Listing) {
+        let Listing { images, indexes, intermediate, artifacts, broken, lost, notices, order } = more;
+        self.images.extend(images);
+        self.indexes.extend(indexes);
+        self.intermediate.extend(intermediate);
+        self.artifacts.extend(artifacts);
+        self.broken.extend(broken);
+        self.lost.extend(lost);
+        self.notices.extend(notices);
+        self.order.extend(order);
+        self.sort();
+    }
+
     pub(crate) fn sort(&mut self) {
         let time = |image: &ImageSummary| {
             image.created.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok())

@@ -1,0 +1,143 @@
+//! Images of containerd and Docker 28 as they leave, held against the archives that `ctr images export` and
+//! `docker save` wrote of them: the same manifests, configs and layers, byte for byte.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::Path;
+
+use common::{data_root, exported};
+use layerlift_archive::Digest;
+use layerlift_export::{Format, Options};
+use layerlift_store::{OpenOptions, Store, open};
+use liblzma::read::XzDecoder;
+use serde_json::Value;
+
+const DOCKER: &str = "docker-28";
+const CONTAINERD: &str = "containerd-2.1";
+const OLD: &str = "containerd-1.6";
+
+/// The manifest, its config and its layers: what an archive's index and `manifest.json` name.
+type Named = BTreeSet<String>;
+
+fn answer(fixture: &str, name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures/containerd");
+    let file = std::fs::File::open(path.join(fixture).join("answers.tar.xz")).unwrap();
+    let mut archive = tar::Archive::new(XzDecoder::new(file));
+    let mut entries = archive.entries().unwrap().map(Result::unwrap);
+    let mut entry = entries.find(|entry| entry.path().unwrap().as_ref() == Path::new(name)).unwrap();
+    let mut text = String::new();
+    entry.read_to_string(&mut text).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn named(index: &Value, manifest: &Value) -> Named {
+    let manifests = index["manifests"].as_array().unwrap().iter();
+    let mut named: Named = manifests.map(|line| line["digest"].as_str().unwrap().to_owned()).collect();
+    for item in manifest.as_array().unwrap() {
+        let layers = item["Layers"].as_array().unwrap().iter();
+        named.extend([&item["Config"]].into_iter().chain(layers).map(|path| {
+            let path = path.as_str().unwrap();
+            path.replace("blobs/sha256/", "sha256:")
+        }));
+    }
+    named
+}
+
+/// The documents of an archive, each blob of which has the digest of its name.
+fn read(bytes: &[u8]) -> (Value, Value, BTreeSet<String>) {
+    let (mut index, mut manifest, mut blobs) = (Value::Null, Value::Null, BTreeSet::new());
+    for entry in tar::Archive::new(bytes).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().to_string_lossy().into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        match (&*name, name.strip_prefix("blobs/sha256/")) {
+            ("index.json", _) => index = serde_json::from_slice(&content).unwrap(),
+            ("manifest.json", _) => manifest = serde_json::from_slice(&content).unwrap(),
+            (_, Some(hex)) if !hex.is_empty() => {
+                assert_eq!(Digest::of(&content).hex(), hex);
+                blobs.insert(format!("sha256:{hex}"));
+            }
+            _ => {}
+        }
+    }
+    (index, manifest, blobs)
+}
+
+fn namespace(root: &Path, namespace: &str) -> Box<dyn Store> {
+    let below = std::fs::read_dir(root).unwrap().next().unwrap().unwrap().path();
+    open(&below, &OpenOptions::default().with_partition(namespace)).unwrap()
+}
+
+/// Manifests of Docker's schema 2, zstd, a mixture of compressions, layers twice: all stay.
+#[test]
+fn as_the_engines_save_them() {
+    for (fixture, of, images) in [
+        (
+            DOCKER,
+            "moby",
+            &[
+                ("many", "bench/many:1.0"),
+                ("mixed", "bench/mixed:1.0"),
+                ("schema2", "bench/schema2:1.0"),
+                ("dup", "bench/dup:1.0"),
+                ("classic", "built/classic:1"),
+                ("plainbuild", "built/plain:1"),
+                ("committed", "committed:1"),
+                ("foreign", "bench/foreign:1.0"),
+                ("zstd-byid", "8863183051fe"),
+                ("dangling", "d5cd2afb742a"),
+            ][..],
+        ),
+        (
+            CONTAINERD,
+            "default",
+            &[
+                ("torture", "docker.io/bench/torture:1.0"),
+                ("zstd", "docker.io/bench/zstd:1.0"),
+                ("mixed", "docker.io/bench/mixed:1.0"),
+                ("schema2", "docker.io/bench/schema2:1.0"),
+            ],
+        ),
+        (OLD, "default", &[("many", "docker.io/bench/many:1.0"), ("torture", "bench/torture:1.0")]),
+    ] {
+        let Some(root) = data_root(&format!("containerd/{fixture}/store.tar.xz")) else { return };
+        let store = namespace(root.path(), of);
+        for (archive, name) in images {
+            let theirs = (
+                answer(fixture, &format!("{archive}/index.json")),
+                answer(fixture, &format!("{archive}/manifest.json")),
+            );
+            for format in [Format::DockerArchive, Format::OciArchive] {
+                let bytes = exported(&*store, &[name], &Options::default().with_format(format)).unwrap();
+                let (index, manifest, blobs) = read(&bytes);
+                let ours = named(&index, &manifest);
+                assert_eq!(ours, named(&theirs.0, &theirs.1), "{fixture}: {name} as {format}");
+                assert_eq!(ours, blobs, "{fixture}: {name} as {format}: no more and no less");
+                if format == Format::DockerArchive && *archive != "dup" {
+                    let tags = |manifest: &Value| manifest[0]["RepoTags"].clone();
+                    assert_eq!(tags(&manifest), tags(&theirs.1), "{fixture}: {name}");
+                }
+                let kinds = |index: &Value| index["manifests"][0]["mediaType"].clone();
+                assert_eq!(kinds(&index), kinds(&theirs.0), "{fixture}: {name}");
+            }
+            // Neither needs nor keeps a manifest.
+            let v1 = Options::default().with_format(Format::DockerV1);
+            exported(&*store, &[name], &v1).unwrap_or_else(|error| panic!("{fixture}: {name}: {error}"));
+        }
+    }
+}
+
+/// What was discarded is missed, by its digest.
+#[test]
+fn a_layer_that_was_discarded() {
+    let fixture = "containerd/containerd-2.1-discarded/store.tar.xz";
+    let Some(root) = data_root(fixture) else { return };
+    let store = namespace(root.path(), "k8s.io");
+    let error = exported(&*store, &["127.0.0.1:5777/bench/zstd:1.0"], &Options::default()).unwrap_err();
+    assert!(error.contains("needs blob sha256:") && error.contains("which is missing"), "{error}");
+}

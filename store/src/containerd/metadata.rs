@@ -1,0 +1,215 @@
+//! `meta.db`: what each namespace has. Schemas 3 (containerd 1.6 and 1.7) and 4 (2.1) agree on all that is
+//! read here. The newer one only moved sandboxes, which the older has in buckets beside `v1`
+//! (`metadata/migrations.go`).
+//!
+//! ```text
+//! v1/version                                         4
+//! v1/<namespace>/images/<name>/target/digest         sha256:2d2f…
+//!                                    /mediatype      application/vnd.oci.image.index.v1+json
+//!                                    /size           1996
+//! v1/<namespace>/content/blob/<digest>/labels/<key>  containerd.io/gc.ref.snapshot.overlayfs
+//! ```
+//!
+//! A bucket that would be empty may be absent. Sizes are signed varints of Go.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use layerlift_archive::Digest;
+
+use super::DATABASE;
+use crate::bolt::{Bucket, Database, Entry};
+use crate::layout::namespace::{Namespace, Target, Unreadable};
+use crate::{Error, Root};
+
+/// How Docker names an image that has lost its tag, or never had one. The digest of its target follows.
+const DANGLING: &str = "moby-dangling@";
+/// A label of a config whose image has been unpacked; the name of a snapshotter follows.
+const UNPACKED: &[u8] = b"containerd.io/gc.ref.snapshot.";
+
+/// The database.
+pub(super) struct Metadata {
+    database: Database,
+}
+
+/// What an image's record says.
+struct Record {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+}
+
+impl Metadata {
+    /// Takes a snapshot of it.
+    pub(super) fn open(root: &Root) -> Result<Self, Error> {
+        Ok(Metadata { database: Database::open(root, Path::new(DATABASE))? })
+    }
+
+    /// Namespaces that have images, sorted, and how many names.
+    pub(super) fn namespaces(&self) -> Result<Vec<(String, usize)>, Error> {
+        let mut found = Vec::new();
+        let Some(v1) = self.database.root().bucket(b"v1")? else { return Ok(found) };
+        for entry in v1.entries() {
+            let Entry::Bucket { key, bucket } = entry? else { continue };
+            let Some(images) = bucket.bucket(b"images")? else { continue };
+            let mut count = 0;
+            for image in images.entries() {
+                count += usize::from(matches!(image?, Entry::Bucket { .. }));
+            }
+            if count > 0 {
+                found.push((text(key), count));
+            }
+        }
+        Ok(found)
+    }
+
+    /// All that a namespace has. An image whose record cannot be read hides no other.
+    pub(super) fn namespace(&self, root: &Root, name: &str) -> Result<Namespace, Error> {
+        let mut namespace = Namespace { name: name.to_owned(), ..Namespace::default() };
+        let Some(bucket) = self.database.root().path(&[b"v1", name.as_bytes()])? else {
+            return Ok(namespace);
+        };
+        if let Some(images) = bucket.bucket(b"images")? {
+            add_images(&mut namespace, root, images)?;
+        }
+        if let Some(blobs) = bucket.path(&[b"content", b"blob"])? {
+            add_blobs(&mut namespace, blobs)?;
+        }
+        Ok(namespace)
+    }
+}
+
+/// Groups the names of a namespace by what they lead to. The CRI gives an image three names.
+fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>) -> Result<(), Error> {
+    let mut places: HashMap<Digest, usize> = HashMap::new();
+    for entry in images.entries() {
+        let Entry::Bucket { key, bucket } = entry? else { continue };
+        let name = text(key);
+        let record = match record(root, &name, bucket) {
+            Ok(record) => record,
+            Err(error) => {
+                namespace.unreadable.push(Unreadable { name, error });
+                continue;
+            }
+        };
+        let place = *places.entry(record.digest).or_insert_with(|| {
+            let Record { media_type, digest, size } = record;
+            let (names, aliases) = (Vec::new(), Vec::new());
+            namespace.targets.push(Target { media_type, digest, size, names, aliases });
+            namespace.targets.len() - 1
+        });
+        let target = &mut namespace.targets[place];
+        let list = if is_id(&name) { &mut target.aliases } else { &mut target.names };
+        list.push(name);
+    }
+    Ok(())
+}
+
+/// Whether a name is not a tag but what finds an image without one: Docker's for a dangling image, and the
+/// CRI's, which is the digest of the config.
+fn is_id(name: &str) -> bool {
+    name.starts_with(DANGLING) || name.parse::<Digest>().is_ok()
+}
+
+fn record(root: &Root, name: &str, image: Bucket<'_>) -> Result<Record, Error> {
+    let malformed = |why: String| Error::malformed(root.join(DATABASE), format!("image {name} {why}"));
+    let Some(target) = image.bucket(b"target")? else { return Err(malformed("has no target".to_owned())) };
+    let value = |key: &'static str| match target.get(key.as_bytes())? {
+        Some(value) => Ok(value),
+        None => Err(malformed(format!("has a target without {key}"))),
+    };
+    let digest = text(value("digest")?);
+    let size = varint(value("size")?).and_then(|size| u64::try_from(size).ok());
+    Ok(Record {
+        media_type: text(value("mediatype")?),
+        digest: digest.parse().map_err(|_| unknown_digest(name, &digest))?,
+        size: size.ok_or_else(|| malformed("has a target whose size is not a number".to_owned()))?,
+    })
+}
+
+/// The error for a target that is named by something else than SHA-256.
+fn unknown_digest(name: &str, digest: &str) -> Error {
+    let what = format!("image {name} is {digest:?}, which is not a digest of the only known kind, sha256");
+    Error::Unsupported { what, hint: None }
+}
+
+fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>) -> Result<(), Error> {
+    let (mut all, mut unpacked) = (HashSet::new(), HashSet::new());
+    for entry in blobs.entries() {
+        let Entry::Bucket { key, bucket } = entry? else { continue };
+        // A blob with a digest of another kind is not looked for.
+        let Some(digest) = std::str::from_utf8(key).ok().and_then(|key| key.parse::<Digest>().ok()) else {
+            continue;
+        };
+        all.insert(digest);
+        let Some(labels) = bucket.bucket(b"labels")? else { continue };
+        for label in labels.entries() {
+            if matches!(label?, Entry::Value { key, .. } if key.starts_with(UNPACKED)) {
+                unpacked.insert(digest);
+            }
+        }
+    }
+    (namespace.blobs, namespace.unpacked) = (all, unpacked);
+    Ok(())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A number as Go's `binary.PutVarint` writes it: zigzag, seven bits in a byte, the lowest first.
+fn varint(bytes: &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for (place, byte) in bytes.iter().enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        let shift = u32::try_from(7 * place).ok()?;
+        if shift > 63 || bits.checked_shl(shift)? >> shift != bits {
+            return None;
+        }
+        value |= bits << shift;
+        if byte & 0x80 == 0 {
+            let half = i64::try_from(value >> 1).ok()?;
+            let found = if value & 1 == 0 { half } else { -half - 1 };
+            return (place + 1 == bytes.len()).then_some(found);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_go() {
+        for (bytes, expected) in [
+            (&[0x06][..], Some(3)),
+            (&[0xe0, 0x02], Some(176)),
+            (&[0x00], Some(0)),
+            (&[0x01], Some(-1)),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(i64::MIN)),
+            (&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(i64::MAX)),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], None),
+            (&[0x80; 12], None),
+            (&[0x06, 0x00], None),
+            (&[0xe0], None),
+            (&[], None),
+        ] {
+            assert_eq!(varint(bytes), expected, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_ids() {
+        let digest = Digest::of(b"");
+        for (name, expected) in [
+            (format!("{digest}"), true),
+            (format!("moby-dangling@{digest}"), true),
+            (format!("docker.io/library/a@{digest}"), false),
+            ("sha256:1".to_owned(), false),
+            ("docker.io/library/a:1".to_owned(), false),
+        ] {
+            assert_eq!(is_id(&name), expected, "{name}");
+        }
+    }
+}

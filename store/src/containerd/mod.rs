@@ -1,0 +1,106 @@
+//! containerd's own store, which Kubernetes, nerdctl and Docker 29 use.
+//!
+//! ```text
+//! io.containerd.metadata.v1.bolt/meta.db                  names, and which blobs are whose
+//! io.containerd.content.v1.content/blobs/sha256/<digest>  manifests, configs, layers as they were pulled
+//! io.containerd.snapshotter.v1.<name>/                    unpacked layers; not read yet
+//! ```
+//!
+//! Everything belongs to a namespace: `k8s.io` of the CRI, `default` of ctr and nerdctl, `moby` of Docker,
+//! `moby-<uid>.<gid>` of Docker with userns-remap. Namespaces share the files of blobs, but a blob is there
+//! only for a namespace whose records have it. dockerd with a containerd of its own keeps it in
+//! `containerd/daemon` below its data root, perhaps beside the images of a graph driver; since 20.10 one
+//! without images is there. (containerd 1.6, 1.7 and 2.1; Docker 26 and 28.)
+//!
+//! Blobs lie as in an image layout, and are read by [`crate::layout`].
+
+mod metadata;
+mod store;
+
+use crate::archive::Files;
+use crate::kind::{Detected, OpenOptions, StoreKind};
+use crate::layout::{LayoutStore, namespace};
+use crate::{Error, ErrorKind, Root};
+
+use metadata::Metadata;
+use store::ContainerdStore;
+
+const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
+const CONTENT: &str = "io.containerd.content.v1.content";
+/// Where Docker has its own.
+const OF_DOCKER: &str = "containerd/daemon";
+
+/// The store of a directory: in it, or where Docker has its own.
+fn home(root: &Root) -> Result<Option<Root>, Error> {
+    if root.exists(DATABASE)? {
+        return Ok(Some(root.clone()));
+    }
+    match root.try_dir(OF_DOCKER) {
+        Ok(Some(own)) if own.exists(DATABASE)? => Ok(Some(own)),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Missing => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks for this kind of store in a directory.
+pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
+    let Some(own) = home(root)? else { return Ok(None) };
+    // A database that cannot be read is for opening to report.
+    let found = Metadata::open(&own).and_then(|metadata| metadata.namespaces());
+    let unused = found.as_ref().is_ok_and(Vec::is_empty);
+    if unused && own.path() != root.path() && root.exists("image")? {
+        return Ok(None);
+    }
+    let partitions = found.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+    let evidence = [DATABASE, CONTENT].map(str::to_owned).to_vec();
+    Ok(Some(Detected { kind: StoreKind::Containerd, root: own.path().to_owned(), partitions, evidence }))
+}
+
+/// Opens the namespace that the options choose: by default the one that has images, and all if that is asked
+/// for.
+pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore, Error> {
+    let Some(root) = home(root)? else {
+        return Err(Error::no_store(root.path(), format!("it has no {DATABASE}")));
+    };
+    let metadata = match Metadata::open(&root) {
+        Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Malformed) => {
+            return Ok(ContainerdStore::new(vec![without_names(&root, error)?]));
+        }
+        metadata => metadata?,
+    };
+    let found = metadata.namespaces()?;
+    let names = || found.iter().map(|(name, _)| name.clone());
+    let chosen: Vec<String> = match (&options.partition, &*found) {
+        (Some(wanted), _) => names().filter(|name| name == wanted).collect(),
+        (None, [_, _, ..]) if !options.all_partitions => {
+            return Err(Error::SeveralNamespaces { path: root.path().to_owned(), present: found });
+        }
+        (None, _) => names().collect(),
+    };
+    if let (Some(wanted), true) = (&options.partition, chosen.is_empty()) {
+        let (path, wanted) = (root.path().to_owned(), wanted.clone());
+        return Err(Error::NoNamespace { path, wanted, present: names().collect() });
+    }
+    let mut namespaces = Vec::new();
+    for name in chosen {
+        let namespace = metadata.namespace(&root, &name)?;
+        namespaces.push((name, namespace.open(files(&root)?)));
+    }
+    Ok(ContainerdStore::new(namespaces))
+}
+
+/// The images whose names are lost with the database.
+fn without_names(root: &Root, error: Error) -> Result<(String, LayoutStore), Error> {
+    let what = "the names of the images; those that are complete are listed by id";
+    Ok((String::new(), namespace::without_names(files(root)?, error.within(what))?))
+}
+
+/// The blobs. A store that never had any has no folder for them.
+fn files(root: &Root) -> Result<Files, Error> {
+    let content = root.try_dir(CONTENT)?;
+    Ok(Files::in_dir(match content {
+        Some(content) => content,
+        None => root.clone(),
+    }))
+}

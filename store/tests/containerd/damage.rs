@@ -1,0 +1,73 @@
+//! What is missing or damaged.
+
+use std::fs;
+
+use layerlift_store::{ErrorKind, OpenOptions, open};
+
+use crate::contract::key;
+use crate::fixture::{Copy, DATABASE, DOCKER};
+
+const MANY: &str = "c36a04b0f54f5874cb4af697b61cfc83323340681bd751efab799a609f6ef73c";
+
+#[test]
+fn documents() {
+    for (digest, what, kind) in [
+        (MANY, "manifest", ErrorKind::Missing),
+        ("801433d13fa6fae5aa5baadc88eb1eb6d0b1ff6fec624d97ed4518b506d90574", "config", ErrorKind::Missing),
+    ] {
+        let copy = Copy::of(DOCKER);
+        let blob = copy.blob(digest);
+        let bytes = fs::read(&blob).unwrap();
+        fs::remove_file(&blob).unwrap();
+        let store = copy.namespace("moby");
+        let listing = store.images().unwrap().on(&*store, None);
+        assert_eq!(listing.broken.len(), 1, "{:?}", listing.broken);
+        let broken = &listing.broken[0];
+        assert_eq!(broken.error.kind(), kind, "{}", broken.error);
+        assert!(broken.error.to_string().contains(&format!("{what} sha256:{digest}, which is missing")));
+        assert_eq!(broken.references.len(), 2);
+        assert_eq!(listing.images.len(), 17);
+
+        let mut other = bytes.clone();
+        other[10] ^= 1;
+        fs::write(&blob, other).unwrap();
+        let store = copy.namespace("moby");
+        let listing = store.images().unwrap().on(&*store, None);
+        assert_eq!(listing.broken[0].error.kind(), ErrorKind::Damaged);
+    }
+}
+
+#[test]
+fn layers() {
+    let copy = Copy::of(DOCKER);
+    let store = copy.namespace("moby");
+    let image = store.image(&key(&*store, "bench/many:1.0")).unwrap();
+    let layer = &image.layers[3].key;
+    let (name, _) = layer.id().split_once('@').unwrap();
+    let path = copy.blob(name.rsplit('/').next().unwrap());
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let error = store.layer(layer).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert!(error.to_string().contains("needs blob sha256:"), "{error}");
+    let mut other = bytes;
+    let last = other.len() - 1;
+    other[last] ^= 1;
+    fs::write(&path, other).unwrap();
+    let found = store.layer(layer).unwrap().write_to(&mut std::io::sink());
+    assert_eq!(found.map(|_| ()).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+/// Without the database, images that are complete are found without their names.
+#[test]
+fn a_damaged_database() {
+    let copy = Copy::of(DOCKER);
+    let database = copy.containerd().join(DATABASE);
+    fs::write(&database, vec![0x5a; 1 << 16]).unwrap();
+    let store = open(copy.root(), &OpenOptions::default()).unwrap();
+    let listing = store.images().unwrap();
+    assert_eq!(listing.lost.len(), 1);
+    let many = listing.images.iter().find(|image| image.key.id() == MANY).unwrap();
+    assert!(many.references.is_empty());
+    assert_eq!(store.image(&many.key).unwrap().layers.len(), 60);
+}
