@@ -168,6 +168,7 @@ pub(crate) fn of_images(
     for draft in &made {
         draft.layers.iter().for_each(|&index| layers[index].uses += 1);
     }
+    warnings.extend(made.iter().filter_map(Draft::other_manifest));
     warnings.extend(layers.iter().filter_map(padding_left_out));
     warnings.extend(refused_as_stored(&layers, options));
     Ok(Plan {
@@ -252,6 +253,13 @@ impl Draft {
         let documents = documents.map_err(|error| error.of_image(&self.name))?;
         let planned = PlannedImage { image_id: documents.image_id(), ..self.planned };
         Ok(Draft { planned, documents: Some(documents), ..self })
+    }
+
+    /// Said of an image that is known by its manifest, and gets another one.
+    pub(crate) fn other_manifest(&self) -> Option<Warning> {
+        let old = self.image.own_manifest()?.digest;
+        let new = self.documents.as_ref()?.manifest()?;
+        (old != new).then(|| Warning::OtherManifest { image: self.name.clone(), old, new })
     }
 }
 

@@ -168,6 +168,13 @@ fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> Stat
         {
             let (compression, diff_id) = (layer.compression, layer.diff_id.or(recorded));
             match layer.digest() {
+                // That another blob has this tar is only what a label says.
+                _ if layer.notice.is_some() => match diff_id {
+                    Some(id) if compression != Compression::None => {
+                        State::Measured(Measured::compressed(layer, id))
+                    }
+                    _ => State::of(LayerTar::Blob(layer), recorded, options),
+                },
                 Some(digest) if diff_id.is_some() => State::Measured(Measured {
                     len: layer.stored.len,
                     content: Some(Arc::new(layer.stored)),

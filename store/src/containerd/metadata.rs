@@ -26,6 +26,8 @@ use crate::{Error, Root};
 const DANGLING: &str = "moby-dangling@";
 /// A label of a config whose image has been unpacked; the name of a snapshotter follows.
 const UNPACKED: &[u8] = b"containerd.io/gc.ref.snapshot.";
+/// A label of a layer: the digest of its tar.
+const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";
 
 /// The database.
 pub(super) struct Metadata {
@@ -144,8 +146,13 @@ fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>) -> Result<(), Error> 
         all.insert(digest);
         let Some(labels) = bucket.bucket(b"labels")? else { continue };
         for label in labels.entries() {
-            if matches!(label?, Entry::Value { key, .. } if key.starts_with(UNPACKED)) {
-                unpacked.insert(digest);
+            match label? {
+                Entry::Value { key, .. } if key.starts_with(UNPACKED) => drop(unpacked.insert(digest)),
+                Entry::Value { key: UNCOMPRESSED, value } => {
+                    let diff_id = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+                    diff_id.into_iter().for_each(|diff_id| namespace.stand_ins.add_blob(digest, diff_id));
+                }
+                _ => {}
             }
         }
     }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::{Compression, Digest, FileRange};
 
+use super::absent::StandIns;
 use super::artifacts::{self, Line};
 use super::documents::{BUILDKIT_CACHE, INDEX};
 use super::image::{self, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
-use super::reader::{Reader, blob_digest};
+use super::reader::{Reader, blob, blob_digest};
+use crate::archive::Place;
 use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::{
@@ -28,6 +30,8 @@ pub(crate) struct LayoutStore {
     contents: Contents,
     /// What takes the place of the lines of `index.json`, where there is none.
     lines: Option<Vec<Line>>,
+    /// For blobs that are not there.
+    stand_ins: StandIns,
     /// Names: repository, tag or digest, images and indexes.
     names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>>,
 }
@@ -45,9 +49,10 @@ impl LayoutStore {
         reader: Reader,
         contents: Contents,
         lines: Vec<Line>,
+        stand_ins: StandIns,
     ) -> Self {
         let store = LayoutStore::with_names(StoreKind::Containerd, namespace, keys, reader, contents);
-        LayoutStore { lines: Some(lines), ..store }
+        LayoutStore { lines: Some(lines), stand_ins, ..store }
     }
 
     fn with_names(
@@ -72,7 +77,16 @@ impl LayoutStore {
                 }
             }
         }
-        LayoutStore { keys, kind, partition, reader, contents, lines: None, names }
+        LayoutStore {
+            keys,
+            kind,
+            partition,
+            reader,
+            contents,
+            lines: None,
+            stand_ins: StandIns::default(),
+            names,
+        }
     }
 
     /// Reads an image, from the first of its ways that works. If none does, the first error counts.
@@ -164,6 +178,18 @@ impl LayoutStore {
         });
         let member = members.flatten().find(|member| member.manifest == digest)?;
         Some(Selected::of_image(member.image.clone()?, None))
+    }
+
+    /// Another blob that has the tar of a layer whose own is not there, and what to say of it.
+    fn stand_in(&self, name: &str, diff_id: DiffId) -> Result<Option<(Place, Notice)>, Error> {
+        let files = self.reader.files();
+        for &other in self.stand_ins.blobs(diff_id) {
+            let Some(place) = files.try_find(&blob(other))? else { continue };
+            let what =
+                format!("it is missing; blob {other} has the same layer {diff_id} and takes its place");
+            return Ok(Some((place, Notice::new(files.join(name), what))));
+        }
+        Ok(None)
     }
 
     fn find(&self, name: &str) -> Result<Vec<Selected>, Error> {
@@ -289,9 +315,15 @@ impl Store for LayoutStore {
         let (name, diff_id) = key.id().rsplit_once('@').ok_or_else(not_found)?;
         let diff_id: DiffId = diff_id.parse().map_err(|_| not_found())?;
         let files = self.reader.files();
-        let Some(place) = files.try_find(name)? else {
-            let blob = blob_digest(name).ok_or_else(not_found)?;
-            return Err(files.missing(&format!("layer {diff_id}"), "blob", &blob.to_string(), name));
+        let (place, notice) = match files.try_find(name)? {
+            Some(place) => (place, None),
+            None => match self.stand_in(name, diff_id)? {
+                Some((place, notice)) => (place, Some(notice)),
+                None => {
+                    let blob = blob_digest(name).ok_or_else(not_found)?;
+                    return Err(files.missing(&format!("layer {diff_id}"), "blob", &blob.to_string(), name));
+                }
+            },
         };
         let compression = Compression::detect(&files.first::<6>(&place)?);
         let plain = compression == Compression::None;
@@ -304,7 +336,7 @@ impl Store for LayoutStore {
         }
         let digest = named.or(plain.then_some(diff_id.0));
         let stored = FileRange { digest, ..place.range };
-        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id) }))
+        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id), notice }))
     }
 
     fn layer_name(&self, key: &LayerKey) -> String {
