@@ -21,6 +21,7 @@ mod dir;
 mod documents;
 mod image;
 mod images;
+mod items;
 mod names;
 pub(crate) mod namespace;
 mod reader;

@@ -91,11 +91,12 @@ impl Target {
         Descriptor {
             media_type: self.media_type.clone(),
             digest: self.digest,
-            size: self.size,
+            size: Some(self.size),
             platform: None,
             image_name: name,
             ref_name: None,
             urls: Vec::new(),
+            odd: Vec::new(),
         }
     }
 

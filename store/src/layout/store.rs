@@ -7,7 +7,7 @@ use layerlift_archive::{Compression, Digest, FileRange};
 use super::absent::StandIns;
 use super::artifacts::{self, Line};
 use super::documents::{BUILDKIT_CACHE, INDEX};
-use super::image::{self, Loaded};
+use super::image::{self, LayerFile, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
 use super::reader::{Reader, blob, blob_digest};
 use crate::archive::Place;
@@ -96,7 +96,7 @@ impl LayoutStore {
         }
         let mut first = None;
         for way in &image.ways {
-            match image::load(&self.reader, way) {
+            match image::load(&self.reader, way).and_then(Loaded::whole) {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => drop(first.get_or_insert(error)),
             }
@@ -138,7 +138,7 @@ impl LayoutStore {
             }
         }
         let complete = |image: &&&LayoutImage| {
-            let has = |(name, _): &(String, DiffId)| matches!(self.reader.files().exists(name), Ok(true));
+            let has = |layer: &LayerFile| matches!(self.reader.files().exists(&layer.name), Ok(true));
             self.load(image).is_ok_and(|loaded| loaded.layers.iter().all(has))
         };
         configs.into_values().filter_map(move |images| match &*images {
@@ -274,11 +274,12 @@ impl Store for LayoutStore {
         if let Some(error) = &image.error {
             return Err(error.clone());
         }
-        let (mut first, mut failed) = (None, None);
+        let (mut first, mut part, mut failed) = (None, None, None);
         // Several manifests can name one config. The listing reports those that cannot be read.
         let mut manifests: Vec<Manifest> = Vec::new();
         for way in &image.ways {
             match image::load(&self.reader, way) {
+                Ok(loaded) if loaded.first_lost().is_some() => drop(part.get_or_insert(loaded)),
                 Ok(loaded) => {
                     if let Some((digest, json)) = &loaded.manifest
                         && manifests.iter().all(|known| known.digest != *digest)
@@ -290,12 +291,14 @@ impl Store for LayoutStore {
                 Err(error) => drop(failed.get_or_insert(error)),
             }
         }
-        let Some(loaded) = first else { return Err(failed.unwrap_or_else(|| Error::not_found(key.id()))) };
-        let layer = |(name, diff_id): &(String, DiffId)| {
-            let id = format!("{name}@{diff_id}");
-            Layer::new(self.keys.layer(&self.partition, id), Some(*diff_id))
+        let Some(loaded) = first.or(part) else {
+            return Err(failed.unwrap_or_else(|| Error::not_found(key.id())));
         };
-        let layers = loaded.layers.iter().map(layer).collect();
+        let layer = |LayerFile { name, diff_id, lost }: LayerFile| {
+            let id = format!("{name}@{diff_id}");
+            Layer { lost, ..Layer::new(self.keys.layer(&self.partition, id), Some(diff_id)) }
+        };
+        let layers = loaded.layers.into_iter().map(layer).collect();
         let document = Document::Config { raw: loaded.config.raw().to_vec(), manifests };
         let mut notices = loaded.notices;
         for word in &image.names.words {
