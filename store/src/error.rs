@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use layerlift_archive::{ErrorKind, content_error};
@@ -138,7 +138,8 @@ pub enum Error {
         why: String,
     },
     /// An image or layer that another one names is not there.
-    #[error("{of} needs {what} {id}, which is missing ({} {})", path.display(), missing_in(path))]
+    #[error("{of} needs {what} {id}, which is missing ({} {})", path.display(),
+        if path.ends_with("layers.json") { "has no record of it" } else { "is not there" })]
     Missing {
         /// Who needs it: "image 4f…" or a name.
         of: String,
@@ -245,11 +246,6 @@ pub enum Hint {
     },
     /// Anything else, in words.
     Other(Cow<'static, str>),
-}
-
-/// How a place lacks something: it is not there itself, or it is a file of records.
-fn missing_in(path: &Path) -> &'static str {
-    if path.ends_with("layers.json") { "has no record of it" } else { "is not there" }
 }
 
 impl Error {

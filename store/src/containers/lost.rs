@@ -281,8 +281,8 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The record of an image whose folder is in `dir`. `None` if the folder has no config; the error says why the
-/// config cannot be read.
+/// The record of an image whose folder is in `dir`. `None` if the folder has no config; the error says why
+/// the config cannot be read.
 fn of_folder(dir: &Root, id: &str) -> Result<Option<ImageRecord>, String> {
     let files = dir.list(id).map_err(|error| error.to_string())?;
     let keys: Vec<String> = files.iter().filter_map(|file| bigdata::key(file.to_str()?)).collect();

@@ -21,8 +21,8 @@ pub(super) fn ids(root: &Root) -> Result<Vec<String>, Error> {
     Ok(names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| hex_id(name)).collect())
 }
 
-/// Ids of images that have notes and may have lost their config, sorted. Docker removes an image's notes before
-/// its config.
+/// Ids of images that have notes and may have lost their config, sorted. Docker removes an image's notes
+/// before its config.
 pub(super) fn noted(root: &Root) -> Vec<String> {
     // No image depends on them. If they cannot be read, it is as if they did not exist.
     let names = root.try_list(METADATA).unwrap_or_default();
