@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use layerlift_archive::Digest;
 use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -334,7 +335,18 @@ fn odd_records(drafts: &[Draft], layers: &[PlannedLayer]) -> Vec<Warning> {
     let mut places: Vec<usize> = drafts.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
     places.sort_unstable();
     places.dedup();
-    places.into_iter().filter_map(|index| layers[index].notice.as_ref().map(Warning::from)).collect()
+    // Of those that are rebuilt, a warning of their image speaks.
+    let odd = |&index: &usize| rebuilt(&layers[index]).is_none();
+    let notice = |index: usize| layers[index].notice.as_ref().map(Warning::from);
+    places.into_iter().filter(odd).filter_map(notice).collect()
+}
+
+/// The blob that is missing of a layer which is rebuilt from what was unpacked of it.
+fn rebuilt(layer: &PlannedLayer) -> Option<Digest> {
+    match &layer.state {
+        State::Unmeasured(LayerTar::Diff(layer)) => layer.blob,
+        _ => None,
+    }
 }
 
 /// An image whose config names digests that its layers cannot have.
@@ -345,6 +357,13 @@ fn digest_not_kept(draft: &Draft, layers: &[PlannedLayer]) -> Option<Warning> {
     let recorded = draft.layers.iter().take(draft.image.layers.len()).map(|&index| &layers[index]);
     let mut computed = recorded.filter(|layer| matches!(layer.state, State::Unmeasured(LayerTar::Diff(_))));
     let first = computed.next()?;
+    if rebuilt(first).is_some() {
+        let mut own = draft.image.layers.iter().zip(&draft.layers);
+        let (layer, _) = own.find(|(_, index)| rebuilt(&layers[**index]).is_some())?;
+        let layer = layer.diff_id?;
+        let (image, image_id, others) = (draft.name.clone(), draft.image.image_id()?, computed.count());
+        return Some(Warning::LayersRebuilt { image, image_id, layer, others });
+    }
     let lacks =
         if first.notice.is_some() { "no tar-split data that could be used" } else { "no tar-split data" };
     Some(Warning::DigestNotKept {

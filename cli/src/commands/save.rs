@@ -75,6 +75,7 @@ fn once(
         .with_format(args.format)
         .with_tags(args.tags)
         .with_keep_going(args.keep_going)
+        .with_recorded_only(args.no_rebuild)
         .with_layers(args.compress.unwrap_or_default())
         .with_temp_dir(temp_dir);
     let layout = destination.layout(args.format)?;

@@ -256,7 +256,15 @@ impl Distinct {
     ) -> (Vec<PlannedLayer>, Vec<(usize, Error)>) {
         let mut errors = Vec::new();
         let mut layers = Vec::with_capacity(self.layers.len());
-        let opened = open(store, &self.layers);
+        let mut opened = open(store, &self.layers);
+        if options.recorded_only {
+            for (tar, layer) in opened.iter_mut().zip(&self.layers) {
+                if let (Ok(LayerTar::Diff(found)), Some(_)) = (&*tar, layer.diff_id) {
+                    let dir = found.dir.path().to_owned();
+                    *tar = Err(Error::NotRebuilt { dir }.of_layer(&store.layer_name(&layer.key)));
+                }
+            }
+        }
         for ((layer, of_manifest), tar) in self.layers.iter().zip(self.of_manifest).zip(opened) {
             let Layer { key, diff_id: recorded, .. } = layer;
             let recorded = *recorded;

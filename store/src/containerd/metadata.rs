@@ -8,6 +8,7 @@
 //!                                    /mediatype      application/vnd.oci.image.index.v1+json
 //!                                    /size           1996
 //! v1/<namespace>/content/blob/<digest>/labels/<key>  containerd.io/gc.ref.snapshot.overlayfs
+//! v1/<namespace>/snapshots/<snapshotter>/<key>/name  see `snapshots.rs`
 //! ```
 //!
 //! A bucket that would be empty may be absent. Sizes are signed varints of Go.
@@ -20,7 +21,7 @@ use layerlift_archive::Digest;
 use super::DATABASE;
 use crate::bolt::{Bucket, Database, Entry};
 use crate::layout::namespace::{Namespace, Target, Unreadable};
-use crate::{Error, Root};
+use crate::{ChainId, Error, Root};
 
 /// How Docker names an image that has lost its tag, or never had one. The digest of its target follows.
 const DANGLING: &str = "moby-dangling@";
@@ -78,6 +79,21 @@ impl Metadata {
             add_blobs(&mut namespace, blobs)?;
         }
         Ok(namespace)
+    }
+
+    /// The snapshotters of a namespace that have unpacked a layer, and how each calls its snapshot.
+    pub(super) fn snapshots(&self, namespace: &str, chain: ChainId) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut found = Vec::new();
+        let path: [&[u8]; 3] = [b"v1", namespace.as_bytes(), b"snapshots"];
+        let Some(snapshotters) = self.database.root().path(&path)? else { return Ok(found) };
+        for entry in snapshotters.entries() {
+            let Entry::Bucket { key: snapshotter, bucket } = entry? else { continue };
+            let Some(snapshot) = bucket.bucket(chain.to_string().as_bytes())? else { continue };
+            if let Some(name) = snapshot.get(b"name")? {
+                found.push((text(snapshotter), name.to_vec()));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -160,7 +176,7 @@ fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>) -> Result<(), Error> 
     Ok(())
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

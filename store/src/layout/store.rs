@@ -13,9 +13,11 @@ use super::reader::{Reader, blob, blob_digest};
 use crate::archive::Place;
 use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
+use crate::model::config;
 use crate::{
-    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, IndexSummary, Keyring, Layer,
-    LayerKey, LayerTar, Listing, Manifest, Notice, Reference, Selected, Store, Subject,
+    BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary,
+    IndexSummary, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Notice, Reference, Selected, Store,
+    Subject,
 };
 
 /// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
@@ -180,6 +182,37 @@ impl LayoutStore {
         Some(Selected::of_image(member.image.clone()?, None))
     }
 
+    /// The name of a layer's file, its diff id, and if it may have to be rebuilt, its chain id.
+    fn parts<'k>(&self, key: &'k LayerKey) -> Option<(&'k str, DiffId, Option<ChainId>)> {
+        let (name, last) = key.id().rsplit_once('@')?;
+        if self.stand_ins.has_snapshots()
+            && let Some((name, diff_id)) = name.rsplit_once('@')
+        {
+            return Some((name, diff_id.parse().ok()?, Some(last.parse().ok()?)));
+        }
+        Some((name, last.parse().ok()?, None))
+    }
+
+    /// Whether nothing but a snapshot can have a layer.
+    fn needs_snapshot(&self, name: &str, diff_id: DiffId) -> Result<bool, Error> {
+        Ok(self.stand_ins.has_snapshots()
+            && !self.reader.files().exists(name)?
+            && self.stand_in(name, diff_id)?.is_none())
+    }
+
+    /// A layer that is rebuilt from what was unpacked of it.
+    fn rebuilt(&self, lost: Digest, diff_id: DiffId, chain: Option<ChainId>) -> Result<DiffLayer, Error> {
+        let (files, name) = (self.reader.files(), blob(lost));
+        let of = format!("layer {diff_id}");
+        let without_blob = format!("{of}, whose blob {lost} is missing,");
+        let unpacked = chain.map(|chain| self.stand_ins.unpacked(chain, &without_blob)).transpose()?;
+        let Some(layer) = unpacked.flatten() else {
+            return Err(files.missing(&of, "blob", &lost.to_string(), &name));
+        };
+        let what = format!("it is missing; {of} is rebuilt from {}", layer.dir.path().display());
+        Ok(layer.in_place_of_blob(lost, Notice::new(files.join(&name), what)))
+    }
+
     /// Another blob that has the tar of a layer whose own is not there, and what to say of it.
     fn stand_in(&self, name: &str, diff_id: DiffId) -> Result<Option<(Place, Notice)>, Error> {
         let files = self.reader.files();
@@ -294,11 +327,17 @@ impl Store for LayoutStore {
         let Some(loaded) = first.or(part) else {
             return Err(failed.unwrap_or_else(|| Error::not_found(key.id())));
         };
-        let layer = |LayerFile { name, diff_id, lost }: LayerFile| {
-            let id = format!("{name}@{diff_id}");
-            Layer { lost, ..Layer::new(self.keys.layer(&self.partition, id), Some(diff_id)) }
-        };
-        let layers = loaded.layers.into_iter().map(layer).collect();
+        let diff_ids: Vec<DiffId> = loaded.layers.iter().map(|layer| layer.diff_id).collect();
+        let mut layers = Vec::with_capacity(diff_ids.len());
+        for (LayerFile { name, diff_id, lost }, (chain, ..)) in
+            loaded.layers.into_iter().zip(config::chain(&diff_ids))
+        {
+            let mut id = format!("{name}@{diff_id}");
+            if self.needs_snapshot(&name, diff_id)? {
+                id = format!("{id}@{chain}");
+            }
+            layers.push(Layer { lost, ..Layer::new(self.keys.layer(&self.partition, id), Some(diff_id)) });
+        }
         let document = Document::Config { raw: loaded.config.raw().to_vec(), manifests };
         let mut notices = loaded.notices;
         for word in &image.names.words {
@@ -315,8 +354,7 @@ impl Store for LayoutStore {
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         self.keys.check_layer(key)?;
         let not_found = || Error::not_found(key.id());
-        let (name, diff_id) = key.id().rsplit_once('@').ok_or_else(not_found)?;
-        let diff_id: DiffId = diff_id.parse().map_err(|_| not_found())?;
+        let (name, diff_id, chain) = self.parts(key).ok_or_else(not_found)?;
         let files = self.reader.files();
         let (place, notice) = match files.try_find(name)? {
             Some(place) => (place, None),
@@ -324,7 +362,7 @@ impl Store for LayoutStore {
                 Some((place, notice)) => (place, Some(notice)),
                 None => {
                     let blob = blob_digest(name).ok_or_else(not_found)?;
-                    return Err(files.missing(&format!("layer {diff_id}"), "blob", &blob.to_string(), name));
+                    return self.rebuilt(blob, diff_id, chain).map(LayerTar::Diff);
                 }
             },
         };
@@ -343,8 +381,10 @@ impl Store for LayoutStore {
     }
 
     fn layer_name(&self, key: &LayerKey) -> String {
-        let (name, diff_id) = key.id().rsplit_once('@').unwrap_or((key.id(), ""));
-        format!("{diff_id} ({})", self.reader.files().join(name).display())
+        match self.parts(key) {
+            Some((name, diff_id, _)) => format!("{diff_id} ({})", self.reader.files().join(name).display()),
+            None => key.id().to_owned(),
+        }
     }
 }
 
