@@ -1,7 +1,7 @@
 //! Checking images without writing anything.
 
 use layerlift_archive::{Check, Compression, Content, Error as ArchiveError, Options};
-use layerlift_store::{DiffId, ImageKey, Layer, LayerKey, LayerTar, Notice, Reference, Store};
+use layerlift_store::{DiffId, ImageKey, LayerKey, LayerTar, Notice, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::layers::{self, Distinct, computed};
@@ -103,18 +103,24 @@ pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options:
         let (key, references) = (key.clone(), references.clone());
         report.images.push(ImageReport { key, references, layers, notices, error });
     }
-    for layers in distinct.layers.chunks(OPEN) {
-        report.layers.extend(check_some(store, layers, options));
+    for (keys, recorded) in distinct.keys.chunks(OPEN).zip(distinct.recorded.chunks(OPEN)) {
+        report.layers.extend(check_some(store, keys, recorded, options));
     }
     report
 }
 
-fn check_some(store: &dyn Store, some: &[Layer], options: &Options<'_>) -> Vec<LayerReport> {
-    let mut reports: Vec<LayerReport> = some
+fn check_some(
+    store: &dyn Store,
+    keys: &[LayerKey],
+    recorded: &[Option<DiffId>],
+    options: &Options<'_>,
+) -> Vec<LayerReport> {
+    let mut reports: Vec<LayerReport> = keys
         .iter()
-        .map(|layer| LayerReport {
-            key: layer.key.clone(),
-            expected: layer.diff_id,
+        .zip(recorded)
+        .map(|(key, &expected)| LayerReport {
+            key: key.clone(),
+            expected,
             recorded: true,
             computed: false,
             notices: Vec::new(),
@@ -124,7 +130,7 @@ fn check_some(store: &dyn Store, some: &[Layer], options: &Options<'_>) -> Vec<L
         .collect();
     let mut exact = Vec::new();
     let mut streamed = Vec::new();
-    for (index, tar) in layers::open(store, some).into_iter().enumerate() {
+    for (index, tar) in layers::open(store, keys).into_iter().enumerate() {
         let report = &mut reports[index];
         match tar {
             Ok(tar) => {
@@ -147,8 +153,7 @@ fn check_some(store: &dyn Store, some: &[Layer], options: &Options<'_>) -> Vec<L
             Err(error) => report.error = Some(error),
         }
     }
-    let names: Vec<String> =
-        some.iter().map(|layer| format!("layer {}", store.layer_name(&layer.key))).collect();
+    let names: Vec<String> = keys.iter().map(|key| format!("layer {}", store.layer_name(key))).collect();
     let checks: Vec<_> =
         exact.iter().map(|(index, content)| Check { name: &names[*index], content: &**content }).collect();
     for ((index, content), found) in exact.iter().zip(layerlift_archive::check(&checks, options)) {

@@ -1,16 +1,4 @@
-//! Writes records as tar entries, as Docker's `addTarFile` did (`pkg/archive/archive.go` of 1.8, on Go 1.4),
-//! or as engines do today.
-//!
-//! | | until Docker 1.9 | today |
-//! |---|---|---|
-//! | headers | of Go 1.4 | PAX, where a record is needed |
-//! | mode | with the file type | without |
-//! | whiteout | type 0, mode 0, a given time | a file, mode 0, time 0 |
-//! | `.wh..wh..opq` | the same | a file with owner and permissions of its directory, time 0 |
-//! | socket | type 0 | left out |
-//!
-//! The whiteouts of today are containerd's (`archive/tar.go`); those of Docker and Podman have the time and
-//! the owner of the device, so that they would differ from host to host. The opaque file is Docker's (28).
+//! Writes records as tar entries, as Docker's `addTarFile` did (`pkg/archive/archive.go` of 1.8, on Go 1.4).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use layerlift_archive::tar::{Dialect, Encoder, Header, TRAILER, padding};
+use layerlift_archive::tar::{Encoder, Header, TRAILER, padding};
 use rustix::fs::FileType;
 
 use super::attributes::{Attribute, Attributes, Wanted};
@@ -29,40 +17,25 @@ use super::records::{Id, Kind, Metadata, Records};
 use super::walk::Cursor;
 use crate::{Error, Root, fs};
 
-/// Whose tars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    /// Docker's until 1.9. Whiteouts have this time.
-    Docker18 {
-        /// Seconds since 1970.
-        created: i64,
-    },
-    /// Those of engines today.
-    Today,
-}
-
 const BUFFER: usize = 256 << 10;
 
-/// Writes the tar of `records`, which describe `root`.
+/// Writes the tar of `records`, which describe `root`. `created` is the time of whiteouts.
 pub(super) fn write(
     root: &Root,
     records: &Records,
     order: Order,
     wanted: Wanted,
-    encoding: Encoding,
+    created: i64,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut writer = Writer {
         records,
         wanted,
-        encoding,
+        created,
         cursor: Cursor::new(root),
         attributes: Attributes::default(),
         links: HashMap::new(),
-        encoder: Encoder::new(match encoding {
-            Encoding::Docker18 { .. } => Dialect::Go14,
-            Encoding::Today => Dialect::Pax,
-        }),
+        encoder: Encoder::default(),
         blocks: Vec::new(),
         buffer: vec![0; BUFFER],
         out: BufWriter::with_capacity(BUFFER, out),
@@ -75,7 +48,7 @@ pub(super) fn write(
 struct Writer<'a> {
     records: &'a Records,
     wanted: Wanted,
-    encoding: Encoding,
+    created: i64,
     cursor: Cursor<'a>,
     attributes: Attributes,
     /// The first name of each file with several names, by device and inode.
@@ -91,31 +64,20 @@ impl Writer<'_> {
         let entry = self.records.get(id);
         match entry.kind {
             Kind::Present => self.present(id, path, &entry.metadata),
-            Kind::Opaque => {
-                let Metadata { mode, uid, gid, .. } = self.records.get(entry.parent).metadata;
-                self.marker(path.to_vec(), (mode & 0o777, uid, gid))
-            }
+            Kind::Opaque => self.marker(path.to_vec()),
             Kind::Whiteout => {
                 let (dir, name) = path.split_at(path.len() - self.records.name(id).len());
-                self.marker([dir, b".wh.", name].concat(), (0, 0, 0))
+                self.marker([dir, b".wh.", name].concat())
             }
         }
     }
 
-    fn marker(&mut self, name: Vec<u8>, (mode, uid, gid): (u32, u32, u32)) -> Result<(), Error> {
-        let header = Header { name: &name, ..Header::default() };
-        self.header(&match self.encoding {
-            Encoding::Docker18 { created } => Header { mtime: created, ..header },
-            Encoding::Today => Header { kind: b'0', mode, uid: uid.into(), gid: gid.into(), ..header },
-        })
+    fn marker(&mut self, name: Vec<u8>) -> Result<(), Error> {
+        self.header(&Header { name: &name, kind: 0, mtime: self.created, ..Header::default() })
     }
 
     fn present(&mut self, id: Id, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
         let file_type = metadata.file_type();
-        let today = self.encoding == Encoding::Today;
-        if today && file_type == FileType::Socket {
-            return Ok(());
-        }
         let mut name = path.to_vec();
         let mut link = Vec::new();
         let mut size = 0;
@@ -152,7 +114,7 @@ impl Writer<'_> {
             name: &name,
             link: &link,
             kind,
-            mode: if today { metadata.mode & 0o7777 } else { metadata.mode },
+            mode: metadata.mode,
             uid: metadata.uid.into(),
             gid: metadata.gid.into(),
             size,

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use layerlift_archive::Digest;
 use serde::Serialize;
 
-use super::absent::StandIns;
 use super::artifacts::Line;
 use super::documents::Descriptor;
 use super::images::Builder;
@@ -47,13 +46,12 @@ pub(crate) struct Namespace {
     pub(crate) blobs: HashSet<Digest>,
     /// Digests of configs whose images have been unpacked.
     pub(crate) unpacked: HashSet<Digest>,
-    pub(crate) stand_ins: StandIns,
 }
 
 impl Namespace {
     /// Its images, whose blobs are among these files.
     pub(crate) fn open(self, files: Files) -> LayoutStore {
-        let Namespace { name, targets, unreadable, blobs, unpacked, stand_ins } = self;
+        let Namespace { name, targets, unreadable, blobs, unpacked } = self;
         let reader = Reader::without_layers(files.only(blobs));
         let keys = Keyring::new();
         let of = Containerd { namespace: name.clone(), unpacked };
@@ -69,7 +67,7 @@ impl Namespace {
             images.add_named(ImageNames::of_names(target.names, target.aliases), descriptor);
         }
         let contents = images.finish();
-        LayoutStore::of_containerd(name, keys, reader, contents, lines, stand_ins)
+        LayoutStore::of_containerd(name, keys, reader, contents, lines)
     }
 }
 
@@ -83,7 +81,7 @@ pub(crate) fn without_names(files: Files, lost: Error) -> Result<LayoutStore, Er
     salvage::add(&reader, &mut images)?;
     let mut contents = images.finish();
     contents.lost.push(lost);
-    Ok(LayoutStore::of_containerd(String::new(), keys, reader, contents, Vec::new(), StandIns::default()))
+    Ok(LayoutStore::of_containerd(String::new(), keys, reader, contents, Vec::new()))
 }
 
 impl Target {
@@ -91,12 +89,11 @@ impl Target {
         Descriptor {
             media_type: self.media_type.clone(),
             digest: self.digest,
-            size: Some(self.size),
+            size: self.size,
             platform: None,
             image_name: name,
             ref_name: None,
             urls: Vec::new(),
-            odd: Vec::new(),
         }
     }
 

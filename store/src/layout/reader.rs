@@ -98,12 +98,10 @@ impl Reader {
 
     /// Whether a file is as long as its descriptor says.
     pub(super) fn check_size(&self, name: &str, len: u64, descriptor: &Descriptor) -> Result<(), Error> {
-        match descriptor.size {
-            Some(size) if size != len => {
-                Err(self.damaged(name, format!("it has {len} bytes, {size} are recorded")))
-            }
-            _ => Ok(()),
+        if len == descriptor.size {
+            return Ok(());
         }
+        Err(self.damaged(name, format!("it has {len} bytes, {} are recorded", descriptor.size)))
     }
 
     pub(super) fn damaged(&self, name: &str, why: impl Into<String>) -> Error {

@@ -7,7 +7,6 @@ mod image;
 mod index;
 mod key;
 mod listing;
-mod members;
 mod notice;
 mod platform;
 

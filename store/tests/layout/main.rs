@@ -8,7 +8,6 @@ mod damage;
 mod engines;
 mod foreign;
 mod limits;
-mod lines;
 mod made;
 mod odd;
 mod others;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,59 +10,100 @@ use serde_json::Value;
 
 use super::daemon::Daemon;
 use super::image::{Image, familiar, hex};
-use super::process::{bytes, program, run, text};
+use super::place::Place;
+use super::process::{bytes, run, text};
 use crate::Outcome;
 
 /// A running daemon. Dropping it stops it.
 pub(crate) struct Containerd {
-    _daemon: Daemon,
+    daemon: Daemon,
+    ctr: Ctr,
+}
+
+/// The client, for one namespace.
+pub(crate) struct Ctr {
+    place: Place,
     socket: PathBuf,
+    namespace: &'static str,
 }
 
 impl Containerd {
     /// Starts one with its root in `home`.
     pub(crate) fn start(home: &Path) -> Outcome<Self> {
+        Containerd::start_in(&Place::HERE, home)
+    }
+
+    /// Starts one that is installed elsewhere.
+    pub(crate) fn start_in(place: &Place, home: &Path) -> Outcome<Self> {
         fs::create_dir_all(home)?;
         let (config, socket) = (home.join("config.toml"), home.join("socket"));
-        // No container will run, so CRI is disabled.
+        // CRI is disabled, under its names of 1.x and of 2.x.
         fs::write(
             &config,
             format!(
                 "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n\
-                 disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{0}/socket\"\n",
+                 disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.images\", \
+                 \"io.containerd.cri.v1.runtime\", \"io.containerd.nri.v1.nri\"]\n\
+                 [grpc]\naddress = \"{0}/socket\"\n",
                 home.display()
             ),
         )?;
-        let mut command = program("containerd", ["--config"]);
+        let ctr = Ctr::new(place, &socket, "interop");
+        let mut command = place.program("containerd", ["--config"]);
         command.arg(&config);
-        let daemon = Daemon::start(command, &home.join("log"), || run(ctr(&socket, ["version"])).is_ok())?;
-        Ok(Containerd { _daemon: daemon, socket })
+        let daemon = Daemon::start(command, &home.join("log"), || run(ctr.command(["version"])).is_ok())?;
+        Ok(Containerd { daemon, ctr })
+    }
+
+    /// Stops it and waits for its end.
+    pub(crate) fn stop(self) -> Outcome {
+        self.daemon.stop()
+    }
+}
+
+impl Deref for Containerd {
+    type Target = Ctr;
+
+    fn deref(&self) -> &Ctr {
+        &self.ctr
+    }
+}
+
+impl Ctr {
+    pub(crate) fn new(place: &Place, socket: &Path, namespace: &'static str) -> Self {
+        Ctr { place: place.clone(), socket: socket.to_owned(), namespace }
     }
 
     /// A command of the client.
-    pub(crate) fn ctr<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
-        ctr(&self.socket, arguments)
+    pub(crate) fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = self.place.program("ctr", ["--namespace", self.namespace, "--address"]);
+        command.arg(&self.socket).args(arguments);
+        command
+    }
+
+    /// Names, and the digests that they lead to.
+    pub(crate) fn targets(&self) -> Outcome<Vec<(String, String)>> {
+        let listed = text(self.command(["images", "ls"]))?;
+        let target = |line: &str| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.to_owned(), words.nth(1)?.to_owned()))
+        };
+        Ok(listed.lines().skip(1).filter_map(target).collect())
     }
 
     /// The images, read from their manifests and configs.
     pub(crate) fn images(&self) -> Outcome<Vec<Image>> {
-        let listed = text(self.ctr(["images", "ls"]))?;
         let mut images: Vec<Image> = Vec::new();
-        for line in listed.lines().skip(1) {
-            let mut words = line.split_whitespace();
-            let (Some(name), Some(_media_type), Some(digest)) = (words.next(), words.next(), words.next())
-            else {
-                continue;
-            };
-            let manifest: Value = serde_json::from_slice(&bytes(self.ctr(["content", "get", digest]))?)?;
+        for (name, digest) in self.targets()? {
+            let manifest: Value = serde_json::from_slice(&bytes(self.command(["content", "get", &digest]))?)?;
             let id = manifest["config"]["digest"]
                 .as_str()
                 .ok_or_else(|| format!("{name} is not an image manifest"))?;
-            let config: Value = serde_json::from_slice(&bytes(self.ctr(["content", "get", id]))?)?;
+            let config: Value = serde_json::from_slice(&bytes(self.command(["content", "get", id]))?)?;
             let diff_ids =
                 config["rootfs"]["diff_ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
             // ctr lists an image without a name by its digest.
-            let tag = (!name.contains("@sha256:")).then(|| familiar(name));
+            let tag = (!name.contains("@sha256:")).then(|| familiar(&name));
             let image = Image { id: hex(id), tags: BTreeSet::new(), diff_ids: diff_ids.map(hex).collect() };
             match images.iter_mut().find(|known| known.id == image.id) {
                 Some(known) => known.tags.extend(tag),
@@ -73,21 +115,15 @@ impl Containerd {
 
     /// The names of all images.
     pub(crate) fn names(&self) -> Outcome<Vec<String>> {
-        Ok(text(self.ctr(["images", "ls", "-q"]))?.lines().map(str::to_owned).collect())
+        Ok(text(self.command(["images", "ls", "-q"]))?.lines().map(str::to_owned).collect())
     }
 
     /// Removes all images and their content.
     pub(crate) fn clear(&self) -> Outcome {
-        let names = text(self.ctr(["images", "ls", "-q"]))?;
-        if names.trim().is_empty() {
+        let names = self.names()?;
+        if names.is_empty() {
             return Ok(());
         }
-        run(self.ctr(["images", "rm", "--sync"].into_iter().chain(names.lines())))
+        run(self.command(["images", "rm", "--sync"].into_iter().chain(names.iter().map(String::as_str))))
     }
-}
-
-fn ctr<'a>(socket: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Command {
-    let mut command = program("ctr", ["--namespace", "interop", "--address"]);
-    command.arg(socket).args(arguments);
-    command
 }

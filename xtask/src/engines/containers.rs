@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::image::{Image, familiar, hex};
-use super::process::{program, run, text};
+use super::place::Place;
+use super::process::{run, text};
 use super::user::User;
 use crate::Outcome;
 
@@ -18,6 +19,7 @@ pub(crate) struct Storage {
     /// `--storage-opt`.
     option: Option<&'static str>,
     user: Option<User>,
+    place: Place,
 }
 
 impl Storage {
@@ -29,7 +31,18 @@ impl Storage {
         if let Some(user) = &user {
             user.own(home)?;
         }
-        Ok(Storage { home: home.to_owned(), driver: driver.to_owned(), option: None, user })
+        Ok(Storage {
+            home: home.to_owned(),
+            driver: driver.to_owned(),
+            option: None,
+            user,
+            place: Place::HERE,
+        })
+    }
+
+    /// Uses the programs that are installed elsewhere.
+    pub(crate) fn at(self, place: &Place) -> Self {
+        Storage { place: place.clone(), ..self }
     }
 
     /// Sets an option of the driver.
@@ -81,7 +94,7 @@ impl Storage {
     /// A program that runs as the owner of this storage.
     pub(crate) fn owners_program(&self, name: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = match &self.user {
-            None => program(name, [""; 0]),
+            None => self.place.program(name, [""; 0]),
             Some(user) => user.program(name),
         };
         command.env("TMPDIR", self.home.join("tmp")).current_dir(&self.home);

@@ -8,9 +8,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::containerd::Ctr;
 use super::daemon::Daemon;
 use super::image::{Image, familiar, hex};
-use super::process::{program, run, text};
+use super::place::Place;
+use super::process::{run, text};
 use crate::Outcome;
 
 /// A running daemon and its client.
@@ -20,16 +22,41 @@ pub(crate) struct Docker {
 }
 
 struct Client {
+    place: Place,
     home: PathBuf,
+}
+
+/// Where Docker keeps images.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImageStore<'a> {
+    /// With a graph driver.
+    Driver(&'a str),
+    /// In a containerd, which dockerd starts with its files below the data root.
+    Containerd,
 }
 
 impl Docker {
     /// Starts a daemon. `home` holds all its files except the data root.
     pub(crate) fn start(home: &Path, root: &Path, driver: &str) -> Outcome<Self> {
+        Docker::start_in(&Place::HERE, home, root, ImageStore::Driver(driver))
+    }
+
+    /// Starts one that is installed elsewhere.
+    pub(crate) fn start_in(place: &Place, home: &Path, root: &Path, store: ImageStore<'_>) -> Outcome<Self> {
         fs::create_dir_all(home)?;
-        let client = Client { home: home.to_owned() };
-        let mut command = program("dockerd", ["--bridge=none", "--iptables=false", "--ip6tables=false"]);
-        command.args(["--storage-driver", driver, "--host", &client.address()]);
+        let client = Client { place: place.clone(), home: home.to_owned() };
+        let network = ["--bridge=none", "--iptables=false", "--ip6tables=false"];
+        let mut command = place.program("dockerd", network);
+        command.args(["--host", &client.address()]);
+        match store {
+            ImageStore::Driver(driver) => drop(command.args(["--storage-driver", driver])),
+            ImageStore::Containerd => {
+                // Docker 26 has an option neither for this nor for features.
+                let config = home.join("daemon.json");
+                fs::write(&config, r#"{"features": {"containerd-snapshotter": true}}"#)?;
+                command.arg("--config-file").arg(config);
+            }
+        }
         for (option, place) in
             [("--data-root", root), ("--exec-root", &home.join("exec")), ("--pidfile", &home.join("pid"))]
         {
@@ -47,6 +74,12 @@ impl Docker {
     /// A command of the client.
     pub(crate) fn docker<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         self.client.command(arguments)
+    }
+
+    /// The containerd that it has started.
+    pub(crate) fn containerd(&self) -> Ctr {
+        let socket = self.client.home.join("exec/containerd/containerd.sock");
+        Ctr::new(&self.client.place, &socket, "moby")
     }
 
     /// The images that the daemon lists: those with a tag, and those that no other image builds upon.
@@ -97,7 +130,7 @@ impl Client {
     }
 
     fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
-        let mut command = program("docker", ["--host", &self.address()]);
+        let mut command = self.place.program("docker", ["--host", &self.address()]);
         // The classic builder needs nothing but the daemon.
         command
             .args(arguments)

@@ -109,14 +109,25 @@ pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
     Ok(images)
 }
 
-/// The digests of the OCI manifests in `index.json`. Manifests in Docker's format are left out, since they
-/// cannot stay in an OCI layout.
+/// The digests of the manifests in `index.json`.
 pub(crate) fn manifest_digests(folder: &Path) -> Outcome<Vec<String>> {
     let index = json(&folder.join("index.json"))?;
-    let manifests = array(&index["manifests"])
+    array(&index["manifests"])
         .iter()
-        .filter(|one| one["mediaType"] == "application/vnd.oci.image.manifest.v1+json");
+        .map(|descriptor| string(&descriptor["digest"]).map(str::to_owned))
+        .collect()
+}
+
+/// The digests of the OCI manifests in `index.json`. Manifests in Docker's format are left out: as a source,
+/// a layout with them is not kept as it is.
+pub(crate) fn oci_manifest_digests(folder: &Path) -> Outcome<Vec<String>> {
+    let index = json(&folder.join("index.json"))?;
+    let manifests = array(&index["manifests"]).iter().filter(|one| is_oci(one));
     manifests.map(|descriptor| string(&descriptor["digest"]).map(str::to_owned)).collect()
+}
+
+fn is_oci(descriptor: &Value) -> bool {
+    descriptor["mediaType"] == "application/vnd.oci.image.manifest.v1+json"
 }
 
 /// The media types of all layers of an OCI layout.
@@ -135,18 +146,36 @@ pub(crate) fn media_types(folder: &Path) -> Outcome<BTreeSet<String>> {
 }
 
 /// The id and the `org.opencontainers.image.ref.name` of each image in an OCI layout whose name is unique.
+/// skopeo, Podman, Buildah and umoci do not find a manifest in Docker's format by its name, so those with one
+/// are left out.
 pub(crate) fn ref_names(folder: &Path) -> Outcome<Vec<(String, String)>> {
+    let id = |manifest: &Value| string(&manifest["config"]["digest"]).map(hex);
+    named(folder)?.into_iter().map(|(name, manifest)| Ok((id(&manifest)?, name))).collect()
+}
+
+/// The names of those whose layers have types of OCI. umoci unpacks no others, and Docker makes them: `docker
+/// commit` of an image that was loaded writes an OCI manifest with layers of Docker's types (26, 28).
+pub(crate) fn oci_layers_names(folder: &Path) -> Outcome<Vec<String>> {
+    let docker = |layer: &Value| layer["mediaType"].as_str().is_some_and(|kind| kind.contains("docker"));
+    let named = named(folder)?.into_iter();
+    Ok(named
+        .filter(|(_, manifest)| !array(&manifest["layers"]).iter().any(docker))
+        .map(|(name, _)| name)
+        .collect())
+}
+
+/// Unique names, and the OCI manifests that have them.
+fn named(folder: &Path) -> Outcome<Vec<(String, Value)>> {
     let index = json(&folder.join("index.json"))?;
     let name = |descriptor: &Value| {
         descriptor["annotations"]["org.opencontainers.image.ref.name"].as_str().map(str::to_owned)
     };
     let descriptors = array(&index["manifests"]);
     let mut names = Vec::new();
-    for descriptor in descriptors {
+    for descriptor in descriptors.iter().filter(|one| is_oci(one)) {
         let Some(own) = name(descriptor) else { continue };
         if descriptors.iter().filter(|other| name(other).as_ref() == Some(&own)).count() == 1 {
-            let manifest = json(&blob(folder, descriptor)?)?;
-            names.push((hex(string(&manifest["config"]["digest"])?), own));
+            names.push((own, json(&blob(folder, descriptor)?)?));
         }
     }
     Ok(names)

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::archive::{self, Alike, by_index, by_manifest_json, manifest_digests};
+use super::archive::{self, Alike, by_index, by_manifest_json, oci_manifest_digests};
 use super::images::{self, Archive, Set};
 use super::report::Report;
 use super::source::{Checks, Source};
@@ -124,7 +124,7 @@ fn taken(name: &str, kind: Kind, out: &Path, unpacked: &Path) -> Outcome<Source>
     }
     let (images, manifests) = match kind {
         Kind::Docker => (by_manifest_json(folder)?, Vec::new()),
-        Kind::Oci => (by_index(folder)?, manifest_digests(folder)?),
+        Kind::Oci => (by_index(folder)?, oci_manifest_digests(folder)?),
     };
     if folder == unpacked {
         run(program("rm", ["-rf", "--"]).arg(unpacked))?;
@@ -175,9 +175,9 @@ fn by_skopeo(material: &Material<'_>, image: usize, options: &[&str], to: &str) 
 
 fn by_ctr(material: &Material<'_>, out: &Path) -> Outcome {
     let containerd = Containerd::start(&material.folder.join("c"))?;
-    run(containerd.ctr(["images", "import", "--digests"]).arg(&material.archive.path))?;
+    run(containerd.command(["images", "import", "--digests"]).arg(&material.archive.path))?;
     let names: Vec<String> = containerd.names()?;
-    run(containerd.ctr(["images", "export"]).arg(out).args(names))
+    run(containerd.command(["images", "export"]).arg(out).args(names))
 }
 
 fn by_umoci(material: &Material<'_>, out: &Path) -> Outcome {

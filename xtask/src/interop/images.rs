@@ -98,7 +98,7 @@ fn config(index: usize, diff_ids: &[String]) -> String {
 }
 
 /// This machine's architecture, so that programs which unpack images accept these.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -4,6 +4,9 @@
 //! Everything happens in a temporary folder and in private namespaces. Daemons listen on sockets there and
 //! are stopped by their process ids. A program that is not installed, or cannot run on this machine, is
 //! reported as not run, never as passed.
+//!
+//! There is a round for each suite of engines: those of this machine, and those of newer Debian suites in
+//! chroots.
 
 pub(crate) mod archive;
 mod archive_sources;
@@ -16,13 +19,15 @@ pub(crate) mod images;
 pub(crate) mod listing;
 pub(crate) mod readers;
 mod report;
+mod rounds;
 pub(crate) mod source;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use crate::engines::scratch::{self, Scratch};
+use crate::engines::suite::Suite;
 use crate::{Outcome, dist};
 use readers::Readers;
 use report::Report;
@@ -36,6 +41,9 @@ pub(crate) struct Options {
     /// Check only stores of these drivers
     #[arg(long, value_delimiter = ',')]
     driver: Vec<String>,
+    /// Check only with the engines of these suites; `host` is what this machine has
+    #[arg(long, value_enum, value_delimiter = ',')]
+    suite: Vec<Round>,
     /// Check this program instead of building one
     #[arg(long)]
     program: Option<PathBuf>,
@@ -53,7 +61,19 @@ enum Engine {
     Archive,
 }
 
+/// Whose engines are tried.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Round {
+    Host,
+    Trixie,
+    Sid,
+}
+
 impl Options {
+    fn wants_round(&self, round: Round) -> bool {
+        self.suite.is_empty() || self.suite.contains(&round)
+    }
+
     fn wants(&self, engine: Engine, driver: &str) -> bool {
         (self.engine.is_empty() || self.engine.contains(&engine))
             && (self.driver.is_empty() || self.driver.iter().any(|wanted| wanted == driver))
@@ -68,13 +88,24 @@ pub(crate) fn run(options: &Options) -> Outcome {
         Some(program) => program.canonicalize()?,
         None => dist::program()?,
     };
-    let scratch = Scratch::new(options.keep)?;
-    let readers = Readers::start(&scratch, &mut report)?;
-    let checks = Checks { layerlift: &layerlift, scratch: &scratch, readers: &readers };
-    docker_stores::run_all(options, &checks, &mut report)?;
-    graph_store::run_all(options, &checks, &mut report)?;
-    containers_stores::run_all(options, &checks, &mut report)?;
-    archive_sources::run_all(options, &checks, &mut report)?;
-    drop(readers);
+    if options.wants_round(Round::Host) {
+        host(options, &layerlift, &mut report)?;
+    }
+    for (round, suite) in [(Round::Trixie, Suite::Trixie), (Round::Sid, Suite::Sid)] {
+        if options.wants_round(round) {
+            rounds::run(suite, options, &layerlift, &mut report)?;
+        }
+    }
     report.finish()
+}
+
+/// The round with this machine's engines.
+fn host(options: &Options, layerlift: &Path, report: &mut Report) -> Outcome {
+    let scratch = Scratch::new(options.keep)?;
+    let readers = Readers::start(&scratch, report)?;
+    let checks = Checks { layerlift, scratch: &scratch, readers: &[&readers] };
+    docker_stores::run_all(options, &checks, report)?;
+    graph_store::run_all(options, &checks, report)?;
+    containers_stores::run_all(options, &checks, report)?;
+    archive_sources::run_all(options, &checks, report)
 }

@@ -11,9 +11,10 @@ use super::source::Shape;
 use crate::Outcome;
 use crate::engines::containerd::Containerd;
 use crate::engines::containers::Storage;
-use crate::engines::docker::Docker;
+use crate::engines::docker::{Docker, ImageStore};
 use crate::engines::image::{Image, sha256};
-use crate::engines::process::{bytes, installed, program, run};
+use crate::engines::place::Place;
+use crate::engines::process::{bytes, program, run, text};
 use crate::engines::scratch::{Mount, Scratch};
 
 /// An archive that layerlift wrote.
@@ -31,6 +32,8 @@ pub(crate) struct Written {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reader {
     Docker,
+    /// Docker with its images in containerd.
+    DockerContainerd,
     Podman,
     Containerd,
     Skopeo,
@@ -38,10 +41,17 @@ pub(crate) enum Reader {
     Buildah,
 }
 
+/// An image with a static program. Where an archive has it, Docker runs it.
+pub(crate) const RUNNABLE: &str = "interop/runs:1";
+
 /// The readers that are installed, with private daemons and stores.
 pub(crate) struct Readers {
+    /// In front of what they do, in the report.
+    label: String,
+    place: Place,
     readers: Vec<Reader>,
     docker: Option<Docker>,
+    docker_containerd: Option<Docker>,
     containerd: Option<Containerd>,
     storage: Storage,
     folder: PathBuf,
@@ -52,12 +62,24 @@ pub(crate) struct Readers {
 }
 
 impl Reader {
-    const ALL: [Reader; 6] =
+    /// Those of this machine, whose Docker is 20.10.
+    const OLD: [Reader; 6] =
         [Reader::Docker, Reader::Podman, Reader::Containerd, Reader::Skopeo, Reader::Umoci, Reader::Buildah];
+
+    /// Those of newer suites.
+    const NEW: [Reader; 6] = [
+        Reader::Docker,
+        Reader::DockerContainerd,
+        Reader::Podman,
+        Reader::Containerd,
+        Reader::Skopeo,
+        Reader::Umoci,
+    ];
 
     fn programs(self) -> &'static [&'static str] {
         match self {
             Reader::Docker => &["dockerd", "docker"],
+            Reader::DockerContainerd => &["dockerd", "docker", "containerd", "ctr"],
             Reader::Podman => &["podman"],
             Reader::Containerd => &["containerd", "ctr"],
             Reader::Skopeo => &["skopeo"],
@@ -70,6 +92,9 @@ impl Reader {
     fn action(self, format: Format) -> Option<&'static str> {
         Some(match (self, format) {
             (Reader::Docker, Format::DockerArchive | Format::DockerV1) => "docker load, docker save",
+            (Reader::DockerContainerd, Format::DockerArchive | Format::OciArchive) => {
+                "docker load with the containerd store"
+            }
             (Reader::Podman, Format::DockerArchive | Format::OciArchive) => "podman load",
             (Reader::Containerd, Format::DockerArchive | Format::OciArchive) => "ctr images import",
             (Reader::Skopeo, Format::DockerArchive | Format::OciArchive) => "skopeo inspect, skopeo copy",
@@ -79,67 +104,117 @@ impl Reader {
         })
     }
 
-    /// Why a reader cannot read this archive, if that is known.
-    fn obstacle(self, written: &Written) -> Option<&'static str> {
-        if self != Reader::Umoci {
-            return None;
-        }
+    /// Why a reader cannot read this archive, if that is known. `zstd` is whether it supports zstd.
+    fn obstacle(self, written: &Written, zstd: bool) -> Option<&'static str> {
         let types = archive::media_types(&written.folder).unwrap_or_default();
-        if types.iter().any(|one| one.ends_with("zstd")) {
-            return Some("umoci 0.4 does not support zstd");
+        let has_zstd = types.iter().any(|one| one.ends_with("zstd"));
+        match self {
+            Reader::Docker if has_zstd && !zstd => Some("Docker before 23 does not support zstd"),
+            Reader::Umoci if has_zstd && !zstd => Some("umoci before 0.5 does not support zstd"),
+            Reader::Umoci
+                if archive::oci_layers_names(&written.folder).is_ok_and(|names| names.is_empty()) =>
+            {
+                Some("umoci finds images by their reference name, and here several share one")
+            }
+            _ => None,
         }
-        let nameless = archive::ref_names(&written.folder).is_ok_and(|names| names.is_empty());
-        nameless.then_some("umoci finds images by their reference name, and here several share one")
+    }
+
+    /// The version of Docker or umoci, which did not always support zstd.
+    fn supports_zstd(self, place: &Place) -> bool {
+        let (command, since) = match self {
+            Reader::Docker => (place.program("dockerd", ["--version"]), (23, 0)),
+            Reader::Umoci => (place.program("umoci", ["--version"]), (0, 5)),
+            _ => return true,
+        };
+        let said = text(command).unwrap_or_default();
+        let version =
+            said.split([' ', ',']).find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+        let mut numbers =
+            version.unwrap_or_default().split(['.', '+', '~']).map(|one| one.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= since
     }
 }
 
 impl Readers {
-    /// Starts the daemons. A reader that is not installed is reported once.
+    /// Starts the daemons of this machine. A reader that is not installed is reported once.
     pub(crate) fn start(scratch: &Scratch, report: &mut Report) -> Outcome<Self> {
         let folder = scratch.folder("readers")?;
         // What readers write is thrown away, so it stays in memory: on a disk they would wait for it to be
         // flushed.
         let memory =
             Mount::new(&["-t", "tmpfs", "-o", "mode=755,size=75%"], Path::new("layerlift"), &folder).ok();
-        let (mut docker, mut containerd, mut readers) = (None, None, Vec::new());
-        for reader in Reader::ALL {
-            let name = format!("{reader:?} as a reader").to_lowercase();
-            if let Some(missing) = reader.programs().iter().find(|program| !installed(program)) {
+        let readers = Readers::start_in(&Place::HERE, &Reader::OLD, "", &folder, report)?;
+        Ok(Readers { _memory: memory, ..readers })
+    }
+
+    /// Starts those of a newer suite.
+    pub(crate) fn start_newer(
+        place: &Place,
+        suite: &str,
+        scratch: &Scratch,
+        report: &mut Report,
+    ) -> Outcome<Self> {
+        let label = format!("{suite}: ");
+        Readers::start_in(place, &Reader::NEW, &label, &scratch.folder("newer")?, report)
+    }
+
+    fn start_in(
+        place: &Place,
+        all: &[Reader],
+        label: &str,
+        folder: &Path,
+        report: &mut Report,
+    ) -> Outcome<Self> {
+        let mut readers = Readers {
+            label: label.to_owned(),
+            place: place.clone(),
+            readers: Vec::new(),
+            docker: None,
+            docker_containerd: None,
+            containerd: None,
+            storage: Storage::new(&folder.join("s"), "overlay", None)?.at(place),
+            folder: folder.to_owned(),
+            read: RefCell::default(),
+            _memory: None,
+        };
+        for &reader in all {
+            let name = format!("{label}{} as a reader", format!("{reader:?}").to_lowercase());
+            if let Some(missing) = reader.programs().iter().find(|program| !place.has(program)) {
                 report.not_run(&name, &format!("{missing} is not installed"));
                 continue;
             }
-            let started = match reader {
-                Reader::Docker => {
-                    // Where overlay2 does not run, vfs does.
-                    let start = |driver: &str| {
-                        Docker::start(
-                            &folder.join(format!("d-{driver}")),
-                            &scratch.folder(&format!("readers/r-{driver}"))?,
-                            driver,
-                        )
-                    };
-                    start("overlay2").or_else(|_| start("vfs")).map(|daemon| docker = Some(daemon))
-                }
-                Reader::Containerd => {
-                    Containerd::start(&folder.join("c")).map(|daemon| containerd = Some(daemon))
-                }
-                _ => Ok(()),
-            };
-            match started {
-                Ok(()) => readers.push(reader),
+            match readers.start_one(reader) {
+                Ok(()) => readers.readers.push(reader),
                 Err(error) => report.not_run(&name, &error.to_string()),
             }
         }
-        let storage = Storage::new(&folder.join("s"), "overlay", None)?;
-        Ok(Readers {
-            readers,
-            docker,
-            containerd,
-            storage,
-            folder,
-            read: RefCell::default(),
-            _memory: memory,
-        })
+        Ok(readers)
+    }
+
+    fn start_one(&mut self, reader: Reader) -> Outcome {
+        let folder = &self.folder;
+        let docker = |name: &str, store: ImageStore<'_>| {
+            let root = folder.join(format!("r-{name}"));
+            fs::create_dir_all(&root)?;
+            Docker::start_in(&self.place, &folder.join(format!("d-{name}")), &root, store)
+        };
+        match reader {
+            Reader::Docker => {
+                // Where overlay2 does not run, vfs does.
+                let daemon = docker("overlay2", ImageStore::Driver("overlay2"))
+                    .or_else(|_| docker("vfs", ImageStore::Driver("vfs")))?;
+                self.docker = Some(daemon);
+            }
+            Reader::DockerContainerd => {
+                self.docker_containerd = Some(docker("containerd", ImageStore::Containerd)?);
+            }
+            Reader::Containerd => {
+                self.containerd = Some(Containerd::start_in(&self.place, &folder.join("c"))?);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Lets every reader read the archive, and compares the images that it then has with those that it should
@@ -153,8 +228,8 @@ impl Readers {
         self.read.borrow_mut().insert(digest, what.to_owned());
         for &reader in &self.readers {
             if let Some(action) = reader.action(written.shape.format) {
-                let name = format!("{what}: {action}");
-                match reader.obstacle(written) {
+                let name = format!("{what}: {}{action}", self.label);
+                match reader.obstacle(written, reader.supports_zstd(&self.place)) {
                     Some(why) => report.not_run(&name, why),
                     None => drop(report.check(&name, || self.read(reader, written))),
                 }
@@ -170,10 +245,11 @@ impl Readers {
         fs::create_dir(&folder)?;
         let outcome = match reader {
             Reader::Docker => self.docker(written, &folder),
+            Reader::DockerContainerd => self.docker_containerd(written),
             Reader::Podman => self.podman(written),
             Reader::Containerd => self.containerd(written),
-            Reader::Skopeo => skopeo(written, &folder),
-            Reader::Umoci => umoci(written, &folder),
+            Reader::Skopeo => self.skopeo(written, &folder),
+            Reader::Umoci => self.umoci(written, &folder),
             Reader::Buildah => self.buildah(written),
         };
         run(program("rm", ["-rf", "--"]).arg(&folder))?;
@@ -195,7 +271,28 @@ impl Readers {
         archive::unpack(&saved, &folder.join("saved"))?;
         same(&loaded, &by_manifest_json(&folder.join("saved"))?, Alike::default())
             .map_err(|error| format!("docker save: {error}"))?;
+        runs(docker, written)?;
         docker.clear()
+    }
+
+    /// Docker's ids are digests of manifests here, so they are those of the archive.
+    fn docker_containerd(&self, written: &Written) -> Outcome {
+        let docker = self.docker_containerd.as_ref().ok_or("no daemon")?;
+        let ctr = docker.containerd();
+        ctr.clear()?;
+        run(docker.docker(["load", "--input"]).arg(&written.tar))?;
+        same(&written.images, &ctr.images()?, Alike::default())?;
+        let listed =
+            text(docker.docker(["images", "--all", "--no-trunc", "--format", "{{.ID}} {{.Digest}}"]))?;
+        for digest in archive::manifest_digests(&written.folder)? {
+            // One without a name has no digest beside its id.
+            let is = |line: &str| line == format!("{digest} {digest}") || line == format!("{digest} <none>");
+            if !listed.lines().any(is) {
+                return Err(format!("docker images does not list {digest}").into());
+            }
+        }
+        runs(docker, written)?;
+        ctr.clear()
     }
 
     fn podman(&self, written: &Written) -> Outcome {
@@ -235,64 +332,73 @@ impl Readers {
         let containerd = self.containerd.as_ref().ok_or("no daemon")?;
         containerd.clear()?;
         // With names by digest, because an image without a tag would be dropped otherwise.
-        run(containerd.ctr(["images", "import", "--digests"]).arg(&written.tar))?;
+        run(containerd.command(["images", "import", "--digests"]).arg(&written.tar))?;
         same(&written.images, &containerd.images()?, Alike::default())?;
         containerd.clear()
     }
-}
 
-fn skopeo(written: &Written, folder: &Path) -> Outcome {
-    let mut copied = Vec::new();
-    let references = references(written)?;
-    for (reference, image) in &references {
-        let source = source(written, reference);
-        let config = bytes(program("skopeo", ["inspect", "--config", "--raw", &source]))?;
-        let file = folder.join("config");
-        fs::write(&file, config)?;
-        if sha256(&file)? != image.id {
-            return Err(format!("skopeo inspect {source}: not the config of {}", image.id).into());
-        }
-        if copied.is_empty() {
-            run(program("skopeo", ["inspect", &source]))?;
-        }
-        let to = format!("oci:{}:{}", folder.join("layout").display(), copied.len());
-        run(program("skopeo", ["copy", "--quiet", "--insecure-policy", &source, &to]))?;
-        copied.push((*image).clone());
-    }
-    // skopeo rewrites configs when it converts from Docker's format to OCI's.
-    let other_ids = written.shape.format != Format::OciArchive;
-    same(&copied, &by_index(&folder.join("layout"))?, Alike { other_ids, other_tags: true })?;
-    if written.shape.format == Format::OciArchive {
+    fn skopeo(&self, written: &Written, folder: &Path) -> Outcome {
+        let mut copied = Vec::new();
+        let references = references(written)?;
         for (reference, image) in &references {
-            let to = folder.join("dir");
-            run(program(
-                "skopeo",
-                [
-                    "copy",
-                    "--quiet",
-                    "--insecure-policy",
-                    &source(written, reference),
-                    &format!("dir:{}", to.display()),
-                ],
-            ))?;
-            if !to.join(&image.id).exists() {
-                return Err(format!("skopeo copy to dir: no config {}", image.id).into());
+            let source = source(written, reference);
+            let config = bytes(self.place.program("skopeo", ["inspect", "--config", "--raw", &source]))?;
+            let file = folder.join("config");
+            fs::write(&file, config)?;
+            if sha256(&file)? != image.id {
+                return Err(format!("skopeo inspect {source}: not the config of {}", image.id).into());
+            }
+            if copied.is_empty() {
+                run(self.place.program("skopeo", ["inspect", &source]))?;
+            }
+            let to = format!("oci:{}:{}", folder.join("layout").display(), copied.len());
+            run(self.place.program("skopeo", ["copy", "--quiet", "--insecure-policy", &source, &to]))?;
+            copied.push((*image).clone());
+        }
+        // skopeo rewrites configs when it converts from Docker's format to OCI's.
+        let other_ids = written.shape.format != Format::OciArchive;
+        same(&copied, &by_index(&folder.join("layout"))?, Alike { other_ids, other_tags: true })?;
+        if written.shape.format == Format::OciArchive {
+            for (reference, image) in &references {
+                let to = folder.join("dir");
+                run(program(
+                    "skopeo",
+                    [
+                        "copy",
+                        "--quiet",
+                        "--insecure-policy",
+                        &source(written, reference),
+                        &format!("dir:{}", to.display()),
+                    ],
+                ))?;
+                if !to.join(&image.id).exists() {
+                    return Err(format!("skopeo copy to dir: no config {}", image.id).into());
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn umoci(&self, written: &Written, folder: &Path) -> Outcome {
+        for (index, reference) in archive::oci_layers_names(&written.folder)?.iter().enumerate() {
+            let bundle = folder.join(index.to_string());
+            let image = format!("{}:{reference}", written.folder.display());
+            run(self.place.program("umoci", ["unpack", "--image", &image]).arg(&bundle))?;
+            if fs::read_dir(bundle.join("rootfs"))?.next().is_none() {
+                return Err(format!("umoci unpack {reference}: the file system is empty").into());
+            }
+        }
+        Ok(())
+    }
 }
 
-fn umoci(written: &Written, folder: &Path) -> Outcome {
-    for (index, (_, reference)) in archive::ref_names(&written.folder)?.iter().enumerate() {
-        let bundle = folder.join(index.to_string());
-        let image = format!("{}:{reference}", written.folder.display());
-        run(program("umoci", ["unpack", "--image", &image]).arg(&bundle))?;
-        if fs::read_dir(bundle.join("rootfs"))?.next().is_none() {
-            return Err(format!("umoci unpack {reference}: the file system is empty").into());
-        }
+/// Runs the image with a static program, if the archive has it.
+fn runs(docker: &Docker, written: &Written) -> Outcome {
+    if !written.images.iter().any(|image| image.tags.contains(RUNNABLE)) {
+        return Ok(());
     }
-    Ok(())
+    let said = text(docker.docker(["run", "--rm", "--network=none", RUNNABLE, "echo", "it runs"]))?;
+    if said == "it runs\n" { Ok(()) } else { Err(format!("docker run {RUNNABLE}: {said:?}").into()) }
 }
 
 /// The name of an image in an archive, for skopeo, podman and buildah.

@@ -1,6 +1,6 @@
 //! A store that an engine filled, and everything that layerlift must do with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,10 @@ pub(crate) struct Source {
     pub(crate) alike: Alike,
     /// Digests of the manifests that an OCI layout made from it must keep.
     pub(crate) manifests: Vec<String>,
+    /// Whether manifests are kept in docker-archive too, in whatever format they are.
+    pub(crate) keeps_manifests: bool,
+    /// Ids that layerlift lists where those are not digests of configs.
+    pub(crate) listed: BTreeMap<String, String>,
     /// Whether compressed outputs are tried too.
     pub(crate) compress: bool,
     /// Ids that may be listed in addition, although the engine hides them, such as the steps of a build.
@@ -42,6 +46,13 @@ pub(crate) struct Shape {
     pub(crate) format: Format,
     /// The value of `--compress`.
     pub(crate) compress: Option<&'static str>,
+}
+
+impl Source {
+    /// The id by which layerlift lists an image.
+    fn listed_id<'a>(&'a self, image: &'a Image) -> &'a String {
+        self.listed.get(&image.id).unwrap_or(&image.id)
+    }
 }
 
 impl Shape {
@@ -70,7 +81,7 @@ impl fmt::Display for Shape {
 pub(crate) struct Checks<'a> {
     pub(crate) layerlift: &'a Path,
     pub(crate) scratch: &'a Scratch,
-    pub(crate) readers: &'a Readers,
+    pub(crate) readers: &'a [&'a Readers],
 }
 
 impl Checks<'_> {
@@ -101,7 +112,9 @@ impl Checks<'_> {
                 report.check(&format!("{what}: the same bytes again"), || {
                     self.again(source, &written, live, &folder)
                 });
-                self.readers.check(&what, &written, report);
+                for readers in self.readers {
+                    readers.check(&what, &written, report);
+                }
             }
             run(program("rm", ["-rf", "--"]).arg(&folder))?;
         }
@@ -115,7 +128,7 @@ impl Checks<'_> {
         let listed: Vec<Value> = serde_json::from_str(&listed)?;
         let id = |image: &Value| hex(image["id"].as_str().unwrap_or_default());
         for image in &source.images {
-            let found = listed.iter().find(|found| id(found) == image.id);
+            let found = listed.iter().find(|found| id(found) == *source.listed_id(image));
             let found = found.ok_or_else(|| format!("{} {:?} is not listed", image.id, image.tags))?;
             let names = found["references"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let tags: BTreeSet<String> =
@@ -124,8 +137,9 @@ impl Checks<'_> {
                 return Err(format!("{} is listed with {tags:?}, not {:?}", image.id, image.tags).into());
             }
         }
-        let known =
-            |id: &String| source.hidden.contains(id) || source.images.iter().any(|image| image.id == *id);
+        let known = |id: &String| {
+            source.hidden.contains(id) || source.images.iter().any(|one| source.listed_id(one) == id)
+        };
         match listed.iter().map(id).find(|id| !known(id)) {
             None => Ok(()),
             Some(id) => Err(format!("{id} is listed, but the engine does not know it").into()),
@@ -143,10 +157,12 @@ impl Checks<'_> {
             images.retain(|image| !source.hidden.contains(&image.id) || source.images.contains(image));
         }
         same(&source.images, &images, Alike { other_ids: format == Format::DockerV1, ..source.alike })?;
-        let kept = if format == Format::OciArchive && shape.compress.is_none() {
-            manifest_digests(&unpacked)?
-        } else {
-            source.manifests.clone()
+        let kept = match format {
+            Format::OciArchive if shape.compress.is_none() => manifest_digests(&unpacked)?,
+            Format::DockerArchive if shape.compress.is_none() && source.keeps_manifests => {
+                manifest_digests(&unpacked)?
+            }
+            _ => source.manifests.clone(),
         };
         if let Some(lost) = source.manifests.iter().find(|digest| !kept.contains(digest)) {
             return Err(format!("manifest {lost} was not kept").into());
@@ -212,7 +228,7 @@ impl Checks<'_> {
     fn each(&self, source: &Source) -> Outcome {
         let folder = self.scratch.folder("each")?;
         for image in &source.images {
-            let name = image.tags.first().unwrap_or(&image.id);
+            let name = image.tags.first().unwrap_or_else(|| source.listed_id(image));
             let tar = folder.join("one.tar");
             run(program(self.layerlift, ["save", "--quiet", "--root"])
                 .arg(&source.root)

@@ -1,0 +1,57 @@
+//! Rounds with the engines of newer suites: Docker with either of its image stores, containerd, Podman.
+
+mod beside;
+mod content;
+mod layout;
+mod material;
+mod stores;
+
+use std::path::Path;
+
+use super::Options;
+use super::readers::Readers;
+use super::report::Report;
+use super::source::Checks;
+use crate::Outcome;
+use crate::engines::docker::ImageStore;
+use crate::engines::place::Place;
+use crate::engines::scratch::{Mount, Scratch};
+use crate::engines::suite::Suite;
+use material::Material;
+
+/// What the checks of a round share.
+struct Round<'a> {
+    suite: Suite,
+    place: Place,
+    material: &'a Material,
+    checks: Checks<'a>,
+}
+
+/// Runs the round of a suite.
+pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mut Report) -> Outcome {
+    let name = suite.name();
+    let scratch = Scratch::new(options.keep)?;
+    // In memory, like what readers write. What is mounted later would not be seen in the chroot.
+    let memory = ["-t", "tmpfs", "-o", "mode=755,size=75%"];
+    let _memory =
+        if options.keep { None } else { Mount::new(&memory, Path::new("layerlift"), scratch.path()).ok() };
+    let chroot = match suite.open(scratch.path()) {
+        Ok(chroot) => chroot,
+        Err(error) => {
+            report.not_run(&format!("{name}: all engines"), &error.to_string());
+            return Ok(());
+        }
+    };
+    println!("{name}: {}", chroot.versions());
+    let host = Readers::start(&scratch, report)?;
+    let newer = Readers::start_newer(&chroot.place, name, &scratch, report)?;
+    let material = material::make(&scratch.folder("material")?, &chroot.root)?;
+    let readers = [&newer, &host];
+    let checks = Checks { layerlift, scratch: &scratch, readers: &readers };
+    let round = Round { suite, place: chroot.place.clone(), material: &material, checks };
+    stores::containerd(&round, report)?;
+    for store in [ImageStore::Containerd, ImageStore::Driver("overlay2")] {
+        stores::docker(&round, store, report)?;
+    }
+    Ok(())
+}
