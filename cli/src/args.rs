@@ -129,6 +129,10 @@ pub(crate) struct Save {
     /// Leave out images that cannot be read, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Refuse images of which a layer can only be rebuilt from its directory, so that they may get another
+    /// id.
+    #[arg(long)]
+    pub(crate) no_rebuild: bool,
     /// Save images with damaged layers in the best form that can be had, and say what was done.
     ///
     /// Bytes of a damaged or missing file or layer are taken from elsewhere in reach, if their size, their

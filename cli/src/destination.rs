@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use layerlift_archive::{
     Compression, CompressionLevel, Options, Tree, Unfinished, final_path, is_empty_dir, write_dir,
@@ -15,6 +14,7 @@ use layerlift_export::{Bundle, Format, Layout, Prepared, push, tree};
 
 use crate::args::ArchiveCompression;
 use crate::error::Error;
+use crate::output::stdout_was_closed;
 use crate::signals::Guard;
 
 /// The three outputs.
@@ -82,7 +82,10 @@ impl Destination {
         let path = match self {
             Destination::Stream => return None,
             // A directory's name without its slash, so that its parent is the folder that it stands in.
-            Destination::Dir(path) => path.components().collect(),
+            Destination::Dir(path) => {
+                let path: PathBuf = path.components().collect();
+                final_path(&path).unwrap_or(path)
+            }
             Destination::File(path) => match path.metadata() {
                 Ok(metadata) if !metadata.is_file() => return None,
                 _ => final_path(path).unwrap_or_else(|_| path.clone()),
@@ -161,28 +164,13 @@ impl Destination {
     }
 }
 
-/// Whether standard output was closed when the program began.
-static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
-
-/// Looks at standard output before the standard library does: that opens `/dev/null` in place of a closed
-/// one, which takes an archive without an error.
-#[ctor::ctor]
-fn look_at_stdout() {
-    let closed = rustix::io::fcntl_getfd(rustix::stdio::stdout()).is_err();
-    STDOUT_CLOSED.store(closed, Ordering::Relaxed);
-}
-
-fn stdout_was_closed() -> bool {
-    STDOUT_CLOSED.load(Ordering::Relaxed)
-}
-
 /// As `tar --auto-compress` does. A compression that can be read but not written is an error, not a file that
 /// is not what its name says.
 fn by_suffix(path: &Path) -> Result<Option<CompressionLevel>, Error> {
     let unwritten = |compression| Err(Error::Suffix { path: path.to_owned(), compression });
-    match path.extension().and_then(OsStr::to_str) {
+    match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
         Some("gz" | "tgz") => Ok(Some(CompressionLevel::GZIP)),
-        Some("zst" | "tzst") => Ok(Some(CompressionLevel::ZSTD)),
+        Some("zst" | "zstd" | "tzst") => Ok(Some(CompressionLevel::ZSTD)),
         Some("xz" | "txz") => unwritten(Compression::Xz),
         Some("bz2" | "tbz" | "tbz2") => unwritten(Compression::Bzip2),
         _ => Ok(None),
@@ -268,6 +256,8 @@ mod tests {
             ("a.tar", None, None),
             ("a.tar.gz", None, level("gzip")),
             ("a.tgz", None, level("gzip")),
+            ("A.TAR.GZ", None, level("gzip")),
+            ("a.tar.zstd", None, level("zstd")),
             ("a.tar.zst", None, level("zstd")),
             ("a.tar.gz", Some("none"), None),
             ("a.tar.gz", Some("zstd:9"), level("zstd:9")),

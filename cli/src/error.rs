@@ -42,6 +42,8 @@ pub(crate) enum Error {
     Space { path: PathBuf, needed: u64, available: u64 },
     #[error("cannot write {}", path.display())]
     SalvageReport { path: PathBuf, source: io::Error },
+    #[error("{} would be both the output and the report of the salvage", .0.display())]
+    ReportIsOutput(PathBuf),
     #[error("found no image store in the usual places")]
     NoStore,
     #[error("found no image store at {} or below", .0.display())]
@@ -90,12 +92,19 @@ impl Error {
         found.is_some_and(layerlift_archive::Error::is_of_content)
     }
 
+    /// Whether the output is a directory that something has been put into.
+    pub(crate) fn is_of_full_directory(&self) -> bool {
+        let found = chain(self).find_map(as_type::<layerlift_archive::Error>);
+        matches!(found, Some(layerlift_archive::Error::Output { source, .. })
+            if source.kind() == io::ErrorKind::DirectoryNotEmpty)
+    }
+
     /// A hint for an error of the program's own.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Error::Terminal => "write to a file with -o FILE, or pipe it: layerlift save … | docker load",
             Error::OutputIsDirectory(_) => "end the name with / to write the archive as a directory",
-            Error::ClosedStdout => "write to a file with -o FILE",
+            Error::ClosedStdout => "redirect it to a file; save also writes to one with -o FILE",
             Error::Suffix { .. } => {
                 "name it .tar.gz or .tar.zst, or keep the name with --archive-compress none"
             }

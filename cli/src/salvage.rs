@@ -1,13 +1,17 @@
 //! `save --salvage`: the stores that repairs come from, and the report.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use layerlift_archive::Options as WriteOptions;
+use layerlift_archive::{Options as WriteOptions, final_path};
 use layerlift_export::{FileResult, Outlook, Plan, Prepared, RepairSource, SalvageReport, SalvagedFile};
 use layerlift_store::{OpenOptions, Store, open_all};
 
+use tempfile::NamedTempFile;
+
+use crate::destination::Destination;
 use crate::error::Error;
 use crate::report::Reporter;
 
@@ -112,9 +116,66 @@ pub(crate) fn report_beside(prepared: &Prepared, folder: &Path) -> Result<(), Er
     Ok(())
 }
 
-/// Writes the report to a file.
-pub(crate) fn report(prepared: &Prepared, path: &Path) -> Result<(), Error> {
-    let nothing = Default::default();
-    let report = prepared.salvaged().unwrap_or(&nothing);
-    fs::write(path, report.to_json()).map_err(|source| Error::SalvageReport { path: path.to_owned(), source })
+/// Where the report of a salvage goes, besides the archive.
+pub(crate) struct ReportFile {
+    path: PathBuf,
+    draft: Draft,
+}
+
+enum Draft {
+    /// In the folder of the file, which stays as it is until the report is complete.
+    File(NamedTempFile),
+    /// A pipe or a device.
+    Stream(File),
+}
+
+impl ReportFile {
+    /// Refuses now what would fail after all the work.
+    pub(crate) fn begin(path: &Path, destination: &Destination) -> Result<Self, Error> {
+        let failed = |source| Error::SalvageReport { path: path.to_owned(), source };
+        let followed = final_path(path).map_err(failed)?;
+        if let Destination::File(output) = destination
+            && same_place(&followed, &final_path(output).unwrap_or_else(|_| output.clone()))
+        {
+            return Err(Error::ReportIsOutput(path.to_owned()));
+        }
+        let draft = match followed.metadata() {
+            Ok(metadata) if metadata.is_dir() => return Err(failed(ErrorKind::IsADirectory.into())),
+            Ok(metadata) if !metadata.is_file() => {
+                Draft::Stream(File::options().write(true).open(&followed).map_err(failed)?)
+            }
+            _ => {
+                folder(&followed).metadata().map_err(failed)?;
+                let mode = Permissions::from_mode(0o666);
+                let draft = tempfile::Builder::new().permissions(mode).tempfile_in(folder(&followed));
+                Draft::File(draft.map_err(|error| failed(error.kind().into()))?)
+            }
+        };
+        Ok(ReportFile { path: followed, draft })
+    }
+
+    /// Writes it.
+    pub(crate) fn write(self, prepared: &Prepared) -> Result<(), Error> {
+        let nothing = Default::default();
+        let bytes = prepared.salvaged().unwrap_or(&nothing).to_json();
+        let ReportFile { path, draft } = self;
+        let written = match draft {
+            Draft::Stream(mut file) => file.write_all(&bytes),
+            Draft::File(mut file) => {
+                file.write_all(&bytes).and_then(|()| Ok(file.persist(&path).map(drop)?))
+            }
+        };
+        written.map_err(|source| Error::SalvageReport { path, source })
+    }
+}
+
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether two paths are one file, which need not exist.
+fn same_place(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| Some((folder(path).canonicalize().ok()?, path.file_name()?.to_owned()));
+    place(one).is_some_and(|one| place(other) == Some(one))
 }

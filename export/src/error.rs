@@ -79,6 +79,12 @@ pub enum Error {
         /// What the blob decompresses to.
         found: DiffId,
     },
+    /// The bytes of a layer as they were recorded are lost, and no others are asked for.
+    #[error("it could only be rebuilt from {}, and might not be what it was", dir.display())]
+    NotRebuilt {
+        /// What is left of it.
+        dir: PathBuf,
+    },
     /// A layer cannot be read, as was reported with another image.
     #[error("it has layer {layer} in common with {image}")]
     Shared {
@@ -135,7 +141,7 @@ impl Error {
                 ErrorKind::Request
             }
             Error::NoLayers { .. } => ErrorKind::Unsupported,
-            Error::LeftOut { .. } => ErrorKind::Missing,
+            Error::LeftOut { .. } | Error::NotRebuilt { .. } => ErrorKind::Missing,
             Error::DiffId { .. } => ErrorKind::Damaged,
             Error::Shared { kind, .. } | Error::Target { kind, .. } => *kind,
         }

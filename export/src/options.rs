@@ -22,6 +22,9 @@ pub struct Options {
     pub unchecked: bool,
     /// Keep images whose layers are damaged or missing in the plan, for [`crate::Plan::salvage`].
     pub salvage: bool,
+    /// Refuse layers that can only be computed from directories, although a digest of them is recorded: the
+    /// image would get another id.
+    pub recorded_only: bool,
     /// How layers are compressed.
     pub layers: LayerCompression,
     /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
@@ -69,6 +72,11 @@ impl Options {
     /// The same options, for a plan that is salvaged or one that is not.
     pub fn with_salvage(self, salvage: bool) -> Self {
         Options { salvage, ..self }
+    }
+
+    /// The same options, with or without layers whose recorded bytes are lost.
+    pub fn with_recorded_only(self, recorded_only: bool) -> Self {
+        Options { recorded_only, ..self }
     }
 
     /// The same options with this compression of layers.

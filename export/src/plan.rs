@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use layerlift_archive::Digest;
 use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -168,6 +169,7 @@ pub(crate) fn of_images(
     for draft in &made {
         draft.layers.iter().for_each(|&index| layers[index].uses += 1);
     }
+    warnings.extend(made.iter().filter_map(Draft::other_manifest));
     warnings.extend(layers.iter().filter_map(padding_left_out));
     warnings.extend(refused_as_stored(&layers, options));
     Ok(Plan {
@@ -253,6 +255,13 @@ impl Draft {
         let planned = PlannedImage { image_id: documents.image_id(), ..self.planned };
         Ok(Draft { planned, documents: Some(documents), ..self })
     }
+
+    /// Said of an image that is known by its manifest, and gets another one.
+    pub(crate) fn other_manifest(&self) -> Option<Warning> {
+        let old = self.image.own_manifest()?.digest;
+        let new = self.documents.as_ref()?.manifest()?;
+        (old != new).then(|| Warning::OtherManifest { image: self.name.clone(), old, new })
+    }
 }
 
 /// Refuses names that were asked for and that the format cannot hold.
@@ -326,7 +335,18 @@ fn odd_records(drafts: &[Draft], layers: &[PlannedLayer]) -> Vec<Warning> {
     let mut places: Vec<usize> = drafts.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
     places.sort_unstable();
     places.dedup();
-    places.into_iter().filter_map(|index| layers[index].notice.as_ref().map(Warning::from)).collect()
+    // Of those that are rebuilt, a warning of their image speaks.
+    let odd = |&index: &usize| rebuilt(&layers[index]).is_none();
+    let notice = |index: usize| layers[index].notice.as_ref().map(Warning::from);
+    places.into_iter().filter(odd).filter_map(notice).collect()
+}
+
+/// The blob that is missing of a layer which is rebuilt from what was unpacked of it.
+fn rebuilt(layer: &PlannedLayer) -> Option<Digest> {
+    match &layer.state {
+        State::Unmeasured(LayerTar::Diff(layer)) => layer.blob,
+        _ => None,
+    }
 }
 
 /// An image whose config names digests that its layers cannot have.
@@ -337,6 +357,13 @@ fn digest_not_kept(draft: &Draft, layers: &[PlannedLayer]) -> Option<Warning> {
     let recorded = draft.layers.iter().take(draft.image.layers.len()).map(|&index| &layers[index]);
     let mut computed = recorded.filter(|layer| matches!(layer.state, State::Unmeasured(LayerTar::Diff(_))));
     let first = computed.next()?;
+    if rebuilt(first).is_some() {
+        let mut own = draft.image.layers.iter().zip(&draft.layers);
+        let (layer, _) = own.find(|(_, index)| rebuilt(&layers[**index]).is_some())?;
+        let layer = layer.diff_id?;
+        let (image, image_id, others) = (draft.name.clone(), draft.image.image_id()?, computed.count());
+        return Some(Warning::LayersRebuilt { image, image_id, layer, others });
+    }
     let lacks =
         if first.notice.is_some() { "no tar-split data that could be used" } else { "no tar-split data" };
     Some(Warning::DigestNotKept {

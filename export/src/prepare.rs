@@ -50,6 +50,8 @@ struct Parts {
     artifacts: Vec<PlannedArtifact>,
     layers: Passed,
     names: Names,
+    /// What the plan says already.
+    announced: Vec<Warning>,
     options: crate::Options,
 }
 
@@ -64,7 +66,8 @@ impl Plan {
     /// digest, and with [`crate::Options::keep_going`] checks all of them, unless
     /// [`crate::Options::unchecked`] leaves that to the output.
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
-        let Plan { drafts, mut artifacts, layers, unreadable, salvaged, options: chosen, .. } = self;
+        let Plan { drafts, mut artifacts, layers, unreadable, salvaged, warnings, options: chosen, .. } =
+            self;
         let ids = layers.iter().map(|layer| layer.id.clone()).collect();
         let names = Names { ids, called: layers.iter().map(PlannedLayer::name).collect() };
         let (layers, mut bad, odd) = first_pass(layers, &chosen, options)?;
@@ -76,7 +79,8 @@ impl Plan {
                 artifacts.extend(left_out.keep(artifact.checked(options))?);
             }
         }
-        Parts { drafts, artifacts, layers, names, options: chosen }.ready(left_out, odd, salvaged)
+        Parts { drafts, artifacts, layers, names, announced: warnings, options: chosen }
+            .ready(left_out, odd, salvaged)
     }
 }
 
@@ -106,7 +110,8 @@ impl Parts {
             |&index: &usize| other_blob_digest(&self.names.ids[index], self.layers[index].as_ref()?);
         warnings.extend(used.iter().filter_map(other_blob));
         warnings.extend(ready.iter().filter_map(other_image_id));
-        warnings.extend(ready.iter().filter_map(other_manifest));
+        warnings.extend(ready.iter().filter_map(Draft::other_manifest));
+        warnings.retain(|warning| !self.announced.contains(warning));
         if let Some(report) = &mut salvaged {
             let id = |draft: &Draft| Some((draft.name.clone(), draft.planned.image_id?.to_string()));
             let ids: HashMap<String, String> = ready.iter().filter_map(id).collect();
@@ -239,13 +244,6 @@ pub fn tree(prepared: &Prepared) -> Tree {
 fn other_image_id(draft: &Draft) -> Option<Warning> {
     let (old, new) = (draft.image.image_id()?, draft.planned.image_id?);
     (old != new).then(|| Warning::OtherImageId { image: draft.name.clone(), old, new })
-}
-
-/// An image that is known by its manifest, and gets another one.
-fn other_manifest(draft: &Draft) -> Option<Warning> {
-    let old = draft.image.own_manifest()?.digest;
-    let new = draft.documents.as_ref()?.manifest()?;
-    (old != new).then(|| Warning::OtherManifest { image: draft.name.clone(), old, new })
 }
 
 /// A layer whose blob goes out without its padding.

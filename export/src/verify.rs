@@ -1,7 +1,7 @@
 //! Checking images without writing anything.
 
 use layerlift_archive::{Check, Compression, Content, Error as ArchiveError, Options};
-use layerlift_store::{DiffId, ImageKey, LayerKey, LayerTar, Notice, Reference, Store};
+use layerlift_store::{DiffId, ImageKey, Layer, LayerKey, LayerTar, Notice, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::layers::{self, Distinct, computed};
@@ -103,24 +103,18 @@ pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options:
         let (key, references) = (key.clone(), references.clone());
         report.images.push(ImageReport { key, references, layers, notices, error });
     }
-    for (keys, recorded) in distinct.keys.chunks(OPEN).zip(distinct.recorded.chunks(OPEN)) {
-        report.layers.extend(check_some(store, keys, recorded, options));
+    for layers in distinct.layers.chunks(OPEN) {
+        report.layers.extend(check_some(store, layers, options));
     }
     report
 }
 
-fn check_some(
-    store: &dyn Store,
-    keys: &[LayerKey],
-    recorded: &[Option<DiffId>],
-    options: &Options<'_>,
-) -> Vec<LayerReport> {
-    let mut reports: Vec<LayerReport> = keys
+fn check_some(store: &dyn Store, some: &[Layer], options: &Options<'_>) -> Vec<LayerReport> {
+    let mut reports: Vec<LayerReport> = some
         .iter()
-        .zip(recorded)
-        .map(|(key, &expected)| LayerReport {
-            key: key.clone(),
-            expected,
+        .map(|layer| LayerReport {
+            key: layer.key.clone(),
+            expected: layer.diff_id,
             recorded: true,
             computed: false,
             notices: Vec::new(),
@@ -130,7 +124,7 @@ fn check_some(
         .collect();
     let mut exact = Vec::new();
     let mut streamed = Vec::new();
-    for (index, tar) in layers::open(store, keys).into_iter().enumerate() {
+    for (index, tar) in layers::open(store, some).into_iter().enumerate() {
         let report = &mut reports[index];
         match tar {
             Ok(tar) => {
@@ -153,7 +147,8 @@ fn check_some(
             Err(error) => report.error = Some(error),
         }
     }
-    let names: Vec<String> = keys.iter().map(|key| format!("layer {}", store.layer_name(key))).collect();
+    let names: Vec<String> =
+        some.iter().map(|layer| format!("layer {}", store.layer_name(&layer.key))).collect();
     let checks: Vec<_> =
         exact.iter().map(|(index, content)| Check { name: &names[*index], content: &**content }).collect();
     for ((index, content), found) in exact.iter().zip(layerlift_archive::check(&checks, options)) {

@@ -1,7 +1,7 @@
 //! What is worth knowing about an export that succeeds.
 
 use layerlift_archive::Digest;
-use layerlift_store::{ImageId, Notice, Reference};
+use layerlift_store::{DiffId, ImageId, Notice, Reference};
 use serde::Serialize;
 
 use crate::bundle::as_text;
@@ -62,6 +62,27 @@ pub enum Warning {
         others: usize,
         /// What they do not have: tar-split data, or such that could be used.
         lacks: &'static str,
+    },
+    /// The blobs of some layers are missing, and the layers are rebuilt from what was unpacked of them.
+    #[error(
+        "{image}: layer {layer}{} no blob and {} rebuilt from {}; unless {} the recorded digest, the image \
+         gets another id than {image_id}, known once that is done",
+        have(*others),
+        if *others == 0 { "is" } else { "are" },
+        if *others == 0 { "its snapshot" } else { "their snapshots" },
+        if *others == 0 { "its tar has" } else { "all tars have" },
+    )]
+    LayersRebuilt {
+        /// The image's name, or its id.
+        image: String,
+        /// The id of its config.
+        #[serde(serialize_with = "as_text")]
+        image_id: ImageId,
+        /// The first of these layers.
+        #[serde(serialize_with = "as_text")]
+        layer: DiffId,
+        /// How many more there are.
+        others: usize,
     },
     /// Zeros follow the compressed stream of a layer's blob, as tapes leave them. Engines refuse such a blob,
     /// so it is written without them.

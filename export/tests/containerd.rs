@@ -131,13 +131,3 @@ fn as_the_engines_save_them() {
         }
     }
 }
-
-/// What was discarded is missed, by its digest.
-#[test]
-fn a_layer_that_was_discarded() {
-    let fixture = "containerd/containerd-2.1-discarded/store.tar.xz";
-    let Some(root) = data_root(fixture) else { return };
-    let store = namespace(root.path(), "k8s.io");
-    let error = exported(&*store, &["127.0.0.1:5777/bench/zstd:1.0"], &Options::default()).unwrap_err();
-    assert!(error.contains("needs blob sha256:") && error.contains("which is missing"), "{error}");
-}

@@ -138,7 +138,8 @@ pub enum Error {
         why: String,
     },
     /// An image or layer that another one names is not there.
-    #[error("{of} needs {what} {id}, which is missing ({} is not there)", path.display())]
+    #[error("{of} needs {what} {id}, which is missing ({} {})", path.display(),
+        if path.ends_with("layers.json") { "has no record of it" } else { "is not there" })]
     Missing {
         /// Who needs it: "image 4f…" or a name.
         of: String,

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags};
 
-use super::temporary::{Draft, Staging, folder, sync_dir, sync_folder};
+use super::temporary::{Draft, Staging, final_path, folder, sync_dir, sync_folder};
 use crate::produce::{Item, Order, Sink, first_failure, produce};
 use crate::tree::Node;
 use crate::{Content, Entry, Error, Options, Tree};
@@ -31,6 +31,7 @@ pub fn write_dir(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(), 
     }
     // `DIR/` and `DIR` are the same place; without its slash the path has a parent to be made in.
     let path: PathBuf = path.components().collect();
+    let path = final_path(&path).map_err(Error::output("follow", &path))?;
     let temporary = Staging::new(&folder(&path))?;
     make_dirs(tree, temporary.path())?;
     write_entries(tree.entries(), temporary.path(), options)?;

@@ -12,11 +12,11 @@ pub const BLOCK: u64 = 512;
 /// Length of the zero blocks that end a tar.
 pub const TRAILER: u64 = 2 * BLOCK;
 
-const NAME: std::ops::Range<usize> = 0..100;
-const LINK: std::ops::Range<usize> = 157..257;
+pub(super) const NAME: std::ops::Range<usize> = 0..100;
+pub(super) const LINK: std::ops::Range<usize> = 157..257;
 const MAGIC: std::ops::Range<usize> = 257..265;
-const PREFIX: std::ops::Range<usize> = 345..500;
-const LAST_TIME: i64 = (1 << 33) - 1;
+pub(super) const PREFIX: std::ops::Range<usize> = 345..500;
+pub(super) const LAST_TIME: i64 = (1 << 33) - 1;
 
 /// What a header says.
 #[derive(Debug, Clone, Default)]
@@ -43,16 +43,35 @@ pub struct Header<'a> {
     pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
 }
 
-/// Writes the headers of one tar. Once a number has needed the GNU magic, it stays for the rest of the
-/// archive, as in Go.
+/// Whose headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// Of Go 1.4, with which engines wrote their layers until 2017.
+    #[default]
+    Go14,
+    /// Of Go since 1.10, for engines that ask for PAX. Today all do.
+    Pax,
+}
+
+/// Writes the headers of one tar. With Go 1.4, once a number has needed the GNU magic, it stays for the rest
+/// of the archive.
 #[derive(Debug, Default)]
 pub struct Encoder {
+    dialect: Dialect,
     used_binary: bool,
 }
 
 impl Encoder {
+    /// For headers in this dialect.
+    pub fn new(dialect: Dialect) -> Self {
+        Encoder { dialect, ..Encoder::default() }
+    }
+
     /// Appends the blocks of a header, with the PAX header before it where one is needed.
     pub fn encode(&mut self, header: &Header<'_>, out: &mut Vec<u8>) {
+        if self.dialect == Dialect::Pax {
+            return super::pax::encode(header, out);
+        }
         let mut records: Vec<(Vec<u8>, &[u8])> = Vec::new();
         let mut block = self.block(header, &mut records);
         if records.len() == 1
@@ -124,7 +143,7 @@ impl Encoder {
 }
 
 /// Zero-padded octal digits and a NUL; `false` if they do not fit.
-fn octal(field: &mut [u8], value: u64) -> bool {
+pub(super) fn octal(field: &mut [u8], value: u64) -> bool {
     let width = field.len() - 1;
     let digits = format!("{value:0width$o}");
     if digits.len() > width {
@@ -142,7 +161,7 @@ fn text<'h>(field: &mut [u8], value: &'h [u8], key: &[u8], records: &mut Vec<(Ve
     }
 }
 
-fn with_checksum(mut block: [u8; 512]) -> [u8; 512] {
+pub(super) fn with_checksum(mut block: [u8; 512]) -> [u8; 512] {
     block[148..156].fill(b' ');
     let sum: u64 = block.iter().map(|&b| u64::from(b)).sum();
     octal(&mut block[148..155], sum);
@@ -151,7 +170,7 @@ fn with_checksum(mut block: [u8; 512]) -> [u8; 512] {
 }
 
 /// Splits a path of up to 255 bytes at a `/` into prefix and name, as USTAR has it. Go's rule says where.
-fn split_long_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_long_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     if !name.is_ascii() {
         return None;
     }
@@ -167,7 +186,7 @@ fn split_long_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// One PAX record: its own length, a space, `key=value`, a line end.
-fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
+pub(super) fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let mut len = rest + rest.to_string().len();
     if rest + len.to_string().len() != len {
@@ -177,7 +196,7 @@ fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// `dir/PaxHeaders.0/file` without what is not ASCII, at most 100 bytes.
-fn pax_name(name: &[u8]) -> Vec<u8> {
+pub(super) fn pax_name(name: &[u8]) -> Vec<u8> {
     let at = name.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
     let (dir, file) = name.split_at(at);
     let parts = dir.split(|&b| b == b'/').chain([b"PaxHeaders.0".as_slice(), file]);

@@ -2,7 +2,8 @@
 
 mod entries;
 mod header;
+mod pax;
 
-pub use header::{BLOCK, Encoder, Header, TRAILER, padding};
+pub use header::{BLOCK, Dialect, Encoder, Header, TRAILER, padding};
 
 pub(crate) use entries::items;

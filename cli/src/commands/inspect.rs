@@ -146,7 +146,8 @@ fn inspect<'a>(
     let mut damaged = Vec::new();
     let mut layers = Vec::new();
     for layer in &image.layers {
-        let (tar_size, error) = match source.store.layer(&layer.key) {
+        let tar = layer.lost.clone().map_or_else(|| source.store.layer(&layer.key), Err);
+        let (tar_size, error) = match tar {
             Ok(tar) => (tar.tar_len(), None),
             Err(error) => {
                 let message = Message::of(&error).text;

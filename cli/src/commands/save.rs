@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::output::print;
 use crate::progress::{Progress, Summary};
 use crate::report::Reporter;
-use crate::salvage::{self, Repairs};
+use crate::salvage::{self, Repairs, ReportFile};
 use crate::sources::{Source, Sources};
 use crate::status::Status;
 use crate::terminal::visible;
@@ -23,11 +23,13 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     if !args.dry_run {
         destination.check(args.format)?;
     }
+    let report = args.salvage_report.as_ref().filter(|_| !args.dry_run);
+    let mut report = report.map(|path| ReportFile::begin(path, &destination)).transpose()?;
     let threads = args.work.threads();
     super::limit_threads(threads);
 
     for tries_left in (0..TRIES).rev() {
-        let error = match once(args, &destination, compression, reporter)? {
+        let error = match once(args, &destination, compression, &mut report, reporter)? {
             Ended::With(status) => return Ok(status),
             Ended::Changed(error) => error,
         };
@@ -60,6 +62,7 @@ fn once(
     args: &Save,
     destination: &Destination,
     compression: Option<CompressionLevel>,
+    report: &mut Option<ReportFile>,
     reporter: &Reporter,
 ) -> Result<Ended, Error> {
     let sources = Sources::open(&args.store, reporter)?;
@@ -75,6 +78,7 @@ fn once(
         .with_format(args.format)
         .with_tags(args.tags)
         .with_keep_going(args.keep_going)
+        .with_recorded_only(args.no_rebuild)
         .with_layers(args.compress.unwrap_or_default())
         .with_temp_dir(temp_dir);
     let layout = destination.layout(args.format)?;
@@ -85,7 +89,8 @@ fn once(
     if args.dry_run {
         print(&visible(&plan.to_string()))?;
     } else {
-        match write(plan, (&*source.store, repairs), destination, layout, compression, args, reporter) {
+        let output = (destination, layout, compression, report);
+        match write(plan, (&*source.store, repairs), output, args, reporter) {
             Ok(false) => {}
             Ok(true) => status = Status::Incomplete,
             Err(error) if args.keep_going && error.is_of_content() => return Ok(Ended::Changed(error)),
@@ -99,9 +104,12 @@ fn once(
 fn write(
     plan: Plan,
     (store, repairs): (&dyn Store, Option<Repairs>),
-    destination: &Destination,
-    layout: Option<Layout>,
-    compression: Option<CompressionLevel>,
+    (destination, layout, compression, report): (
+        &Destination,
+        Option<Layout>,
+        Option<CompressionLevel>,
+        &mut Option<ReportFile>,
+    ),
     args: &Save,
     reporter: &Reporter,
 ) -> Result<bool, Error> {
@@ -148,7 +156,16 @@ fn write(
             destination.check_space(bytes)?;
         }
         progress.begin("write", Some(bytes));
-        let written = output.write(args.keep_going, &options).map_err(|error| match error {
+        let written = output.write(args.keep_going, &options);
+        // Another export has made the layout in the meantime.
+        if written.as_ref().is_err_and(Error::is_of_full_directory)
+            && let Some(made) = destination.layout(args.format)?
+        {
+            layout = Some(made);
+            progress.end();
+            continue;
+        }
+        let written = written.map_err(|error| match error {
             Error::Archive(error) => prepared.explain(error.into()).into(),
             Error::Export(error) => prepared.explain(error).into(),
             other => other,
@@ -163,8 +180,8 @@ fn write(
     // A tree has the report in it; a layout that gets more images has it beside its index.
     let declared = prepared.salvaged().is_some_and(SalvageReport::is_declared);
     let beside = destination.report_beside(args.format).filter(|_| declared);
-    if let Some(path) = &args.salvage_report {
-        salvage::report(&prepared, path)?;
+    if let Some(report) = report.take() {
+        report.write(&prepared)?;
     }
     if let Some(path) = &beside {
         salvage::report_beside(&prepared, path)?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{ended, output, save};
+use crate::program::{ended, layerlift, output, save};
 use crate::store::Store;
 
 /// The command, started by a shell that does something first.
@@ -25,10 +25,17 @@ fn closed_standard_output() {
         command.args(args);
         output(&mut after("exec >&-;", &command))
     };
-    for args in [&["base:latest"][..], &["base:latest", "-o", "-"]] {
+    for args in [&["base:latest"][..], &["base:latest", "-o", "-"], &["base:latest", "--dry-run"]] {
         let (status, said) = ended(&command(args));
         assert_eq!(status, Some(2));
-        assert_eq!(said, "layerlift: error: standard output is closed\nhint: write to a file with -o FILE\n");
+        assert!(said.starts_with("layerlift: error: standard output is closed\nhint: redirect it"), "{said}");
+    }
+    for name in ["images", "verify", "stores"] {
+        let mut listing = layerlift();
+        listing.arg(name).arg("--root").arg(&store.root);
+        let (status, said) = ended(&output(&mut after("exec >&-;", &listing)));
+        assert_eq!(status, Some(2), "{name}: {said}");
+        assert!(said.contains("standard output is closed"), "{name}: {said}");
     }
     let file = store.beside("out.tar");
     assert_eq!(
@@ -83,12 +90,63 @@ fn link_to_a_file_that_is_not_there_yet() {
 }
 
 #[test]
+fn link_to_a_directory() {
+    let store = Store::example();
+    let layout = |name: &str| {
+        let out = format!("{}/", store.beside(name).display());
+        ended(&output(save(&store.root).args(["base:latest", "--format", "oci-archive", "-o", &out]))).0
+    };
+    symlink("not there yet", store.beside("link")).unwrap();
+    assert_eq!(layout("link"), Some(0));
+    assert!(store.beside("link").is_symlink() && store.beside("not there yet/index.json").is_file());
+    fs::create_dir(store.beside("empty")).unwrap();
+    symlink("empty", store.beside("other")).unwrap();
+    assert_eq!(layout("other"), Some(0));
+    assert!(store.beside("other").is_symlink() && store.beside("empty/index.json").is_file());
+}
+
+/// Both find no layout when they begin. The second one to end adds its image to that of the first.
+#[test]
+fn a_layout_that_two_make_at_once() {
+    let store = Store::example();
+    let out = format!("{}/", store.beside("layout").display());
+    for _ in 0..4 {
+        let _ = fs::remove_dir_all(store.beside("layout"));
+        let mut command = save(&store.root);
+        command.args(["base:latest", "--format", "oci-archive", "-o", &out]);
+        let first = command.spawn().unwrap();
+        let (status, said) = ended(&output(&mut command));
+        assert_eq!(status, Some(0), "{said}");
+        assert!(first.wait_with_output().unwrap().status.success());
+    }
+}
+
+#[test]
+fn report_of_a_salvage() {
+    let store = Store::example();
+    let (out, folder) = (store.beside("out.tar"), store.beside("folder"));
+    fs::create_dir(&folder).unwrap();
+    let missing = store.beside("missing/report.json");
+    for (report, why) in
+        [(&out, "would be both"), (&missing, "No such file or directory"), (&folder, "is a directory")]
+    {
+        let mut command = save(&store.root);
+        command.args(["base:latest", "--salvage", "--salvage-report"]).arg(report).arg("-o").arg(&out);
+        let (status, said) = ended(&output(&mut command));
+        assert_eq!((status, out.exists()), (Some(2), false), "{said}");
+        assert!(said.to_lowercase().contains(&why.to_lowercase()), "{said}");
+    }
+}
+
+#[test]
 fn names_that_ask_for_compression() {
     let store = Store::example();
     let plain = output(save(&store.root).arg("base:latest")).stdout;
     for (name, more, magic) in [
         ("a.tar.gz", &[][..], &[0x1f, 0x8b][..]),
         ("a.tgz", &[], &[0x1f, 0x8b]),
+        ("A.TAR.GZ", &[], &[0x1f, 0x8b]),
+        ("a.tar.zstd", &[], &[0x28, 0xb5, 0x2f, 0xfd]),
         ("a.tar.zst", &[], &[0x28, 0xb5, 0x2f, 0xfd]),
         ("b.tar.gz", &["--archive-compress", "zstd"], &[0x28, 0xb5, 0x2f, 0xfd]),
         ("c.tar.gz", &["--archive-compress", "none"], &plain[..]),

@@ -36,6 +36,12 @@ fn names(archive: &Path) -> Vec<String> {
     rows.iter().flat_map(|row| row["references"].as_array().unwrap()).map(Value::to_string).collect()
 }
 
+fn ids(archive: &Path) -> Vec<String> {
+    let listed = output(layerlift().args(["images", "--json", "--root"]).arg(archive));
+    let rows: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    rows.iter().map(|row| row["id"].to_string()).collect()
+}
+
 #[test]
 fn a_damaged_file() {
     if !is_root("a_damaged_file", "the files of the store have other owners") {
@@ -103,5 +109,75 @@ fn a_damaged_file() {
         let (status, said) = save(&store.root, &["--salvage", "--repair-from", from.to_str().unwrap()], &out);
         assert_eq!(status, Some(0), "{said}");
         assert!(fs::read(&out).unwrap() == fs::read(&sound).unwrap(), "from {}", from.display());
+    }
+}
+
+fn copied(from: &Path, to: &Path) -> PathBuf {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
+    to.to_owned()
+}
+
+/// The file of a layer below a folder.
+fn layer_file(folder: &Path) -> PathBuf {
+    let script = "find \"$0\" -type f | LC_ALL=C sort";
+    let found = Command::new("sh").args(["-c", script]).arg(folder).output().unwrap();
+    let files = String::from_utf8(found.stdout).unwrap();
+    let is_layer = |file: &Path| {
+        let bytes = fs::read(file).unwrap();
+        bytes.starts_with(&[0x1f, 0x8b]) || bytes.get(257..262) == Some(b"ustar")
+    };
+    files.lines().map(PathBuf::from).find(|file| is_layer(file)).expect("there are layers")
+}
+
+/// A layer of a layout or an unpacked archive that is missing, cut or packed otherwise: its bytes from
+/// elsewhere, or from itself.
+#[test]
+fn layers_that_are_files() {
+    if !is_root("layers_that_are_files", "the files of the store have other owners") {
+        return;
+    }
+    let store = Store::podman("vfs");
+    let (sound, layout) = (store.beside("sound.tar"), store.beside("layout/"));
+    assert_eq!(save(&store.root, &[], &sound), (Some(0), String::new()));
+    let gzip = ["--format", "oci-archive", "--compress", "gzip"];
+    assert_eq!(save(&store.root, &gzip, &layout).0, Some(0));
+    let unpacked = store.beside("unpacked");
+    fs::create_dir(&unpacked).unwrap();
+    let tar = Command::new("tar").arg("-xf").arg(&sound).arg("-C").arg(&unpacked).status().unwrap();
+    assert!(tar.success());
+
+    type Damage = fn(&Path);
+    let damages: [(&str, &Path, Damage); 6] = [
+        ("missing", &layout, |file| fs::remove_file(file).unwrap()),
+        ("empty", &layout, |file| fs::write(file, "").unwrap()),
+        ("cut", &layout, |file| {
+            let bytes = fs::read(file).unwrap();
+            fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+        }),
+        ("garbage behind it", &layout, |file| {
+            let bytes = [&*fs::read(file).unwrap(), b"garbage"].concat();
+            fs::write(file, bytes).unwrap();
+        }),
+        ("another time in its header", &layout, |file| {
+            let mut bytes = fs::read(file).unwrap();
+            bytes[4] ^= 1;
+            fs::write(file, bytes).unwrap();
+        }),
+        ("missing in an archive", &unpacked, |file| fs::remove_file(file).unwrap()),
+    ];
+    for (number, (what, whole, damage)) in damages.into_iter().enumerate() {
+        let damaged = copied(whole, &store.beside(&format!("damaged{number}")));
+        damage(&layer_file(&damaged));
+        let out = store.beside(&format!("out{number}.tar"));
+        let (status, said) = save(&damaged, &[], &out);
+        assert_eq!((status, out.exists()), (Some(1), false), "{what}: {said}");
+        let from = ["--salvage", "--repair-from", sound.to_str().unwrap()];
+        let options = if what.starts_with("another") { &from[..1] } else { &from[..] };
+        let (status, said) = save(&damaged, options, &out);
+        assert_eq!(status, Some(0), "{what}: {said}");
+        assert_eq!(ids(&out), ids(&sound), "{what}");
+        let verified = output(layerlift().args(["verify", "--root"]).arg(&out));
+        assert_eq!(verified.status.code(), Some(0), "{what}: {verified:?}");
     }
 }

@@ -168,6 +168,13 @@ fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> Stat
         {
             let (compression, diff_id) = (layer.compression, layer.diff_id.or(recorded));
             match layer.digest() {
+                // That another blob has this tar is only what a label says.
+                _ if layer.notice.is_some() => match diff_id {
+                    Some(id) if compression != Compression::None => {
+                        State::Measured(Measured::compressed(layer, id))
+                    }
+                    _ => State::of(LayerTar::Blob(layer), recorded, options),
+                },
                 Some(digest) if diff_id.is_some() => State::Measured(Measured {
                     len: layer.stored.len,
                     content: Some(Arc::new(layer.stored)),
@@ -220,12 +227,11 @@ impl Measured {
 /// The distinct layers of some images, in the order of their first use.
 #[derive(Default)]
 pub(crate) struct Distinct {
-    pub(crate) keys: Vec<LayerKey>,
-    /// The digest that an image names for each.
-    pub(crate) recorded: Vec<Option<DiffId>>,
+    pub(crate) layers: Vec<Layer>,
     /// Whether it belongs to an image that is known by its manifest, which names the blob of the layer.
     of_manifest: Vec<bool>,
-    places: HashMap<LayerKey, usize>,
+    /// One that a manifest describes in a way that it is not can be another image's sound layer.
+    places: HashMap<(LayerKey, bool), usize>,
 }
 
 impl Distinct {
@@ -233,11 +239,10 @@ impl Distinct {
     pub(crate) fn add(&mut self, image: &Image) -> Vec<usize> {
         let of_manifest = image.own_manifest().is_some();
         let place = |layer: &Layer| {
-            *self.places.entry(layer.key.clone()).or_insert_with(|| {
-                self.keys.push(layer.key.clone());
-                self.recorded.push(layer.diff_id);
+            *self.places.entry((layer.key.clone(), layer.lost.is_some())).or_insert_with(|| {
+                self.layers.push(layer.clone());
                 self.of_manifest.push(of_manifest);
-                self.keys.len() - 1
+                self.layers.len() - 1
             })
         };
         image.layers.iter().map(place).collect()
@@ -250,10 +255,19 @@ impl Distinct {
         options: &Options,
     ) -> (Vec<PlannedLayer>, Vec<(usize, Error)>) {
         let mut errors = Vec::new();
-        let mut layers = Vec::with_capacity(self.keys.len());
-        let opened = open(store, &self.keys);
-        let known = self.recorded.into_iter().zip(self.of_manifest);
-        for ((key, (recorded, of_manifest)), tar) in self.keys.iter().zip(known).zip(opened) {
+        let mut layers = Vec::with_capacity(self.layers.len());
+        let mut opened = open(store, &self.layers);
+        if options.recorded_only {
+            for (tar, layer) in opened.iter_mut().zip(&self.layers) {
+                if let (Ok(LayerTar::Diff(found)), Some(_)) = (&*tar, layer.diff_id) {
+                    let dir = found.dir.path().to_owned();
+                    *tar = Err(Error::NotRebuilt { dir }.of_layer(&store.layer_name(&layer.key)));
+                }
+            }
+        }
+        for ((layer, of_manifest), tar) in self.layers.iter().zip(self.of_manifest).zip(opened) {
+            let Layer { key, diff_id: recorded, .. } = layer;
+            let recorded = *recorded;
             let tar = tar.map_err(|error| errors.push((layers.len(), error))).ok();
             let origin = options.salvage.then(|| {
                 let diff_id = recorded.or(tar.as_ref().and_then(LayerTar::diff_id));
@@ -269,10 +283,16 @@ impl Distinct {
     }
 }
 
-/// Opens layers, in parallel. The results have the order of `keys`.
-pub(crate) fn open(store: &dyn Store, keys: &[LayerKey]) -> Vec<Result<LayerTar, Error>> {
-    let open = |key| store.layer(key).map_err(|error| Error::from(error).of_layer(&store.layer_name(key)));
-    keys.par_iter().map(open).collect()
+/// Opens layers, in parallel. The results have the order of `layers`.
+pub(crate) fn open(store: &dyn Store, layers: &[Layer]) -> Vec<Result<LayerTar, Error>> {
+    let open = |layer: &Layer| {
+        let opened = match &layer.lost {
+            Some(error) => Err(error.clone()),
+            None => store.layer(&layer.key),
+        };
+        opened.map_err(|error| Error::from(error).of_layer(&store.layer_name(&layer.key)))
+    };
+    layers.par_iter().map(open).collect()
 }
 
 /// A content that is checked against a digest that it does not name itself.

@@ -27,7 +27,7 @@ impl<'s> Reach<'s> {
             for key in images(store) {
                 let Ok(image) = store.image(&key) else { continue };
                 for layer in image.layers {
-                    if seen.insert(layer.key.clone()) {
+                    if layer.lost.is_none() && seen.insert(layer.key.clone()) {
                         let driver = match layer.key.partition() {
                             "" => String::new(),
                             driver => format!(" of driver {driver}"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use layerlift_archive::{
     Check, Compression, Compressor, Content, Error as ArchiveError, FileRange, Hasher, Options, Spool,
 };
-use layerlift_store::{DiffId, Found, LayerKey, LayerTar, Part, RecordedFile, SplitLayer};
+use layerlift_store::{BlobLayer, DiffId, Found, LayerKey, LayerTar, Part, RecordedFile, SplitLayer};
 
 use super::damage::{self, Damages, Fix};
 use super::header;
@@ -41,13 +41,36 @@ impl Surgery<'_> {
             let from = Some(from);
             return Ok(Some((measured, self.record(patient, Salvaged::Repaired, from, None, None))));
         }
-        let Some(LayerTar::Split(layer)) = patient.tar else { return Ok(None) };
+        let layer = match patient.tar {
+            Some(LayerTar::Split(layer)) => layer,
+            Some(LayerTar::Blob(blob)) => return self.packed_otherwise(patient, blob),
+            _ => return Ok(None),
+        };
         let damages = damage::find(layer, patient.key, self.reach)?;
         let exact = damages.values().all(damage::Damage::is_repaired);
         let (measured, found) = self.write(layer, &damages)?;
         let recorded = patient.diff_id.is_none_or(|expected| expected == found);
         let result = if exact && recorded { Salvaged::Repaired } else { Salvaged::Declared };
         Ok(Some((measured, self.record(patient, result, None, Some(&damages), Some(found)))))
+    }
+
+    /// A blob that is not what its digest says, but has the layer's tar.
+    fn packed_otherwise(
+        &self,
+        patient: &Patient<'_>,
+        blob: &BlobLayer,
+    ) -> Result<Option<(Measured, SalvagedLayer)>, Error> {
+        if patient.diff_id.is_none() {
+            return Ok(None);
+        }
+        let stored = FileRange { digest: None, ..blob.stored.clone() };
+        let tar = LayerTar::Blob(BlobLayer::new(stored, blob.compression, blob.diff_id));
+        let measured = self.accept(tar, patient.key.id(), patient.diff_id)?;
+        let from = "the blob itself, which has the layer's tar in another compressed form";
+        let record = |measured| {
+            (measured, self.record(patient, Salvaged::Repaired, Some(from.to_owned()), None, None))
+        };
+        Ok(measured.map(record))
     }
 
     /// A layer with the same digest that is sound, and what messages call it.

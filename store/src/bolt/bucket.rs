@@ -28,10 +28,6 @@ pub(crate) enum Entry<'d> {
         /// Its key.
         key: &'d [u8],
         /// Its value.
-        #[cfg_attr(
-            not(any(test, feature = "fuzzing")),
-            expect(dead_code, reason = "values are asked for by their keys so far")
-        )]
         value: &'d [u8],
     },
     /// A key with a bucket.

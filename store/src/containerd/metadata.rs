@@ -8,6 +8,7 @@
 //!                                    /mediatype      application/vnd.oci.image.index.v1+json
 //!                                    /size           1996
 //! v1/<namespace>/content/blob/<digest>/labels/<key>  containerd.io/gc.ref.snapshot.overlayfs
+//! v1/<namespace>/snapshots/<snapshotter>/<key>/name  see `snapshots.rs`
 //! ```
 //!
 //! A bucket that would be empty may be absent. Sizes are signed varints of Go.
@@ -20,12 +21,14 @@ use layerlift_archive::Digest;
 use super::DATABASE;
 use crate::bolt::{Bucket, Database, Entry};
 use crate::layout::namespace::{Namespace, Target, Unreadable};
-use crate::{Error, Root};
+use crate::{ChainId, Error, Root};
 
 /// How Docker names an image that has lost its tag, or never had one. The digest of its target follows.
 const DANGLING: &str = "moby-dangling@";
 /// A label of a config whose image has been unpacked; the name of a snapshotter follows.
 const UNPACKED: &[u8] = b"containerd.io/gc.ref.snapshot.";
+/// A label of a layer: the digest of its tar.
+const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";
 
 /// The database.
 pub(super) struct Metadata {
@@ -76,6 +79,21 @@ impl Metadata {
             add_blobs(&mut namespace, blobs)?;
         }
         Ok(namespace)
+    }
+
+    /// The snapshotters of a namespace that have unpacked a layer, and how each calls its snapshot.
+    pub(super) fn snapshots(&self, namespace: &str, chain: ChainId) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut found = Vec::new();
+        let path: [&[u8]; 3] = [b"v1", namespace.as_bytes(), b"snapshots"];
+        let Some(snapshotters) = self.database.root().path(&path)? else { return Ok(found) };
+        for entry in snapshotters.entries() {
+            let Entry::Bucket { key: snapshotter, bucket } = entry? else { continue };
+            let Some(snapshot) = bucket.bucket(chain.to_string().as_bytes())? else { continue };
+            if let Some(name) = snapshot.get(b"name")? {
+                found.push((text(snapshotter), name.to_vec()));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -144,8 +162,13 @@ fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>) -> Result<(), Error> 
         all.insert(digest);
         let Some(labels) = bucket.bucket(b"labels")? else { continue };
         for label in labels.entries() {
-            if matches!(label?, Entry::Value { key, .. } if key.starts_with(UNPACKED)) {
-                unpacked.insert(digest);
+            match label? {
+                Entry::Value { key, .. } if key.starts_with(UNPACKED) => drop(unpacked.insert(digest)),
+                Entry::Value { key: UNCOMPRESSED, value } => {
+                    let diff_id = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+                    diff_id.into_iter().for_each(|diff_id| namespace.stand_ins.add_blob(digest, diff_id));
+                }
+                _ => {}
             }
         }
     }
@@ -153,7 +176,7 @@ fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>) -> Result<(), Error> 
     Ok(())
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! io.containerd.metadata.v1.bolt/meta.db                  names, and which blobs are whose
 //! io.containerd.content.v1.content/blobs/sha256/<digest>  manifests, configs, layers as they were pulled
-//! io.containerd.snapshotter.v1.<name>/                    unpacked layers; not read yet
+//! io.containerd.snapshotter.v1.<name>/                    unpacked layers, for blobs that are missing
 //! ```
 //!
 //! Everything belongs to a namespace: `k8s.io` of the CRI, `default` of ctr and nerdctl, `moby` of Docker,
@@ -15,7 +15,10 @@
 //! Blobs lie as in an image layout, and are read by [`crate::layout`].
 
 mod metadata;
+mod snapshots;
 mod store;
+
+use std::sync::Arc;
 
 use crate::archive::Files;
 use crate::kind::{Detected, OpenOptions, StoreKind};
@@ -23,6 +26,7 @@ use crate::layout::{LayoutStore, namespace};
 use crate::{Error, ErrorKind, Root};
 
 use metadata::Metadata;
+use snapshots::Unpacked;
 use store::ContainerdStore;
 
 const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
@@ -67,7 +71,7 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Malformed) => {
             return Ok(ContainerdStore::new(vec![without_names(&root, error)?]));
         }
-        metadata => metadata?,
+        metadata => Arc::new(metadata?),
     };
     let found = metadata.namespaces()?;
     let names = || found.iter().map(|(name, _)| name.clone());
@@ -84,7 +88,9 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
     }
     let mut namespaces = Vec::new();
     for name in chosen {
-        let namespace = metadata.namespace(&root, &name)?;
+        let mut namespace = metadata.namespace(&root, &name)?;
+        let unpacked = Unpacked::new(root.clone(), Arc::clone(&metadata), &name);
+        namespace.stand_ins.set_snapshots(Box::new(unpacked));
         namespaces.push((name, namespace.open(files(&root)?)));
     }
     Ok(ContainerdStore::new(namespaces))

@@ -21,9 +21,11 @@ pub(super) struct Images {
     references: HashMap<String, Vec<Reference>>,
     pub(super) layers: HashMap<LayerId, Found<LayerRecord>>,
     /// Layers whose record cannot be understood, and why.
-    flawed_layers: HashMap<LayerId, Found<String>>,
+    pub(super) flawed_layers: HashMap<LayerId, Found<String>>,
     /// Records of `images.json` and `layers.json` that cannot be understood.
     pub(super) flawed: Vec<Found<Flawed>>,
+    /// Ids of images and layers that have no record in a file that is whole.
+    pub(super) unrecorded: Vec<String>,
     /// Files of records that are missing, empty or cut off, and what that means.
     pub(super) lost: Vec<Error>,
     /// What is odd, and hides no image.
@@ -41,7 +43,7 @@ pub(super) struct Found<T> {
 
 /// A file of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum File {
+pub(super) enum File {
     Images,
     Layers,
     /// Layers of containers that need not survive a crash.
@@ -52,17 +54,17 @@ impl Images {
     /// Reads the records of a driver in all places.
     ///
     /// An engine that removes an image between its record and those of its layers leaves a record without
-    /// layers: then all are read again, until nothing changes any more.
+    /// layers, or a folder without a record: then all are read again, until nothing changes any more.
     pub(super) fn read(driver: &str, places: Vec<Root>) -> Result<Self, Error> {
         const TRIES: usize = 4;
         let mut found = Images::read_once(driver, places.clone())?;
         for _ in 1..TRIES {
-            let torn = found.without_layers();
+            let torn = found.torn();
             if torn.is_empty() {
                 break;
             }
             let again = Images::read_once(driver, places.clone())?;
-            let same = again.without_layers() == torn;
+            let same = again.torn() == torn;
             found = again;
             if same {
                 break;
@@ -71,10 +73,11 @@ impl Images {
         Ok(found)
     }
 
-    /// The images whose chains have gaps.
-    fn without_layers(&self) -> Vec<String> {
+    /// The images whose chains have gaps, and what was found without its record.
+    fn torn(&self) -> Vec<String> {
         let gap = |found: &&Found<ImageRecord>| self.chain(&found.record).is_err();
-        self.images.values().filter(gap).map(|found| found.record.id.clone()).collect()
+        let gaps = self.images.values().filter(gap).map(|found| found.record.id.clone());
+        gaps.chain(self.unrecorded.iter().cloned()).collect()
     }
 
     /// Images come first: an engine at work stores an image after its layers, so that the layers of every
@@ -88,6 +91,7 @@ impl Images {
             layers: HashMap::new(),
             flawed_layers: HashMap::new(),
             flawed: Vec::new(),
+            unrecorded: Vec::new(),
             lost: Vec::new(),
             notices: Vec::new(),
             unread: Vec::new(),
@@ -307,7 +311,7 @@ impl Images {
         unread.or(self.lost.first()).cloned()
     }
 
-    fn path(&self, place: usize, file: File) -> PathBuf {
+    pub(super) fn path(&self, place: usize, file: File) -> PathBuf {
         self.places[place].join(self.file(file))
     }
 

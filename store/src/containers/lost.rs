@@ -10,12 +10,13 @@
 //! A layer's id follows from its parent's and its diff id, and the config of an image has all diff ids. Their
 //! digests prove what was found.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
 use super::bigdata;
-use super::images::{Found, Images};
+use super::images::{File, Found, Images};
 use super::records::{self, Flawed, ImageRecord, LayerId, LayerRecord};
 use crate::{DiffId, Error, Reference, Root, Rules};
 
@@ -53,15 +54,22 @@ impl Images {
         lost: Lost,
         names: &mut BTreeMap<String, String>,
     ) -> Result<(), Error> {
-        for (place, error) in lost.images {
-            self.find_images(place, error, names)?;
+        let mut of_images: BTreeMap<usize, Error> = lost.images.into_iter().collect();
+        for place in 0..self.places.len() {
+            self.find_images(place, of_images.remove(&place), names)?;
         }
         let without_layers: Vec<(usize, Error)> =
             lost.layers.into_iter().filter(|(place, _)| self.has_layers(*place)).collect();
-        if without_layers.is_empty() {
-            return Ok(());
+        let found = self.find_layers();
+        if without_layers.is_empty()
+            && let Some(first) = found.first()
+        {
+            let path = self.path(first.1, File::Layers);
+            let count = count(found.len(), "layer");
+            let why = format!("it has no usable record of {count}, found by the rule of their ids");
+            self.lost.push(Error::malformed(path, why));
+            self.unrecorded.extend(found.into_iter().map(|(id, _)| id.to_string()));
         }
-        self.find_layers();
         for (_, error) in without_layers {
             let means = "layers are found by their ids, for images whose config can be read";
             self.lost.push(explained(error, means));
@@ -69,50 +77,92 @@ impl Images {
         Ok(())
     }
 
-    /// Makes a record of each folder of an image.
+    /// Makes a record of each folder of an image that has none. `lost` says why the file of records is not
+    /// whole; one that is can still lack a record, or have one that cannot be read.
     fn find_images(
         &mut self,
         place: usize,
-        error: Error,
+        lost: Option<Error>,
         names: &mut BTreeMap<String, String>,
     ) -> Result<(), Error> {
         let folder = format!("{}-images", self.driver);
-        let listed = self.places[place].try_list(&folder)?;
+        let listed = match (self.places[place].try_list(&folder), &lost) {
+            (Err(_), None) => return Ok(()),
+            (listed, _) => listed?,
+        };
         let ids = listed.iter().filter_map(|name| name.to_str()).filter(|name| crate::hex_id(name));
         let ids: Vec<&str> = ids.filter(|id| !self.images.contains_key(*id)).collect();
-        let no_images = ids.is_empty() && self.images.values().all(|found| found.place != place);
-        if no_images {
-            // A store without images may have no file, or an empty one; but only images have layers that are
-            // recorded with a digest.
-            let of_images = self.layers.values().filter(|found| found.place == place);
-            let of_images = of_images.filter(|found| found.record.diff_id().is_some()).count();
-            if of_images > 0 {
-                let layers = if of_images == 1 { "1 layer is" } else { &format!("{of_images} layers are") };
-                self.lost.push(explained(error, &format!("no image is found, and {layers} left")));
-            }
+        if ids.is_empty() {
+            self.note_layers_without_images(place, lost);
             return Ok(());
         }
         let dir = self.places[place].dir(&folder)?;
+        let mut found = Vec::new();
         for id in ids {
+            let flawed = self.flawed.iter().position(|found| found.place == place && found.record.what == id);
             match of_folder(&dir, id) {
-                Ok(record) => drop(self.images.insert(id.to_owned(), Found { place, record })),
-                Err(why) => {
-                    let record = Flawed { what: id.to_owned(), why };
+                Ok(Some(record)) => {
+                    self.images.insert(id.to_owned(), Found { place, record });
+                    found.push((id.to_owned(), flawed.map(|at| self.flawed.remove(at).record.why)));
+                }
+                // A removal that was interrupted leaves such a folder.
+                Ok(None) if lost.is_none() => {}
+                _ if flawed.is_some() => {}
+                unusable => {
+                    let why = "its record is lost, and its folder has no config".to_owned();
+                    let record = Flawed { what: id.to_owned(), why: unusable.err().unwrap_or(why) };
                     self.flawed.push(Found { place, record });
                 }
             }
         }
         self.find_tops(&dir, place);
-        let named = self.names_of_containers(place);
-        let means = match named.is_empty() {
-            true => "images are found by their folders, and their names are lost",
-            false => "images are found by their folders, and only names that a container has are known",
+        let named = self.names_of_containers(place, &found);
+        let means = match (named.is_empty(), lost.is_some()) {
+            (true, true) => "images are found by their folders, and their names are lost",
+            (false, true) => {
+                "images are found by their folders, and only names that a container has are known"
+            }
+            (true, false) => "it is found by its folder, and its names are lost",
+            (false, false) => "it is found by its folder, and only names that a container has are known",
         };
         for (name, id) in named {
             names.entry(name).or_insert(id);
         }
-        self.lost.push(explained(error, means));
+        match lost {
+            Some(error) => self.lost.push(explained(error, means)),
+            None => self.note_unrecorded(place, found, means),
+        }
         Ok(())
+    }
+
+    /// Notes images that a whole file of records does not have, or has in a way that cannot be read.
+    fn note_unrecorded(&mut self, place: usize, found: Vec<(String, Option<String>)>, means: &str) {
+        let path = self.path(place, File::Images);
+        for (id, flaw) in found {
+            let why = match flaw {
+                Some(why) => format!("the record of image {id} cannot be read ({why}); {means}"),
+                None => format!("it has no record of image {id}; {means}"),
+            };
+            self.lost.push(Error::malformed(&path, why));
+            self.unrecorded.push(id);
+        }
+    }
+
+    /// A store without images may have no file of records, or an empty one. But only images have layers that
+    /// are recorded with a digest.
+    fn note_layers_without_images(&mut self, place: usize, lost: Option<Error>) {
+        let Some(error) = lost else { return };
+        if self.images.values().any(|found| found.place == place) {
+            let means = "images are found by their folders, and their names are lost";
+            return self.lost.push(explained(error, means));
+        }
+        let of_images = self.layers.values().filter(|found| found.place == place);
+        let of_images = of_images.filter(|found| found.record.diff_id().is_some()).count();
+        if of_images > 0 {
+            let are = if of_images == 1 { "is" } else { "are" };
+            let means = format!("no image is found, and {} {are} left", count(of_images, "layer"));
+            self.lost.push(explained(error, &means));
+        }
     }
 
     /// The top layers of images whose records were made from their folders: by the rule of ids, or if a layer
@@ -142,8 +192,8 @@ impl Images {
     }
 
     /// Makes the records of layers that images need and whose tar-split data are there. Without these nothing
-    /// would prove the layer.
-    fn find_layers(&mut self) {
+    /// would prove the layer. Returns the layers, and their places.
+    fn find_layers(&mut self) -> Vec<(LayerId, usize)> {
         let mut made = Vec::new();
         for (id, found) in &self.images {
             let Some(top) = found.record.layer.filter(|top| self.lacks_a_layer(*top)) else { continue };
@@ -160,19 +210,31 @@ impl Images {
                 made.extend(chain);
             }
         }
+        let mut found = Vec::new();
         for record in made {
             let file = format!("{}-layers/{}.tar-split.gz", self.driver, record.id);
             let here = |place: &Root| place.exists(&file).unwrap_or(false);
-            if let Some(place) = self.places.iter().position(here) {
-                self.layers.entry(record.id).or_insert(Found { place, record });
+            let Some(place) = self.places.iter().position(here) else { continue };
+            match self.layers.entry(record.id) {
+                // Its id says which layer is below it.
+                Entry::Occupied(mut entry) if entry.get().record.parent != record.parent => {
+                    found.push((record.id, entry.get().place));
+                    entry.get_mut().record.parent = record.parent;
+                }
+                Entry::Occupied(_) => {}
+                Entry::Vacant(entry) => {
+                    found.push((record.id, place));
+                    entry.insert(Found { place, record });
+                }
             }
         }
+        found
     }
 
     /// Whether the chain below a layer has no record somewhere.
     fn lacks_a_layer(&self, top: LayerId) -> bool {
         let mut next = Some(top);
-        // A circle is another fault, and not to be followed for ever.
+        // A circle ends nowhere.
         for _ in 0..=self.layers.len() {
             match next.map(|id| self.layers.get(&id)) {
                 Some(Some(found)) => next = found.record.parent,
@@ -180,12 +242,15 @@ impl Images {
                 None => return false,
             }
         }
-        false
+        true
     }
 
-    /// Names that containers have for images of this place.
-    fn names_of_containers(&self, place: usize) -> Vec<(String, String)> {
+    /// Names that containers have for images that were found in this place.
+    fn names_of_containers(&self, place: usize, found: &[(String, Option<String>)]) -> Vec<(String, String)> {
         let mut names = Vec::new();
+        if found.is_empty() {
+            return names;
+        }
         for file in ["containers.json", "volatile-containers.json"] {
             let file = format!("{}-containers/{file}", self.driver);
             let Ok(records) = records::read::<ContainerRecord>(&self.places[place], &file) else { continue };
@@ -194,7 +259,7 @@ impl Images {
                 let name = serde_json::from_str::<Metadata>(&metadata).ok().and_then(|it| it.image_name);
                 let (Some(name), Some(id)) = (name, record.image) else { continue };
                 let is_name = Reference::parse(&name, Rules::Distribution).is_ok() && !crate::hex_id(&name);
-                if is_name && self.images.contains_key(&id) {
+                if is_name && found.iter().any(|(found, _)| *found == id) {
                     names.push((name, id));
                 }
             }
@@ -211,21 +276,24 @@ fn explained(error: Error, means: &str) -> Error {
     }
 }
 
-/// The record of an image whose folder is in `dir`; the error says what the folder lacks.
-fn of_folder(dir: &Root, id: &str) -> Result<ImageRecord, String> {
+/// A number of things.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The record of an image whose folder is in `dir`. `None` if the folder has no config; the error says why
+/// the config cannot be read.
+fn of_folder(dir: &Root, id: &str) -> Result<Option<ImageRecord>, String> {
     let files = dir.list(id).map_err(|error| error.to_string())?;
     let keys: Vec<String> = files.iter().filter_map(|file| bigdata::key(file.to_str()?)).collect();
     let config = format!("sha256:{id}");
-    // A list has an index and no config.
-    if !keys.contains(&config) {
-        let is_list = keys.iter().any(|key| key == "manifest");
-        return match is_list {
-            true => Ok(ImageRecord::of_folder(id.to_owned(), keys, None)),
-            false => Err("its record is lost, and its folder has no config".to_owned()),
-        };
-    }
-    let created = described(dir, id).map_err(|error| error.to_string())?.created;
-    Ok(ImageRecord::of_folder(id.to_owned(), keys, created))
+    let created = match keys.contains(&config) {
+        true => described(dir, id).map_err(|error| error.to_string())?.created,
+        // A list has an index and no config.
+        false if keys.iter().any(|key| key == "manifest") => None,
+        false => return Ok(None),
+    };
+    Ok(Some(ImageRecord::of_folder(id.to_owned(), keys, created)))
 }
 
 /// What the config of an image says.

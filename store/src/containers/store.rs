@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::catalog::ContainersCatalog;
 use super::images::Images;
-use super::records::{ImageRecord, LayerRecord};
+use super::records::{ImageRecord, LayerId, LayerRecord};
 use super::{bigdata, layers, lists};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
@@ -97,6 +97,27 @@ impl ContainersStore {
         })
     }
 
+    /// The layers of an image of which some have no record, if their ids follow the rule: those are lost, for
+    /// this reason.
+    fn in_part(
+        &self,
+        images: &Images,
+        image: &ImageRecord,
+        diff_ids: &[DiffId],
+        why: Error,
+    ) -> Result<Vec<Layer>, Error> {
+        let mut layers = Vec::with_capacity(diff_ids.len());
+        let mut below = None;
+        for diff_id in diff_ids {
+            let id = LayerId::by_rule(below, *diff_id);
+            below = Some(id);
+            let layer = Layer::new(self.keys.layer(&images.driver, id.to_string()), Some(*diff_id));
+            layers.push(if images.is_recorded(id) { layer } else { layer.lost(why.clone()) });
+        }
+        let is_lost = layers.iter().any(|layer| layer.lost.is_some());
+        if below == image.layer && is_lost { Ok(layers) } else { Err(why) }
+    }
+
     /// A layer of an image whose config says that it is `diff_id`.
     fn named_by(&self, images: &Images, layer: &LayerRecord, diff_id: DiffId) -> Result<Layer, Error> {
         match layer.diff_id() {
@@ -166,9 +187,17 @@ impl Store for ContainersStore {
             let error = lists::index(&self.keys, images, key.id()).err();
             return Err(error.unwrap_or_else(|| Error::not_found(key.id())));
         }
-        let chain = images.chain(record)?;
+        let chain = images.chain(record);
         let documents = bigdata::documents(&dir, record)?;
         let diff_ids = &documents.config.diff_ids;
+        let document = Document::Config { raw: documents.raw, manifests: documents.manifests };
+        let chain = match chain {
+            Err(error @ (Error::Missing { .. } | Error::Malformed { .. })) => {
+                let layers = self.in_part(images, record, diff_ids, error)?;
+                return Ok(Image::new(key.clone(), document, layers));
+            }
+            chain => chain?,
+        };
         if diff_ids.len() != chain.len() {
             let why = format!("image {} has {} layers, its config {}", key.id(), chain.len(), diff_ids.len());
             return Err(Error::malformed(dir.join("images.json"), why));
@@ -176,7 +205,6 @@ impl Store for ContainersStore {
         let layers =
             chain.iter().zip(diff_ids).map(|(layer, diff_id)| self.named_by(images, layer, *diff_id));
         let layers = layers.collect::<Result<_, _>>()?;
-        let document = Document::Config { raw: documents.raw, manifests: documents.manifests };
         Ok(Image::new(key.clone(), document, layers))
     }
 

@@ -3,8 +3,13 @@
 //! An entry has changed if its mode, owner, group, device number or `security.capability` differs and, unless
 //! it is a directory, if its time or size does (Docker 1.8, `pkg/archive/changes.go` and `changes_unix.go`).
 //! Contents, the targets of symbolic links, other attributes and link counts are not compared.
+//!
+//! Images of today often have one time for all files, so containerd compares contents and targets where both
+//! times are whole seconds, as times from a tar are (`continuity/fs/diff.go`, `sameFile`).
 
 use std::cmp::Ordering;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use rustix::fs::{FileType, Stat};
@@ -12,7 +17,7 @@ use rustix::fs::{FileType, Stat};
 use super::attributes::{Attributes, CAPABILITY};
 use super::records::{Id, Kind, Metadata, ROOT, Records};
 use super::walk::{self, Cursor, DirNames, Name};
-use crate::{Error, Root};
+use crate::{Error, Root, fs};
 
 /// A directory whose names have not been read.
 struct Dir {
@@ -30,15 +35,16 @@ pub(super) fn all(root: &Root) -> Result<Records, Error> {
     Comparison::new(root, root)?.run(None)
 }
 
-/// What turns `old` into `new`.
-pub(super) fn compare(new: &Root, old: &Root) -> Result<Records, Error> {
+/// What turns `old` into `new`. `contents` are compared where times say nothing.
+pub(super) fn compare(new: &Root, old: &Root, contents: bool) -> Result<Records, Error> {
     let device = old.stat()?.st_dev;
-    let mut records = Comparison::new(new, old)?.run(Some(device))?;
+    let mut records = Comparison { contents, ..Comparison::new(new, old)? }.run(Some(device))?;
     records.write_ancestors();
     Ok(records)
 }
 
 struct Comparison<'a> {
+    contents: bool,
     records: Records,
     new: Cursor<'a>,
     old: Cursor<'a>,
@@ -49,6 +55,7 @@ struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     fn new(new: &'a Root, old: &'a Root) -> Result<Self, Error> {
         Ok(Comparison {
+            contents: false,
             records: Records::new(Metadata::new(&new.stat()?)),
             new: Cursor::new(new),
             old: Cursor::new(old),
@@ -109,7 +116,13 @@ impl<'a> Comparison<'a> {
             None => None,
         };
         let written = match &old {
-            Some(old) => differ(&stat, old) || self.capabilities_differ(dir.id, name.bytes)?,
+            Some(old) => {
+                differ(&stat, old)
+                    || self.capabilities_differ(dir.id, name.bytes)?
+                    || self.contents
+                        && whole_seconds(&stat, old)
+                        && self.contents_differ(dir.id, name.bytes)?
+            }
             None => true,
         };
         let metadata = Metadata::new(&stat);
@@ -136,6 +149,54 @@ impl<'a> Comparison<'a> {
         let new = capability(&mut self.new, &mut self.new_attributes)?;
         Ok(new != capability(&mut self.old, &mut self.old_attributes)?)
     }
+}
+
+impl Comparison<'_> {
+    /// Compares the bytes of two files, or the targets of two links.
+    fn contents_differ(&mut self, dir: Id, name: &[u8]) -> Result<bool, Error> {
+        let new = content(&mut self.new, &self.records, dir, name)?;
+        let old = content(&mut self.old, &self.records, dir, name)?;
+        let (mut new, mut old) = match (new, old) {
+            (Content::File(new), Content::File(old)) => (BufReader::new(new), BufReader::new(old)),
+            (Content::Other(new), Content::Other(old)) => return Ok(new != old),
+            _ => return Ok(true),
+        };
+        let error = |source| Error::io("read", self.records.join(self.new.root(), dir, name), source);
+        loop {
+            let (one, other) = (new.fill_buf().map_err(error)?, old.fill_buf().map_err(error)?);
+            let len = one.len().min(other.len());
+            if one[..len] != other[..len] || len == 0 {
+                return Ok(!one.is_empty() || !other.is_empty());
+            }
+            new.consume(len);
+            old.consume(len);
+        }
+    }
+}
+
+/// What a name has.
+enum Content {
+    File(File),
+    /// The target of a link; of everything else nothing.
+    Other(Vec<u8>),
+}
+
+fn content(cursor: &mut Cursor<'_>, records: &Records, dir: Id, name: &[u8]) -> Result<Content, Error> {
+    let stat = cursor.stat(records, dir, name)?;
+    let root = cursor.root();
+    let fd = cursor.dir(records, dir)?;
+    let found = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => fs::open_file_in(fd, name).map(Content::File),
+        FileType::Symlink => {
+            rustix::fs::readlinkat(fd, name, Vec::new()).map(|link| Content::Other(link.into_bytes()))
+        }
+        _ => Ok(Content::Other(Vec::new())),
+    };
+    found.map_err(|errno| walk::error("read", root, records, dir, name, errno))
+}
+
+fn whole_seconds(new: &Stat, old: &Stat) -> bool {
+    (new.st_mtime_nsec, old.st_mtime_nsec) == (0, 0)
 }
 
 fn differ(new: &Stat, old: &Stat) -> bool {

@@ -1,4 +1,16 @@
-//! Writes records as tar entries, as Docker's `addTarFile` did (`pkg/archive/archive.go` of 1.8, on Go 1.4).
+//! Writes records as tar entries, as Docker's `addTarFile` did (`pkg/archive/archive.go` of 1.8, on Go 1.4),
+//! or as engines do today.
+//!
+//! | | until Docker 1.9 | today |
+//! |---|---|---|
+//! | headers | of Go 1.4 | PAX, where a record is needed |
+//! | mode | with the file type | without |
+//! | whiteout | type 0, mode 0, a given time | a file, mode 0, time 0 |
+//! | `.wh..wh..opq` | the same | a file with owner and permissions of its directory, time 0 |
+//! | socket | type 0 | left out |
+//!
+//! The whiteouts of today are containerd's (`archive/tar.go`); those of Docker and Podman have the time and
+//! the owner of the device, so that they would differ from host to host. The opaque file is Docker's (28).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,7 +20,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use layerlift_archive::tar::{Encoder, Header, TRAILER, padding};
+use layerlift_archive::tar::{Dialect, Encoder, Header, TRAILER, padding};
 use rustix::fs::FileType;
 
 use super::attributes::{Attribute, Attributes, Wanted};
@@ -17,25 +29,40 @@ use super::records::{Id, Kind, Metadata, Records};
 use super::walk::Cursor;
 use crate::{Error, Root, fs};
 
+/// Whose tars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// Docker's until 1.9. Whiteouts have this time.
+    Docker18 {
+        /// Seconds since 1970.
+        created: i64,
+    },
+    /// Those of engines today.
+    Today,
+}
+
 const BUFFER: usize = 256 << 10;
 
-/// Writes the tar of `records`, which describe `root`. `created` is the time of whiteouts.
+/// Writes the tar of `records`, which describe `root`.
 pub(super) fn write(
     root: &Root,
     records: &Records,
     order: Order,
     wanted: Wanted,
-    created: i64,
+    encoding: Encoding,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut writer = Writer {
         records,
         wanted,
-        created,
+        encoding,
         cursor: Cursor::new(root),
         attributes: Attributes::default(),
         links: HashMap::new(),
-        encoder: Encoder::default(),
+        encoder: Encoder::new(match encoding {
+            Encoding::Docker18 { .. } => Dialect::Go14,
+            Encoding::Today => Dialect::Pax,
+        }),
         blocks: Vec::new(),
         buffer: vec![0; BUFFER],
         out: BufWriter::with_capacity(BUFFER, out),
@@ -48,7 +75,7 @@ pub(super) fn write(
 struct Writer<'a> {
     records: &'a Records,
     wanted: Wanted,
-    created: i64,
+    encoding: Encoding,
     cursor: Cursor<'a>,
     attributes: Attributes,
     /// The first name of each file with several names, by device and inode.
@@ -64,20 +91,31 @@ impl Writer<'_> {
         let entry = self.records.get(id);
         match entry.kind {
             Kind::Present => self.present(id, path, &entry.metadata),
-            Kind::Opaque => self.marker(path.to_vec()),
+            Kind::Opaque => {
+                let Metadata { mode, uid, gid, .. } = self.records.get(entry.parent).metadata;
+                self.marker(path.to_vec(), (mode & 0o777, uid, gid))
+            }
             Kind::Whiteout => {
                 let (dir, name) = path.split_at(path.len() - self.records.name(id).len());
-                self.marker([dir, b".wh.", name].concat())
+                self.marker([dir, b".wh.", name].concat(), (0, 0, 0))
             }
         }
     }
 
-    fn marker(&mut self, name: Vec<u8>) -> Result<(), Error> {
-        self.header(&Header { name: &name, kind: 0, mtime: self.created, ..Header::default() })
+    fn marker(&mut self, name: Vec<u8>, (mode, uid, gid): (u32, u32, u32)) -> Result<(), Error> {
+        let header = Header { name: &name, ..Header::default() };
+        self.header(&match self.encoding {
+            Encoding::Docker18 { created } => Header { mtime: created, ..header },
+            Encoding::Today => Header { kind: b'0', mode, uid: uid.into(), gid: gid.into(), ..header },
+        })
     }
 
     fn present(&mut self, id: Id, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
         let file_type = metadata.file_type();
+        let today = self.encoding == Encoding::Today;
+        if today && file_type == FileType::Socket {
+            return Ok(());
+        }
         let mut name = path.to_vec();
         let mut link = Vec::new();
         let mut size = 0;
@@ -114,7 +152,7 @@ impl Writer<'_> {
             name: &name,
             link: &link,
             kind,
-            mode: metadata.mode,
+            mode: if today { metadata.mode & 0o7777 } else { metadata.mode },
             uid: metadata.uid.into(),
             gid: metadata.gid.into(),
             size,

@@ -16,8 +16,11 @@
 //! - A hard link leads to its first name in the tar, whatever device it is on.
 //! - A file that cannot be read is an error. Docker logged it and wrote a layer without the file.
 //!
-//! Only metadata are compared, never contents. Memory holds a small record for each entry that is written and
-//! for each directory.
+//! A layer of containerd whose blob is missing is rebuilt from its snapshot, with headers and an order as
+//! engines have them today (see `encode.rs`).
+//!
+//! Only metadata are compared; of containerd's trees contents too, where the times say nothing. Memory holds
+//! a small record for each entry that is written and for each directory.
 
 mod attributes;
 mod changes;
@@ -32,8 +35,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use layerlift_archive::Digest;
+
 use crate::tarsplit::Unusable;
 use crate::{Error, Notice, Root, SplitLayer};
+
+use encode::Encoding;
 
 pub(crate) use watch::Watch;
 
@@ -63,6 +70,9 @@ pub struct DiffLayer {
     pub created: i64,
     /// Why the layer's record is not used. `None` if it has none.
     pub notice: Option<Notice>,
+    /// The blob that had the layer and is missing, for a layer that is rebuilt from what was unpacked of it.
+    /// Its tar has the form that engines give layers today, and [`DiffLayer::notice`] says so.
+    pub blob: Option<Digest>,
     /// A record that does not give the tar, and still says what the files are.
     files: Option<Box<SplitLayer>>,
     watch: Option<Watch>,
@@ -79,6 +89,7 @@ impl DiffLayer {
             holds,
             created,
             notice: None,
+            blob: None,
             files: None,
             watch: None,
             recorded_size: None,
@@ -123,6 +134,11 @@ impl DiffLayer {
         DiffLayer { watch: Some(watch), ..self }
     }
 
+    /// The same layer, which is rebuilt because its blob is missing. `notice` says so.
+    pub(crate) fn in_place_of_blob(self, blob: Digest, notice: Notice) -> Self {
+        DiffLayer { notice: Some(notice), blob: Some(blob), ..self }
+    }
+
     /// Walks the directories and writes the tar. The same directories give the same bytes.
     ///
     /// Files that a record describes are compared with it first. It is an error if an engine removes the
@@ -150,14 +166,20 @@ impl DiffLayer {
     fn write_tar(&self, out: &mut dyn Write) -> Result<(), Error> {
         use attributes::Wanted::{Capability, CapabilityAndUsers};
         use order::Order::{Paths, Walk};
+        let today = self.blob.is_some();
+        let (order, attributes) = if today { (Walk, CapabilityAndUsers) } else { (Paths, Capability) };
         let (records, order, attributes) = match &self.holds {
-            LayerDir::Full { parent: None } => (changes::all(&self.dir)?, Walk, Capability),
+            LayerDir::Full { parent: None } => (changes::all(&self.dir)?, Walk, attributes),
             LayerDir::Full { parent: Some(parent) } => {
-                (changes::compare(&self.dir, parent)?, Paths, Capability)
+                (changes::compare(&self.dir, parent, today)?, order, attributes)
             }
             LayerDir::Upper => (upper::read(&self.dir)?, Walk, CapabilityAndUsers),
         };
+        let encoding = match today {
+            true => Encoding::Today,
+            false => Encoding::Docker18 { created: self.created },
+        };
         self.compare_size(&records);
-        encode::write(&self.dir, &records, order, attributes, self.created, out)
+        encode::write(&self.dir, &records, order, attributes, encoding, out)
     }
 }

@@ -17,6 +17,7 @@
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::FileType;
+use rustix::thread::CapabilitySet;
 
 use super::attributes::Attributes;
 use super::records::{Id, Kind, Metadata, ROOT, Records};
@@ -110,19 +111,23 @@ fn marks(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rusti
     Ok(marks)
 }
 
-/// The kernel hides `trusted.overlay.opaque` from unprivileged processes rather than refusing it, so an
-/// opaque directory would look like any other. Directories that the user made cannot have the attribute.
+/// The kernel hides `trusted.overlay.opaque` from processes without CAP_SYS_ADMIN rather than refusing it, so
+/// an opaque directory would look like any other. Root in a container usually lacks that capability.
+/// Directories that a user made cannot have the attribute.
 fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
     let me = rustix::process::geteuid();
-    if me.is_root() || me.as_raw() == owner {
+    let sees = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
+    if sees || !me.is_root() && me.as_raw() == owner {
         return Ok(());
     }
     let what = format!(
-        "the layer in {} has no tar-split data, and only root can see whether it hides directories of \
-         lower layers",
+        "only root can see whether the layer in {} hides directories of lower layers, and it has no other \
+         record",
         root.path().display()
     );
-    Err(Error::unsupported(what, "run this as root"))
+    let hint = if me.is_root() { "in a container, add the capability SYS_ADMIN" } else { "run this as root" };
+    Err(Error::unsupported(what, hint))
 }
 
 fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {

@@ -21,6 +21,14 @@ pub(super) fn ids(root: &Root) -> Result<Vec<String>, Error> {
     Ok(names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| hex_id(name)).collect())
 }
 
+/// Ids of images that have notes and may have lost their config, sorted. Docker removes an image's notes
+/// before its config.
+pub(super) fn noted(root: &Root) -> Vec<String> {
+    // No image depends on them. If they cannot be read, it is as if they did not exist.
+    let names = root.try_list(METADATA).unwrap_or_default();
+    names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| hex_id(name)).collect()
+}
+
 /// Whether an image exists. `id` is 64 hex digits.
 pub(super) fn exists(root: &Root, id: &str) -> Result<bool, Error> {
     root.exists(format!("{CONTENT}/{id}"))
@@ -51,13 +59,9 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
 
 /// Images that are steps in the build of another image, which itself is not a step. Images that only name
 /// each other as parents are not steps.
-pub(super) fn build_steps(root: &Root, ids: &[String]) -> HashSet<String> {
-    // No image depends on this file. If it cannot be read, it is as if it did not exist.
-    let noted = root.try_list(METADATA).unwrap_or_default();
-    let built = noted
-        .iter()
-        .filter_map(|name| name.to_str())
-        .filter(|name| ids.binary_search_by(|id| id.as_str().cmp(name)).is_ok());
+pub(super) fn build_steps(root: &Root, ids: &[String], noted: &[String]) -> HashSet<String> {
+    let built = noted.iter().map(String::as_str);
+    let built = built.filter(|name| ids.binary_search_by(|id| id.as_str().cmp(name)).is_ok());
     let parents: HashMap<&str, String> = built
         .filter_map(|id| {
             let bytes = root.try_read(format!("{METADATA}/{id}/parent"), 1 << 20).ok()??;

@@ -3,7 +3,7 @@
 //! Only `size` is read of a layer, and only once however many images share it. If it can be read, the layer
 //! is in `layerdb`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::images::{ImageRoot, Images};
@@ -64,12 +64,14 @@ fn at_one_moment(
     let mut listing = Listing { lost: names.lost.clone(), ..Listing::default() };
     let mut references = names.by_image();
     // An image that has lost its name looks like one that only others were built on.
+    let noted = imagedb::noted(&images.root);
     let steps = match names.lost.is_empty() {
-        true => imagedb::build_steps(&images.root, ids),
+        true => imagedb::build_steps(&images.root, ids, &noted),
         false => HashSet::new(),
     };
-    let mut all: Vec<&str> = ids.iter().map(String::as_str).collect();
-    all.extend(references.keys().filter(|id| all.binary_search(id).is_err()).copied().collect::<Vec<_>>());
+    let mut all: BTreeSet<&str> = ids.iter().chain(&noted).map(String::as_str).collect();
+    all.extend(references.keys().copied());
+    let all: Vec<&str> = all.into_iter().collect();
     let sizes = Sizes::default();
     let summaries = parallel::map(&all, |id| summary(keys, images, id, &sizes));
     for (id, result) in all.into_iter().zip(summaries) {

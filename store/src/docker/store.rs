@@ -94,9 +94,14 @@ impl Store for DockerStore {
         if !config.diff_ids.is_empty() {
             let records = LayerDb::open(root)?;
             for (chain, parent, diff_id) in config::chain(&config.diff_ids) {
-                notices.extend(records.check(chain, parent, diff_id)?);
-                let layer = self.images.keys.layer(key.partition(), chain.0.hex());
-                layers.push(Layer::new(layer, Some(diff_id)));
+                let layer = Layer::new(self.images.keys.layer(key.partition(), chain.0.hex()), Some(diff_id));
+                layers.push(match records.check(chain, parent, diff_id) {
+                    Ok(notice) => {
+                        notices.extend(notice);
+                        layer
+                    }
+                    Err(error) => layer.lost(error),
+                });
             }
         }
         let document = Document::Config { raw, manifests: Vec::new() };
@@ -122,7 +127,15 @@ impl Store for DockerStore {
             }
             cache_id => cache_id?,
         };
-        let tree = self.directory(driver, &cache_id, chain)?;
+        let tree = match self.directory(driver, &cache_id, chain) {
+            // The id may have been cut: another directory can be the layer's.
+            Err(error @ Error::Missing { .. }) => {
+                let layer =
+                    unclaimed::find(&self.images.data, driver, &layers, (chain, record.diff_id), error)?;
+                return Ok(LayerTar::Split(layer));
+            }
+            tree => tree?,
+        };
         let unusable = match layers.tar_split(chain)? {
             None => None,
             Some((metadata, path)) => {

@@ -35,6 +35,7 @@ pub(super) fn find(
         let check = Check { name: &id, content: &layer };
         if layerlift_archive::digest(&check).is_ok_and(|found| found == diff_id.0) {
             let why = match &lost {
+                Error::Missing { what: "directory", id, .. } => format!("directory {id} is missing"),
                 Error::Missing { .. } => "it is missing".to_owned(),
                 Error::Malformed { why, .. } => why.clone(),
                 other => other.to_string(),

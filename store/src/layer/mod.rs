@@ -44,6 +44,8 @@ pub struct BlobLayer {
     pub compression: Compression,
     /// The digest of the uncompressed tar.
     pub diff_id: Option<DiffId>,
+    /// That it stands in for the blob that its image names, which is missing.
+    pub notice: Option<Notice>,
 }
 
 /// What was found while a tar was written.
@@ -75,12 +77,13 @@ impl LayerTar {
         }
     }
 
-    /// What is odd about the layer's record: it is damaged, and the layer is exact nevertheless, or computed.
+    /// What is odd about the layer's record: it is damaged, and the layer is exact nevertheless, or computed;
+    /// or its blob is missing, and another one has its tar.
     pub fn notice(&self) -> Option<&Notice> {
         match self {
             LayerTar::Split(layer) => layer.notice(),
             LayerTar::Diff(layer) => layer.notice.as_ref(),
-            LayerTar::Blob(_) => None,
+            LayerTar::Blob(layer) => layer.notice.as_ref(),
         }
     }
 
@@ -126,7 +129,7 @@ impl LayerTar {
 impl BlobLayer {
     /// A layer that is stored so, with the recorded digest of its uncompressed tar.
     pub fn new(stored: FileRange, compression: Compression, diff_id: Option<DiffId>) -> Self {
-        BlobLayer { stored, compression, diff_id }
+        BlobLayer { stored, compression, diff_id, notice: None }
     }
 
     /// The digest of the blob as stored.

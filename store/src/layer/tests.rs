@@ -25,7 +25,7 @@ fn blob(stored: &[u8], digest: Option<&[u8]>, tar: Option<&[u8]>) -> LayerTar {
     let diff_id = tar.map(|tar| DiffId(Digest::of(tar)));
     let compression = Compression::detect(stored);
     let stored = FileRange { digest: digest.map(Digest::of), ..file(stored) };
-    LayerTar::Blob(BlobLayer { stored, compression, diff_id })
+    LayerTar::Blob(BlobLayer::new(stored, compression, diff_id))
 }
 
 fn compressed(level: CompressionLevel) -> Vec<u8> {

@@ -9,7 +9,7 @@
 
 use layerlift_archive::{Digest, FileRange};
 
-use super::documents::{self, Descriptor, INDEX, Parsed};
+use super::documents::{self, BadLine, Descriptor, INDEX, Parsed};
 use super::image;
 use super::names::ImageNames;
 use super::reader::{Reader, blob};
@@ -31,8 +31,8 @@ pub(super) fn lines(reader: &Reader) -> Vec<Line> {
     let Ok(Some(index)) = reader.try_json(INDEX) else { return Vec::new() };
     let Ok(Parsed::Index(lines)) = index.parsed() else { return Vec::new() };
     let raw = documents::lines(index.raw());
-    let line = |(descriptor, raw): (&Result<Descriptor, String>, &&serde_json::value::RawValue)| {
-        Some(Line { descriptor: descriptor.clone().ok()?, raw: raw.get().to_owned() })
+    let line = |(descriptor, raw): (&Result<Descriptor, BadLine>, &&serde_json::value::RawValue)| {
+        Some(Line { descriptor: descriptor.as_ref().ok()?.clone(), raw: raw.get().to_owned() })
     };
     lines.iter().zip(&raw).filter_map(line).collect()
 }
@@ -69,7 +69,7 @@ impl Found<'_> {
         let known = descriptor.platform.as_ref().is_none_or(Platform::is_known);
         match json.parsed() {
             Ok(Parsed::Index(lines)) if depth < DEPTH => {
-                let below = |line: &Result<Descriptor, String>| match line {
+                let below = |line: &Result<Descriptor, BadLine>| match line {
                     Ok(line) => self.add(line, depth + 1),
                     Err(_) => false,
                 };

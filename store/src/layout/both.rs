@@ -78,6 +78,11 @@ impl Documents {
             // Nothing else says what it should have listed.
             unreadable.extend(no_list.map(|error| (INDEX, error)));
         }
+        if builder.has_unread() {
+            let named = builder.count();
+            salvage::add(reader, &mut builder)?;
+            builder.report_unread(good > 1 && builder.count() == named);
+        }
         if unreadable.is_empty() {
             if only_items && let Some(config) = salvage::unnamed(reader, &builder)? {
                 salvage::add(reader, &mut builder)?;

@@ -54,11 +54,12 @@ pub(super) fn open(files: Files, manifest: Digest) -> Result<Box<dyn Store>, Err
     contents.add_descriptor(Descriptor {
         media_type: String::new(),
         digest: manifest,
-        size: json.raw().len() as u64,
+        size: Some(json.raw().len() as u64),
         platform: None,
         image_name: None,
         ref_name: None,
         urls: Vec::new(),
+        odd: Vec::new(),
     });
     let contents = contents.finish();
     Ok(Box::new(LayoutStore::new(StoreKind::Dir, keys, reader, contents)))

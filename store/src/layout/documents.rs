@@ -29,20 +29,39 @@ pub(super) const LAYOUT: &str = "oci-layout";
 pub(super) struct Descriptor {
     pub(super) media_type: String,
     pub(super) digest: Digest,
-    pub(super) size: u64,
+    /// `None` if it is unknown.
+    pub(super) size: Option<u64>,
     pub(super) platform: Option<Platform>,
     /// `io.containerd.image.name`
     pub(super) image_name: Option<String>,
     /// `org.opencontainers.image.ref.name`
     pub(super) ref_name: Option<String>,
     pub(super) urls: Vec<String>,
+    /// What of it cannot be read.
+    pub(super) odd: Vec<Odd>,
+}
+
+/// A member whose value is not what it should be.
+#[derive(Debug, Clone)]
+pub(super) struct Odd {
+    pub(super) why: String,
+    /// Whether a name can be lost with it.
+    pub(super) names: bool,
+}
+
+/// A line of an index that leads to nothing.
+#[derive(Debug)]
+pub(super) struct BadLine {
+    pub(super) why: String,
+    /// The name that it has nevertheless.
+    pub(super) name: Option<String>,
 }
 
 /// What an index can name.
 #[derive(Debug)]
 pub(super) enum Parsed {
-    /// An index or a Docker manifest list. A descriptor that cannot be parsed is the reason why.
-    Index(Vec<Result<Descriptor, String>>),
+    /// An index or a Docker manifest list.
+    Index(Vec<Result<Descriptor, BadLine>>),
     Manifest(Box<ImageManifest>),
     /// Something else that a registry keeps, such as a signature or a chart.
     Artifact(Box<ArtifactManifest>),
@@ -75,6 +94,8 @@ pub(super) struct ManifestItem {
     /// By diff ids: what Docker was given for a layer. For a foreign layer, which is not in the archive, it
     /// has the addresses.
     pub(super) sources: BTreeMap<String, Descriptor>,
+    /// What of it cannot be read.
+    pub(super) odd: Vec<Odd>,
 }
 
 #[derive(Deserialize)]
@@ -110,16 +131,33 @@ struct RawDescriptor<'a> {
     urls: Option<Vec<String>>,
 }
 
+/// A descriptor in an index, of which nothing but the digest is needed.
+#[derive(Deserialize)]
+struct RawLine<'a> {
+    #[serde(rename = "mediaType", borrow)]
+    media_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    digest: Option<&'a RawValue>,
+    #[serde(borrow)]
+    size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    platform: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    urls: Option<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct RawManifestItem<'a> {
-    #[serde(rename = "Config")]
-    config: String,
+    #[serde(rename = "Config", borrow)]
+    config: Option<&'a RawValue>,
     #[serde(rename = "RepoTags", borrow)]
     tags: Option<&'a RawValue>,
     #[serde(rename = "Layers", borrow)]
     layers: Option<&'a RawValue>,
     #[serde(rename = "LayerSources", borrow)]
-    sources: Option<BTreeMap<String, &'a RawValue>>,
+    sources: Option<&'a RawValue>,
 }
 
 /// The type of the config of a build cache (`--cache-to type=local`). BuildKit lists it with its layers in an
@@ -147,12 +185,12 @@ pub(super) fn parse(bytes: &[u8], sha512: Sha512<'_>) -> Result<Parsed, String> 
     let descriptor = |raw| descriptor(raw, sha512);
     let document: RawBlob<'_> = json::object(bytes)?;
     if let Some(manifests) = document.manifests {
-        let line = |raw| descriptor(raw).map_err(|why| format!("in manifests, {why}"));
-        let lines: Vec<Result<Descriptor, String>> = manifests.into_iter().map(line).collect();
+        let line = |raw: &RawValue| self::descriptor(raw, sha512).or_else(|_| lenient(raw, sha512));
+        let lines: Vec<Result<Descriptor, BadLine>> = manifests.into_iter().map(line).collect();
         if lines.iter().flatten().any(|line| line.media_type == BUILDKIT_CACHE) {
             return Ok(Parsed::Artifact(Box::new(ArtifactManifest {
                 kind: BUILDKIT_CACHE.to_owned(),
-                blobs: lines,
+                blobs: lines.into_iter().map(|line| line.map_err(|bad| bad.why)).collect(),
             })));
         }
         return Ok(Parsed::Index(lines));
@@ -227,11 +265,80 @@ fn descriptor(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, String> 
     Ok(Descriptor {
         media_type: raw.media_type.unwrap_or_default(),
         digest: digest(&raw.digest, sha512)?,
-        size: raw.size,
+        size: Some(raw.size),
         platform: platform.transpose().map_err(|why| format!("in platform, {why}"))?,
         image_name: annotations.remove("io.containerd.image.name"),
         ref_name: annotations.remove("org.opencontainers.image.ref.name"),
         urls: raw.urls.unwrap_or_default(),
+        odd: Vec::new(),
+    })
+}
+
+/// A line of an index of which some member cannot be read. Its digest proves the blob all the same.
+fn lenient(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, BadLine> {
+    let within = |why: String| format!("in manifests, {why}");
+    let nameless = |why| BadLine { why: within(why), name: None };
+    let line: RawLine<'_> = json::object(raw.get().as_bytes()).map_err(nameless)?;
+    let mut odd = Vec::new();
+    let annotations = member::<BTreeMap<String, &RawValue>>("annotations", line.annotations);
+    let annotations = annotations.unwrap_or_else(|why| {
+        odd.push(Odd { why: within(why), names: true });
+        None
+    });
+    let annotations = annotations.unwrap_or_default();
+    let mut name = |key: &str| {
+        member::<String>(key, annotations.get(key).copied()).unwrap_or_else(|why| {
+            odd.push(Odd { why: within(format!("the annotation {why}")), names: true });
+            None
+        })
+    };
+    let image_name = name("io.containerd.image.name");
+    let ref_name = name("org.opencontainers.image.ref.name");
+    let mut note = |why| odd.push(Odd { why: within(why), names: false });
+    let digest = member::<String>("digest", line.digest)
+        .and_then(|text| text.ok_or_else(|| "it has no digest".to_owned()))
+        .and_then(|text| digest(&text, sha512));
+    let digest = match digest {
+        Ok(digest) => digest,
+        Err(why) => return Err(BadLine { why: within(why), name: image_name.or(ref_name) }),
+    };
+    let size = member("size", line.size).unwrap_or_else(|why| {
+        note(why);
+        None
+    });
+    let media_type = member("mediaType", line.media_type).unwrap_or_else(|why| {
+        note(why);
+        None
+    });
+    let platform = line.platform.filter(|platform| platform.get() != "null");
+    let platform = platform.map(|platform| Platform::from_json(platform.get().as_bytes()));
+    let platform = platform.transpose().unwrap_or_else(|why| {
+        note(format!("in platform, {why}"));
+        None
+    });
+    let urls = member("urls", line.urls).unwrap_or_else(|why| {
+        note(why);
+        None
+    });
+    let (media_type, urls): (Option<String>, Option<Vec<String>>) = (media_type, urls);
+    Ok(Descriptor {
+        media_type: media_type.unwrap_or_default(),
+        digest,
+        size,
+        platform,
+        image_name,
+        ref_name,
+        urls: urls.unwrap_or_default(),
+        odd,
+    })
+}
+
+/// A member that may be absent or `null`.
+fn member<'de, T: Deserialize<'de>>(name: &str, value: Option<&'de RawValue>) -> Result<Option<T>, String> {
+    let Some(value) = value else { return Ok(None) };
+    json::parse::<Option<T>>(value.get().as_bytes()).map_err(|why| match why.strip_prefix("it is ") {
+        Some(is) => format!("{name} is {is}"),
+        None => format!("{name}{why}"),
     })
 }
 
@@ -244,52 +351,68 @@ fn digest(text: &str, sha512: Sha512<'_>) -> Result<Digest, String> {
     }
 }
 
-/// An item of `manifest.json` that cannot be parsed.
+/// An item of `manifest.json` that leads to nothing.
 #[derive(Debug)]
 pub(super) struct BadItem {
     /// Its config, where it says which.
     pub(super) config: Option<String>,
+    pub(super) tags: Vec<String>,
     pub(super) why: String,
 }
 
 /// Parses `manifest.json`.
 pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, BadItem>>, String> {
     let items: Vec<&RawValue> = json::parse(bytes)?;
-    let item = |raw: &RawValue| -> Result<ManifestItem, String> {
-        let raw: RawManifestItem<'_> = json::object(raw.get().as_bytes())?;
-        let (tags, layers) = (strings("RepoTags", raw.tags)?, strings("Layers", raw.layers)?);
-        check_layers(layers.len())?;
-        let sources = raw.sources.unwrap_or_default().into_iter();
-        let sources = sources
-            .filter_map(|(id, source)| {
-                Some((id, descriptor(source, &|hex| Digest::of(hex.as_bytes())).ok()?))
-            })
-            .collect();
-        Ok(ManifestItem { config: raw.config, tags, layers, sources })
+    let items: Vec<Result<ManifestItem, BadItem>> = items.into_iter().map(item).collect();
+    let tags = |item: &Result<ManifestItem, BadItem>| match item {
+        Ok(item) => item.tags.len(),
+        Err(bad) => bad.tags.len(),
     };
-    #[derive(Deserialize)]
-    struct ConfigOnly {
-        #[serde(rename = "Config")]
-        config: String,
-    }
-    let bad = |raw: &RawValue, why| {
-        let only = json::object::<ConfigOnly>(raw.get().as_bytes());
-        BadItem { config: only.ok().map(|only| only.config), why }
-    };
-    let items: Vec<Result<ManifestItem, BadItem>> =
-        items.into_iter().map(|raw| item(raw).map_err(|why| bad(raw, why))).collect();
-    check_names(items.iter().flatten().map(|item| item.tags.len()).sum())?;
+    check_names(items.iter().map(tags).sum())?;
     Ok(items)
 }
 
-/// A member that is a list of strings, `null` or absent.
-fn strings(name: &str, value: Option<&RawValue>) -> Result<Vec<String>, String> {
-    let list = value.map(|value| json::parse::<Option<Vec<String>>>(value.get().as_bytes()));
-    let list = list.transpose().map_err(|why| match why.strip_prefix("it is ") {
-        Some(is) => format!("{name} is {is}"),
-        None => format!("{name}{why}"),
-    })?;
-    Ok(list.flatten().unwrap_or_default())
+fn item(raw: &RawValue) -> Result<ManifestItem, BadItem> {
+    let nameless = |why| BadItem { config: None, tags: Vec::new(), why };
+    let raw: RawManifestItem<'_> = json::object(raw.get().as_bytes()).map_err(nameless)?;
+    let mut odd = Vec::new();
+    let (tags, no_tags) = tags(raw.tags);
+    odd.extend(no_tags.into_iter().map(|why| Odd { why, names: true }));
+    let sources = member::<BTreeMap<String, &RawValue>>("LayerSources", raw.sources).unwrap_or_else(|why| {
+        odd.push(Odd { why, names: false });
+        None
+    });
+    let config = member::<String>("Config", raw.config)
+        .and_then(|config| config.ok_or_else(|| "it has no Config".to_owned()));
+    let layers = member::<Vec<String>>("Layers", raw.layers).map(Option::unwrap_or_default);
+    let layers = layers.and_then(|layers| check_layers(layers.len()).map(|()| layers));
+    let (config, layers) = match (config, layers) {
+        (Ok(config), Ok(layers)) => (config, layers),
+        (Ok(config), Err(why)) => return Err(BadItem { config: Some(config), tags, why }),
+        (Err(why), _) => return Err(BadItem { config: None, tags, why }),
+    };
+    let unknown = |hex: &str| Digest::of(hex.as_bytes());
+    let source = |(id, source)| Some((id, descriptor(source, &unknown).ok()?));
+    let sources = sources.unwrap_or_default().into_iter().filter_map(source).collect();
+    Ok(ManifestItem { config, tags, layers, sources, odd })
+}
+
+/// The names that can be read, and why others cannot.
+fn tags(value: Option<&RawValue>) -> (Vec<String>, Vec<String>) {
+    let values = match member::<Vec<&RawValue>>("RepoTags", value) {
+        Ok(values) => values.unwrap_or_default(),
+        Err(why) => return (Vec::new(), vec![why]),
+    };
+    let (mut tags, mut bad) = (Vec::new(), Vec::new());
+    for (place, value) in values.into_iter().enumerate() {
+        let place = format!("RepoTags[{place}]");
+        match member::<String>(&place, Some(value)) {
+            Ok(Some(tag)) => tags.push(tag),
+            Ok(None) => bad.push(format!("{place} is null, not a string")),
+            Err(why) => bad.push(why),
+        }
+    }
+    (tags, bad)
 }
 
 /// Refuses more layers than any engine gives an image.

@@ -46,10 +46,34 @@ pub(super) struct Loaded {
     pub(super) created: Option<String>,
     /// Its manifest, unless `manifest.json` names it.
     pub(super) manifest: Option<(Digest, Json)>,
-    /// The names of their files, base first.
-    pub(super) layers: Vec<(String, DiffId)>,
+    /// Base first.
+    pub(super) layers: Vec<LayerFile>,
     /// What is odd about its documents.
     pub(super) notices: Vec<Notice>,
+}
+
+/// The file of a layer.
+#[derive(Debug)]
+pub(super) struct LayerFile {
+    pub(super) name: String,
+    pub(super) diff_id: DiffId,
+    /// What is wrong with it: it is not there, or has another length.
+    pub(super) lost: Option<Error>,
+}
+
+impl Loaded {
+    /// The image, if all its layers are there.
+    pub(super) fn whole(self) -> Result<Self, Error> {
+        match self.first_lost() {
+            Some(error) => Err(error.clone()),
+            None => Ok(self),
+        }
+    }
+
+    /// What is wrong with the first layer that is lost.
+    pub(super) fn first_lost(&self) -> Option<&Error> {
+        self.layers.iter().find_map(|layer| layer.lost.as_ref())
+    }
 }
 
 /// The error for an index that is called a manifest.
@@ -94,7 +118,7 @@ fn schema_1(digest: Digest) -> Error {
 }
 
 /// Reads an image. Checks the digests and sizes that its documents record of one another and of the layers'
-/// files.
+/// files; a layer that is lost hides no other.
 pub(super) fn load(reader: &Reader, what: &What) -> Result<Loaded, Error> {
     match what {
         What::Manifest(descriptor) => of_manifest(reader, descriptor),
@@ -119,7 +143,8 @@ fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error
     check_count(reader, &name, manifest.layers.len(), config)?;
     let mut layers = Vec::with_capacity(manifest.layers.len());
     for (layer, &diff_id) in manifest.layers.iter().zip(&config.diff_ids) {
-        layers.push((layer_blob(reader, &of, layer)?, diff_id));
+        let (name, lost) = layer_blob(reader, &of, layer)?;
+        layers.push(LayerFile { name, diff_id, lost });
     }
     let created = config.created.clone();
     let mut notices = Vec::new();
@@ -136,8 +161,8 @@ fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error
     Ok(Loaded { config: raw, created, manifest, layers, notices })
 }
 
-/// The name of a layer's file.
-fn layer_blob(reader: &Reader, of: &str, layer: &Descriptor) -> Result<String, Error> {
+/// The name of a layer's file, and what is wrong with it.
+fn layer_blob(reader: &Reader, of: &str, layer: &Descriptor) -> Result<(String, Option<Error>), Error> {
     let name = blob(layer.digest);
     if layer.media_type.ends_with("+encrypted") {
         let what = format!("layer {} of {of} is encrypted", layer.digest);
@@ -148,12 +173,13 @@ fn layer_blob(reader: &Reader, of: &str, layer: &Descriptor) -> Result<String, E
             return Err(error);
         }
         if reader.lacks_layers() {
-            return Ok(name);
+            return Ok((name, None));
         }
-        return Err(reader.files().missing(of, "layer", &layer.digest.to_string(), &name));
+        let missing = reader.files().missing(of, "layer", &layer.digest.to_string(), &name);
+        return Ok((name, Some(missing)));
     };
-    reader.check_size(&place.name, place.range.len, layer)?;
-    Ok(place.name)
+    let lost = reader.check_size(&place.name, place.range.len, layer).err();
+    Ok((place.name, lost))
 }
 
 /// The error for a layer that is not there because its vendor alone may distribute it.
@@ -199,9 +225,11 @@ fn of_files(
             if let Some(error) = sources.get(&diff_id.to_string()).and_then(|layer| foreign(&of, layer)) {
                 return Err(error);
             }
-            return Err(reader.files().missing(&of, "layer", &diff_id.to_string(), name));
+            let lost = Some(reader.files().missing(&of, "layer", &diff_id.to_string(), name));
+            layers.push(LayerFile { name: name.clone(), diff_id, lost });
+            continue;
         };
-        layers.push((place.name, diff_id));
+        layers.push(LayerFile { name: place.name, diff_id, lost: None });
     }
     let created = config.created.clone();
     Ok(Loaded { config: raw, created, manifest: None, layers, notices })

@@ -7,14 +7,13 @@ use std::collections::{HashMap, HashSet};
 
 use layerlift_archive::Digest;
 
-use super::documents::{self, BadItem, Descriptor, INDEX, MANIFEST, Parsed};
+use super::documents::{self, BadLine, Descriptor, INDEX, Odd, Parsed};
 use super::image::{self, Identity, What};
 use super::names::ImageNames;
 use super::reader::{Json, Reader, blob};
 use super::unpacked::Containerd;
 use super::walk::Walk;
 use crate::archive::clean;
-use crate::reference::familiar_name;
 use crate::{Error, ErrorKind, ImageKey, Index, Keyring, Member, Notice, Platform, Reference};
 
 /// An image, or what should be one.
@@ -64,7 +63,7 @@ pub(super) struct Contents {
     pub(super) lost: Vec<Error>,
     /// What is odd, and was read nevertheless.
     pub(super) notices: Vec<Notice>,
-    by_id: HashMap<String, usize>,
+    pub(super) by_id: HashMap<String, usize>,
 }
 
 impl Contents {
@@ -81,17 +80,29 @@ impl Contents {
 
 /// Collects what the documents name.
 pub(super) struct Builder<'a> {
-    reader: &'a Reader,
+    pub(super) reader: &'a Reader,
     keys: &'a Keyring,
     of: Option<&'a Containerd>,
-    contents: Contents,
+    pub(super) contents: Contents,
     /// Configs of what is not an image. `manifest.json` may name them as if they were of images.
-    artifacts: HashSet<Digest>,
+    pub(super) artifacts: HashSet<Digest>,
+    /// Lines and items that lead to nothing.
+    pub(super) unread: Vec<Unread>,
+}
+
+/// What should lead to an image.
+pub(super) struct Unread {
+    pub(super) document: &'static str,
+    pub(super) why: String,
+    /// The id of the image, if that can be read.
+    pub(super) id: Option<String>,
+    pub(super) names: ImageNames,
 }
 
 impl<'a> Builder<'a> {
     pub(super) fn new(reader: &'a Reader, keys: &'a Keyring) -> Self {
-        Builder { reader, keys, of: None, contents: Contents::default(), artifacts: HashSet::new() }
+        let contents = Contents::default();
+        Builder { reader, keys, of: None, contents, artifacts: HashSet::new(), unread: Vec::new() }
     }
 
     /// The same for images of a namespace of containerd.
@@ -121,12 +132,13 @@ impl<'a> Builder<'a> {
         for line in lines {
             let descriptor = match line {
                 Ok(descriptor) => descriptor,
-                Err(why) => {
-                    let error = self.reader.malformed(INDEX, why);
-                    self.add_error(Digest::of(why.as_bytes()).hex(), ImageNames::default(), error, true);
+                Err(BadLine { why, name }) => {
+                    let (why, names) = (why.clone(), ImageNames::of_names(name.clone(), []));
+                    self.unread.push(Unread { document: INDEX, why, id: None, names });
                     continue;
                 }
             };
+            self.note(INDEX, &descriptor.odd);
             let names = ImageNames::of(descriptor);
             let same = || by_names.get(&(names.references.clone(), names.aliases.clone()));
             match same().filter(|_| !names.is_empty()) {
@@ -276,63 +288,6 @@ impl<'a> Builder<'a> {
         Platform::from_json(config.raw()).ok().filter(|platform| !platform.os.is_empty())
     }
 
-    /// Adds what `manifest.json` names. Manifests and names of the index stay.
-    ///
-    /// Beside an index, an item without its config is an oddity: tools that change a layout and know nothing
-    /// of `manifest.json` leave it behind.
-    pub(super) fn add_items(&mut self, json: &Json, beside_index: bool) -> Result<(), Error> {
-        let malformed = |why| self.reader.malformed(MANIFEST, why);
-        let mut of_index = self.names_of_manifests();
-        for item in documents::parse_items(json.raw()).map_err(malformed)? {
-            let item = match item {
-                Ok(item) => item,
-                Err(BadItem { config, why }) => {
-                    let id = match &config {
-                        Some(config) => id_in_name(config),
-                        None => Digest::of(why.as_bytes()).hex(),
-                    };
-                    self.add_error(id, ImageNames::default(), malformed(why), true);
-                    continue;
-                }
-            };
-            if beside_index && self.is_layout() && !self.reader.has(&item.config) {
-                let what = format!("its image {} is not here, and {INDEX} does not name it", item.config);
-                self.contents.notices.push(Notice::new(self.reader.files().join(MANIFEST), what));
-                continue;
-            }
-            let mut names = ImageNames::default();
-            for tag in item.tags.iter().filter(|tag| !of_index.contains(familiar_name(tag))) {
-                names.add(tag);
-            }
-            let what = What::Files { config: item.config, layers: item.layers, sources: item.sources };
-            if let Ok(Identity::Image { id }) = image::identify(self.reader, &what)
-                && self.artifacts.contains(&id)
-            {
-                continue;
-            }
-            let taken = names.references.clone();
-            let key = self.add(what, names, true);
-            if self.contents.image(key.id()).is_some_and(LayoutImage::has_manifest) {
-                of_index.extend(taken.iter().map(familiar));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether it is a directory, which changes in place. An archive is what its writer made of it.
-    fn is_layout(&self) -> bool {
-        self.reader.files().is_dir()
-    }
-
-    /// The names that the index has, in the spelling that Docker shows.
-    fn names_of_manifests(&self) -> HashSet<String> {
-        let of_images = self.contents.images.iter().filter(|image| image.has_manifest());
-        let of_images = of_images.map(|image| &image.names);
-        let of_indexes = self.contents.indexes.iter().map(|index| &index.names);
-        let names = of_images.chain(of_indexes).flat_map(|names| &names.references);
-        names.map(familiar).collect()
-    }
-
     /// Adds an image that no document names, unless it is here already.
     pub(super) fn add_found(&mut self, what: What, names: ImageNames) {
         if let Ok(Identity::Image { id }) = image::identify(self.reader, &what)
@@ -347,6 +302,19 @@ impl<'a> Builder<'a> {
         self.contents.image(id).is_some()
     }
 
+    /// Reports what cannot be read of a line that leads to an image nevertheless.
+    pub(super) fn note(&mut self, document: &'static str, odd: &[Odd]) {
+        for Odd { why, names } in odd {
+            match names {
+                true => self.lose(self.reader.malformed(document, why)),
+                false => {
+                    let path = self.reader.files().join(document);
+                    self.contents.notices.push(Notice::new(path, format!("{why}; it is not needed")));
+                }
+            }
+        }
+    }
+
     /// Notes what is odd.
     pub(super) fn notice(&mut self, notice: Option<Notice>) {
         self.contents.notices.extend(notice);
@@ -357,7 +325,7 @@ impl<'a> Builder<'a> {
         self.contents.lost.push(error);
     }
 
-    fn add(&mut self, what: What, names: ImageNames, listed: bool) -> ImageKey {
+    pub(super) fn add(&mut self, what: What, names: ImageNames, listed: bool) -> ImageKey {
         let digests = match &what {
             What::Manifest(descriptor) => vec![descriptor.digest],
             What::Files { .. } => Vec::new(),
@@ -427,19 +395,14 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A name in the spelling that Docker shows.
-fn familiar(name: &Reference) -> String {
-    familiar_name(&name.to_string()).to_owned()
-}
-
 impl LayoutImage {
-    fn has_manifest(&self) -> bool {
+    pub(super) fn has_manifest(&self) -> bool {
         self.ways.iter().any(|way| matches!(way, What::Manifest(_)))
     }
 }
 
 /// An id for an image whose config is missing.
-fn id_in_name(config: &str) -> String {
+pub(super) fn id_in_name(config: &str) -> String {
     let name = clean(config).unwrap_or_else(|| config.to_owned());
     let stem = name.strip_suffix(".json").unwrap_or(&name);
     let last = stem.rsplit('/').next().unwrap_or_default();

@@ -12,6 +12,7 @@
 //! a directory as in a tar, and each image is listed once, with the manifests of the index. Checked with what
 //! Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6 and umoci 0.4 write.
 
+pub(crate) mod absent;
 mod artifacts;
 mod both;
 mod cache;
@@ -20,6 +21,7 @@ mod dir;
 mod documents;
 mod image;
 mod images;
+mod items;
 mod names;
 pub(crate) mod namespace;
 mod reader;

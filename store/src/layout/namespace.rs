@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use layerlift_archive::Digest;
 use serde::Serialize;
 
+use super::absent::StandIns;
 use super::artifacts::Line;
 use super::documents::Descriptor;
 use super::images::Builder;
@@ -46,12 +47,13 @@ pub(crate) struct Namespace {
     pub(crate) blobs: HashSet<Digest>,
     /// Digests of configs whose images have been unpacked.
     pub(crate) unpacked: HashSet<Digest>,
+    pub(crate) stand_ins: StandIns,
 }
 
 impl Namespace {
     /// Its images, whose blobs are among these files.
     pub(crate) fn open(self, files: Files) -> LayoutStore {
-        let Namespace { name, targets, unreadable, blobs, unpacked } = self;
+        let Namespace { name, targets, unreadable, blobs, unpacked, stand_ins } = self;
         let reader = Reader::without_layers(files.only(blobs));
         let keys = Keyring::new();
         let of = Containerd { namespace: name.clone(), unpacked };
@@ -67,7 +69,7 @@ impl Namespace {
             images.add_named(ImageNames::of_names(target.names, target.aliases), descriptor);
         }
         let contents = images.finish();
-        LayoutStore::of_containerd(name, keys, reader, contents, lines)
+        LayoutStore::of_containerd(name, keys, reader, contents, lines, stand_ins)
     }
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn without_names(files: Files, lost: Error) -> Result<LayoutStore, Er
     salvage::add(&reader, &mut images)?;
     let mut contents = images.finish();
     contents.lost.push(lost);
-    Ok(LayoutStore::of_containerd(String::new(), keys, reader, contents, Vec::new()))
+    Ok(LayoutStore::of_containerd(String::new(), keys, reader, contents, Vec::new(), StandIns::default()))
 }
 
 impl Target {
@@ -89,11 +91,12 @@ impl Target {
         Descriptor {
             media_type: self.media_type.clone(),
             digest: self.digest,
-            size: self.size,
+            size: Some(self.size),
             platform: None,
             image_name: name,
             ref_name: None,
             urls: Vec::new(),
+            odd: Vec::new(),
         }
     }
 

@@ -98,10 +98,12 @@ impl Reader {
 
     /// Whether a file is as long as its descriptor says.
     pub(super) fn check_size(&self, name: &str, len: u64, descriptor: &Descriptor) -> Result<(), Error> {
-        if len == descriptor.size {
-            return Ok(());
+        match descriptor.size {
+            Some(size) if size != len => {
+                Err(self.damaged(name, format!("it has {len} bytes, {size} are recorded")))
+            }
+            _ => Ok(()),
         }
-        Err(self.damaged(name, format!("it has {len} bytes, {} are recorded", descriptor.size)))
     }
 
     pub(super) fn damaged(&self, name: &str, why: impl Into<String>) -> Error {

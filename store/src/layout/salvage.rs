@@ -13,7 +13,7 @@ use layerlift_archive::Digest;
 
 use super::chains::Chains;
 use super::documents::{Descriptor, Parsed};
-use super::image::{self, What};
+use super::image::{self, Loaded, What};
 use super::images::Builder;
 use super::names::ImageNames;
 use super::reader::{Json, Reader, blob};
@@ -32,13 +32,14 @@ pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error
                 let what = What::Manifest(Descriptor {
                     media_type: String::new(),
                     digest,
-                    size: json.raw().len() as u64,
+                    size: Some(json.raw().len() as u64),
                     platform: None,
                     image_name: None,
                     ref_name: None,
                     urls: Vec::new(),
+                    odd: Vec::new(),
                 });
-                if image::load(reader, &what).is_ok() {
+                if image::load(reader, &what).and_then(Loaded::whole).is_ok() {
                     images.add_found(what, ImageNames::default());
                 }
             }

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::{Compression, Digest, FileRange};
 
+use super::absent::StandIns;
 use super::artifacts::{self, Line};
 use super::documents::{BUILDKIT_CACHE, INDEX};
-use super::image::{self, Loaded};
+use super::image::{self, LayerFile, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
-use super::reader::{Reader, blob_digest};
+use super::reader::{Reader, blob, blob_digest};
+use crate::archive::Place;
 use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
+use crate::model::config;
 use crate::{
-    BlobLayer, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, IndexSummary, Keyring, Layer,
-    LayerKey, LayerTar, Listing, Manifest, Notice, Reference, Selected, Store, Subject,
+    BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary,
+    IndexSummary, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Notice, Reference, Selected, Store,
+    Subject,
 };
 
 /// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
@@ -28,6 +32,8 @@ pub(crate) struct LayoutStore {
     contents: Contents,
     /// What takes the place of the lines of `index.json`, where there is none.
     lines: Option<Vec<Line>>,
+    /// For blobs that are not there.
+    stand_ins: StandIns,
     /// Names: repository, tag or digest, images and indexes.
     names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>>,
 }
@@ -45,9 +51,10 @@ impl LayoutStore {
         reader: Reader,
         contents: Contents,
         lines: Vec<Line>,
+        stand_ins: StandIns,
     ) -> Self {
         let store = LayoutStore::with_names(StoreKind::Containerd, namespace, keys, reader, contents);
-        LayoutStore { lines: Some(lines), ..store }
+        LayoutStore { lines: Some(lines), stand_ins, ..store }
     }
 
     fn with_names(
@@ -72,7 +79,16 @@ impl LayoutStore {
                 }
             }
         }
-        LayoutStore { keys, kind, partition, reader, contents, lines: None, names }
+        LayoutStore {
+            keys,
+            kind,
+            partition,
+            reader,
+            contents,
+            lines: None,
+            stand_ins: StandIns::default(),
+            names,
+        }
     }
 
     /// Reads an image, from the first of its ways that works. If none does, the first error counts.
@@ -82,7 +98,7 @@ impl LayoutStore {
         }
         let mut first = None;
         for way in &image.ways {
-            match image::load(&self.reader, way) {
+            match image::load(&self.reader, way).and_then(Loaded::whole) {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => drop(first.get_or_insert(error)),
             }
@@ -124,7 +140,7 @@ impl LayoutStore {
             }
         }
         let complete = |image: &&&LayoutImage| {
-            let has = |(name, _): &(String, DiffId)| matches!(self.reader.files().exists(name), Ok(true));
+            let has = |layer: &LayerFile| matches!(self.reader.files().exists(&layer.name), Ok(true));
             self.load(image).is_ok_and(|loaded| loaded.layers.iter().all(has))
         };
         configs.into_values().filter_map(move |images| match &*images {
@@ -164,6 +180,49 @@ impl LayoutStore {
         });
         let member = members.flatten().find(|member| member.manifest == digest)?;
         Some(Selected::of_image(member.image.clone()?, None))
+    }
+
+    /// The name of a layer's file, its diff id, and if it may have to be rebuilt, its chain id.
+    fn parts<'k>(&self, key: &'k LayerKey) -> Option<(&'k str, DiffId, Option<ChainId>)> {
+        let (name, last) = key.id().rsplit_once('@')?;
+        if self.stand_ins.has_snapshots()
+            && let Some((name, diff_id)) = name.rsplit_once('@')
+        {
+            return Some((name, diff_id.parse().ok()?, Some(last.parse().ok()?)));
+        }
+        Some((name, last.parse().ok()?, None))
+    }
+
+    /// Whether nothing but a snapshot can have a layer.
+    fn needs_snapshot(&self, name: &str, diff_id: DiffId) -> Result<bool, Error> {
+        Ok(self.stand_ins.has_snapshots()
+            && !self.reader.files().exists(name)?
+            && self.stand_in(name, diff_id)?.is_none())
+    }
+
+    /// A layer that is rebuilt from what was unpacked of it.
+    fn rebuilt(&self, lost: Digest, diff_id: DiffId, chain: Option<ChainId>) -> Result<DiffLayer, Error> {
+        let (files, name) = (self.reader.files(), blob(lost));
+        let of = format!("layer {diff_id}");
+        let without_blob = format!("{of}, whose blob {lost} is missing,");
+        let unpacked = chain.map(|chain| self.stand_ins.unpacked(chain, &without_blob)).transpose()?;
+        let Some(layer) = unpacked.flatten() else {
+            return Err(files.missing(&of, "blob", &lost.to_string(), &name));
+        };
+        let what = format!("it is missing; {of} is rebuilt from {}", layer.dir.path().display());
+        Ok(layer.in_place_of_blob(lost, Notice::new(files.join(&name), what)))
+    }
+
+    /// Another blob that has the tar of a layer whose own is not there, and what to say of it.
+    fn stand_in(&self, name: &str, diff_id: DiffId) -> Result<Option<(Place, Notice)>, Error> {
+        let files = self.reader.files();
+        for &other in self.stand_ins.blobs(diff_id) {
+            let Some(place) = files.try_find(&blob(other))? else { continue };
+            let what =
+                format!("it is missing; blob {other} has the same layer {diff_id} and takes its place");
+            return Ok(Some((place, Notice::new(files.join(name), what))));
+        }
+        Ok(None)
     }
 
     fn find(&self, name: &str) -> Result<Vec<Selected>, Error> {
@@ -248,11 +307,12 @@ impl Store for LayoutStore {
         if let Some(error) = &image.error {
             return Err(error.clone());
         }
-        let (mut first, mut failed) = (None, None);
+        let (mut first, mut part, mut failed) = (None, None, None);
         // Several manifests can name one config. The listing reports those that cannot be read.
         let mut manifests: Vec<Manifest> = Vec::new();
         for way in &image.ways {
             match image::load(&self.reader, way) {
+                Ok(loaded) if loaded.first_lost().is_some() => drop(part.get_or_insert(loaded)),
                 Ok(loaded) => {
                     if let Some((digest, json)) = &loaded.manifest
                         && manifests.iter().all(|known| known.digest != *digest)
@@ -264,12 +324,20 @@ impl Store for LayoutStore {
                 Err(error) => drop(failed.get_or_insert(error)),
             }
         }
-        let Some(loaded) = first else { return Err(failed.unwrap_or_else(|| Error::not_found(key.id()))) };
-        let layer = |(name, diff_id): &(String, DiffId)| {
-            let id = format!("{name}@{diff_id}");
-            Layer::new(self.keys.layer(&self.partition, id), Some(*diff_id))
+        let Some(loaded) = first.or(part) else {
+            return Err(failed.unwrap_or_else(|| Error::not_found(key.id())));
         };
-        let layers = loaded.layers.iter().map(layer).collect();
+        let diff_ids: Vec<DiffId> = loaded.layers.iter().map(|layer| layer.diff_id).collect();
+        let mut layers = Vec::with_capacity(diff_ids.len());
+        for (LayerFile { name, diff_id, lost }, (chain, ..)) in
+            loaded.layers.into_iter().zip(config::chain(&diff_ids))
+        {
+            let mut id = format!("{name}@{diff_id}");
+            if self.needs_snapshot(&name, diff_id)? {
+                id = format!("{id}@{chain}");
+            }
+            layers.push(Layer { lost, ..Layer::new(self.keys.layer(&self.partition, id), Some(diff_id)) });
+        }
         let document = Document::Config { raw: loaded.config.raw().to_vec(), manifests };
         let mut notices = loaded.notices;
         for word in &image.names.words {
@@ -286,12 +354,17 @@ impl Store for LayoutStore {
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         self.keys.check_layer(key)?;
         let not_found = || Error::not_found(key.id());
-        let (name, diff_id) = key.id().rsplit_once('@').ok_or_else(not_found)?;
-        let diff_id: DiffId = diff_id.parse().map_err(|_| not_found())?;
+        let (name, diff_id, chain) = self.parts(key).ok_or_else(not_found)?;
         let files = self.reader.files();
-        let Some(place) = files.try_find(name)? else {
-            let blob = blob_digest(name).ok_or_else(not_found)?;
-            return Err(files.missing(&format!("layer {diff_id}"), "blob", &blob.to_string(), name));
+        let (place, notice) = match files.try_find(name)? {
+            Some(place) => (place, None),
+            None => match self.stand_in(name, diff_id)? {
+                Some((place, notice)) => (place, Some(notice)),
+                None => {
+                    let blob = blob_digest(name).ok_or_else(not_found)?;
+                    return self.rebuilt(blob, diff_id, chain).map(LayerTar::Diff);
+                }
+            },
         };
         let compression = Compression::detect(&files.first::<6>(&place)?);
         let plain = compression == Compression::None;
@@ -304,12 +377,14 @@ impl Store for LayoutStore {
         }
         let digest = named.or(plain.then_some(diff_id.0));
         let stored = FileRange { digest, ..place.range };
-        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id) }))
+        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id), notice }))
     }
 
     fn layer_name(&self, key: &LayerKey) -> String {
-        let (name, diff_id) = key.id().rsplit_once('@').unwrap_or((key.id(), ""));
-        format!("{diff_id} ({})", self.reader.files().join(name).display())
+        match self.parts(key) {
+            Some((name, diff_id, _)) => format!("{diff_id} ({})", self.reader.files().join(name).display()),
+            None => key.id().to_owned(),
+        }
     }
 }
 

@@ -273,7 +273,7 @@ impl Store for V1ArchiveStore {
         let place = self.files.try_find(&format!("{id}/layer.tar"))?.ok_or_else(not_found)?;
         let compression = Compression::detect(&self.files.first::<6>(&place)?);
         let stored = FileRange { digest: None, ..place.range };
-        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: None }))
+        Ok(LayerTar::Blob(BlobLayer::new(stored, compression, None)))
     }
 }
 

@@ -69,8 +69,8 @@ impl<'a> Walk<'a> {
         for line in lines {
             match line {
                 Ok(line) => self.descend(line.clone(), depth + 1),
-                Err(why) => {
-                    let error = || self.reader.malformed(&blob(descriptor.digest), why);
+                Err(bad) => {
+                    let error = || self.reader.malformed(&blob(descriptor.digest), &bad.why);
                     self.unread.get_or_insert_with(error);
                 }
             }

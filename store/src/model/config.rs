@@ -9,6 +9,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::members::Members;
 use crate::{ChainId, DiffId, json};
 
 /// The parsed parts of a config. Everything else stays in its bytes.
@@ -35,9 +36,11 @@ struct RootFs {
     diff_ids: Option<Vec<String>>,
 }
 
-/// Reads a config; the error says what is wrong with it.
+/// Reads a config; the error says what is wrong with it. A member that engines would refuse is an error, too:
+/// they would not load the image.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     let document: RawConfig<'_> = json::object(bytes)?;
+    json::object::<Members>(bytes)?;
     if document.rootfs.get() == "null" {
         return Err("its rootfs is null, so it names no layers".to_owned());
     }

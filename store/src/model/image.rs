@@ -3,6 +3,7 @@
 use layerlift_archive::Digest;
 
 use super::{ImageKey, LayerKey, Notice, Platform};
+use crate::Error;
 use crate::id::{DiffId, ImageId, V1Id};
 
 /// An image as stored.
@@ -30,6 +31,9 @@ pub struct Layer {
     pub key: LayerKey,
     /// The digest of its uncompressed tar, where the store records one. A graph store does not.
     pub diff_id: Option<DiffId>,
+    /// Why its tar cannot be had, if that shows without opening it: it is missing, or has another length. The
+    /// rest of the image is whole.
+    pub lost: Option<Error>,
 }
 
 /// What describes an image, byte for byte as it is stored.
@@ -85,7 +89,12 @@ impl V1Document {
 impl Layer {
     /// A layer of an image.
     pub fn new(key: LayerKey, diff_id: Option<DiffId>) -> Self {
-        Layer { key, diff_id }
+        Layer { key, diff_id, lost: None }
+    }
+
+    /// The same layer, which cannot be had.
+    pub(crate) fn lost(self, error: Error) -> Self {
+        Layer { lost: Some(error), ..self }
     }
 }
 

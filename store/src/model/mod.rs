@@ -7,6 +7,7 @@ mod image;
 mod index;
 mod key;
 mod listing;
+mod members;
 mod notice;
 mod platform;
 

@@ -44,7 +44,7 @@ fn every_name_leads_to_its_digest() {
 #[test]
 fn keeps_the_contract() {
     for (fixture, namespace, missing) in [
-        (DOCKER, "moby", 1),
+        (DOCKER, "moby", 0),
         (CONTAINERD, "default", 0),
         (CONTAINERD, "k8s.io", 0),
         (CONTAINERD, "partial", 1),

@@ -45,12 +45,13 @@ fn named(store: &dyn Store, wanted: &str) -> Vec<(String, Vec<String>)> {
     listing.images.into_iter().map(row).collect()
 }
 
-/// Removes the record of an image.
+/// Removes an image.
 fn remove(disk: &Disk, id: &str) {
     let text = fs::read_to_string(disk.join(IMAGES)).unwrap();
     let mut records: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     records.retain(|record| record["id"] != id);
     disk.write(IMAGES, serde_json::to_string(&records).unwrap());
+    fs::remove_dir_all(disk.join(IMAGES).with_file_name(id)).unwrap();
 }
 
 #[test]

@@ -210,3 +210,66 @@ fn all_images_at_once() {
         assert!(words.contains("no image is found, and 2 layers are left"), "{words}");
     }
 }
+
+/// A list of records without those that `keep` refuses.
+fn keep(disk: &Disk, file: &str, keep: impl Fn(&serde_json::Value) -> bool) {
+    let text = fs::read(disk.join(file)).unwrap();
+    let mut records: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();
+    records.retain(keep);
+    disk.write(file, serde_json::to_string(&records).unwrap());
+}
+
+#[test]
+fn records_that_are_not_in_a_whole_file() {
+    for (file, missing) in [(IMAGES, APP), (IMAGES, ""), (LAYERS, UPPER), (LAYERS, LOWER), (LAYERS, "")] {
+        let disk = Disk::small("additional");
+        let _ = fs::remove_dir_all(disk.join("additional/overlay-containers"));
+        keep(&disk, file, |record| !missing.is_empty() && record["id"] != missing);
+        let fault = if file == IMAGES { "it has no record of image" } else { "it has no usable record of" };
+        let store = disk.store("additional");
+        let listing = store.images().unwrap();
+        assert_eq!(ids(&listing), [APP, BASE], "{file} without {missing:?}");
+        let words = words(&listing);
+        assert!(listing.broken.is_empty() && words.contains(fault), "{words}");
+        if root_user(NEEDS_ROOT) {
+            assert_eq!(hash_all(&*store, "additional"), 3, "{file} without {missing:?}");
+        }
+    }
+}
+
+#[test]
+fn records_that_cannot_be_read() {
+    let (id, parent) = (format!(r#""id":"{UPPER}""#), format!(r#""parent":"{LOWER}""#));
+    let other = |key: &str, digit: &str| format!(r#""{key}":"{}""#, digit.repeat(64));
+    let edits = [
+        (LAYERS, &*id, &*other("id", "f")),
+        (LAYERS, &parent, &other("parent", "0")),
+        (LAYERS, &parent, &id.replace("id", "parent")),
+        (LAYERS, &parent, r#""parent":"../x""#),
+        (IMAGES, "\"names\":[", "\"names\":5,\"old\":["),
+        (IMAGES, "\"layer\":", "\"layer\":[],\"old\":"),
+        (LAYERS, "\"diff-digest\":", "\"diff-digest\":7,\"old\":"),
+        (LAYERS, "\"parent\":", "\"parent\":7,\"old\":"),
+    ];
+    for (file, from, to) in edits {
+        let disk = Disk::small("additional");
+        disk.edit(file, from, to);
+        let store = disk.store("additional");
+        let listing = store.images().unwrap();
+        assert_eq!(ids(&listing), [APP, BASE], "{file}: {to}: {:?}", listing.broken);
+        let fault = if file == IMAGES { "cannot be read" } else { "it has no usable record of" };
+        assert!(listing.broken.is_empty() && words(&listing).contains(fault), "{}", words(&listing));
+        if root_user(NEEDS_ROOT) {
+            assert_eq!(hash_all(&*store, "additional"), 3, "{file}: {to}");
+        }
+    }
+}
+
+/// What an interrupted removal leaves: a folder without a record, and no documents in it.
+#[test]
+fn a_folder_of_no_image() {
+    let disk = Disk::small("additional");
+    fs::create_dir(disk.join("additional/overlay-images").join("c".repeat(64))).unwrap();
+    let listing = disk.store("additional").images().unwrap();
+    assert_eq!((ids(&listing), listing.lost.len(), listing.broken.len()), (vec![APP, BASE], 0, 0));
+}

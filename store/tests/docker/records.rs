@@ -196,7 +196,11 @@ fn a_directory_that_only_the_digest_finds() {
         return;
     }
     type Damage = fn(&std::path::Path);
-    let damages: [(&str, Damage); 4] = [
+    let damages: [(&str, Damage); 5] = [
+        ("is missing", |file| {
+            let id = fs::read_to_string(file).unwrap();
+            fs::write(file, &id[..20]).unwrap();
+        }),
         ("it is missing", |file| fs::remove_file(file).unwrap()),
         ("it is empty", |file| fs::write(file, "").unwrap()),
         ("it has only zero bytes", |file| fs::write(file, [0; 64]).unwrap()),
@@ -274,4 +278,22 @@ impl<F: FnOnce()> std::io::Write for Changing<F> {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// Docker removes an image's notes before its config: notes without a config are of an image that is lost.
+#[test]
+fn notes_of_an_image_without_its_config() {
+    let data = DataRoot::complete("overlay2");
+    let before = data.store().images().unwrap();
+    let notes = data.image("overlay2").join("imagedb/metadata/sha256").join(TORTURE);
+    fs::create_dir_all(&notes).unwrap();
+    fs::write(notes.join("lastUpdated"), "2023-11-14T22:13:20Z").unwrap();
+    assert_eq!(data.store().images().unwrap().broken.len(), before.broken.len());
+    data.remove_config("overlay2", TORTURE);
+    // Not even its name is left.
+    let names = data.image("overlay2").join("repositories.json");
+    fs::write(&names, r#"{"Repositories":{}}"#).unwrap();
+    let listing = data.store().images().unwrap();
+    let [broken] = &listing.broken[..] else { panic!("{:?}", listing.broken) };
+    assert_eq!((&*broken.what, broken.error.kind()), (TORTURE, ErrorKind::Missing));
 }

@@ -6,7 +6,7 @@ use tar::EntryType;
 use crate::contract::{image, key};
 use crate::made::{
     INDEX, LAYER, MANIFEST, Tar, bytes, config, descriptor, header, index, layer, manifest, named, refused,
-    store, text,
+    store, text, whole,
 };
 
 #[test]
@@ -175,7 +175,7 @@ fn one_damaged_image_hides_no_other() {
         assert_eq!(store.image(&image(&good[0])).unwrap().layers.len(), 1);
         if manifest_json.contains("bad:1") && !manifest_json.contains("[[") {
             let bad = store.resolve("bad").unwrap();
-            refused(store.image(&image(&bad[0])), &[expected]);
+            refused(whole(&*store, &image(&bad[0])), &[expected]);
         }
     }
 }
@@ -260,7 +260,7 @@ fn sizes_that_lie() {
         let alone = index(&[descriptor(MANIFEST, &change, &named("bad:1"))]);
         let bytes = Tar::new().blob(&layer).blob(&config).blob(&change).file("index.json", alone);
         let store = crate::made::store(&bytes.finish()).unwrap();
-        refused(store.image(&key(&*store, "bad:1")), &[what]);
+        refused(whole(&*store, &key(&*store, "bad:1")), &[what]);
     }
     // A blob that does not hash to its name.
     let other = Tar::new()

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::{Digest, Hasher};
-use layerlift_store::{Error, OpenOptions, Store, open};
+use layerlift_store::{Error, Image, ImageKey, OpenOptions, Store, open};
 
 /// The archive of an engine as it is in the repository, compressed with xz.
 pub(crate) fn compressed(name: &str) -> PathBuf {
@@ -55,6 +55,15 @@ pub(crate) fn refused<T>(result: Result<T, Error>, parts: &[&str]) {
     let text = text(&error);
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
+    }
+}
+
+/// The image, unless one of its layers is lost.
+pub(crate) fn whole(store: &dyn Store, key: &ImageKey) -> Result<Image, Error> {
+    let image = store.image(key)?;
+    match image.layers.iter().find_map(|layer| layer.lost.clone()) {
+        Some(error) => Err(error),
+        None => Ok(image),
     }
 }
 

@@ -8,6 +8,7 @@ mod damage;
 mod engines;
 mod foreign;
 mod limits;
+mod lines;
 mod made;
 mod odd;
 mod others;

@@ -1,0 +1,196 @@
+//! Snapshots: what containerd has unpacked of a layer.
+//!
+//! ```text
+//! meta.db      v1/<namespace>/snapshots/<snapshotter>/sha256:<chain id>/name   k8s.io/14/sha256:5fe1…
+//! io.containerd.snapshotter.v1.<snapshotter>/
+//!   metadata.db   v1/snapshots/<that name>/{id,kind,parent}                    14 (a varint), 3, a name
+//!   snapshots/14/fs    overlayfs, fuse-overlayfs: what the layer adds, and marks for what it removes
+//!   snapshots/14/      native: the whole tree, a copy
+//! ```
+//!
+//! The number in a name is not the id. Snapshots are a namespace's own: the same layer in two namespaces is
+//! unpacked twice. Only those of kind 3 (committed) are layers. (containerd 1.6, 1.7 and 2.1.)
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::metadata::{Metadata, text};
+use crate::bolt::{Bucket, Database};
+use crate::diff::{DiffLayer, LayerDir, Watch};
+use crate::layout::absent::Snapshots;
+use crate::{ChainId, Error, Root};
+
+/// How a snapshotter is called when its snapshots are whole trees.
+const NATIVE: &str = "native";
+/// Those whose snapshots are upper directories.
+const OVERLAYS: [&str; 2] = ["overlayfs", "fuse-overlayfs"];
+const COMMITTED: &[u8] = &[3];
+
+/// The snapshots of a namespace.
+pub(super) struct Unpacked {
+    root: Root,
+    metadata: Arc<Metadata>,
+    namespace: String,
+    /// By snapshotters. `None` for one that has none.
+    databases: Mutex<BTreeMap<String, Option<Arc<Database>>>>,
+}
+
+/// Where a snapshot is.
+#[derive(Debug, PartialEq, Eq)]
+struct Record {
+    id: u64,
+    /// The name of the snapshot below it.
+    parent: Option<Vec<u8>>,
+}
+
+impl Unpacked {
+    pub(super) fn new(root: Root, metadata: Arc<Metadata>, namespace: &str) -> Self {
+        let databases = Mutex::default();
+        Unpacked { root, metadata, namespace: namespace.to_owned(), databases }
+    }
+
+    /// The snapshotter's database; it is read once.
+    fn database(&self, snapshotter: &str) -> Result<Option<Arc<Database>>, Error> {
+        let mut known = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = known.get(snapshotter) {
+            return Ok(database.clone());
+        }
+        let database = open(&self.root, snapshotter)?.map(Arc::new);
+        known.insert(snapshotter.to_owned(), database.clone());
+        Ok(database)
+    }
+
+    /// The snapshot of a layer that one snapshotter has, by its name.
+    fn in_snapshotter(&self, snapshotter: &str, name: &[u8], of: &str) -> Result<DiffLayer, Error> {
+        let missing = |what| {
+            let path = self.root.join(path(snapshotter));
+            Error::Missing { of: of.to_owned(), what, id: text(name), path }
+        };
+        let Some(database) = self.database(snapshotter)? else { return Err(missing("snapshot")) };
+        let find = |name: &[u8]| find(&self.root, snapshotter, &database, name);
+        let Some(record) = find(name)? else { return Err(missing("snapshot")) };
+        let dir = |id: u64| {
+            let overlay = OVERLAYS.contains(&snapshotter);
+            let folder = format!("{}/snapshots/{id}{}", path(snapshotter), if overlay { "/fs" } else { "" });
+            let missing = |path| {
+                let (of, id) = (of.to_owned(), text(name));
+                Error::Missing { of, what: "snapshot", id, path }
+            };
+            self.root.try_dir(&folder)?.ok_or_else(|| missing(self.root.join(&folder)))
+        };
+        let holds = match (snapshotter, &record.parent) {
+            (NATIVE, None) => LayerDir::Full { parent: None },
+            (NATIVE, Some(parent)) => {
+                let parent = find(parent)?.ok_or_else(|| missing("the parent of snapshot"))?;
+                LayerDir::Full { parent: Some(dir(parent.id)?) }
+            }
+            _ => LayerDir::Upper,
+        };
+        let layer = DiffLayer::new(dir(record.id)?, holds, 0);
+        let (root, snapshotter, name) = (self.root.clone(), snapshotter.to_owned(), name.to_vec());
+        // Its record goes before its files do.
+        let still = move || {
+            let now = match open(&root, &snapshotter)? {
+                Some(database) => self::find(&root, &snapshotter, &database, &name)?,
+                None => None,
+            };
+            let same = now.as_ref() == Some(&record);
+            if same { Ok(()) } else { Err(Error::Changed { path: root.join(path(&snapshotter)) }) }
+        };
+        Ok(layer.watched(Watch::new(still)))
+    }
+}
+
+impl Snapshots for Unpacked {
+    fn layer(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error> {
+        let names = self.metadata.snapshots(&self.namespace, chain)?;
+        let readable = |snapshotter: &str| snapshotter == NATIVE || OVERLAYS.contains(&snapshotter);
+        let mut first = None;
+        for (snapshotter, name) in names.iter().filter(|(snapshotter, _)| readable(snapshotter)) {
+            match self.in_snapshotter(snapshotter, name, of) {
+                Ok(layer) => return Ok(Some(layer)),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        match (first, names.first()) {
+            (Some(error), _) => Err(error),
+            (None, Some((snapshotter, _))) => {
+                let what = format!("{of} is in a snapshot of {snapshotter}, a snapshotter that is not known");
+                Err(Error::unsupported(what, "overlayfs, fuse-overlayfs and native are read"))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl fmt::Debug for Unpacked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unpacked").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+/// The folder of a snapshotter.
+fn path(snapshotter: &str) -> String {
+    format!("io.containerd.snapshotter.v1.{snapshotter}")
+}
+
+fn open(root: &Root, snapshotter: &str) -> Result<Option<Database>, Error> {
+    let file = format!("{}/metadata.db", path(snapshotter));
+    if !root.exists(&file)? {
+        return Ok(None);
+    }
+    Database::open(root, Path::new(&file)).map(Some)
+}
+
+/// What the database of a snapshotter has of a name.
+fn find(root: &Root, snapshotter: &str, database: &Database, name: &[u8]) -> Result<Option<Record>, Error> {
+    let snapshots: [&[u8]; 3] = [b"v1", b"snapshots", name];
+    let Some(bucket) = database.root().path(&snapshots)? else { return Ok(None) };
+    record(bucket)?.map(Some).ok_or_else(|| {
+        let file = root.join(format!("{}/metadata.db", path(snapshotter)));
+        Error::malformed(file, format!("snapshot {} is not a committed one with an id", text(name)))
+    })
+}
+
+fn record(snapshot: Bucket<'_>) -> Result<Option<Record>, Error> {
+    let committed = snapshot.get(b"kind")? == Some(COMMITTED);
+    let id = snapshot.get(b"id")?.and_then(uvarint);
+    let parent = snapshot.get(b"parent")?.filter(|parent| !parent.is_empty()).map(<[u8]>::to_vec);
+    Ok(id.filter(|_| committed).map(|id| Record { id, parent }))
+}
+
+/// A number as Go's `binary.PutUvarint` writes it: seven bits in a byte, the lowest first.
+fn uvarint(bytes: &[u8]) -> Option<u64> {
+    let (last, rest) = bytes.split_last()?;
+    if last & 0x80 != 0 || bytes.len() > 10 || rest.iter().any(|byte| byte & 0x80 == 0) {
+        return None;
+    }
+    let mut value = 0u64;
+    for byte in bytes.iter().rev() {
+        value = value.checked_mul(128)?.checked_add(u64::from(byte & 0x7f))?;
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_go() {
+        for (bytes, expected) in [
+            (&[0x30][..], Some(48)),
+            (&[0xac, 0x02], Some(300)),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(u64::MAX)),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], None),
+            (&[0x80; 12], None),
+            (&[0x06, 0x00], None),
+            (&[0xe0], None),
+            (&[], None),
+        ] {
+            assert_eq!(uvarint(bytes), expected, "{bytes:x?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What takes the place of a layer's blob that is not there.
+//!
+//! containerd does not fetch a blob whose layer it has unpacked already, whatever the blob's compression. So
+//! a healthy namespace may have an image whose manifest names a blob that never came, beside another blob
+//! with the same tar in it: its label `containerd.io/uncompressed` is the layer's diff id. (`docker pull` of
+//! Docker 26 and 28, the CRI and `ctr images pull` of containerd 2.1.)
+//!
+//! Where no blob has the layer, what was unpacked of it may still be there: a node that is set to discard the
+//! blobs of unpacked layers has nothing else (`discard_unpacked_layers` of the CRI).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use layerlift_archive::Digest;
+
+use crate::diff::DiffLayer;
+use crate::{ChainId, DiffId, Error};
+
+/// What a namespace has beside the blobs that its manifests name.
+#[derive(Debug, Default)]
+pub(crate) struct StandIns {
+    /// By diff ids, the blobs that are labelled with them.
+    blobs: BTreeMap<DiffId, Vec<Digest>>,
+    snapshots: Option<Box<dyn Snapshots>>,
+}
+
+/// Layers that are unpacked.
+pub(crate) trait Snapshots: fmt::Debug + Send + Sync {
+    /// What was unpacked as the top of a stack of layers; `None` if nothing was. For messages, the layer is
+    /// called `of`.
+    fn layer(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error>;
+}
+
+impl StandIns {
+    /// Adds a blob that is labelled with the digest of its tar.
+    pub(crate) fn add_blob(&mut self, blob: Digest, diff_id: DiffId) {
+        self.blobs.entry(diff_id).or_default().push(blob);
+    }
+
+    /// Where layers are unpacked.
+    pub(crate) fn set_snapshots(&mut self, snapshots: Box<dyn Snapshots>) {
+        self.snapshots = Some(snapshots);
+    }
+
+    /// Whether layers may be unpacked.
+    pub(super) fn has_snapshots(&self) -> bool {
+        self.snapshots.is_some()
+    }
+
+    /// What was unpacked of a layer.
+    pub(super) fn unpacked(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error> {
+        self.snapshots.as_ref().map_or(Ok(None), |snapshots| snapshots.layer(chain, of))
+    }
+
+    /// The blobs that are labelled with this diff id, in the order of the database.
+    pub(super) fn blobs(&self, diff_id: DiffId) -> &[Digest] {
+        self.blobs.get(&diff_id).map_or(&[], Vec::as_slice)
+    }
+}
