@@ -23,6 +23,12 @@ pub trait Store: Send + Sync {
     /// damaged: then its digest can still prove it.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
 
+    /// What the store has on record and lacks, though no image needs it: unpacked layers, say. No layer is
+    /// read.
+    fn gone(&self) -> Result<Vec<Error>, Error> {
+        Ok(Vec::new())
+    }
+
     /// What messages call a layer: its id, or where that says little, the file that it is in.
     fn layer_name(&self, key: &LayerKey) -> String {
         key.id().to_owned()

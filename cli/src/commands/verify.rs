@@ -111,10 +111,11 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
             request.artifacts = listing.artifacts;
             request.broken = listing.broken;
             reporter.notices(&listing.notices);
-            if reporter.lost(&listing.lost) {
+            let lost = [listing.lost, source.store.gone()?].concat();
+            if reporter.lost(&lost) {
                 status = Status::Incomplete;
             }
-            outcome.lost.extend(listing.lost.iter().map(|error| Message::of(error).text));
+            outcome.lost.extend(lost.iter().map(|error| Message::of(error).text));
         }
     } else {
         for name in &args.names {

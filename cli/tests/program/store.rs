@@ -52,6 +52,22 @@ impl Store {
         Store { folder, root }
     }
 
+    /// A store of containerd, with its snapshots.
+    pub(crate) fn containerd(name: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let packed = format!("../store/tests/fixtures/containerd/{name}/store.tar.xz");
+        let status = Command::new("tar")
+            .args(["--xattrs", "--xattrs-include=*", "--numeric-owner", "--warning=no-timestamp", "-xJf"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(&packed))
+            .arg("-C")
+            .arg(folder.path())
+            .status()
+            .expect("tar starts");
+        assert!(status.success(), "tar cannot unpack {packed}");
+        let root = folder.path().join(name);
+        Store { folder, root }
+    }
+
     /// The data root of a real Docker 1.8 from the documentation. `base:latest` has one layer, `base:child`
     /// one more.
     pub(crate) fn example() -> Self {

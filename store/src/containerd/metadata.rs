@@ -13,7 +13,7 @@
 //!
 //! A bucket that would be empty may be absent. Sizes are signed varints of Go.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use layerlift_archive::Digest;
@@ -29,6 +29,9 @@ const DANGLING: &str = "moby-dangling@";
 const UNPACKED: &[u8] = b"containerd.io/gc.ref.snapshot.";
 /// A label of a layer: the digest of its tar.
 const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";
+
+/// Layers by their snapshotters: how each calls its snapshot, if there is a record of it.
+pub(super) type Layers = BTreeMap<(String, ChainId), Option<Vec<u8>>>;
 
 /// The database.
 pub(super) struct Metadata {
@@ -91,6 +94,34 @@ impl Metadata {
             let Some(snapshot) = bucket.bucket(chain.to_string().as_bytes())? else { continue };
             if let Some(name) = snapshot.get(b"name")? {
                 found.push((text(snapshotter), name.to_vec()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// All layers that a namespace has unpacked, and those of which only the label of a config says so.
+    pub(super) fn unpacked(&self, namespace: &str) -> Result<Layers, Error> {
+        let mut found = BTreeMap::new();
+        let chain = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<ChainId>().ok();
+        let Some(bucket) = self.database.root().path(&[b"v1", namespace.as_bytes()])? else {
+            return Ok(found);
+        };
+        for entry in bucket.path(&[b"content", b"blob"])?.iter().flat_map(Bucket::entries) {
+            let Entry::Bucket { bucket: blob, .. } = entry? else { continue };
+            for label in blob.bucket(b"labels")?.iter().flat_map(Bucket::entries) {
+                let Entry::Value { key, value } = label? else { continue };
+                if let (Some(snapshotter), Some(chain)) = (key.strip_prefix(UNPACKED), chain(value)) {
+                    found.insert((text(snapshotter), chain), None);
+                }
+            }
+        }
+        for entry in bucket.bucket(b"snapshots")?.iter().flat_map(Bucket::entries) {
+            let Entry::Bucket { key: snapshotter, bucket } = entry? else { continue };
+            for entry in bucket.entries() {
+                let Entry::Bucket { key, bucket: snapshot } = entry? else { continue };
+                if let (Some(chain), Some(name)) = (chain(key), snapshot.get(b"name")?) {
+                    found.insert((text(snapshotter), chain), Some(name.to_vec()));
+                }
             }
         }
         Ok(found)

@@ -106,7 +106,6 @@ impl Unpacked {
 impl Snapshots for Unpacked {
     fn layer(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error> {
         let names = self.metadata.snapshots(&self.namespace, chain)?;
-        let readable = |snapshotter: &str| snapshotter == NATIVE || OVERLAYS.contains(&snapshotter);
         let mut first = None;
         for (snapshotter, name) in names.iter().filter(|(snapshotter, _)| readable(snapshotter)) {
             match self.in_snapshotter(snapshotter, name, of) {
@@ -123,12 +122,45 @@ impl Snapshots for Unpacked {
             (None, None) => Ok(None),
         }
     }
+
+    fn gone(&self) -> Result<Vec<Error>, Error> {
+        let mut gone = Vec::new();
+        for ((snapshotter, chain), name) in self.metadata.unpacked(&self.namespace)? {
+            // Others keep snapshots in ways of their own.
+            if !readable(&snapshotter) {
+                continue;
+            }
+            match self.is_there(&snapshotter, name.as_deref()) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let of = format!("namespace {}", self.namespace);
+                    let (id, path) = (chain.to_string(), self.root.join(path(&snapshotter)));
+                    gone.push(Error::Missing { of, what: "snapshot", id, path });
+                }
+                Err(error) => gone.push(error),
+            }
+        }
+        Ok(gone)
+    }
+}
+
+impl Unpacked {
+    /// Whether a snapshot is where its records say.
+    fn is_there(&self, snapshotter: &str, name: Option<&[u8]>) -> Result<bool, Error> {
+        let (Some(name), Some(database)) = (name, self.database(snapshotter)?) else { return Ok(false) };
+        let Some(record) = find(&self.root, snapshotter, &database, name)? else { return Ok(false) };
+        self.root.exists(format!("{}/snapshots/{}", path(snapshotter), record.id))
+    }
 }
 
 impl fmt::Debug for Unpacked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unpacked").field("namespace", &self.namespace).finish_non_exhaustive()
     }
+}
+
+fn readable(snapshotter: &str) -> bool {
+    snapshotter == NATIVE || OVERLAYS.contains(&snapshotter)
 }
 
 /// The folder of a snapshotter.

@@ -63,6 +63,14 @@ impl Store for ContainerdStore {
         self.namespace(key.partition(), key.id())?.layer(key)
     }
 
+    fn gone(&self) -> Result<Vec<Error>, Error> {
+        let mut gone = Vec::new();
+        for (_, store) in &self.namespaces {
+            gone.extend(store.gone()?);
+        }
+        Ok(gone)
+    }
+
     fn layer_name(&self, key: &LayerKey) -> String {
         match self.namespace(key.partition(), key.id()) {
             Ok(store) => store.layer_name(key),

@@ -29,6 +29,9 @@ pub(crate) trait Snapshots: fmt::Debug + Send + Sync {
     /// What was unpacked as the top of a stack of layers; `None` if nothing was. For messages, the layer is
     /// called `of`.
     fn layer(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error>;
+
+    /// What was unpacked according to the records, and is not there.
+    fn gone(&self) -> Result<Vec<Error>, Error>;
 }
 
 impl StandIns {
@@ -50,6 +53,11 @@ impl StandIns {
     /// What was unpacked of a layer.
     pub(super) fn unpacked(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error> {
         self.snapshots.as_ref().map_or(Ok(None), |snapshots| snapshots.layer(chain, of))
+    }
+
+    /// What was unpacked and is not there.
+    pub(super) fn gone(&self) -> Result<Vec<Error>, Error> {
+        self.snapshots.as_ref().map_or(Ok(Vec::new()), |snapshots| snapshots.gone())
     }
 
     /// The blobs that are labelled with this diff id, in the order of the database.

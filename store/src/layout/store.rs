@@ -380,6 +380,10 @@ impl Store for LayoutStore {
         Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id), notice }))
     }
 
+    fn gone(&self) -> Result<Vec<Error>, Error> {
+        self.stand_ins.gone()
+    }
+
     fn layer_name(&self, key: &LayerKey) -> String {
         match self.parts(key) {
             Some((name, diff_id, _)) => format!("{diff_id} ({})", self.reader.files().join(name).display()),

@@ -1,6 +1,6 @@
 //! Copies of the stores, without the snapshots: what is in the database, and the blobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -69,8 +69,8 @@ fn file(fixture: &str, name: &str) -> File {
     File::open(path.join(name)).unwrap()
 }
 
-/// What `ctr images ls` said: for each namespace the names and what they lead to.
-pub(crate) fn listed(fixture: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+/// All that ctr said.
+fn listing(fixture: &str) -> String {
     let mut archive = tar::Archive::new(XzDecoder::new(file(fixture, "answers.tar.xz")));
     let mut text = String::new();
     for entry in archive.entries().unwrap() {
@@ -79,6 +79,21 @@ pub(crate) fn listed(fixture: &str) -> BTreeMap<String, BTreeMap<String, String>
             entry.read_to_string(&mut text).unwrap();
         }
     }
+    text
+}
+
+/// The keys of layers that `ctr snapshots ls` had for a namespace.
+pub(crate) fn unpacked(fixture: &str, namespace: &str) -> BTreeSet<String> {
+    let text = listing(fixture);
+    let heading = format!("## ctr -n {namespace} snapshots ");
+    let lines = text.lines().skip_while(|line| !line.starts_with(&heading)).skip(1);
+    let keys = lines.take_while(|line| !line.starts_with("##")).filter_map(|line| line.split(' ').next());
+    keys.filter(|key| key.parse::<Digest>().is_ok()).map(str::to_owned).collect()
+}
+
+/// What `ctr images ls` said: for each namespace the names and what they lead to.
+pub(crate) fn listed(fixture: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let text = listing(fixture);
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let mut namespace = None;
     for line in text.lines() {

@@ -7,5 +7,6 @@ mod contract;
 mod damage;
 mod finding;
 mod fixture;
+mod garbage;
 mod images;
 mod names;
