@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use layerlift_archive::{CompressionLevel, ParseCompressionError};
 use layerlift_export::{Format, LayerCompression, TagPolicy};
-use layerlift_store::{Platform, StoreKind};
+use layerlift_store::{Platform, Platforms, StoreKind};
 
 const STATUS: &str = "\
 Exit status:
@@ -77,9 +77,17 @@ pub(crate) struct StoreArgs {
     /// images].
     #[arg(long, value_name = "NAMESPACE", conflicts_with = "driver")]
     pub(crate) namespace: Option<String>,
-    /// Only images for OS/ARCH[/VARIANT] [default for an index: this machine's platform, or the only one].
+    /// Only images for OS/ARCH[/VARIANT]. Can be given several times [default for an index: this machine's
+    /// platform, or the only one].
     #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Option<Platform>,
+    pub(crate) platform: Vec<Platform>,
+}
+
+impl StoreArgs {
+    /// The images of an index that are meant.
+    pub(crate) fn platforms(&self) -> Platforms {
+        Platforms::of(self.platform.iter().cloned())
+    }
 }
 
 /// Write images as an archive.
@@ -117,6 +125,13 @@ pub(crate) struct Save {
     /// (keep).
     #[arg(long, value_name = "WHICH", value_parser = tags(), default_value = "named")]
     pub(crate) tags: TagPolicy,
+    /// Export the images for all platforms that the store has of an index.
+    #[arg(long, conflicts_with = "platform")]
+    pub(crate) all_platforms: bool,
+    /// Keep the index of an image as it is, with its digest, even if it names images for other platforms,
+    /// which are not in the archive then.
+    #[arg(long)]
+    pub(crate) keep_index: bool,
     /// Compress layers: none, gzip or zstd, with a level as in zstd:19 [default: as the store has them].
     ///
     /// A layer that is already compressed this way is copied as it is, and keeps its digests.
@@ -158,6 +173,13 @@ pub(crate) struct Save {
     pub(crate) work: Work,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+impl Save {
+    /// The images of an index that are meant.
+    pub(crate) fn platforms(&self) -> Platforms {
+        if self.all_platforms { Platforms::All } else { self.store.platforms() }
+    }
 }
 
 /// How to work, and how much to report.

@@ -40,7 +40,7 @@ pub fn verify_artifacts(artifacts: Vec<Artifact>, options: &Options<'_>) -> Vec<
 }
 
 impl PlannedArtifact {
-    fn new(artifact: Artifact) -> Result<Self, Error> {
+    pub(crate) fn new(artifact: Artifact) -> Result<Self, Error> {
         let name = artifact.name();
         let blobs = artifact.blobs.map_err(|error| Error::from(error).of_image(&name))?;
         let blobs: Vec<Blob> = blobs

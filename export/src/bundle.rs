@@ -38,11 +38,12 @@ pub struct Blob {
     pub content: Option<Arc<dyn Content>>,
 }
 
-/// What a bundle is there for: an image, by its manifest, or an artifact, by the line that names it.
+/// What a bundle is there for: an image, by its manifest; several, by their index; or an artifact, by the
+/// line that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Root {
-    /// The manifest.
+    /// The manifest, or the index.
     pub descriptor: Descriptor,
     /// The image's names, as the format has them. May be empty.
     pub names: Vec<Reference>,
@@ -84,10 +85,15 @@ impl Blob {
         Blob { descriptor, diff_id: None, content: content.into() }
     }
 
+    /// A blob with bytes that are there, and hash to its digest.
+    pub(crate) fn of_bytes(descriptor: Descriptor, bytes: Vec<u8>) -> Self {
+        Blob { descriptor, diff_id: None, content: Some(Arc::new(Bytes(bytes))) }
+    }
+
     /// A document.
     pub(crate) fn document(media_type: MediaType, bytes: Vec<u8>) -> Self {
         let descriptor = Descriptor::new(media_type.to_string(), Digest::of(&bytes), bytes.len() as u64);
-        Blob { descriptor, diff_id: None, content: Some(Arc::new(Bytes(bytes))) }
+        Blob::of_bytes(descriptor, bytes)
     }
 }
 

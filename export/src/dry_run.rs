@@ -22,6 +22,14 @@ impl fmt::Display for Plan {
             let total = total(layers.iter().map(|&index| &self.layers[index]));
             writeln!(f, "  {id:.12}  {names}: {}, {total}", count(layers.len(), "layer"))?;
         }
+        for list in &self.lists {
+            let names: Vec<_> = list.names.iter().map(ToString::to_string).collect();
+            let names = if names.is_empty() { "(no name)".to_owned() } else { names.join(", ") };
+            let images = self.drafts.iter().filter(|draft| list.has(draft.planned.key.id())).count();
+            let what = if list.keep { "index, kept" } else { "index" };
+            let others = list.companions.len();
+            writeln!(f, "  {what}  {names}: {}, {}", count(images, "image"), count(others, "attestation"))?;
+        }
         writeln!(f, "layers: {}", total(self.used()))?;
         let shared = self.used().map(|layer| (layer.uses as u64 - 1) * layer.len().unwrap_or(0)).sum();
         if shared > 0 {

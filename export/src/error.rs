@@ -47,6 +47,20 @@ pub enum Error {
         /// The format.
         format: crate::Format,
     },
+    /// An index cannot be in the archive as it is.
+    #[error("{name} cannot keep its index: {why}")]
+    IndexNotKept {
+        /// A name of the index, or its digest.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// The format has no indexes.
+    #[error("{format} cannot hold an index")]
+    NoIndexes {
+        /// The format.
+        format: crate::Format,
+    },
     /// The format cannot hold the name that an image was asked for by.
     #[error("{name} cannot be a name in {format}: {why}")]
     NameNotKept {
@@ -137,9 +151,11 @@ impl Error {
             Error::Archive(error) => error.kind(),
             Error::Image { source, .. } | Error::Layer { source, .. } => source.kind(),
             Error::Document { .. } => ErrorKind::Malformed,
-            Error::Compression { .. } | Error::NoLayout { .. } | Error::NameNotKept { .. } => {
-                ErrorKind::Request
-            }
+            Error::Compression { .. }
+            | Error::NoLayout { .. }
+            | Error::NameNotKept { .. }
+            | Error::IndexNotKept { .. }
+            | Error::NoIndexes { .. } => ErrorKind::Request,
             Error::NoLayers { .. } => ErrorKind::Unsupported,
             Error::LeftOut { .. } | Error::NotRebuilt { .. } => ErrorKind::Missing,
             Error::DiffId { .. } => ErrorKind::Damaged,
@@ -166,7 +182,7 @@ impl Error {
         match self {
             Error::Store(error) => error.hints().into_iter().map(Hint::Store).collect(),
             Error::Image { source, .. } | Error::Layer { source, .. } => source.hints(),
-            Error::NoLayers { .. } => vec![Hint::ChooseFormat],
+            Error::NoLayers { .. } | Error::NoIndexes { .. } => vec![Hint::ChooseFormat],
             Error::Compression { .. } => vec![Hint::ChooseFormat, Hint::CompressWhole],
             Error::NoLayout { .. } => vec![Hint::ChooseDirectory],
             Error::NameNotKept { .. } => vec![Hint::NameById],

@@ -34,6 +34,7 @@ mod format;
 pub mod fuzz;
 mod layers;
 mod left_out;
+mod lists;
 mod options;
 mod plan;
 mod prepare;
@@ -55,7 +56,7 @@ pub use salvage::{
     FileBytes, FileResult, FoundBytes, Outlook, RepairSource, SalvageReport, Salvaged, SalvagedFile,
     SalvagedImage, SalvagedLayer, outlook,
 };
-pub use select::{Chosen, Selection, TagPolicy, select, select_all};
+pub use select::{Chosen, ChosenIndex, Selection, TagPolicy, select, select_all};
 pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify};
 pub use warning::Warning;

@@ -25,6 +25,8 @@ pub struct Options {
     /// Refuse layers that can only be computed from directories, although a digest of them is recorded: the
     /// image would get another id.
     pub recorded_only: bool,
+    /// Keep the index of an image as it is stored, even if it names images that are not in the archive.
+    pub keep_index: bool,
     /// How layers are compressed.
     pub layers: LayerCompression,
     /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
@@ -79,6 +81,11 @@ impl Options {
         Options { recorded_only, ..self }
     }
 
+    /// The same options, with or without indexes that stay as they are.
+    pub fn with_keep_index(self, keep_index: bool) -> Self {
+        Options { keep_index, ..self }
+    }
+
     /// The same options with this compression of layers.
     pub fn with_layers(self, layers: LayerCompression) -> Self {
         Options { layers, ..self }
@@ -101,6 +108,9 @@ impl Options {
         match self.layers.target() {
             Some(compression) if !self.format.takes(compression.compression()) => {
                 Err(Error::Compression { format: self.format, compression })
+            }
+            _ if self.keep_index && !self.format.holds_indexes() => {
+                Err(Error::NoIndexes { format: self.format })
             }
             _ => Ok(()),
         }

@@ -8,10 +8,12 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::artifacts::{self, PlannedArtifact};
 use crate::document::salvaged::Declaration;
+use crate::format::list::List;
 use crate::format::manifest_json::RepoTags;
-use crate::format::{Contents, Documents, SourceImage};
+use crate::format::{Contents, Documents, Made, SourceImage};
 use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
+use crate::lists;
 use crate::salvage::report::SalvageReport;
 use crate::select::{self, Selection, Wanted};
 use crate::{Error, Format, Options, Warning};
@@ -34,6 +36,8 @@ pub struct PlannedImage {
 /// Its `Display` is the report of a dry run.
 pub struct Plan {
     pub(crate) drafts: Vec<Draft>,
+    /// Indexes of images.
+    pub(crate) lists: Vec<List>,
     pub(crate) artifacts: Vec<PlannedArtifact>,
     /// All layers, also those of images that are left out.
     pub(crate) layers: Vec<PlannedLayer>,
@@ -56,6 +60,8 @@ pub(crate) struct Draft {
     pub(crate) layers: Vec<usize>,
     /// Made once, as soon as the digests that they name are known.
     pub(crate) documents: Option<Documents>,
+    /// Whether one of the indexes has it.
+    pub(crate) of_index: bool,
     /// Said of an image whose bytes are not all the recorded ones.
     pub(crate) salvaged: Option<Declaration>,
 }
@@ -86,19 +92,16 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     let mut notices = selection.notices;
     let asked: HashSet<Reference> =
         selection.images.iter().filter_map(|chosen| chosen.reference.clone()).collect();
-    let wanted = select::wanted(store, selection.images, selection.platform.as_ref(), options.tags)?;
+    let chosen = (selection.images, selection.indexes);
+    let (wanted, indexes) = select::wanted(store, chosen, &selection.platforms, options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
-    let mut warnings = Vec::new();
+    let (lists, mut warnings) = lists::plan(store, indexes, options)?;
     for (wanted, image) in wanted.into_iter().zip(images) {
         let name = select::name(&wanted.key, &wanted.references);
         match image {
             Ok(image) => {
                 notices.extend(image.notices.iter().cloned());
-                if image.companions > 0 {
-                    let (image, count) = (name.clone(), image.companions);
-                    warnings.push(Warning::CompanionsLeftOut { image, count });
-                }
                 readable.push(Layered { wanted, name, image, on_top: Vec::new() });
             }
             Err(error) => left_out.add(Error::from(error).of_image(&name))?,
@@ -110,7 +113,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     if !selection.everything {
         check_names(&asked, &readable, options.format)?;
     }
-    let mut plan = of_images(store, readable, options, left_out)?;
+    let mut plan = of_images(store, readable, lists, options, left_out)?;
     // Several images may share an odd document.
     let mut seen = HashSet::new();
     notices.retain(|notice| seen.insert(notice.clone()));
@@ -125,6 +128,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
 pub(crate) fn of_images(
     store: &dyn Store,
     images: Vec<Layered>,
+    mut lists: Vec<List>,
     options: &Options,
     mut left_out: LeftOut,
 ) -> Result<Plan, Error> {
@@ -134,12 +138,15 @@ pub(crate) fn of_images(
     for Layered { wanted: Wanted { key, references }, name, image, on_top: above } in images {
         let planned = PlannedImage { key, references, image_id: None };
         on_top.extend(above.into_iter().map(|layer| (drafts.len(), layer)));
+        let lists = || lists.iter().filter(|list| list.has(planned.key.id()));
+        let (of_index, keep) = (lists().next().is_some(), lists().any(|list| list.keep));
         drafts.push(Draft {
             planned,
             name,
-            layers: distinct.add(&image),
+            layers: distinct.add(&image, keep),
             image,
             documents: None,
+            of_index,
             salvaged: None,
         });
     }
@@ -155,7 +162,7 @@ pub(crate) fn of_images(
         let needs_digest = options.format.needs_digests(&draft.image.document);
         draft.layers.iter().for_each(|&index| layers[index].needs_digest |= needs_digest);
     }
-    let mut warnings = settle_names(&mut drafts, options.format);
+    let mut warnings = settle_names(&mut drafts, &mut lists, options.format);
     warnings.extend(odd_records(&drafts, &layers));
     warnings.extend(drafts.iter().filter_map(|draft| digest_not_kept(draft, &layers)));
     let mut made = Vec::with_capacity(drafts.len());
@@ -166,14 +173,17 @@ pub(crate) fn of_images(
             None => made.push(draft),
         }
     }
+    lists::hand_over(&mut made, &lists);
     for draft in &made {
         draft.layers.iter().for_each(|&index| layers[index].uses += 1);
     }
     warnings.extend(made.iter().filter_map(Draft::other_manifest));
+    warnings.extend(lists::changes(&made, &lists)?);
     warnings.extend(layers.iter().filter_map(padding_left_out));
     warnings.extend(refused_as_stored(&layers, options));
     Ok(Plan {
         drafts: made,
+        lists,
         artifacts: Vec::new(),
         layers,
         warnings,
@@ -228,9 +238,8 @@ impl Plan {
     /// Length in bytes of the tar, if it is known before a first pass. With [`Options::keep_going`], the
     /// length if everything turns out to be sound.
     pub fn tar_len(&self) -> Option<u64> {
-        let image = |draft: &Draft| Some((draft.planned.references.clone(), draft.documents.clone()?));
-        let images = self.drafts.iter().map(image).collect::<Option<Vec<_>>>()?;
-        Some(Contents::new(self.options.format, images, &self.artifacts).tree().tar_len())
+        let images = self.drafts.iter().map(Draft::made).collect::<Option<Vec<_>>>()?;
+        Some(Contents::new(self.options.format, images, &self.lists, &self.artifacts).tree().tar_len())
     }
 
     /// Layers that an image has.
@@ -247,13 +256,19 @@ impl Plan {
 impl Draft {
     /// The same image with its documents, or why the format cannot hold it.
     pub(crate) fn with_documents(self, format: Format, layers: Vec<&Measured>) -> Result<Self, Error> {
-        let documents = Documents::new(
-            format,
-            &SourceImage { image: &self.image, layers, salvaged: self.salvaged.as_ref() },
-        );
+        let Draft { image, of_index, salvaged, .. } = &self;
+        let source = SourceImage { image, layers, of_index: *of_index, salvaged: salvaged.as_ref() };
+        let documents = Documents::new(format, &source);
         let documents = documents.map_err(|error| error.of_image(&self.name))?;
         let planned = PlannedImage { image_id: documents.image_id(), ..self.planned };
         Ok(Draft { planned, documents: Some(documents), ..self })
+    }
+
+    /// What the format has made of it; `None` before that.
+    pub(crate) fn made(&self) -> Option<Made> {
+        let PlannedImage { key, references, .. } = &self.planned;
+        let documents = self.documents.clone()?;
+        Some(Made { id: key.id().to_owned(), names: references.clone(), documents })
     }
 
     /// Said of an image that is known by its manifest, and gets another one.
@@ -292,8 +307,9 @@ fn leave_out_digests(images: &mut [Layered], warnings: &mut Vec<Warning>) {
     }
 }
 
-/// Spells the names as the format has them, each once in the archive.
-fn settle_names(drafts: &mut [Draft], format: Format) -> Vec<Warning> {
+/// Spells the names as the format has them, each once in the archive. Those of an index are names of its
+/// default choice, too.
+fn settle_names(drafts: &mut [Draft], lists: &mut [List], format: Format) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut taken: HashMap<Reference, String> = HashMap::new();
     let mut tags = RepoTags::default();
@@ -321,6 +337,8 @@ fn settle_names(drafts: &mut [Draft], format: Format) -> Vec<Warning> {
                         warnings.push(Warning::NameInIndexOnly { name: name.clone(), why });
                     }
                     taken.insert(name.clone(), key.id().to_owned());
+                    let of_it = lists.iter_mut().filter(|list| list.as_stored.contains(&reference));
+                    of_it.for_each(|list| list.names.push(name.clone()));
                     names.push(name);
                 }
             }

@@ -11,9 +11,11 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::artifacts::PlannedArtifact;
 use crate::bundle::Bundle;
+use crate::format::list::{Companion, List};
 use crate::format::{Contents, Documents};
 use crate::layers::{Measured, PlannedLayer, State, computed};
 use crate::left_out::{self, LeftOut};
+use crate::lists;
 use crate::plan::{Draft, PlannedImage};
 use crate::salvage::report::SalvageReport;
 use crate::{Error, Plan, Warning};
@@ -47,6 +49,7 @@ type Bad = Vec<(usize, Error)>;
 /// What it takes to do without some layers once the output has begun.
 struct Parts {
     drafts: Vec<Draft>,
+    lists: Vec<List>,
     artifacts: Vec<PlannedArtifact>,
     layers: Passed,
     names: Names,
@@ -66,8 +69,8 @@ impl Plan {
     /// digest, and with [`crate::Options::keep_going`] checks all of them, unless
     /// [`crate::Options::unchecked`] leaves that to the output.
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
-        let Plan { drafts, mut artifacts, layers, unreadable, salvaged, warnings, options: chosen, .. } =
-            self;
+        let Plan { drafts, mut lists, mut artifacts, layers, unreadable, salvaged, .. } = self;
+        let (announced, chosen) = (self.warnings, self.options);
         let ids = layers.iter().map(|layer| layer.id.clone()).collect();
         let names = Names { ids, called: layers.iter().map(PlannedLayer::name).collect() };
         let (layers, mut bad, odd) = first_pass(layers, &chosen, options)?;
@@ -78,8 +81,14 @@ impl Plan {
             for artifact in std::mem::take(&mut artifacts) {
                 artifacts.extend(left_out.keep(artifact.checked(options))?);
             }
+            for list in &mut lists {
+                for Companion { about, artifact } in std::mem::take(&mut list.companions) {
+                    let checked = left_out.keep(artifact.checked(options))?;
+                    list.companions.extend(checked.map(|artifact| Companion { about, artifact }));
+                }
+            }
         }
-        Parts { drafts, artifacts, layers, names, announced: warnings, options: chosen }
+        Parts { drafts, lists, artifacts, layers, names, announced, options: chosen }
             .ready(left_out, odd, salvaged)
     }
 }
@@ -103,6 +112,7 @@ impl Parts {
             let measured = measured.collect::<Option<_>>().expect("images with bad layers are left out");
             ready.extend(left_out.keep(draft.with_documents(format, measured))?);
         }
+        lists::hand_over(&mut ready, &self.lists);
         let mut used: Vec<usize> = ready.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
         used.sort_unstable();
         used.dedup();
@@ -111,6 +121,7 @@ impl Parts {
         warnings.extend(used.iter().filter_map(other_blob));
         warnings.extend(ready.iter().filter_map(other_image_id));
         warnings.extend(ready.iter().filter_map(Draft::other_manifest));
+        warnings.extend(lists::changes(&ready, &self.lists)?);
         warnings.retain(|warning| !self.announced.contains(warning));
         if let Some(report) = &mut salvaged {
             let id = |draft: &Draft| Some((draft.name.clone(), draft.planned.image_id?.to_string()));
@@ -126,11 +137,9 @@ impl Parts {
                 origins.entry(path).or_insert_with(origin);
             }
         }
-        let parts = |draft: &Draft| {
-            Some((draft.planned.clone(), (draft.planned.references.clone(), draft.documents.clone()?)))
-        };
-        let (images, documents) = ready.iter().filter_map(parts).unzip();
-        let contents = Contents::new(format, documents, &self.artifacts);
+        let parts = |draft: &Draft| Some((draft.planned.clone(), draft.made()?));
+        let (images, made) = ready.iter().filter_map(parts).unzip();
+        let contents = Contents::new(format, made, &self.lists, &self.artifacts);
         self.drafts = ready;
         Ok(Prepared {
             origins,

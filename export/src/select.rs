@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use layerlift_store::{
-    Artifact, Broken, ImageKey, ImageSummary, Notice, Platform, Reference, Selected, Store,
+    Artifact, Broken, ImageKey, ImageSummary, Index, IndexSummary, Notice, Platforms, Reference, Selected,
+    Store, Subject,
 };
 
 use crate::Error;
@@ -24,6 +25,9 @@ pub enum TagPolicy {
 pub struct Selection {
     /// The images, in the order of the request; one that several names mean comes several times.
     pub images: Vec<Chosen>,
+    /// The indexes that images were chosen of. An archive has them, too, if there are several images of one,
+    /// or attestations.
+    pub indexes: Vec<ChosenIndex>,
     /// What is not an image and goes along, where the format can hold it.
     pub artifacts: Vec<Artifact>,
     /// What a store lists and cannot read: an error, unless [`crate::Options::keep_going`] leaves it out.
@@ -35,8 +39,20 @@ pub struct Selection {
     pub notices: Vec<Notice>,
     /// Whether it is everything that a store lists, so that nobody asked for a name in particular.
     pub(crate) everything: bool,
-    /// The platform that the images were chosen for; by default this machine's.
-    pub(crate) platform: Option<Platform>,
+    /// The platforms that the images were chosen for.
+    pub(crate) platforms: Platforms,
+}
+
+/// An index of which images were chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChosenIndex {
+    /// Which index.
+    pub index: Index,
+    /// The tag to keep for it; `None` when it was named by its id.
+    pub reference: Option<Reference>,
+    /// The images, the default choice of them first.
+    pub images: Vec<ImageKey>,
 }
 
 /// An image that was chosen, and the name that it was chosen by.
@@ -50,27 +66,36 @@ pub struct Chosen {
 }
 
 impl Selection {
-    /// An empty selection for a platform. `None` is this machine's, or the only one that an index has.
-    pub fn new(platform: Option<Platform>) -> Self {
-        Selection { platform, ..Selection::default() }
+    /// An empty selection for some platforms.
+    pub fn new(platforms: impl Into<Platforms>) -> Self {
+        Selection { platforms: platforms.into(), ..Selection::default() }
     }
 
-    /// Adds what a name means; of an index, the image for the platform. An image that is not for the
-    /// requested platform is [`layerlift_store::Error::NoPlatform`].
+    /// Adds what a name means; of an index, the images for the platforms. An image that is for none of the
+    /// requested platforms is [`layerlift_store::Error::NoPlatform`].
     pub fn add(&mut self, store: &dyn Store, selected: &Selected) -> Result<(), Error> {
-        let image = selected.choose(store, self.platform.as_ref())?;
-        self.images.push(Chosen { image, reference: selected.reference.clone() });
+        let images = selected.choose_all(store, &self.platforms)?;
+        let mut reference = selected.reference.clone();
+        for image in &images {
+            // The first one is what engines take that know no indexes.
+            self.images.push(Chosen { image: image.clone(), reference: reference.take() });
+        }
+        if let Subject::Index(index) = &selected.subject {
+            let (index, reference) = (index.clone(), selected.reference.clone());
+            self.indexes.push(ChosenIndex { index, reference, images });
+        }
         Ok(())
     }
 }
 
-/// Looks names up and chooses the images for a platform. The first one that is not found is the error.
+/// Looks names up and chooses the images for the platforms; `None` is the usual one. The first name that is
+/// not found is the error.
 pub fn select(
     store: &dyn Store,
     names: &[impl AsRef<str>],
-    platform: Option<&Platform>,
+    platforms: impl Into<Platforms>,
 ) -> Result<Selection, Error> {
-    let mut selection = Selection::new(platform.cloned());
+    let mut selection = Selection::new(platforms);
     for name in names {
         for selected in store.resolve(name.as_ref())? {
             selection.add(store, &selected)?;
@@ -81,9 +106,11 @@ pub fn select(
 
 /// Everything that a store lists, in its order, with all tags. An image that is in several partitions is
 /// taken from the first that has all of it.
-pub fn select_all(store: &dyn Store, platform: Option<&Platform>) -> Result<Selection, Error> {
-    let mut selection = Selection { everything: true, ..Selection::new(platform.cloned()) };
-    let listing = store.images()?.on(store, platform);
+pub fn select_all(store: &dyn Store, platforms: impl Into<Platforms>) -> Result<Selection, Error> {
+    let mut selection = Selection { everything: true, ..Selection::new(platforms) };
+    let listing = store.images()?;
+    let indexes = listing.indexes.clone();
+    let listing = listing.on(store, selection.platforms.clone());
     let mut partitions: HashMap<String, usize> = HashMap::new();
     for image in &listing.images {
         *partitions.entry(image.key.id().to_owned()).or_default() += 1;
@@ -93,11 +120,21 @@ pub fn select_all(store: &dyn Store, platform: Option<&Platform>) -> Result<Sele
         if partitions[image.id()] > 1
             && let [selected] = &*store.resolve(image.id())?
         {
-            image = selected.choose(store, platform)?;
+            image = selected.choose(store, None)?;
         }
         let none = references.is_empty().then_some(None);
         let references = references.into_iter().map(Some).chain(none);
         selection.images.extend(references.map(|reference| Chosen { image: image.clone(), reference }));
+    }
+    for IndexSummary { index, references, .. } in indexes {
+        // Those that have none are broken.
+        let Ok(members) = index.choose_some(&selection.platforms) else { continue };
+        let images: Vec<ImageKey> = members.into_iter().filter_map(|member| member.image.clone()).collect();
+        let none = references.is_empty().then_some(None);
+        for reference in references.into_iter().map(Some).chain(none) {
+            let (index, images) = (index.clone(), images.clone());
+            selection.indexes.push(ChosenIndex { index, reference, images });
+        }
     }
     selection.broken = listing.broken;
     selection.artifacts = listing.artifacts;
@@ -113,14 +150,22 @@ pub(crate) struct Wanted {
     pub(crate) references: Vec<Reference>,
 }
 
-/// Each image once, in the order of the request. One id in two partitions is one image: an archive has no
-/// place for two.
+/// An index that images were chosen of, with the names that it was asked for by.
+#[derive(Debug)]
+pub(crate) struct WantedIndex {
+    pub(crate) index: Index,
+    pub(crate) references: Vec<Reference>,
+    pub(crate) images: Vec<ImageKey>,
+}
+
+/// Each image and each index once, in the order of the request. One id in two partitions is one image: an
+/// archive has no place for two.
 pub(crate) fn wanted(
     store: &dyn Store,
-    chosen: Vec<Chosen>,
-    platform: Option<&Platform>,
+    (chosen, indexes): (Vec<Chosen>, Vec<ChosenIndex>),
+    platforms: &Platforms,
     tags: TagPolicy,
-) -> Result<Vec<Wanted>, Error> {
+) -> Result<(Vec<Wanted>, Vec<WantedIndex>), Error> {
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut by_id = Vec::new();
@@ -134,14 +179,33 @@ pub(crate) fn wanted(
             None => by_id.push(place),
         }
     }
+    let mut wanted_indexes: Vec<WantedIndex> = Vec::new();
+    for ChosenIndex { index, reference, images } in indexes {
+        let place = match wanted_indexes.iter().position(|known| known.index == index) {
+            Some(place) => place,
+            None => {
+                wanted_indexes.push(WantedIndex { index, references: Vec::new(), images: Vec::new() });
+                wanted_indexes.len() - 1
+            }
+        };
+        let known = &mut wanted_indexes[place];
+        known.references.extend(reference);
+        known.images.extend(images.into_iter().filter(|key| !known.images.contains(key)).collect::<Vec<_>>());
+    }
     if tags == TagPolicy::Keep && !by_id.is_empty() {
-        for summary in store.images()?.on(store, platform).images {
+        let listing = store.images()?;
+        for summary in &listing.indexes {
+            if let Some(known) = wanted_indexes.iter_mut().find(|known| known.index == summary.index) {
+                known.references.extend(summary.references.iter().cloned());
+            }
+        }
+        for summary in listing.on(store, platforms.clone()).images {
             if let Some(&place) = places.get(summary.key.id()).filter(|place| by_id.contains(place)) {
                 wanted[place].references.extend(summary.references);
             }
         }
     }
-    Ok(wanted)
+    Ok((wanted, wanted_indexes))
 }
 
 /// What messages call an image.

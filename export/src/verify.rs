@@ -97,7 +97,7 @@ pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options:
     let mut distinct = Distinct::default();
     for (key, references) in images {
         let (layers, notices, error) = match store.image(key) {
-            Ok(image) => (distinct.add(&image), image.notices, None),
+            Ok(image) => (distinct.add(&image, false), image.notices, None),
             Err(error) => (Vec::new(), Vec::new(), Some(error.into())),
         };
         let (key, references) = (key.clone(), references.clone());

@@ -130,13 +130,19 @@ pub enum Warning {
         /// The format.
         format: &'static str,
     },
-    /// The index of an image has attestations or other artifacts, and only the image is saved.
-    #[error("{image}: {} in its index {} left out", counted(*count), if *count == 1 { "is" } else { "are" })]
+    /// The index of an image has attestations or other artifacts that cannot go along.
+    #[error(
+        "{image}: {} in its index {} left out: {why}",
+        counted(*count),
+        if *count == 1 { "is" } else { "are" }
+    )]
     CompanionsLeftOut {
         /// The image's name, or its id.
         image: String,
         /// How many they are.
         count: usize,
+        /// Why.
+        why: String,
     },
     /// Something in the store is not as its engine writes it, and was read nevertheless.
     #[error("{path}: {what}")]

@@ -57,9 +57,9 @@ pub use layer::{
 };
 pub use layerlift_archive::ErrorKind;
 pub use model::{
-    Artifact, ArtifactBlob, Broken, Document, Image, ImageKey, ImageSummary, Index, IndexSummary, Keyring,
-    Layer, LayerKey, Listing, Manifest, Member, Notice, ParsePlatformError, Platform, Selected, Subject,
-    V1Document,
+    Artifact, ArtifactBlob, Broken, Document, Image, ImageKey, ImageSummary, Index, IndexLine, IndexSummary,
+    IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Notice, ParsePlatformError,
+    Platform, Platforms, Selected, Subject, V1Document,
 };
 pub use reference::{Reference, Rules};
 pub use store::Store;

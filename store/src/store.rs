@@ -1,7 +1,7 @@
 //! The seam between stores and everything else.
 
 use crate::kind::StoreKind;
-use crate::{Error, Image, ImageKey, LayerKey, LayerTar, Listing, Selected};
+use crate::{Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected};
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
 pub trait Store: Send + Sync {
@@ -18,6 +18,12 @@ pub trait Store: Send + Sync {
     /// An image's documents and layers, its parent chain checked. Keys of other stores are refused, here and
     /// below.
     fn image(&self, key: &ImageKey) -> Result<Image, Error>;
+
+    /// An index as it is stored, with all its lines. `None` where there is no such document: for manifests
+    /// that only share a name.
+    fn tree(&self, _index: &Index) -> Result<Option<IndexTree>, Error> {
+        Ok(None)
+    }
 
     /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is
     /// damaged: then its digest can still prove it.

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         if args.all {
             listing = listing.with_intermediate();
         }
-        let listing = listing.on(&*source.store, args.store.platform.as_ref());
+        let listing = listing.on(&*source.store, args.store.platforms());
         reporter.notices(&listing.notices);
         if reporter.lost(&listing.lost) {
             status = Status::Incomplete;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         rows.extend(listing.images.into_iter().map(row));
         for broken in listing.broken {
             let other_platform = matches!(broken.error, StoreError::NoPlatform { .. });
-            if other_platform && args.store.platform.is_some() {
+            if other_platform && !args.store.platform.is_empty() {
                 other_platforms.push(broken);
                 continue;
             }

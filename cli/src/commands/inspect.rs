@@ -1,6 +1,6 @@
 //! `layerlift inspect`: what a store says about images, as JSON.
 
-use layerlift_store::{Document, Image, Index, Member, Reference, Selected, Subject};
+use layerlift_store::{Document, Image, Index, Member, Reference, Subject};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -75,18 +75,19 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
         let (place, selected) = sources.resolve(name, reporter)?;
         for selected in selected {
             let store = &*sources.opened[place].store;
-            let key = selected.choose(store, args.store.platform.as_ref())?;
-            let known = found.iter().position(|known| known.place == place && known.image.key == key);
-            let at = known.unwrap_or(found.len());
-            if known.is_none() {
-                let image = store.image(&key)?;
-                found.push(Found { place, image, references: Vec::new(), indexes: Vec::new() });
-            }
-            let Selected { subject, reference, .. } = selected;
-            let Found { references, indexes, .. } = &mut found[at];
-            references.extend(reference.filter(|reference| !references.contains(reference)));
-            if let Subject::Index(index) = &subject {
-                indexes.extend(Some(IndexJson::of(index)).filter(|index| !indexes.contains(index)));
+            for key in selected.choose_all(store, &args.store.platforms())? {
+                let known = found.iter().position(|known| known.place == place && known.image.key == key);
+                let at = known.unwrap_or(found.len());
+                if known.is_none() {
+                    let image = store.image(&key)?;
+                    found.push(Found { place, image, references: Vec::new(), indexes: Vec::new() });
+                }
+                let Found { references, indexes, .. } = &mut found[at];
+                let reference = selected.reference.clone();
+                references.extend(reference.filter(|reference| !references.contains(reference)));
+                if let Subject::Index(index) = &selected.subject {
+                    indexes.extend(Some(IndexJson::of(index)).filter(|index| !indexes.contains(index)));
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use layerlift_archive::{CompressionLevel, Options as WriteOptions};
 use layerlift_export::{
     Error as ExportError, Layout, Options, Plan, SalvageReport, Selection, plan, select_all,
 };
-use layerlift_store::{Platform, Store};
+use layerlift_store::{Platforms, Store};
 
 use crate::args::Save;
 use crate::destination::Destination;
@@ -67,7 +67,7 @@ fn once(
 ) -> Result<Ended, Error> {
     let sources = Sources::open(&args.store, reporter)?;
     let (source, selection, mut status) = if args.all {
-        all(&sources, args.store.platform.as_ref(), reporter)?
+        all(&sources, &args.platforms(), reporter)?
     } else {
         by_name(&sources, args, reporter)?
     };
@@ -79,6 +79,7 @@ fn once(
         .with_tags(args.tags)
         .with_keep_going(args.keep_going)
         .with_recorded_only(args.no_rebuild)
+        .with_keep_index(args.keep_index)
         .with_layers(args.compress.unwrap_or_default())
         .with_temp_dir(temp_dir);
     let layout = destination.layout(args.format)?;
@@ -199,14 +200,14 @@ fn report_left_out(errors: &[ExportError], reporter: &Reporter) -> bool {
 /// Every image of the one store that has any.
 fn all<'s>(
     sources: &'s Sources,
-    platform: Option<&Platform>,
+    platforms: &Platforms,
     reporter: &Reporter,
 ) -> Result<(&'s Source, Selection, Status), Error> {
     let mut status = sources.warn_of_failed(reporter);
     let mut with_images = Vec::new();
     let mut lost = Vec::new();
     for source in &sources.opened {
-        let selection = select_all(&*source.store, platform)?;
+        let selection = select_all(&*source.store, platforms.clone())?;
         let here = !selection.images.is_empty() || !selection.artifacts.is_empty();
         if here || !selection.broken.is_empty() {
             with_images.push((source, selection));
@@ -237,7 +238,7 @@ fn by_name<'s>(
     args: &Save,
     reporter: &Reporter,
 ) -> Result<(&'s Source, Selection, Status), Error> {
-    let mut selection = Selection::new(args.store.platform.clone());
+    let mut selection = Selection::new(args.platforms());
     let mut status = Status::Done;
     let mut places = Vec::new();
     let mut failed = |error: Error| {

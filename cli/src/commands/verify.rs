@@ -100,13 +100,13 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     super::limit_threads(threads);
     let sources = Sources::open(&args.store, reporter)?;
     let mut requests: Vec<Request> = sources.opened.iter().map(|_| Request::default()).collect();
-    let platform = args.store.platform.as_ref();
+    let platforms = &args.store.platforms();
     let mut status = Status::Done;
     let mut outcome = Outcome::default();
     if args.names.is_empty() {
         status = sources.warn_of_failed(reporter);
         for (source, request) in sources.opened.iter().zip(&mut requests) {
-            let listing = source.store.images()?.on(&*source.store, platform);
+            let listing = source.store.images()?.on(&*source.store, platforms.clone());
             request.images = listing.images.into_iter().map(|image| (image.key, image.references)).collect();
             request.artifacts = listing.artifacts;
             request.broken = listing.broken;
@@ -121,8 +121,9 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
         for name in &args.names {
             let (place, selected) = sources.resolve(name, reporter)?;
             for selected in selected {
-                let image = selected.choose(&*sources.opened[place].store, platform)?;
-                requests[place].add(image, selected.reference);
+                for image in selected.choose_all(&*sources.opened[place].store, platforms)? {
+                    requests[place].add(image, selected.reference.clone());
+                }
             }
         }
     }

@@ -80,3 +80,52 @@ fn of_an_index() {
     let named = |image: &&Value| image["references"].as_array().unwrap().contains(&json!("multi:1"));
     assert_eq!(listed.as_array().unwrap().iter().filter(named).count(), 1, "{listed}");
 }
+
+/// Several platforms in one archive, which has an index of its own.
+#[test]
+fn several() {
+    let store = Store::example();
+    let (layout, _) = layout(&store);
+    let lines = |args: &[&str]| {
+        let out = store.beside("several");
+        let _ = std::fs::remove_dir_all(&out);
+        let written = output(save(&layout).args(args).args(["multi:1", "-o"]).arg(out.join("")));
+        assert_eq!(ended(&written), (Some(0), String::new()), "{args:?}");
+        let json = |path: &str| -> Value {
+            serde_json::from_slice(&std::fs::read(out.join(path)).unwrap()).unwrap()
+        };
+        let (top, items) = (json("index.json"), json("manifest.json"));
+        let digest = top["manifests"][0]["digest"].as_str().unwrap();
+        let below = json(&digest.replace("sha256:", "blobs/sha256/"));
+        let tags = |item: &Value| !item["RepoTags"].is_null();
+        let items = items.as_array().unwrap();
+        let platforms = below["manifests"].as_array().map(|lines| {
+            let of = |line: &Value| line["platform"]["architecture"].as_str().unwrap().to_owned();
+            lines.iter().map(of).collect::<Vec<_>>()
+        });
+        (platforms.unwrap_or_default(), items.len(), items.iter().filter(|item| tags(item)).count())
+    };
+    let both = vec!["arm64".to_owned(), "amd64".to_owned()];
+    for format in ["docker-archive", "oci-archive"] {
+        for (more, expected) in [
+            (&["--platform", "linux/arm64"][..], (Vec::new(), 1, 1)),
+            (&["--platform", "linux/arm64", "--platform", "linux/amd64"], (both.clone(), 2, 1)),
+            (&["--all-platforms"], (both.clone(), 2, 1)),
+            (&["--platform", "linux/arm64", "--keep-index"], (both.clone(), 1, 1)),
+        ] {
+            let args: Vec<&str> = ["--format", format].iter().chain(more).copied().collect();
+            assert_eq!(lines(&args), expected, "{args:?}");
+        }
+    }
+    for (args, part) in [
+        (&["--all-platforms", "--platform", "linux/arm64"][..], "cannot be used with"),
+        (&["--keep-index", "--format", "docker-v1"], "docker-v1 cannot hold an index"),
+        (
+            &["--platform", "linux/arm64", "--platform", "linux/s390x"],
+            "multi:1 is here for linux/arm64, linux/amd64, not for linux/s390x",
+        ),
+    ] {
+        let (status, said) = ended(&output(save(&layout).args(args).args(["multi:1", "--dry-run"])));
+        assert!(status == Some(2) && said.contains(part), "{args:?}: {status:?} {said}");
+    }
+}

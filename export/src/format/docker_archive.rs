@@ -12,32 +12,27 @@
 //! whole.
 
 use layerlift_archive::{Entry, Tree};
+use layerlift_store::Reference;
 use oci_spec::image::MediaType;
 
 use super::index::{self, Listed, Members};
 use super::manifest_json::{self, Item, LayerSource};
-use super::oci::{self, OciImage};
 use super::repositories::Repositories;
-use crate::bundle::{Blob, Bundle};
+use super::{NamedImage, oci};
+use crate::bundle::{Blob, Bundle, Root};
 
-/// The tree; `images` are those of the bundle's roots.
-pub(super) fn tree(bundle: &Bundle, images: &[OciImage]) -> Tree {
-    let mut listed = Vec::new();
+/// The tree; `images` are those that the bundle's roots lead to.
+pub(super) fn tree(bundle: &Bundle, images: &[NamedImage]) -> Tree {
+    let listed = bundle.roots.iter().flat_map(listed).collect();
     let mut items = Vec::new();
     let mut repositories = Repositories::default();
-    for (root, image) in bundle.roots.iter().zip(images) {
-        let mut tags = Vec::new();
-        for name in &root.names {
+    for NamedImage { names, image } in images {
+        for name in names {
             if let Some(diff_id) = image.layers.last().and_then(|top| top.diff_id) {
                 repositories.insert(name, &diff_id.0.hex());
             }
-            tags.push(name.to_string());
-            let tag = name.tag_or_digest().to_owned();
-            listed.push(Listed::named(root.descriptor.clone(), name.full().to_string(), tag));
         }
-        if tags.is_empty() {
-            listed.push(Listed::nameless(root.descriptor.clone()));
-        }
+        let tags: Vec<String> = names.iter().map(ToString::to_string).collect();
         items.push(Item {
             config: oci::path(image.config.descriptor.digest),
             repo_tags: (!tags.is_empty()).then_some(tags),
@@ -50,6 +45,18 @@ pub(super) fn tree(bundle: &Bundle, images: &[OciImage]) -> Tree {
     tree.extend(repositories.entry());
     tree.push(Entry::bytes("manifest.json", 0, manifest_json::document(&items)));
     tree
+}
+
+/// An entry of `index.json` for each name, or one without a name.
+fn listed(root: &Root) -> Vec<Listed> {
+    if root.names.is_empty() {
+        return vec![Listed::nameless(root.descriptor.clone())];
+    }
+    let named = |name: &Reference| {
+        let tag = name.tag_or_digest().to_owned();
+        Listed::named(root.descriptor.clone(), name.full().to_string(), tag)
+    };
+    root.names.iter().map(named).collect()
 }
 
 /// Docker writes one for each plain layer, since it looks layers up by their diff ids.

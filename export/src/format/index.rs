@@ -88,19 +88,26 @@ fn names(line: &RawValue) -> Option<(String, String)> {
     Some((name.unwrap_or_else(|| either.clone()), either))
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index<'a> {
+    schema_version: u32,
+    media_type: &'a str,
+    manifests: Vec<Listed>,
+    #[serde(flatten)]
+    members: &'a Members,
+}
+
+/// An index that is a blob: its lines as they are, and what else it has.
+pub(super) fn document(media_type: &str, manifests: Vec<Box<RawValue>>, members: &Members) -> Vec<u8> {
+    let listed = manifests.into_iter().map(Listed::Kept).collect();
+    to_json(&Index { schema_version: SCHEMA_VERSION, media_type, manifests: listed, members })
+}
+
 /// `oci-layout` and `index.json`; `members` are what else the index has.
 pub(crate) fn documents(manifests: Vec<Listed>, members: &Members) -> [Entry; 2] {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Index<'a> {
-        schema_version: u32,
-        media_type: MediaType,
-        manifests: Vec<Listed>,
-        #[serde(flatten)]
-        members: &'a Members,
-    }
-    let index =
-        Index { schema_version: SCHEMA_VERSION, media_type: MediaType::ImageIndex, manifests, members };
+    let media_type = &*MediaType::ImageIndex.to_string();
+    let index = Index { schema_version: SCHEMA_VERSION, media_type, manifests, members };
     // The blank is Docker's.
     let layout = br#"{"imageLayoutVersion": "1.0.0"}"#;
     [Entry::bytes("oci-layout", 0, layout.to_vec()), Entry::bytes("index.json", 0, to_json(&index))]

@@ -82,6 +82,14 @@ impl Format {
         self == Format::OciArchive
     }
 
+    /// Whether an archive can hold several images behind one name.
+    pub(crate) fn holds_indexes(self) -> bool {
+        match self {
+            Format::DockerArchive | Format::OciArchive => true,
+            Format::DockerV1 => false,
+        }
+    }
+
     /// Whether `manifest.json` has the names in another form than the index, as Docker spells them.
     pub(crate) fn spells_twice(self) -> bool {
         self == Format::OciArchive

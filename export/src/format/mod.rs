@@ -7,19 +7,23 @@
 //! A new format is a file here, a variant of [`Format`] with its line in each function of `kind`, and its
 //! line in each function below; nothing else in the crate knows a format by name.
 
+use std::collections::HashMap;
+
 use layerlift_archive::{Digest, Tree};
 use layerlift_store::{ImageId, Reference};
 
 use self::docker_v1::{Folders, V1Image};
+use self::list::List;
 use self::oci::OciImage;
 use crate::Error;
 use crate::artifacts::PlannedArtifact;
-use crate::bundle::{Bundle, Root};
+use crate::bundle::{Blob, Bundle, Root};
 
 mod docker_archive;
 mod docker_v1;
 pub(crate) mod index;
 mod kind;
+pub(crate) mod list;
 pub(crate) mod manifest_json;
 pub(crate) mod oci;
 mod oci_archive;
@@ -36,13 +40,27 @@ pub(crate) enum Documents {
     V1(V1Image),
 }
 
+/// An image with its names.
+pub(crate) struct NamedImage {
+    pub(crate) names: Vec<Reference>,
+    pub(crate) image: OciImage,
+}
+
+/// What a format makes of one image of a plan.
+pub(crate) struct Made {
+    /// The image's id in its store.
+    pub(crate) id: String,
+    pub(crate) names: Vec<Reference>,
+    pub(crate) documents: Documents,
+}
+
 /// What a format makes of all images.
 pub(crate) enum Contents {
     Bundle {
         format: Format,
         bundle: Bundle,
-        /// Of each root.
-        images: Vec<OciImage>,
+        /// With their names, each once.
+        images: Vec<NamedImage>,
     },
     Folders(Folders),
 }
@@ -87,35 +105,31 @@ impl Documents {
 }
 
 impl Contents {
-    /// What goes into the archive, of images with their names, and of artifacts.
+    /// What goes into the archive, of images with their names, of indexes of them, and of artifacts.
     pub(crate) fn new(
         format: Format,
-        images: Vec<(Vec<Reference>, Documents)>,
+        images: Vec<Made>,
+        lists: &[List],
         artifacts: &[PlannedArtifact],
     ) -> Self {
-        let layers = |image: &OciImage| image.layers.clone();
-        let documents = |image: &OciImage| [image.config.clone(), image.manifest.clone()];
-        let whole = |image: &OciImage| layers(image).into_iter().chain(documents(image));
-        let (bundle, images) = match format {
-            Format::DockerV1 => {
-                let images = images.into_iter().filter_map(|(names, documents)| match documents {
-                    Documents::V1(image) => Some((names, image)),
-                    Documents::Oci(_) => None,
-                });
-                return Contents::Folders(images.collect());
-            }
-            Format::DockerArchive => {
-                let (roots, images) = oci_images(images);
-                let blobs = images.iter().flat_map(layers).chain(images.iter().flat_map(documents));
-                (Bundle::of(blobs, roots), images)
-            }
-            Format::OciArchive => {
-                let (mut roots, images) = oci_images(images);
-                roots.extend(artifacts.iter().map(|artifact| artifact.root.clone()));
-                let of_artifacts = artifacts.iter().flat_map(|artifact| artifact.blobs.iter().cloned());
-                let blobs = images.iter().flat_map(whole).chain(of_artifacts);
-                (Bundle::of(blobs, roots), images)
-            }
+        let layers = |one: &NamedImage| one.image.layers.clone();
+        let documents = |one: &NamedImage| [one.image.config.clone(), one.image.manifest.clone()];
+        let whole = |one: &NamedImage| layers(one).into_iter().chain(documents(one));
+        if format == Format::DockerV1 {
+            let images = images.into_iter().filter_map(|made| match made.documents {
+                Documents::V1(image) => Some((made.names, image)),
+                Documents::Oci(_) => None,
+            });
+            return Contents::Folders(images.collect());
+        }
+        let Oci { mut roots, images, of_lists } = oci_images(images, lists);
+        let bundle = if format == Format::DockerArchive {
+            let blobs = images.iter().flat_map(layers).chain(images.iter().flat_map(documents));
+            Bundle::of(blobs.chain(of_lists), roots)
+        } else {
+            roots.extend(artifacts.iter().map(|artifact| artifact.root.clone()));
+            let of_artifacts = artifacts.iter().flat_map(|artifact| artifact.blobs.iter().cloned());
+            Bundle::of(images.iter().flat_map(whole).chain(of_lists).chain(of_artifacts), roots)
         };
         Contents::Bundle { format, bundle, images }
     }
@@ -139,13 +153,40 @@ impl Contents {
     }
 }
 
-/// The images with their roots.
-fn oci_images(images: Vec<(Vec<Reference>, Documents)>) -> (Vec<Root>, Vec<OciImage>) {
-    let image = |(names, documents)| match documents {
-        Documents::Oci(image) => {
-            Some((Root { names, ..Root::new(image.manifest.descriptor.clone()) }, *image))
+/// Images as blobs, with what leads to them.
+struct Oci {
+    roots: Vec<Root>,
+    images: Vec<NamedImage>,
+    /// Indexes and what goes along with them, each behind the blobs that it names.
+    of_lists: Vec<Blob>,
+}
+
+/// The images with their roots: an index of several leads to each of them, unless one has a name of its own.
+fn oci_images(made: Vec<Made>, lists: &[List]) -> Oci {
+    let mut ids = Vec::with_capacity(made.len());
+    let mut images = Vec::with_capacity(made.len());
+    for Made { id, names, documents } in made {
+        if let Documents::Oci(image) = documents {
+            ids.push(id);
+            images.push(NamedImage { names, image: *image });
         }
-        Documents::V1(_) => None,
-    };
-    images.into_iter().filter_map(image).unzip()
+    }
+    let by_id: HashMap<&str, &OciImage> =
+        ids.iter().zip(&images).map(|(id, one)| (&**id, &one.image)).collect();
+    let mut written: Vec<Option<(Root, Vec<Blob>)>> = lists.iter().map(|list| list.of(&by_id)).collect();
+    let (mut roots, mut of_lists) = (Vec::new(), Vec::new());
+    for (id, NamedImage { names, image }) in ids.iter().zip(&images) {
+        let of_list = |name: &&Reference| !lists.iter().any(|list| list.has(id) && list.names.contains(name));
+        let own: Vec<Reference> = names.iter().filter(of_list).cloned().collect();
+        if !own.is_empty() || !lists.iter().any(|list| list.has(id)) {
+            roots.push(Root { names: own, ..Root::new(image.manifest.descriptor.clone()) });
+        }
+        for (_, made) in lists.iter().zip(&mut written).filter(|(list, _)| list.has(id)) {
+            if let Some((root, blobs)) = made.take() {
+                roots.push(root);
+                of_lists.extend(blobs);
+            }
+        }
+    }
+    Oci { roots, images, of_lists }
 }

@@ -1,7 +1,7 @@
 //! One image as blobs: its layers, its config and its manifest.
 
 use layerlift_archive::{Compression, Digest, Entry, Tree};
-use layerlift_store::{DiffId, Document};
+use layerlift_store::{DiffId, Document, Manifest};
 use oci_spec::image::{ImageManifest, MediaType, SCHEMA_VERSION};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,11 @@ pub(crate) struct OciImage {
 }
 
 impl OciImage {
+    /// The digest of its manifest.
+    pub(super) fn digest(&self) -> Digest {
+        self.manifest.descriptor.digest
+    }
+
     pub(super) fn new(image: &SourceImage<'_>) -> Result<Self, Error> {
         let diff_ids = image.diff_ids()?;
         let config = match &image.image.document {
@@ -31,10 +36,14 @@ impl OciImage {
         let config = Blob::document(MediaType::ImageConfig, config);
         let layers: Vec<Blob> =
             diff_ids.iter().zip(&image.layers).map(|(id, layer)| layer_blob(*id, layer)).collect();
-        if let Some(own) = image.image.own_manifest()
-            && let Some(kind) = own_kind(&own.raw, &config, &layers)
-        {
-            return Ok(OciImage { manifest: Blob::document(kind, own.raw.clone()), config, layers });
+        let by_manifest: &[Manifest] = match &image.image.document {
+            Document::Config { manifests, .. } if image.of_index => manifests,
+            _ => image.image.own_manifest().map_or(&[], std::slice::from_ref),
+        };
+        for own in by_manifest {
+            if let Some(kind) = own_kind(&own.raw, &config, &layers) {
+                return Ok(OciImage { manifest: Blob::document(kind, own.raw.clone()), config, layers });
+            }
         }
         let stored = match &image.image.document {
             Document::Config { manifests, .. } => {

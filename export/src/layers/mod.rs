@@ -235,9 +235,10 @@ pub(crate) struct Distinct {
 }
 
 impl Distinct {
-    /// Adds an image's layers; returns where each of them is.
-    pub(crate) fn add(&mut self, image: &Image) -> Vec<usize> {
-        let of_manifest = image.own_manifest().is_some();
+    /// Adds an image's layers; returns where each of them is. `keep` is for an image whose manifest is to
+    /// stay, though the store does not know the image by it.
+    pub(crate) fn add(&mut self, image: &Image, keep: bool) -> Vec<usize> {
+        let of_manifest = keep || image.own_manifest().is_some();
         let place = |layer: &Layer| {
             *self.places.entry((layer.key.clone(), layer.lost.is_some())).or_insert_with(|| {
                 self.layers.push(layer.clone());

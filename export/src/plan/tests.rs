@@ -54,7 +54,7 @@ fn layers_on_top() {
             ],
         };
         let options = Options::default().with_format(format);
-        let plan = of_images(&store, vec![image], &options, LeftOut::new(false)).unwrap();
+        let plan = of_images(&store, vec![image], Vec::new(), &options, LeftOut::new(false)).unwrap();
         assert_eq!((plan.layer_count(), plan.tar_len(), plan.first_pass_len()), (3, None, None));
         assert_eq!(plan.warnings(), [], "nothing of the store's is lost");
         let prepared = plan.prepare(&WriteOptions::default()).unwrap();
@@ -94,9 +94,10 @@ fn layers_left_out_on_purpose() {
     let [base, top] = &measured;
     let left_out = Measured { content: None, ..base.clone() };
     let paths = |format: Format, layers: Vec<&Measured>| -> Vec<String> {
-        let documents =
-            Documents::new(format, &SourceImage { image: &image, layers, salvaged: None }).unwrap();
-        let tree = Contents::new(format, vec![(Vec::new(), documents)], &[]).tree();
+        let source = SourceImage { image: &image, layers, of_index: false, salvaged: None };
+        let documents = Documents::new(format, &source).unwrap();
+        let made = Made { id: String::new(), names: Vec::new(), documents };
+        let tree = Contents::new(format, vec![made], &[], &[]).tree();
         tree.entries().iter().map(|entry| entry.path.clone()).collect()
     };
     for format in Format::ALL {

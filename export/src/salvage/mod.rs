@@ -175,6 +175,9 @@ impl Plan {
             };
             let id = id.unwrap_or_else(|| draft.image.key.id().to_owned());
             if declared {
+                // What its index names are the recorded bytes.
+                let key = draft.planned.key.id();
+                self.lists.iter_mut().for_each(|list| list.images.retain(|image| image != key));
                 let comment = comment(&report, &names, &id);
                 draft.salvaged = Some(Declaration { id: id.clone(), comment });
                 let references = std::mem::take(&mut draft.planned.references);

@@ -3,7 +3,7 @@
 
 use crate::kind::StoreKind;
 use crate::layout::LayoutStore;
-use crate::{Error, Image, ImageKey, LayerKey, LayerTar, Listing, Selected, Store};
+use crate::{Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected, Store};
 
 /// containerd's images. The id of an image is the digest of its manifest; that of its config finds it too.
 #[derive(Debug)]
@@ -57,6 +57,15 @@ impl Store for ContainerdStore {
 
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
         self.namespace(key.partition(), key.id())?.image(key)
+    }
+
+    fn tree(&self, index: &Index) -> Result<Option<IndexTree>, Error> {
+        // Namespaces share blobs, but each has images of its own.
+        let of = index.members.iter().find_map(|member| member.image.as_ref());
+        match of {
+            Some(image) => self.namespace(image.partition(), image.id())?.tree(index),
+            None => Ok(None),
+        }
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

@@ -18,13 +18,16 @@ use serde_json::value::RawValue;
 use super::bigdata;
 use super::images::Images;
 use super::records::ImageRecord;
-use crate::{Error, ImageKey, Index, Keyring, Member, Platform, json};
+use crate::{Error, ImageKey, Index, IndexLine, IndexTree, Keyring, LeadsTo, Member, Platform, json};
 
 const INDEX: &str = "manifest";
 const INSTANCES: &str = "instances.json";
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 #[derive(Deserialize)]
 struct RawIndex<'a> {
+    #[serde(rename = "mediaType")]
+    media_type: Option<String>,
     #[serde(borrow)]
     manifests: Option<Vec<&'a RawValue>>,
 }
@@ -65,6 +68,35 @@ pub(super) fn index(keys: &Keyring, images: &Images, id: &str) -> Result<Index, 
         Member::new(line.manifest, platform, image)
     };
     Ok(Index::new(file.digest, lines.into_iter().map(member).collect()))
+}
+
+/// The document of an index, if it is one of these lists, with the images that it has here. Podman keeps no
+/// attestations.
+pub(super) fn tree(images: &Images, index: &Index) -> Result<Option<IndexTree>, Error> {
+    for (record, _) in images.all().filter(|(image, _)| is_list(image)) {
+        let (record, dir) = images.image(&record.id)?;
+        // One that cannot be read is another one.
+        let Ok(file) = bigdata::read(&dir, record, INDEX, "index") else { continue };
+        if file.digest == index.digest {
+            let malformed = |why| Error::malformed(&file.path, why);
+            let raw: RawIndex<'_> = json::object(&file.raw).map_err(malformed)?;
+            let lines = raw.manifests.unwrap_or_default().into_iter().filter_map(|raw| line_of(raw, index));
+            let media_type = raw.media_type.unwrap_or_else(|| OCI_INDEX.to_owned());
+            let lines = lines.collect();
+            return Ok(Some(IndexTree::new(media_type, file.digest, file.raw, lines)));
+        }
+    }
+    Ok(None)
+}
+
+fn line_of(raw: &RawValue, index: &Index) -> Option<IndexLine> {
+    let line: RawLine<'_> = json::object(raw.get().as_bytes()).ok()?;
+    let digest = line.digest.parse().ok()?;
+    let member = index.members.iter().find(|member| member.manifest == digest);
+    let image = member.and_then(|member| member.image.clone());
+    let platform = member.and_then(|member| member.platform.clone());
+    let leads_to = image.map_or(LeadsTo::Missing, LeadsTo::Image);
+    Some(IndexLine::new(digest, platform, raw.get().to_owned(), leads_to))
 }
 
 /// The lines of an index that are not artifacts or attestations.

@@ -9,8 +9,8 @@ use super::{bigdata, layers, lists};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::{
-    Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, IndexSummary, Keyring, Layer, LayerKey,
-    LayerTar, Listing, Reference, Root, Selected, Store,
+    Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring,
+    Layer, LayerKey, LayerTar, Listing, Reference, Root, Selected, Store,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
@@ -206,6 +206,15 @@ impl Store for ContainersStore {
             chain.iter().zip(diff_ids).map(|(layer, diff_id)| self.named_by(images, layer, *diff_id));
         let layers = layers.collect::<Result<_, _>>()?;
         Ok(Image::new(key.clone(), document, layers))
+    }
+
+    fn tree(&self, index: &Index) -> Result<Option<IndexTree>, Error> {
+        for images in &self.drivers {
+            if let Some(tree) = lists::tree(images, index)? {
+                return Ok(Some(tree));
+            }
+        }
+        Ok(None)
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

@@ -5,7 +5,7 @@
 //!            ─> an index ─> such manifests (a referrers' list, attestations of an image elsewhere)
 //! ```
 //!
-//! An attestation in the index of an image belongs to that index, and is not found here.
+//! An attestation in the index of an image belongs to that index, and is found by its line there alone.
 
 use layerlift_archive::{Digest, FileRange};
 
@@ -39,19 +39,21 @@ pub(super) fn lines(reader: &Reader) -> Vec<Line> {
 
 /// Everything in these lines that is not an image and names none.
 pub(super) fn find(reader: &Reader, lines: &[Line]) -> Vec<Artifact> {
-    let artifact = |Line { descriptor: line, raw }: &Line| {
-        let mut found = Found { reader, kind: None, blobs: Vec::new(), error: None };
-        found.add(line, 0).then_some(())?;
-        let ImageNames { references, aliases, .. } = ImageNames::of(line);
-        Some(Artifact {
-            digest: line.digest,
-            kind: found.kind?,
-            names: references.iter().map(ToString::to_string).chain(aliases).collect(),
-            line: raw.clone(),
-            blobs: found.error.map_or(Ok(found.blobs), Err),
-        })
-    };
-    lines.iter().filter_map(artifact).collect()
+    lines.iter().filter_map(|line| of_line(reader, line)).collect()
+}
+
+/// What a line leads to, if that is not an image and names none.
+pub(super) fn of_line(reader: &Reader, Line { descriptor: line, raw }: &Line) -> Option<Artifact> {
+    let mut found = Found { reader, kind: None, blobs: Vec::new(), error: None };
+    found.add(line, 0).then_some(())?;
+    let ImageNames { references, aliases, .. } = ImageNames::of(line);
+    Some(Artifact {
+        digest: line.digest,
+        kind: found.kind?,
+        names: references.iter().map(ToString::to_string).chain(aliases).collect(),
+        line: raw.clone(),
+        blobs: found.error.map_or(Ok(found.blobs), Err),
+    })
 }
 
 /// What is below a line.

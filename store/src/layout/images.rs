@@ -37,8 +37,6 @@ pub(super) struct LayoutImage {
     /// Whether an abbreviated id means it rather than one that is not preferred: it is listed, or the default
     /// choice of an index.
     pub(super) preferred: bool,
-    /// How many attestations and other artifacts its index has beside it.
-    pub(super) companions: usize,
 }
 
 /// An index with the names that lead to it.
@@ -174,7 +172,7 @@ impl<'a> Builder<'a> {
         let alone = group.len() == 1;
         let mut walk = Walk::new(self.reader);
         group.into_iter().for_each(|descriptor| walk.add(descriptor));
-        let Walk { mut manifests, attestations, indexes, unread, .. } = walk;
+        let Walk { mut manifests, indexes, unread, .. } = walk;
         if manifests.is_empty() {
             // Only attestations, or an index that cannot be read.
             let listed = unread.is_some();
@@ -196,7 +194,6 @@ impl<'a> Builder<'a> {
             )
         };
         let (artifacts, images): (Vec<_>, Vec<_>) = manifests.into_iter().partition(artifact);
-        let companions = attestations + artifacts.len();
         let mut left = if images.is_empty() { names.clone() } else { ImageNames::default() };
         for manifest in artifacts {
             self.add(What::Manifest(manifest), std::mem::take(&mut left), false);
@@ -204,7 +201,6 @@ impl<'a> Builder<'a> {
         if images.is_empty() {
             return;
         }
-        let members: Vec<Digest> = images.iter().map(|manifest| manifest.digest).collect();
         let (digest, id) = match indexes.first() {
             Some(&index) if alone => (index, index.hex()),
             _ => (within, Digest::of(format!("{within}{first}").as_bytes()).hex()),
@@ -219,11 +215,6 @@ impl<'a> Builder<'a> {
                 digests: indexes,
             },
         );
-        if alone && companions > 0 {
-            let of_index =
-                |image: &&mut LayoutImage| image.digests.iter().any(|digest| members.contains(digest));
-            self.contents.images.iter_mut().filter(of_index).for_each(|image| image.companions = companions);
-        }
     }
 
     /// Adds the images of an index, and the index itself.
@@ -374,7 +365,6 @@ impl<'a> Builder<'a> {
             digests,
             listed,
             preferred: listed,
-            companions: 0,
         });
         key
     }
@@ -390,7 +380,6 @@ impl<'a> Builder<'a> {
             digests: Vec::new(),
             listed,
             preferred: listed,
-            companions: 0,
         });
     }
 }

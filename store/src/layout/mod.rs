@@ -27,6 +27,7 @@ pub(crate) mod namespace;
 mod reader;
 mod salvage;
 mod store;
+mod tree;
 mod unpacked;
 mod v1;
 mod walk;

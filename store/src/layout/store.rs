@@ -10,14 +10,15 @@ use super::documents::{BUILDKIT_CACHE, INDEX};
 use super::image::{self, LayerFile, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
 use super::reader::{Reader, blob, blob_digest};
+use super::tree;
 use crate::archive::Place;
 use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::model::config;
 use crate::{
-    BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary,
-    IndexSummary, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Notice, Reference, Selected, Store,
-    Subject,
+    BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary, Index,
+    IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Notice, Reference,
+    Selected, Store, Subject,
 };
 
 /// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
@@ -347,8 +348,15 @@ impl Store for LayoutStore {
             );
             notices.push(Notice::new(self.reader.files().path(), what));
         }
-        let companions = image.companions;
-        Ok(Image { notices, companions, ..Image::new(key.clone(), document, layers) })
+        Ok(Image { notices, ..Image::new(key.clone(), document, layers) })
+    }
+
+    fn tree(&self, index: &Index) -> Result<Option<IndexTree>, Error> {
+        let is_document = |known: &LayoutIndex| known.digests.first() == Some(&index.digest);
+        match self.contents.indexes.iter().any(is_document) {
+            true => tree::of(&self.reader, index).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

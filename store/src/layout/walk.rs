@@ -18,8 +18,6 @@ pub(super) struct Walk<'a> {
     seen: HashSet<Digest>,
     /// Manifests, attestations apart.
     pub(super) manifests: Vec<Descriptor>,
-    /// How many lines are of attestations.
-    pub(super) attestations: usize,
     /// Digests of the indexes that were entered.
     pub(super) indexes: Vec<Digest>,
     /// The first index, or line of one, that cannot be read.
@@ -28,14 +26,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(reader: &'a Reader) -> Self {
-        Walk {
-            reader,
-            seen: HashSet::new(),
-            manifests: Vec::new(),
-            attestations: 0,
-            indexes: Vec::new(),
-            unread: None,
-        }
+        Walk { reader, seen: HashSet::new(), manifests: Vec::new(), indexes: Vec::new(), unread: None }
     }
 
     /// Follows a descriptor of `index.json`.
@@ -58,9 +49,8 @@ impl<'a> Walk<'a> {
         };
         let Some(json) = index else {
             // Attestations of BuildKit are for "unknown/unknown".
-            match descriptor.platform.as_ref().is_none_or(Platform::is_known) {
-                true => self.manifests.push(descriptor),
-                false => self.attestations += 1,
+            if descriptor.platform.as_ref().is_none_or(Platform::is_known) {
+                self.manifests.push(descriptor);
             }
             return;
         };

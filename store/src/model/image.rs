@@ -18,9 +18,6 @@ pub struct Image {
     pub layers: Vec<Layer>,
     /// What is odd about its documents and was read nevertheless.
     pub notices: Vec<Notice>,
-    /// How many attestations and other artifacts its index has beside it. An export of the image leaves them
-    /// behind.
-    pub companions: usize,
 }
 
 /// A layer as its image names it.
@@ -101,7 +98,7 @@ impl Layer {
 impl Image {
     /// An image with its layers, base first.
     pub fn new(key: ImageKey, document: Document, layers: Vec<Layer>) -> Self {
-        Image { key, document, layers, notices: Vec::new(), companions: 0 }
+        Image { key, document, layers, notices: Vec::new() }
     }
 
     /// The digest of the config, for images that have one.

@@ -1,8 +1,10 @@
 //! What a name leads to: an image, or an index of images for several platforms.
 
+use std::collections::HashSet;
+
 use layerlift_archive::Digest;
 
-use super::{ImageKey, Platform};
+use super::{ImageKey, Platform, Platforms};
 use crate::{Error, Reference, Store};
 
 /// What a name leads to.
@@ -77,6 +79,39 @@ impl Index {
         }
     }
 
+    /// The members that are meant, the default choice of them first: the one for this machine where it is
+    /// among them. [`Error::NoPlatform`] if a platform that was asked for is not here.
+    pub fn choose_all(&self, platforms: &Platforms) -> Result<Vec<&Member>, Error> {
+        let mut chosen = match platforms {
+            Platforms::All => self.members.iter().filter(|member| member.image.is_some()).collect(),
+            Platforms::Only(wanted) if !wanted.is_empty() => {
+                wanted.iter().map(|wanted| self.choose(Some(wanted))).collect::<Result<Vec<_>, Error>>()?
+            }
+            Platforms::Usual | Platforms::Only(_) => vec![self.choose(None)?],
+        };
+        if chosen.is_empty() {
+            return Err(self.no_platform(None));
+        }
+        let usual = self.choose(Some(&Platform::host())).ok();
+        if let Some(at) = chosen.iter().position(|member| Some(*member) == usual) {
+            chosen[..=at].rotate_right(1);
+        }
+        let mut seen = HashSet::new();
+        chosen.retain(|member| seen.insert(member.manifest));
+        Ok(chosen)
+    }
+
+    /// The same where a platform may be missing, as long as another one is here.
+    pub fn choose_some(&self, platforms: &Platforms) -> Result<Vec<&Member>, Error> {
+        let here = |wanted: &&Platform| self.choose(Some(wanted)).is_ok();
+        match platforms {
+            Platforms::Only(wanted) if wanted.iter().any(|wanted| here(&wanted)) => {
+                self.choose_all(&Platforms::of(wanted.iter().filter(here).cloned()))
+            }
+            platforms => self.choose_all(platforms),
+        }
+    }
+
     fn no_platform(&self, wanted: Option<&Platform>) -> Error {
         let platforms = |here: bool| {
             let members = self.members.iter().filter(move |member| member.image.is_some() == here);
@@ -113,12 +148,19 @@ impl Selected {
     /// to be for `wanted` by its config, or by its v1 documents. They are read only if a platform is
     /// requested.
     pub fn choose(&self, store: &dyn Store, wanted: Option<&Platform>) -> Result<ImageKey, Error> {
+        let mut chosen = self.choose_all(store, &Platforms::from(wanted))?;
+        // There is never none.
+        Ok(chosen.swap_remove(0))
+    }
+
+    /// The images that are meant, the default choice first ([`Index::choose_all`]). An image that is named
+    /// itself has to be for one of the platforms.
+    pub fn choose_all(&self, store: &dyn Store, platforms: &Platforms) -> Result<Vec<ImageKey>, Error> {
         let chosen = match &self.subject {
-            Subject::Image(key) => check(store, key, wanted).map(|()| key.clone()),
+            Subject::Image(key) => check(store, key, platforms).map(|()| vec![key.clone()]),
             Subject::Index(index) => index
-                .choose(wanted)
-                .map(|member| member.image.clone())
-                .and_then(|image| image.ok_or_else(|| index.no_platform(wanted))),
+                .choose_all(platforms)
+                .map(|members| members.iter().filter_map(|member| member.image.clone()).collect()),
         };
         chosen.map_err(|error| match &self.reference {
             Some(reference) => error.of_name(reference),
@@ -127,11 +169,11 @@ impl Selected {
     }
 }
 
-/// Compares an image with the platform that is requested.
-pub(super) fn check(store: &dyn Store, key: &ImageKey, wanted: Option<&Platform>) -> Result<(), Error> {
-    let Some(wanted) = wanted else { return Ok(()) };
+/// Compares an image with the platforms that are requested.
+pub(super) fn check(store: &dyn Store, key: &ImageKey, platforms: &Platforms) -> Result<(), Error> {
+    let [wanted, ..] = platforms.wanted() else { return Ok(()) };
     let found = store.image(key)?.platform();
-    if found.as_ref().is_some_and(|found| found.matches(wanted)) {
+    if found.as_ref().is_some_and(|found| platforms.wanted().iter().any(|wanted| found.matches(wanted))) {
         return Ok(());
     }
     Err(Error::NoPlatform {
@@ -207,5 +249,30 @@ mod tests {
                 (found, _) => panic!("{offered:?} {wanted:?}: {found:?}"),
             }
         }
+    }
+
+    #[test]
+    fn several() {
+        let host = Platform::host().to_string();
+        let offered = ["plan9/mips", "-plan9/arm", &host, "plan9/386"];
+        let index = index(&offered);
+        let of = |wanted: &[&str]| Platforms::of(wanted.iter().map(|text| text.parse().unwrap()));
+        let places = |found: Result<Vec<&Member>, Error>| {
+            let place = |member: &Member| index.members.iter().position(|other| other == member);
+            found.map(|found| found.into_iter().filter_map(place).collect::<Vec<_>>())
+        };
+        for (platforms, all, some) in [
+            (Platforms::Usual, Some(vec![2]), Some(vec![2])),
+            (Platforms::All, Some(vec![2, 0, 3]), Some(vec![2, 0, 3])),
+            (of(&["plan9/386", "plan9/mips"]), Some(vec![3, 0]), Some(vec![3, 0])),
+            (of(&["plan9/386", &host, "plan9/386"]), Some(vec![2, 3]), Some(vec![2, 3])),
+            (of(&["plan9/arm", "plan9/mips"]), None, Some(vec![0])),
+            (of(&["plan9/arm"]), None, None),
+        ] {
+            assert_eq!(places(index.choose_all(&platforms)).ok(), all, "{platforms:?}");
+            assert_eq!(places(index.choose_some(&platforms)).ok(), some, "{platforms:?}");
+        }
+        let none = Index::new(Digest::of(b""), Vec::new());
+        assert!(none.choose_all(&Platforms::All).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::index::check;
-use super::{Artifact, Image, ImageKey, Index, Member, Notice, Platform, Selected, config};
+use super::{Artifact, Image, ImageKey, Index, Member, Notice, Platforms, config};
 use crate::{Document, Error, Reference, Store};
 
 /// What [`crate::Store::images`] found.
@@ -120,13 +120,14 @@ impl Listing {
         self.images.sort_by_cached_key(|image| (Reverse(time(image)), image.key.id().to_owned()));
     }
 
-    /// Replaces each index by the image that [`Index::choose`] picks from it, which gets the names of the
-    /// index. If a platform is requested, only images for it remain: members of indexes are left out, and
-    /// other images are `broken` with [`Error::NoPlatform`].
-    pub fn on(mut self, store: &dyn Store, wanted: Option<&Platform>) -> Self {
+    /// Replaces each index by the images that are meant of it. The first ([`Index::choose_all`]) gets the
+    /// names of the index. If platforms are requested, only images for them remain: members of indexes are
+    /// left out, and other images are `broken` with [`Error::NoPlatform`], as is an index that has none.
+    pub fn on(mut self, store: &dyn Store, platforms: impl Into<Platforms>) -> Self {
+        let platforms = &platforms.into();
         let indexes = std::mem::take(&mut self.indexes);
-        if wanted.is_some() {
-            self.keep_only(store, wanted, &indexes);
+        if !platforms.wanted().is_empty() {
+            self.keep_only(store, platforms, &indexes);
         }
         if indexes.is_empty() {
             return self;
@@ -142,27 +143,37 @@ impl Listing {
         for IndexSummary { id, index, references } in
             indexes.into_iter().filter(|one| !one.index.members.is_empty())
         {
-            let selected = Selected::of_index(index, references.first().cloned());
-            let key = match selected.choose(store, wanted) {
-                Ok(key) => key,
+            let chosen = match index.choose_some(platforms) {
+                Ok(chosen) => chosen,
                 Err(error) => {
+                    let error = match references.first() {
+                        Some(name) => error.of_name(name),
+                        None => error,
+                    };
                     self.broken.push(Broken { what: id, references, error });
                     continue;
                 }
             };
-            if let Some(&place) = places.get(&key) {
-                let named = &mut self.images[place].references;
-                add(named, references);
-                named.sort_by_key(|name| order.get(name).copied().unwrap_or(usize::MAX));
-            } else if let Some(broken) = self.broken.iter_mut().find(|broken| broken.what == key.id()) {
-                add(&mut broken.references, references);
-            } else {
-                match store.image(&key) {
-                    Ok(image) => {
-                        places.insert(key, self.images.len());
-                        self.images.push(ImageSummary::of(&image, references));
+            let mut references = references;
+            for key in chosen.into_iter().filter_map(|member| member.image.clone()) {
+                // The first one takes all names.
+                let references = std::mem::take(&mut references);
+                if let Some(&place) = places.get(&key) {
+                    let named = &mut self.images[place].references;
+                    add(named, references);
+                    named.sort_by_key(|name| order.get(name).copied().unwrap_or(usize::MAX));
+                } else if let Some(broken) = self.broken.iter_mut().find(|broken| broken.what == key.id()) {
+                    add(&mut broken.references, references);
+                } else {
+                    match store.image(&key) {
+                        Ok(image) => {
+                            places.insert(key, self.images.len());
+                            self.images.push(ImageSummary::of(&image, references));
+                        }
+                        Err(error) => {
+                            self.broken.push(Broken { what: key.id().to_owned(), references, error });
+                        }
                     }
-                    Err(error) => self.broken.push(Broken { what: key.id().to_owned(), references, error }),
                 }
             }
         }
@@ -170,14 +181,14 @@ impl Listing {
         self
     }
 
-    fn keep_only(&mut self, store: &dyn Store, wanted: Option<&Platform>, indexes: &[IndexSummary]) {
+    fn keep_only(&mut self, store: &dyn Store, platforms: &Platforms, indexes: &[IndexSummary]) {
         let key = |member: &Member| member.image.clone();
-        let chosen = indexes.iter().filter_map(|summary| summary.index.choose(wanted).ok().and_then(key));
-        let chosen: HashSet<ImageKey> = chosen.collect();
+        let chosen = indexes.iter().filter_map(|summary| summary.index.choose_some(platforms).ok()).flatten();
+        let chosen: HashSet<ImageKey> = chosen.filter_map(key).collect();
         let members: HashSet<ImageKey> =
             indexes.iter().flat_map(|summary| &summary.index.members).filter_map(key).collect();
         for image in std::mem::take(&mut self.images) {
-            match check(store, &image.key, wanted) {
+            match check(store, &image.key, platforms) {
                 _ if chosen.contains(&image.key) => self.images.push(image),
                 Ok(()) => self.images.push(image),
                 Err(Error::NoPlatform { .. })

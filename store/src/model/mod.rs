@@ -10,6 +10,7 @@ mod listing;
 mod members;
 mod notice;
 mod platform;
+mod tree;
 
 pub use artifact::{Artifact, ArtifactBlob};
 pub use image::{Document, Image, Layer, Manifest, V1Document};
@@ -17,4 +18,5 @@ pub use index::{Index, Member, Selected, Subject};
 pub use key::{ImageKey, Keyring, LayerKey};
 pub use listing::{Broken, ImageSummary, IndexSummary, Listing};
 pub use notice::Notice;
-pub use platform::{ParsePlatformError, Platform};
+pub use platform::{ParsePlatformError, Platform, Platforms};
+pub use tree::{IndexLine, IndexTree, LeadsTo};

@@ -29,11 +29,47 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
+/// Which images of an index are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Platforms {
+    /// The one for this machine, or the only one that is there.
+    #[default]
+    Usual,
+    /// One for each of these platforms. None at all is as good as [`Platforms::Usual`].
+    Only(Vec<Platform>),
+    /// All that are there.
+    All,
+}
+
 /// A text that does not name a platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a platform; write os/arch or os/arch/variant, as in linux/arm64")]
 pub struct ParsePlatformError {
     text: String,
+}
+
+impl From<Option<&Platform>> for Platforms {
+    fn from(platform: Option<&Platform>) -> Self {
+        Platforms::of(platform.cloned())
+    }
+}
+
+impl Platforms {
+    /// Those that were asked for, or if none was, the usual one.
+    pub fn of(wanted: impl IntoIterator<Item = Platform>) -> Self {
+        match wanted.into_iter().collect::<Vec<_>>() {
+            none if none.is_empty() => Platforms::Usual,
+            some => Platforms::Only(some),
+        }
+    }
+
+    /// The platforms, where some are asked for.
+    pub fn wanted(&self) -> &[Platform] {
+        match self {
+            Platforms::Only(wanted) => wanted,
+            Platforms::Usual | Platforms::All => &[],
+        }
+    }
 }
 
 impl FromStr for Platform {
@@ -72,6 +108,15 @@ impl Platform {
         self.os == wanted.os
             && self.architecture == wanted.architecture
             && (wanted.variant.is_none() || self.full_variant() == wanted.full_variant())
+    }
+
+    /// Which of several images engines take on this machine: the place of its platform, or of the only one.
+    pub fn usual(offered: &[Option<Platform>]) -> Option<usize> {
+        let host = Platform::host();
+        let known = |(place, platform): (usize, &Option<Platform>)| Some((place, platform.clone()?));
+        let matching = offered.iter().enumerate().filter_map(known).filter(|(_, found)| found.matches(&host));
+        let preferred = matching.min_by(|(_, a), (_, b)| a.preference().cmp(&b.preference()));
+        preferred.map(|(place, _)| place).or((offered.len() == 1).then_some(0))
     }
 
     /// From a JSON object with the three as its fields: a descriptor's `platform`, a config, a v1 document.

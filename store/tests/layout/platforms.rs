@@ -1,6 +1,6 @@
 //! Indexes: several platforms, attestations, nesting, names, and artifacts that are not images.
 
-use layerlift_store::{Error, Hint, OpenOptions, Platform, Subject, open};
+use layerlift_store::{Error, Hint, LeadsTo, OpenOptions, Platform, Subject, open};
 
 use crate::contract;
 use crate::made::{
@@ -191,8 +191,15 @@ fn an_index_of_artifacts() {
         (found.names.clone(), found.blobs.as_ref().unwrap().len()),
         (vec!["app:sha256-0123".into()], 5)
     );
-    // An export of the image says that the attestation stays behind.
-    assert_eq!(store.image(&listing.images[0].key).unwrap().companions, 1);
+    // The attestation of the image belongs to its index.
+    let [found] = &store.resolve("app:1").unwrap()[..] else { panic!("app:1 is one index") };
+    let Subject::Index(of_image) = &found.subject else { panic!("{found:?}") };
+    let tree = store.tree(of_image).unwrap().unwrap();
+    assert_eq!(tree.raw, with_image.as_bytes());
+    let [image_line, beside] = &tree.lines[..] else { panic!("{:?}", tree.lines) };
+    assert!(matches!(&image_line.leads_to, LeadsTo::Image(key) if *key == listing.images[0].key));
+    let LeadsTo::Artifact(artifact) = &beside.leads_to else { panic!("{beside:?}") };
+    assert_eq!((artifact.digest, &artifact.line), (beside.digest, &beside.raw));
 }
 
 /// A listing without an image says what there is instead.
