@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Index, IndexTree, LeadsTo, Member, Store};
+use layerlift_store::{Artifact, Document, Index, IndexTree, LeadsTo, Member, Store};
 
 use crate::artifacts::PlannedArtifact;
 use crate::format::list::{Companion, List};
-use crate::plan::Draft;
+use crate::plan::{Draft, Layered};
 use crate::select::WantedIndex;
 use crate::{Error, Options, Warning};
 
@@ -84,6 +84,28 @@ fn companions(
         }
     }
     companions
+}
+
+/// What refers to these images, and to their indexes. What of it is not whole is left out.
+pub(crate) fn referrers(
+    store: &dyn Store,
+    images: &[Layered],
+    lists: &[List],
+    warnings: &mut Vec<Warning>,
+) -> Vec<Artifact> {
+    let manifests = images.iter().flat_map(|layered| match &layered.image.document {
+        Document::Config { manifests, .. } => &**manifests,
+        Document::V1(_) => &[],
+    });
+    let indexes = lists.iter().filter_map(|list| list.tree.as_ref().map(|tree| tree.digest));
+    let of: Vec<Digest> = manifests.map(|manifest| manifest.digest).chain(indexes).collect();
+    let (whole, others): (Vec<Artifact>, Vec<Artifact>) =
+        store.referrers(&of).into_iter().partition(|artifact| artifact.blobs.is_ok());
+    warnings.extend(others.into_iter().filter_map(|artifact| {
+        let why = artifact.blobs.as_ref().err()?.to_string();
+        Some(Warning::CompanionsLeftOut { image: artifact.name(), count: 1, why })
+    }));
+    whole
 }
 
 /// Gives the names of each index to the first of its images that is still there: it is the one that engines

@@ -84,11 +84,6 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         let name = broken.references.first().map_or(broken.what, ToString::to_string);
         left_out.add(Error::from(broken.error).of_image(&name))?;
     }
-    let (with_errors, of_artifacts) = artifacts::plan(selection.artifacts, options.format);
-    let mut artifacts = Vec::with_capacity(with_errors.len());
-    for artifact in with_errors {
-        artifacts.extend(left_out.keep(artifact)?);
-    }
     let mut notices = selection.notices;
     let asked: HashSet<Reference> =
         selection.images.iter().filter_map(|chosen| chosen.reference.clone()).collect();
@@ -106,6 +101,15 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
             }
             Err(error) => left_out.add(Error::from(error).of_image(&name))?,
         }
+    }
+    let mut found = selection.artifacts;
+    if !selection.everything {
+        found.extend(lists::referrers(store, &readable, &lists, &mut warnings));
+    }
+    let (with_errors, of_artifacts) = artifacts::plan(found, options.format);
+    let mut artifacts = Vec::with_capacity(with_errors.len());
+    for artifact in with_errors {
+        artifacts.extend(left_out.keep(artifact)?);
     }
     if selection.everything && options.format == Format::DockerV1 {
         leave_out_digests(&mut readable, &mut warnings);

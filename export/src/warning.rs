@@ -130,9 +130,9 @@ pub enum Warning {
         /// The format.
         format: &'static str,
     },
-    /// The index of an image has attestations or other artifacts that cannot go along.
+    /// An image has attestations or other artifacts that cannot go along.
     #[error(
-        "{image}: {} in its index {} left out: {why}",
+        "{image}: {} of it {} left out: {why}",
         counted(*count),
         if *count == 1 { "is" } else { "are" }
     )]

@@ -50,6 +50,54 @@ fn an_oci_archive_keeps_them_as_they_are() {
     }
 }
 
+/// A signature goes along with its image: by cosign's tag, or by its subject. Others do not.
+#[test]
+fn with_the_image_that_they_are_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = liblzma::read::XzDecoder::new(std::fs::File::open(signed()).unwrap());
+    tar::Archive::new(tar).unpack(dir.path()).unwrap();
+    let named = |format: Format| {
+        let store = store(dir.path());
+        let selection = layerlift_export::select(&*store, &["t/app:1"], None).unwrap();
+        let plan = plan(&*store, selection, &options(format)).unwrap();
+        let left_out = plan.warnings().to_vec();
+        (entries(&written(&tree(&plan.prepare(&threaded(2)).unwrap()), 2)), left_out)
+    };
+    let signature = store(dir.path()).images().unwrap().artifacts.remove(0);
+    let line: Value = serde_json::from_str(&signature.line).unwrap();
+    let (archive, warnings) = named(Format::OciArchive);
+    check_blobs(&archive);
+    assert_eq!((&lines(&document(&archive, "index.json"))[1], warnings.len()), (&line, 0));
+    assert_eq!(document(&archive, "manifest.json").as_array().unwrap().len(), 1);
+    let (_, warnings) = named(Format::DockerArchive);
+    assert!(matches!(&*warnings, [Warning::ArtifactLeftOut { .. }]), "{warnings:?}");
+
+    // Without the tag, and with a subject.
+    let path = dir.path().join("index.json");
+    let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let image = index["manifests"][0]["digest"].clone();
+    index["manifests"][1].as_object_mut().unwrap().remove("annotations");
+    std::fs::write(&path, index.to_string()).unwrap();
+    assert_eq!(lines(&document(&named(Format::OciArchive).0, "index.json")).len(), 1);
+    let blob = |digest: &str| dir.path().join(digest.replace("sha256:", "blobs/sha256/"));
+    let bytes = std::fs::read(blob(line["digest"].as_str().unwrap())).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    manifest["subject"] = serde_json::json!({"mediaType": "x", "digest": image, "size": 1});
+    let text = manifest.to_string();
+    let digest = layerlift_archive::Digest::of(text.as_bytes()).to_string();
+    std::fs::write(blob(&digest), &text).unwrap();
+    (index["manifests"][1]["digest"], index["manifests"][1]["size"]) = (digest.into(), text.len().into());
+    std::fs::write(&path, index.to_string()).unwrap();
+    let (archive, warnings) = named(Format::OciArchive);
+    assert_eq!((&lines(&document(&archive, "index.json"))[1], warnings.len()), (&index["manifests"][1], 0));
+    // One that is not whole is left out, and the image is saved.
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+    std::fs::remove_file(blob(layer)).unwrap();
+    let (archive, warnings) = named(Format::OciArchive);
+    assert_eq!(lines(&document(&archive, "index.json")).len(), 1);
+    assert!(matches!(&*warnings, [Warning::CompanionsLeftOut { .. }]), "{warnings:?}");
+}
+
 #[test]
 fn a_layout_gets_them() {
     let store = store(&signed());

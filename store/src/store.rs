@@ -1,7 +1,9 @@
 //! The seam between stores and everything else.
 
+use layerlift_archive::Digest;
+
 use crate::kind::StoreKind;
-use crate::{Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected};
+use crate::{Artifact, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected};
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
 pub trait Store: Send + Sync {
@@ -23,6 +25,11 @@ pub trait Store: Send + Sync {
     /// that only share a name.
     fn tree(&self, _index: &Index) -> Result<Option<IndexTree>, Error> {
         Ok(None)
+    }
+
+    /// What refers to images or indexes with these digests and is not in an index with them: signatures, say.
+    fn referrers(&self, _of: &[Digest]) -> Vec<Artifact> {
+        Vec::new()
     }
 
     /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is

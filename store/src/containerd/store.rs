@@ -1,9 +1,13 @@
 //! The namespaces of containerd behind the [`Store`] trait: each is a store of its own, and the partition of
 //! its keys.
 
+use layerlift_archive::Digest;
+
 use crate::kind::StoreKind;
 use crate::layout::LayoutStore;
-use crate::{Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected, Store};
+use crate::{
+    Artifact, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected, Store,
+};
 
 /// containerd's images. The id of an image is the digest of its manifest; that of its config finds it too.
 #[derive(Debug)]
@@ -66,6 +70,10 @@ impl Store for ContainerdStore {
             Some(image) => self.namespace(image.partition(), image.id())?.tree(index),
             None => Ok(None),
         }
+    }
+
+    fn referrers(&self, of: &[Digest]) -> Vec<Artifact> {
+        self.namespaces.iter().flat_map(|(_, store)| store.referrers(of)).collect()
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

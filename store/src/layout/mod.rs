@@ -25,6 +25,7 @@ mod items;
 mod names;
 pub(crate) mod namespace;
 mod reader;
+mod referrers;
 mod salvage;
 mod store;
 mod tree;

@@ -10,14 +10,14 @@ use super::documents::{BUILDKIT_CACHE, INDEX};
 use super::image::{self, LayerFile, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
 use super::reader::{Reader, blob, blob_digest};
-use super::tree;
+use super::{referrers, tree};
 use crate::archive::Place;
 use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::model::config;
 use crate::{
-    BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary, Index,
-    IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Notice, Reference,
+    Artifact, BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary,
+    Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Notice, Reference,
     Selected, Store, Subject,
 };
 
@@ -349,6 +349,13 @@ impl Store for LayoutStore {
             notices.push(Notice::new(self.reader.files().path(), what));
         }
         Ok(Image { notices, ..Image::new(key.clone(), document, layers) })
+    }
+
+    fn referrers(&self, of: &[Digest]) -> Vec<Artifact> {
+        match &self.lines {
+            Some(lines) => referrers::find(&self.reader, lines, of),
+            None => referrers::find(&self.reader, &artifacts::lines(&self.reader), of),
+        }
     }
 
     fn tree(&self, index: &Index) -> Result<Option<IndexTree>, Error> {
