@@ -7,6 +7,7 @@ mod containerd;
 mod determinism;
 mod failures;
 mod finding;
+mod guides;
 mod help;
 mod large;
 mod listing;

@@ -64,7 +64,8 @@ impl Store {
             .status()
             .expect("tar starts");
         assert!(status.success(), "tar cannot unpack {packed}");
-        let root = folder.path().join(name);
+        let root = std::fs::read_dir(folder.path()).expect("it is there").next().expect("one folder");
+        let root = root.expect("it is readable").path();
         Store { folder, root }
     }
 

@@ -15,6 +15,7 @@
 //! renamed) and `metacopy` (a file whose contents are in a lower layer). A tar cannot express either.
 
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use rustix::fs::FileType;
 use rustix::thread::CapabilitySet;
@@ -22,7 +23,7 @@ use rustix::thread::CapabilitySet;
 use super::attributes::Attributes;
 use super::records::{Id, Kind, Metadata, ROOT, Records};
 use super::walk::{self, Cursor, DirNames};
-use crate::{Error, Root};
+use crate::{Error, Root, fs};
 
 /// The file that marks its directory as opaque, in a tar.
 pub(super) const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -111,14 +112,17 @@ fn marks(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rusti
     Ok(marks)
 }
 
-/// The kernel hides `trusted.overlay.opaque` from processes without CAP_SYS_ADMIN rather than refusing it, so
-/// an opaque directory would look like any other. Root in a container usually lacks that capability.
-/// Directories that a user made cannot have the attribute.
+/// The kernel hides `trusted.overlay.opaque` from processes without CAP_SYS_ADMIN in the first user namespace
+/// rather than refusing it, so an opaque directory would look like any other. Root in a container usually
+/// lacks that capability. Directories that a user made cannot have the attribute, not even as root of a user
+/// namespace.
 fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
     let me = rustix::process::geteuid();
-    let sees = rustix::thread::capabilities(None)
+    let map = fs::named::settings(Path::new("/"), Path::new("/proc/self/uid_map"), 4096).unwrap_or_default();
+    let (nested, outside) = outside(me.as_raw(), &map);
+    let able = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
-    if sees || !me.is_root() && me.as_raw() == owner {
+    if able && !nested || me.as_raw() == owner && outside != 0 {
         return Ok(());
     }
     let what = format!(
@@ -126,8 +130,24 @@ fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
          record",
         root.path().display()
     );
-    let hint = if me.is_root() { "in a container, add the capability SYS_ADMIN" } else { "run this as root" };
+    let hint = match (nested, me.is_root()) {
+        (true, _) => "run this outside of the user namespace",
+        (false, true) => "in a container, add the capability SYS_ADMIN",
+        (false, false) => "run this as root",
+    };
     Err(Error::unsupported(what, hint))
+}
+
+/// Whether the map of a user namespace is not that of the first one, which maps all ids to themselves; and
+/// what an id is outside of it (`uid_map`, `user_namespaces(7)`).
+fn outside(id: u32, map: &str) -> (bool, u32) {
+    let numbers: Vec<u32> = map.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let lines = || numbers.chunks_exact(3);
+    let of_line = |line: &[u32]| {
+        id.checked_sub(line[0]).filter(|at| *at < line[2]).map(|at| line[1].saturating_add(at))
+    };
+    let nested = !numbers.is_empty() && numbers != [0, 0, u32::MAX];
+    (nested, lines().find_map(of_line).unwrap_or(id))
 }
 
 fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {
@@ -137,4 +157,22 @@ fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &
         records.join(root, dir, name).display()
     );
     Error::unsupported(what, "start the engine on this store and let it save the image")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outside;
+
+    #[test]
+    fn ids_outside_of_a_user_namespace() {
+        for (id, map, expected) in [
+            (0, "         0          0 4294967295\n", (false, 0)),
+            (7, "", (false, 7)),
+            (0, "0 1000 1\n1 100000 65536\n", (true, 1000)),
+            (5, "0 1000 1\n1 100000 65536\n", (true, 100_004)),
+            (0, "0 0 1\n", (true, 0)),
+        ] {
+            assert_eq!(outside(id, map), expected, "{map}");
+        }
+    }
 }
