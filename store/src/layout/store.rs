@@ -247,9 +247,7 @@ impl Store for LayoutStore {
 
     fn images(&self) -> Result<Listing, Error> {
         let files = self.reader.files();
-        let name = || files.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut broken: Vec<Broken> =
-            files.damage().into_iter().map(|error| Broken::new(name(), Vec::new(), error)).collect();
+        let mut broken = Vec::new();
         let mut images = Vec::new();
         let mut notices = self.contents.notices.clone();
         for image in self.contents.images.iter().filter(|image| image.listed) {
@@ -267,7 +265,8 @@ impl Store for LayoutStore {
             IndexSummary::new(index.id.clone(), index.index.clone(), index.names.references.clone())
         };
         let indexes = self.contents.indexes.iter().map(index).collect();
-        let (order, lost) = (self.contents.order.clone(), self.contents.lost.clone());
+        let order = self.contents.order.clone();
+        let lost = files.damage().into_iter().chain(self.contents.lost.iter().cloned()).collect();
         let artifacts = match &self.lines {
             Some(lines) => artifacts::find(&self.reader, lines),
             None => artifacts::find(&self.reader, &artifacts::lines(&self.reader)),

@@ -190,14 +190,10 @@ impl Store for V1ArchiveStore {
 
     /// Images that have a name, and those that no other image has as its parent.
     fn images(&self) -> Result<Listing, Error> {
-        let mut listing = Listing::default();
+        let mut listing = Listing { lost: self.files.damage(), ..Listing::default() };
         let mut broken = |what: &str, references, error| {
             listing.broken.push(Broken { what: what.to_owned(), references, error });
         };
-        for error in self.files.damage() {
-            let name = self.files.path().file_name().unwrap_or_default();
-            broken(&name.to_string_lossy(), Vec::new(), error);
-        }
         if let Some(why) = &self.damaged {
             let error = Error::malformed(self.files.join(REPOSITORIES), why);
             broken(REPOSITORIES, Vec::new(), error);

@@ -50,7 +50,7 @@ fn cut_off_before_its_names() {
     let store = store(&whole[..whole.len() - 4096]).unwrap();
     let listing = store.images().unwrap();
     assert_eq!(store.kind(), layerlift_store::StoreKind::DockerArchive);
-    assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
+    assert_eq!((listing.images.len(), listing.lost.len()), (1, 1));
     assert!(listing.images[0].key.id().starts_with("dd67daf7d391"));
 }
 
@@ -207,11 +207,8 @@ fn names_of_entries() {
     let bytes =
         archive("[GOOD]", |tar| tar.file("../x", "x").file("/etc/passwd", "x").file("a/../../b", "x"));
     let listing = store(&bytes).unwrap().images().unwrap();
-    assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
-    refused::<()>(
-        Err(listing.broken.into_iter().next().unwrap().error),
-        &["\"../x\"", "\"/etc/passwd\"", "b"],
-    );
+    assert_eq!((listing.images.len(), listing.lost.len()), (1, 1));
+    refused::<()>(Err(listing.lost.into_iter().next().unwrap()), &["\"../x\"", "\"/etc/passwd\"", "b"]);
 
     let twice = archive("[GOOD]", |tar| tar.file("manifest.json", "[]"));
     assert_eq!(store(&twice).unwrap().images().unwrap().images.len(), 1);
@@ -226,8 +223,8 @@ fn sizes_that_lie() {
     let huge = header("last.tar", EntryType::Regular, u64::MAX >> 2);
     tar.extend_from_slice(huge.as_bytes());
     let listing = store(&tar).unwrap().images().unwrap();
-    assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
-    refused::<()>(Err(listing.broken.into_iter().next().unwrap().error), &["in the middle of last.tar"]);
+    assert_eq!((listing.images.len(), listing.lost.len()), (1, 1));
+    refused::<()>(Err(listing.lost.into_iter().next().unwrap()), &["in the middle of last.tar"]);
 
     let (layer, missing) = (layer("x"), layer("y"));
     let config = config(&[&layer], "");

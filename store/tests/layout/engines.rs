@@ -125,8 +125,8 @@ fn behind_the_end_of_a_compressed_archive() {
     }
     for garbage in [&b"\0\0x"[..], b"trailing"] {
         let listing = listing(&[&bare, garbage].concat());
-        assert_eq!((listing.images.len(), listing.broken.len()), (1, 1));
-        let error = &listing.broken[0].error;
+        assert_eq!((listing.images.len(), listing.lost.len()), (1, 1));
+        let error = &listing.lost[0];
         assert_eq!(error.kind(), layerlift_store::ErrorKind::Malformed);
         assert!(error.to_string().contains("follows the end of the gzip stream"), "{error}");
     }
