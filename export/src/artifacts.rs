@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use layerlift_archive::{Check, Options};
-use layerlift_store::Artifact;
+use layerlift_store::{Artifact, ErrorKind};
 
 use crate::bundle::{Blob, Descriptor, Root};
 use crate::{Error, Format, Warning};
@@ -17,13 +17,26 @@ pub(crate) struct PlannedArtifact {
     pub(crate) blobs: Vec<Blob>,
 }
 
-/// The artifacts that the format holds, or why one cannot be had; a warning for each that it does not hold.
+/// The artifacts that the format holds, or why one cannot be had; a warning for each that it does not hold, or
+/// that cannot be copied.
 pub(crate) fn plan(
     artifacts: Vec<Artifact>,
     format: Format,
 ) -> (Vec<Result<PlannedArtifact, Error>>, Vec<Warning>) {
     if format.holds_artifacts() {
-        return (artifacts.into_iter().map(PlannedArtifact::new).collect(), Vec::new());
+        let mut warnings = Vec::new();
+        let mut planned = Vec::with_capacity(artifacts.len());
+        for artifact in artifacts {
+            match &artifact.blobs {
+                // Nothing is wrong with it, and images need it for nothing.
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    let (name, why) = (artifact.name(), error.to_string());
+                    warnings.push(Warning::ArtifactNotCopied { name, why });
+                }
+                _ => planned.push(PlannedArtifact::new(artifact)),
+            }
+        }
+        return (planned, warnings);
     }
     let left_out = |artifact: Artifact| Warning::ArtifactLeftOut {
         name: artifact.name(),
@@ -42,7 +55,7 @@ pub fn verify_artifacts(artifacts: Vec<Artifact>, options: &Options<'_>) -> Vec<
 impl PlannedArtifact {
     pub(crate) fn new(artifact: Artifact) -> Result<Self, Error> {
         let name = artifact.name();
-        let blobs = artifact.blobs.map_err(|error| Error::from(error).of_image(&name))?;
+        let blobs = artifact.blobs.map_err(|error| Error::from(error).of_artifact(&name))?;
         let blobs: Vec<Blob> = blobs
             .into_iter()
             .filter_map(|blob| {
@@ -56,6 +69,16 @@ impl PlannedArtifact {
         Ok(PlannedArtifact { name, root: Root { line: Some(artifact.line), ..Root::new(root) }, blobs })
     }
 
+    /// What messages call it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has the blob of these hex digits.
+    pub(crate) fn has(&self, hex: &str) -> bool {
+        self.blobs.iter().any(|blob| blob.descriptor.digest.hex() == hex)
+    }
+
     /// Compares its bytes with their digests.
     pub(crate) fn checked(self, options: &Options<'_>) -> Result<Self, Error> {
         let contents = self.blobs.iter().filter_map(|blob| blob.content.as_ref());
@@ -65,7 +88,7 @@ impl PlannedArtifact {
             contents.zip(&names).map(|(content, name)| Check { name, content: &**content }).collect();
         let failed = layerlift_archive::check(&checks, options).into_iter().find_map(Result::err);
         match failed {
-            Some(error) => Err(Error::from(error).of_image(&self.name)),
+            Some(error) => Err(Error::from(error).of_artifact(&self.name)),
             None => Ok(self),
         }
     }

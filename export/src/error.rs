@@ -23,6 +23,14 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+    /// What is not an image cannot be read.
+    #[error("cannot read artifact {artifact}")]
+    Artifact {
+        /// Its name, or its digest.
+        artifact: String,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A layer cannot be read.
     #[error("cannot read layer {layer}")]
     Layer {
@@ -149,7 +157,9 @@ impl Error {
         match self {
             Error::Store(error) => error.kind(),
             Error::Archive(error) => error.kind(),
-            Error::Image { source, .. } | Error::Layer { source, .. } => source.kind(),
+            Error::Image { source, .. } | Error::Artifact { source, .. } | Error::Layer { source, .. } => {
+                source.kind()
+            }
             Error::Document { .. } => ErrorKind::Malformed,
             Error::Compression { .. }
             | Error::NoLayout { .. }
@@ -172,7 +182,9 @@ impl Error {
     fn in_archive(&self) -> Option<&ArchiveError> {
         match self {
             Error::Archive(error) => Some(error),
-            Error::Image { source, .. } | Error::Layer { source, .. } => source.in_archive(),
+            Error::Image { source, .. } | Error::Artifact { source, .. } | Error::Layer { source, .. } => {
+                source.in_archive()
+            }
             _ => None,
         }
     }
@@ -181,7 +193,9 @@ impl Error {
     pub fn hints(&self) -> Vec<Hint> {
         match self {
             Error::Store(error) => error.hints().into_iter().map(Hint::Store).collect(),
-            Error::Image { source, .. } | Error::Layer { source, .. } => source.hints(),
+            Error::Image { source, .. } | Error::Artifact { source, .. } | Error::Layer { source, .. } => {
+                source.hints()
+            }
             Error::NoLayers { .. } | Error::NoIndexes { .. } => vec![Hint::ChooseFormat],
             Error::Compression { .. } => vec![Hint::ChooseFormat, Hint::CompressWhole],
             Error::NoLayout { .. } => vec![Hint::ChooseDirectory],
@@ -192,6 +206,10 @@ impl Error {
 
     pub(crate) fn of_image(self, image: &str) -> Self {
         Error::Image { image: image.to_owned(), source: Box::new(self) }
+    }
+
+    pub(crate) fn of_artifact(self, artifact: &str) -> Self {
+        Error::Artifact { artifact: artifact.to_owned(), source: Box::new(self) }
     }
 
     pub(crate) fn of_layer(self, layer: &str) -> Self {

@@ -196,11 +196,20 @@ impl Prepared {
         else {
             return error;
         };
+        let name = entry.rsplit('/').next().unwrap_or_default().to_owned();
         // A layout gets a blob under another name first.
         let origin = self.origins.get(entry).or_else(|| self.origins.get(&format!("blobs/sha256/{entry}")));
         match (origin, error) {
             (Some(Origin { image, layer, .. }), Error::Archive(error)) => {
                 Error::from(error.of_entry(layer)).of_image(image)
+            }
+            (None, Error::Archive(error)) => {
+                match self.parts.artifacts.iter().find(|artifact| artifact.has(&name)) {
+                    Some(artifact) => {
+                        Error::from(error.of_entry(&format!("blob {name}"))).of_artifact(artifact.name())
+                    }
+                    None => error.into(),
+                }
             }
             (_, error) => error,
         }

@@ -130,6 +130,14 @@ pub enum Warning {
         /// The format.
         format: &'static str,
     },
+    /// An artifact cannot be copied.
+    #[error("artifact {name} is left out: {why}")]
+    ArtifactNotCopied {
+        /// Its name, or its digest.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// An image has attestations or other artifacts that cannot go along.
     #[error(
         "{image}: {} of it {} left out: {why}",

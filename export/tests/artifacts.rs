@@ -161,6 +161,33 @@ fn they_are_verified() {
     }
 }
 
+/// A signature whose layer has a SHA-512 digest cannot be copied, and hinders no image.
+#[test]
+fn one_that_cannot_be_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = liblzma::read::XzDecoder::new(std::fs::File::open(signed()).unwrap());
+    tar::Archive::new(tar).unpack(dir.path()).unwrap();
+    let signature = store(dir.path()).images().unwrap().artifacts.remove(0);
+    let (blobs, root) = (dir.path().join("blobs/sha256"), signature.digest);
+    let manifest = std::fs::read_to_string(blobs.join(root.hex())).unwrap();
+    let layer: Value = serde_json::from_str(&manifest).unwrap();
+    let layer = layer["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let changed = manifest.replace(&layer, &format!("sha512:{}", "a".repeat(128)));
+    let digest = layerlift_archive::Digest::of(changed.as_bytes());
+    std::fs::write(blobs.join(digest.hex()), &changed).unwrap();
+    let index = dir.path().join("index.json");
+    let text = std::fs::read_to_string(&index).unwrap();
+    let sizes = [manifest.len(), changed.len()].map(|len| format!("\"size\":{len}"));
+    let line = text.replace(&root.to_string(), &digest.to_string()).replace(&sizes[0], &sizes[1]);
+    std::fs::write(&index, line).unwrap();
+
+    let store = store(dir.path());
+    let plan = plan(&*store, select_all(&*store, None).unwrap(), &options(Format::OciArchive)).unwrap();
+    let [Warning::ArtifactNotCopied { why, .. }] = plan.warnings() else { panic!("{:?}", plan.warnings()) };
+    assert!(why.contains("SHA-512"), "{why}");
+    assert_eq!((plan.images().len(), plan.left_out().len()), (1, 0));
+}
+
 /// A name that docker-archive cannot hold: an error for who asked for it, else a warning. OCI keeps it.
 #[test]
 fn names_that_engines_refuse() {
