@@ -24,6 +24,8 @@ pub(crate) mod settings;
 mod still;
 mod store;
 
+use std::collections::BTreeSet;
+
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, driver};
 
@@ -60,17 +62,25 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<ContainersStore,
 
 /// Drivers that have images, or had some once. The preferred one comes first.
 fn drivers(root: &Root) -> Result<Vec<String>, Error> {
-    let mut drivers = Vec::new();
+    let mut drivers = BTreeSet::new();
     for name in root.list(".")? {
-        // The folder of the images may be what is lost.
-        if let Some(driver) = name.to_str().and_then(|name| name.strip_suffix("-layers"))
-            && driver::safe_id(driver)
-            && (root.exists(format!("{driver}-images"))?
-                || root.exists(format!("{driver}-layers/layers.json"))?)
-        {
-            drivers.push(driver.to_owned());
+        let Some(name) = name.to_str() else { continue };
+        let (driver, is_store) = match (name.strip_suffix("-layers"), name.strip_suffix("-images")) {
+            // The folder of the images may be what is lost, or that of the layers.
+            (Some(driver), _) if driver::safe_id(driver) => {
+                let images = root.exists(format!("{driver}-images"))?;
+                (driver, images || root.exists(format!("{driver}-layers/layers.json"))?)
+            }
+            (None, Some(driver)) if driver::safe_id(driver) => {
+                (driver, root.exists(format!("{driver}-images/images.json"))?)
+            }
+            _ => continue,
+        };
+        if is_store {
+            drivers.insert(driver.to_owned());
         }
     }
+    let mut drivers: Vec<String> = drivers.into_iter().collect();
     drivers.sort_by_key(|name| driver::preference(name));
     Ok(drivers)
 }

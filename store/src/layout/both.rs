@@ -5,7 +5,7 @@
 //! `"manifests":null` for an image that was named by its id, and later ones leave all but one of several
 //! digests out of `index.json`.
 
-use super::documents::{self, INDEX, LAYOUT, MANIFEST, Parsed};
+use super::documents::{self, BUILDKIT_CACHE, INDEX, LAYOUT, MANIFEST, Parsed};
 use super::images::{Builder, Contents};
 use super::reader::{Json, Reader};
 use super::{Here, salvage};
@@ -137,9 +137,19 @@ impl Document {
         Ok(match (blank(json.raw()), has_list(&json)) {
             (Some(why), _) => Document::Unreadable(reader.malformed(name, why)),
             (None, Ok(true)) => Document::Good(json),
-            (None, Ok(false)) => Document::NoList(reader.malformed(name, "it has no list of manifests")),
+            (None, Ok(false)) => Document::NoList(reader.malformed(name, no_list(&json))),
             (None, Err(why)) => Document::Unreadable(reader.malformed(name, why)),
         })
+    }
+}
+
+/// Why a document has no list.
+fn no_list(json: &Json) -> &'static str {
+    match json.parsed() {
+        Ok(Parsed::Artifact(artifact)) if artifact.kind == BUILDKIT_CACHE => {
+            "it is a build cache of BuildKit, which has no image; `--output type=oci` writes the image"
+        }
+        _ => "it has no list of manifests",
     }
 }
 

@@ -273,3 +273,15 @@ fn a_folder_of_no_image() {
     let listing = disk.store("additional").images().unwrap();
     assert_eq!((ids(&listing), listing.lost.len(), listing.broken.len()), (vec![APP, BASE], 0, 0));
 }
+
+/// Without the folder of all layers, the images are still known.
+#[test]
+fn no_layers_at_all() {
+    let disk = Disk::small("additional");
+    fs::remove_dir_all(disk.join("additional/overlay-layers")).unwrap();
+    let listing = disk.store("additional").images().unwrap();
+    assert!(listing.images.is_empty());
+    let names: usize = listing.broken.iter().map(|broken| broken.references.len()).sum();
+    assert_eq!((listing.broken.len(), names), (2, 4), "{:?}", listing.broken);
+    assert!(listing.broken.iter().all(|broken| broken.error.kind() == ErrorKind::Missing));
+}

@@ -183,3 +183,14 @@ fn neither_file_nor_folder() {
     fs::write(dir.path().join("manifest.json"), r#"{"name":"a web site"}"#).unwrap();
     assert!(detect(dir.path()).unwrap().iter().all(|found| found.kind != StoreKind::Dir));
 }
+
+/// A layout whose `index.json` is the cache itself.
+#[test]
+fn a_build_cache() {
+    let cache = "application/vnd.buildkit.cacheconfig.v0";
+    let line = crate::made::descriptor(cache, "{}", "");
+    let tar = Tar::new().file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    let tar = tar.file("index.json", crate::made::index(&[line])).finish();
+    let error = crate::made::store(&tar).unwrap_err();
+    assert!(crate::made::text(&error).contains("it is a build cache of BuildKit"), "{error}");
+}
