@@ -17,8 +17,8 @@ pub(crate) struct PlannedArtifact {
     pub(crate) blobs: Vec<Blob>,
 }
 
-/// The artifacts that the format holds, or why one cannot be had; a warning for each that it does not hold, or
-/// that cannot be copied.
+/// The artifacts that the format holds, or why one cannot be had; a warning for each that it does not hold,
+/// or that cannot be copied.
 pub(crate) fn plan(
     artifacts: Vec<Artifact>,
     format: Format,

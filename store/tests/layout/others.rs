@@ -191,6 +191,5 @@ fn a_build_cache() {
     let line = crate::made::descriptor(cache, "{}", "");
     let tar = Tar::new().file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
     let tar = tar.file("index.json", crate::made::index(&[line])).finish();
-    let error = crate::made::store(&tar).unwrap_err();
-    assert!(crate::made::text(&error).contains("it is a build cache of BuildKit"), "{error}");
+    crate::made::refused(crate::made::store(&tar), &["it is a build cache of BuildKit"]);
 }
