@@ -7,7 +7,7 @@
 //!               an error that names the folders below that have one (dockerd's userns-remap, say)
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::engines::{ENGINES, engine};
@@ -91,25 +91,28 @@ pub fn below(dir: &Path) -> Vec<Place> {
 /// disks and backups with stores in unusual places. Follows no links, and does not look inside stores.
 pub fn search(dir: &Path) -> Vec<Place> {
     let dir = &*named::meant(dir);
-    let mut found = HashMap::new();
-    let mut folders = places::below(dir);
+    let (mut found, mut folders) = (HashMap::new(), places::below(dir));
     named::visit(dir, SEARCHED, |folder| {
         if VIRTUAL.iter().any(|name| folder == dir.join(name)) {
             return false;
         }
         let stores = detect(folder).unwrap_or_default();
-        let enter = stores.is_empty();
-        if !enter {
-            folders.push(folder.to_owned());
-            found.insert(folder.to_owned(), stores);
+        if stores.is_empty() {
+            return true;
         }
-        enter
+        folders.push(folder.to_owned());
+        found.insert(folder.to_owned(), Place { path: folder.to_owned(), found: Ok(stores) });
+        false
     });
-    let look = |path: PathBuf| match found.remove(&path) {
-        Some(found) => Some(Place { path, found: Ok(found) }),
-        None => look_at(path),
-    };
-    places::existing(folders).into_iter().filter_map(look).collect()
+    let look = |path: PathBuf| found.remove(&path).or_else(|| look_at(path));
+    let mut places: Vec<Place> = places::existing(folders).into_iter().filter_map(look).collect();
+    // What Docker has in containerd is found from its data root, too.
+    let mut seen = HashSet::new();
+    for found in places.iter_mut().flat_map(|place| &mut place.found) {
+        found.retain(|store| seen.insert((store.kind, store.root.clone())));
+    }
+    places.retain(|place| !place.found.as_ref().is_ok_and(Vec::is_empty));
+    places
 }
 
 /// Opens the store that `path` means. If it means several, the options have to choose one.

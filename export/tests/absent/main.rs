@@ -79,6 +79,22 @@ fn another_blob_has_the_layer() {
     }
 }
 
+/// A blob that only another namespace has a record of is the same blob: nothing changes.
+#[test]
+fn another_namespace_has_the_blob() {
+    let Some(root) = data_root(CONTAINERD) else { return };
+    let store = namespace(root.path(), "partial");
+    let plan = planned(&*store, &["docker.io/bench/raw:1.0"], &Options::default()).unwrap();
+    let said = said(plan.warnings());
+    assert!(said[0].contains("namespace partial has no record of it"), "{said:?}");
+    let prepared = plan.prepare(&WriteOptions::default()).unwrap();
+    assert!(prepared.warnings().is_empty(), "{:?}", prepared.warnings());
+    let archive = entries(&written(&tree(&prepared), 2));
+    check_blobs(&archive);
+    let id = image(&*store, "docker.io/bench/raw:1.0").key.id().to_owned();
+    entry(&archive, &format!("blobs/sha256/{id}"));
+}
+
 /// A label that lies is found out: the tar in the blob has another digest.
 #[test]
 fn a_label_is_only_a_hint() {

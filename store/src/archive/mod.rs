@@ -125,6 +125,14 @@ impl Files {
         blob.is_some_and(|(only, hex)| Digest::from_hex(hex).is_none_or(|digest| !only.contains(&digest)))
     }
 
+    /// The file of a blob that does not count, though it is there.
+    pub(crate) fn try_find_hidden(&self, name: &str) -> Result<Option<Place>, Error> {
+        match &self.source {
+            Source::Dir(root) if self.is_hidden(name) => find_in(root, name.to_owned()),
+            _ => Ok(None),
+        }
+    }
+
     /// Goes into the folder of a tar in which all its entries lie; false if there is none.
     pub(crate) fn enter(&mut self) -> bool {
         let Source::Tar(entries) = &self.source else { return false };

@@ -214,9 +214,14 @@ impl LayoutStore {
         Ok(layer.in_place_of_blob(lost, Notice::new(files.join(&name), what)))
     }
 
-    /// Another blob that has the tar of a layer whose own is not there, and what to say of it.
+    /// Another blob that has the tar of a layer whose own is not there, and what to say of it. Or its own,
+    /// where only another namespace has a record of it.
     fn stand_in(&self, name: &str, diff_id: DiffId) -> Result<Option<(Place, Notice)>, Error> {
         let files = self.reader.files();
+        if let Some(place) = files.try_find_hidden(name)? {
+            let what = format!("namespace {} has no record of it; the file is taken", self.partition);
+            return Ok(Some((place, Notice::new(files.join(name), what))));
+        }
         for &other in self.stand_ins.blobs(diff_id) {
             let Some(place) = files.try_find(&blob(other))? else { continue };
             let what =

@@ -37,6 +37,10 @@ fn beside_a_graph_driver() {
     assert_eq!(open(docker.root(), &named).unwrap().kind(), StoreKind::Containerd);
     let kind = OpenOptions::default().with_kind(StoreKind::Docker);
     assert_eq!(open(docker.root(), &kind).unwrap().kind(), StoreKind::Docker);
+    // A search does not list what it also sees from the data root.
+    let stores =
+        |places: Vec<discover::Place>| places.into_iter().flat_map(|place| place.found.unwrap()).count();
+    assert_eq!(stores(discover::search(docker.root())), 2);
 }
 
 #[test]
