@@ -29,7 +29,9 @@ impl Repairs {
         for path in paths {
             let before = stores.len();
             let mut failed = None;
-            for opened in open_all(path, &OpenOptions::default()).map_err(Error::Open)? {
+            for opened in
+                open_all(path, &OpenOptions::default().with_all_partitions(true)).map_err(Error::Open)?
+            {
                 match opened {
                     Ok(opened) => stores.push((opened.root, opened.store)),
                     Err(error) => {

@@ -52,3 +52,20 @@ fn a_node_that_discards_layers() {
     let (status, said, written) = save(&[]);
     assert_eq!((status, written), (Some(1), false), "{said}");
 }
+
+/// A store with several namespaces repairs one that has discarded its layers: the image keeps its id, and
+/// nothing is rebuilt.
+#[test]
+fn the_blobs_of_another_host() {
+    if !is_root("the_blobs_of_another_host", "to unpack snapshots") {
+        return;
+    }
+    let (store, other) = (Store::containerd("containerd-2.1-discarded"), Store::containerd("containerd-2.1"));
+    let mut save = layerlift();
+    save.args(["save", "--namespace", "k8s.io", "127.0.0.1:5777/bench/zstd:1.0", "--salvage", "--root"]);
+    save.arg(&store.root).arg("--repair-from").arg(&other.root);
+    let (status, said) = ended(&output(save.arg("-o").arg(store.beside("archive.tar"))));
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("its bytes are taken from layer blobs/sha256/"), "{said}");
+    assert!(!said.contains("the image id is") && !said.contains("rebuilt"), "{said}");
+}

@@ -211,6 +211,11 @@ impl Plan {
         };
         self.warnings.retain(|warning| match warning {
             Warning::DigestNotKept { layer, .. } => !replaced(layer),
+            Warning::LayersRebuilt { image, others, .. } => {
+                let of_image = self.drafts.iter().filter(|draft| draft.name == *image);
+                let layers = of_image.flat_map(|draft| &draft.layers).map(|&index| &self.layers[index].id);
+                layers.filter(|id| replaced(id)).count() <= *others
+            }
             _ => true,
         });
     }

@@ -223,3 +223,52 @@ fn unrepresentable(path: PathBuf) -> Error {
     let what = format!("{} cannot be in an image: in a layer its name means a deletion", path.display());
     Error::Unsupported { what, hint: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+
+    use super::*;
+
+    fn at(path: &Path, tv_nsec: i64) {
+        let time = Timespec { tv_sec: 1_700_000_000, tv_nsec };
+        let times = Timestamps { last_access: time, last_modification: time };
+        utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+    }
+
+    /// Files of one length and one time, as reproducible builds make them.
+    #[test]
+    fn contents_decide_where_times_are_whole_seconds() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (name, one, other, nanos) in [
+            ("same", "aaaa", "aaaa", 0),
+            ("other", "aaaa", "aaab", 0),
+            ("later", "aaaa", "aaab", 5),
+            ("empty", "", "", 0),
+            ("long", &*"a".repeat(100_000), &*format!("{}b", "a".repeat(99_999)), 0),
+        ] {
+            for (dir, content) in [(&old, one), (&new, other)] {
+                fs::write(dir.path().join(name), content).unwrap();
+                at(&dir.path().join(name), nanos);
+            }
+        }
+        for (dir, target) in [(&old, "a"), (&new, "b")] {
+            symlink(target, dir.path().join("link")).unwrap();
+            symlink("a", dir.path().join("same link")).unwrap();
+            at(&dir.path().join("link"), 0);
+            at(&dir.path().join("same link"), 0);
+        }
+        let (old, new) = (Root::open(old.path()).unwrap(), Root::open(new.path()).unwrap());
+        let written = |contents| {
+            let records = compare(&new, &old, contents).unwrap();
+            let ids = records.children(ROOT).filter(|&id| records.get(id).written);
+            ids.map(|id| String::from_utf8(records.name(id).to_vec()).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(written(true), ["link", "long", "other"]);
+        assert_eq!(written(false), [""; 0]);
+    }
+}
