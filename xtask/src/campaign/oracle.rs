@@ -155,23 +155,37 @@ impl Unpacked {
     fn by_index(&mut self) -> Outcome<Images> {
         let mut images = Images::new();
         for descriptor in list(&self.json(Path::new("index.json"))?["manifests"]) {
-            let manifest = self.json(&self.blob(descriptor)?)?;
-            // Signatures and other artifacts stay in an OCI layout as what they are.
-            if !manifest["config"]["mediaType"].as_str().is_some_and(|kind| kind.contains("image")) {
-                continue;
-            }
-            let config = self.blob(&manifest["config"])?;
-            if self.json(&config)?["rootfs"].is_null() {
-                continue;
-            }
-            let layers: Vec<PathBuf> =
-                list(&manifest["layers"]).iter().map(|layer| self.blob(layer)).collect::<Outcome<_>>()?;
             let notes = &descriptor["annotations"];
             let name = [&notes["io.containerd.image.name"], &notes["org.opencontainers.image.ref.name"]];
             let tag = name.into_iter().find_map(Value::as_str).map(familiar);
-            self.add(&mut images, &config, &layers, tag.into_iter().collect())?;
+            self.below(&mut images, descriptor, tag.as_deref())?;
         }
         Ok(images)
+    }
+
+    /// Adds the image of a descriptor, or those of an index.
+    fn below(&mut self, images: &mut Images, descriptor: &Value, tag: Option<&str>) -> Outcome {
+        let manifest = self.json(&self.blob(descriptor)?)?;
+        if manifest["manifests"].is_array() {
+            for member in list(&manifest["manifests"]) {
+                // An attestation.
+                if member["platform"]["os"] != "unknown" {
+                    self.below(images, member, tag)?;
+                }
+            }
+            return Ok(());
+        }
+        // Signatures and other artifacts stay in an OCI layout as what they are.
+        if !manifest["config"]["mediaType"].as_str().is_some_and(|kind| kind.contains("image")) {
+            return Ok(());
+        }
+        let config = self.blob(&manifest["config"])?;
+        if self.json(&config)?["rootfs"].is_null() {
+            return Ok(());
+        }
+        let layers: Vec<PathBuf> =
+            list(&manifest["layers"]).iter().map(|layer| self.blob(layer)).collect::<Outcome<_>>()?;
+        self.add(images, &config, &layers, tag.map(str::to_owned).into_iter().collect())
     }
 
     /// The file of a descriptor, which has the size that is named.
