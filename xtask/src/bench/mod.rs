@@ -7,6 +7,7 @@
 //! ratio of two medians of the same row.
 
 mod chart;
+mod containerd;
 mod counts;
 mod graph;
 mod growth;
@@ -156,12 +157,16 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
     // Slow to make, so made only if its rows are measured.
     let graph = if bench.wants(&rows::GRAPH) { Some(graph::Graph::make(stores, folder)?) } else { None };
     specs.extend(graph.iter().flat_map(|graph| rows::graph(bench, graph)));
-    if bench.wants(&lookup::TITLES) {
+    let of_containerd = bench.wants(&containerd::TITLES);
+    if bench.wants(&lookup::TITLES) || of_containerd {
         let images = if options.small { 50 } else { 1_000 };
         let many = folder.join("many");
         lookup::make(&many, images)?;
         lookup::check(bench, &many, images)?;
         specs.extend(lookup::specs(bench, &many));
+        if of_containerd && let Some(root) = containerd::make(bench, &many, folder)? {
+            specs.extend(containerd::specs(bench, &root));
+        }
     }
     let mut rows = Vec::new();
     for cold in if options.cold { vec![false, true] } else { vec![false] } {

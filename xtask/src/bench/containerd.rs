@@ -1,0 +1,61 @@
+//! Measures the same lookups on a store of containerd, made by containerd of the images of the other store.
+
+use std::path::{Path, PathBuf};
+
+use super::Bench;
+use super::row::{Goal, Spec};
+use crate::Outcome;
+use crate::engines::containerd::Containerd;
+use crate::engines::process::{program, run};
+
+/// The titles of the comparisons.
+pub(crate) const TITLES: [&str; 2] =
+    ["images, on a store of containerd with 1,000 images", "save of one small image of containerd"];
+
+/// The rows.
+pub(crate) fn specs(bench: &Bench, root: &Path) -> Vec<Spec> {
+    let place = bench.memory();
+    let out = &*place.out.display().to_string();
+    vec![
+        Spec {
+            what: TITLES[0],
+            own: bench.layerlift(&["images", "--json", "--root"], root, &[]),
+            peers: Vec::new(),
+            place: place.clone(),
+            goals: |row| {
+                vec![Goal { what: "time, ms", value: row.own.wall.as_secs_f64() * 1e3, limit: 150.0 }]
+            },
+        },
+        Spec {
+            what: TITLES[1],
+            own: bench.save(root, &["-o", out, "many/image-7:1"]),
+            peers: Vec::new(),
+            place: place.clone(),
+            goals: |row| {
+                vec![Goal { what: "time, ms", value: row.own.wall.as_secs_f64() * 1e3, limit: 100.0 }]
+            },
+        },
+    ]
+}
+
+/// Has containerd import all images of a store. `None`, and the reason is printed, if there is no containerd
+/// here.
+pub(crate) fn make(bench: &Bench, from: &Path, folder: &Path) -> Outcome<Option<PathBuf>> {
+    let archive = folder.join("many.tar");
+    run(program(&bench.layerlift, ["save", "--all", "--format", "oci-archive", "--root"])
+        .arg(from)
+        .arg("-o")
+        .arg(&archive))?;
+    let home = folder.join("c");
+    let containerd = match Containerd::start(&home) {
+        Ok(containerd) => containerd,
+        Err(error) => {
+            println!("not measured, since containerd does not start: {error}");
+            return Ok(None);
+        }
+    };
+    run(containerd.command(["images", "import", "--no-unpack"]).arg(&archive))?;
+    containerd.stop()?;
+    std::fs::remove_file(&archive)?;
+    Ok(Some(home.join("root")))
+}
