@@ -40,12 +40,10 @@ pub(crate) fn specs(bench: &Bench, root: &Path) -> Vec<Spec> {
 
 /// Has containerd import all images of a store. `None`, and the reason is printed, if there is no containerd
 /// here.
-pub(crate) fn make(bench: &Bench, from: &Path, folder: &Path) -> Outcome<Option<PathBuf>> {
+pub(crate) fn make(bench: &Bench, (from, images): (&Path, usize), folder: &Path) -> Outcome<Option<PathBuf>> {
+    // A plan keeps files of all its layers open, so not all images fit into one.
+    const AT_ONCE: usize = 100;
     let archive = folder.join("many.tar");
-    run(program(&bench.layerlift, ["save", "--all", "--format", "oci-archive", "--root"])
-        .arg(from)
-        .arg("-o")
-        .arg(&archive))?;
     let home = folder.join("c");
     let containerd = match Containerd::start(&home) {
         Ok(containerd) => containerd,
@@ -54,7 +52,15 @@ pub(crate) fn make(bench: &Bench, from: &Path, folder: &Path) -> Outcome<Option<
             return Ok(None);
         }
     };
-    run(containerd.command(["images", "import", "--no-unpack"]).arg(&archive))?;
+    for first in (0..images).step_by(AT_ONCE) {
+        let last = images.min(first + AT_ONCE);
+        run(program(&bench.layerlift, ["save", "--format", "oci-archive", "--root"])
+            .arg(from)
+            .args((first..last).map(|image| format!("many/image-{image}:1")))
+            .arg("-o")
+            .arg(&archive))?;
+        run(containerd.command(["images", "import", "--no-unpack"]).arg(&archive))?;
+    }
     containerd.stop()?;
     std::fs::remove_file(&archive)?;
     Ok(Some(home.join("root")))

@@ -164,7 +164,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
         lookup::make(&many, images)?;
         lookup::check(bench, &many, images)?;
         specs.extend(lookup::specs(bench, &many));
-        if of_containerd && let Some(root) = containerd::make(bench, &many, folder)? {
+        if of_containerd && let Some(root) = containerd::make(bench, (&many, images), folder)? {
             specs.extend(containerd::specs(bench, &root));
         }
     }
