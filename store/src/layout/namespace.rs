@@ -55,6 +55,7 @@ impl Namespace {
     pub(crate) fn open(self, files: Files) -> LayoutStore {
         let Namespace { name, targets, unreadable, blobs, unpacked, stand_ins } = self;
         let reader = Reader::without_layers(files.only(blobs));
+        reader.read_ahead(&targets.iter().map(|target| target.descriptor(None)).collect::<Vec<_>>());
         let keys = Keyring::new();
         let of = Containerd { namespace: name.clone(), unpacked };
         let mut images = Builder::of_containerd(&reader, &keys, &of);

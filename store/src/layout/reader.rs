@@ -8,7 +8,7 @@ use super::cache::Cache;
 use super::documents::{self, Descriptor, Parsed};
 use crate::archive::Files;
 use crate::model::config::{self, Config};
-use crate::{Error, json};
+use crate::{Error, json, parallel};
 
 /// The files, and what was read of them.
 #[derive(Debug)]
@@ -94,6 +94,25 @@ impl Reader {
             return Err(self.damaged(&name, why));
         }
         Ok(json)
+    }
+
+    /// Reads manifests and their configs in parallel, so that they are at hand when they are asked for.
+    pub(super) fn read_ahead(&self, manifests: &[Descriptor]) {
+        parallel::map(manifests, |descriptor| self.read_one_ahead(descriptor, true));
+    }
+
+    /// What cannot be read is an error for the one who asks for it.
+    fn read_one_ahead(&self, descriptor: &Descriptor, enter: bool) {
+        let Ok(json) = self.blob(descriptor, documents::INDEX, "manifest") else { return };
+        match json.parsed() {
+            Ok(Parsed::Manifest(manifest)) => {
+                let _ = self.blob(&manifest.config, documents::INDEX, "config");
+            }
+            Ok(Parsed::Index(lines)) if enter => {
+                lines.iter().flatten().for_each(|line| self.read_one_ahead(line, false));
+            }
+            _ => {}
+        }
     }
 
     /// Whether a file is as long as its descriptor says.

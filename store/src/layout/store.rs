@@ -18,7 +18,7 @@ use crate::model::config;
 use crate::{
     Artifact, BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary,
     Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Notice, Reference,
-    Selected, Store, Subject,
+    Selected, Store, Subject, parallel,
 };
 
 /// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
@@ -255,9 +255,11 @@ impl Store for LayoutStore {
         let mut broken = Vec::new();
         let mut images = Vec::new();
         let mut notices = self.contents.notices.clone();
-        for image in self.contents.images.iter().filter(|image| image.listed) {
+        let listed: Vec<&LayoutImage> = self.contents.images.iter().filter(|image| image.listed).collect();
+        let loaded = parallel::map(&listed, |image| self.load(image));
+        for (image, loaded) in listed.into_iter().zip(loaded) {
             let references = image.names.references.clone();
-            match self.load(image) {
+            match loaded {
                 Ok(Loaded { created, layers, notices: odd, .. }) => {
                     notices.extend(odd);
                     let key = self.key(&image.id);
