@@ -95,22 +95,37 @@ impl Ctr {
     pub(crate) fn images(&self) -> Outcome<Vec<Image>> {
         let mut images: Vec<Image> = Vec::new();
         for (name, digest) in self.targets()? {
-            let manifest: Value = serde_json::from_slice(&bytes(self.command(["content", "get", &digest]))?)?;
-            let id = manifest["config"]["digest"]
-                .as_str()
-                .ok_or_else(|| format!("{name} is not an image manifest"))?;
-            let config: Value = serde_json::from_slice(&bytes(self.command(["content", "get", id]))?)?;
-            let diff_ids =
-                config["rootfs"]["diff_ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
             // ctr lists an image without a name by its digest.
             let tag = (!name.contains("@sha256:")).then(|| familiar(&name));
-            let image = Image { id: hex(id), tags: BTreeSet::new(), diff_ids: diff_ids.map(hex).collect() };
-            match images.iter_mut().find(|known| known.id == image.id) {
-                Some(known) => known.tags.extend(tag),
-                None => images.push(Image { tags: tag.into_iter().collect(), ..image }),
+            for manifest in self.manifests(&digest)? {
+                let id = manifest["config"]["digest"]
+                    .as_str()
+                    .ok_or_else(|| format!("{name} is not an image manifest"))?;
+                let config = self.document(id)?;
+                let diff_ids =
+                    config["rootfs"]["diff_ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let diff_ids = diff_ids.map(hex).collect();
+                let image = Image { id: hex(id), tags: BTreeSet::new(), diff_ids };
+                match images.iter_mut().find(|known| known.id == image.id) {
+                    Some(known) => known.tags.extend(tag.clone()),
+                    None => images.push(Image { tags: tag.clone().into_iter().collect(), ..image }),
+                }
             }
         }
         Ok(images)
+    }
+
+    /// The manifest of this digest, or those of the images of an index that are here.
+    fn manifests(&self, digest: &str) -> Outcome<Vec<Value>> {
+        let document = self.document(digest)?;
+        let Some(members) = document["manifests"].as_array() else { return Ok(vec![document]) };
+        // Attestations are for the platform "unknown".
+        let images = members.iter().filter(|one| one["platform"]["os"] != "unknown");
+        Ok(images.filter_map(|one| self.document(one["digest"].as_str()?).ok()).collect())
+    }
+
+    fn document(&self, digest: &str) -> Outcome<Value> {
+        Ok(serde_json::from_slice(&bytes(self.command(["content", "get", digest]))?)?)
     }
 
     /// The names of all images.

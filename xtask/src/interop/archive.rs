@@ -82,8 +82,7 @@ pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
         return Err("oci-layout does not say version 1.0.0".into());
     }
     let mut images: Vec<Image> = Vec::new();
-    for descriptor in array(&json(&folder.join("index.json"))?["manifests"]) {
-        let manifest = json(&blob(folder, descriptor)?)?;
+    for (descriptor, manifest) in manifests(folder)? {
         let id = hex(string(&manifest["config"]["digest"])?);
         let config = json(&blob(folder, &manifest["config"])?)?;
         let mut diff_ids = Vec::new();
@@ -109,6 +108,24 @@ pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
     Ok(images)
 }
 
+/// The manifests of images, each with the line of `index.json` that leads to it, through an index or not.
+fn manifests(folder: &Path) -> Outcome<Vec<(Value, Value)>> {
+    let mut found = Vec::new();
+    for line in array(&json(&folder.join("index.json"))?["manifests"]) {
+        let document = json(&blob(folder, line)?)?;
+        if !document["manifests"].is_array() {
+            found.push((line.clone(), document));
+            continue;
+        }
+        // Attestations are for the platform "unknown".
+        let images = array(&document["manifests"]).iter().filter(|one| one["platform"]["os"] != "unknown");
+        for member in images {
+            found.push((line.clone(), json(&blob(folder, member)?)?));
+        }
+    }
+    Ok(found)
+}
+
 /// The digests of the manifests in `index.json`.
 pub(crate) fn manifest_digests(folder: &Path) -> Outcome<Vec<String>> {
     let index = json(&folder.join("index.json"))?;
@@ -116,6 +133,17 @@ pub(crate) fn manifest_digests(folder: &Path) -> Outcome<Vec<String>> {
         .iter()
         .map(|descriptor| string(&descriptor["digest"]).map(str::to_owned))
         .collect()
+}
+
+/// The same, and those of the manifests in its indexes.
+pub(crate) fn all_manifest_digests(folder: &Path) -> Outcome<Vec<String>> {
+    let mut digests = manifest_digests(folder)?;
+    for line in array(&json(&folder.join("index.json"))?["manifests"]) {
+        let document = json(&blob(folder, line)?)?;
+        let members = array(&document["manifests"]).iter();
+        digests.extend(members.filter_map(|one| one["digest"].as_str()).map(str::to_owned));
+    }
+    Ok(digests)
 }
 
 /// The digests of the OCI manifests in `index.json`. Manifests in Docker's format are left out: as a source,
@@ -133,8 +161,7 @@ fn is_oci(descriptor: &Value) -> bool {
 /// The media types of all layers of an OCI layout.
 pub(crate) fn media_types(folder: &Path) -> Outcome<BTreeSet<String>> {
     let mut types = BTreeSet::new();
-    for descriptor in array(&json(&folder.join("index.json"))?["manifests"]) {
-        let manifest = json(&blob(folder, descriptor)?)?;
+    for (_, manifest) in manifests(folder)? {
         types.extend(
             array(&manifest["layers"])
                 .iter()

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::archive::{self, Alike, Format, manifest_digests, same};
+use super::archive::{self, Alike, Format, all_manifest_digests, same};
 use super::listing::Listing;
 use super::readers::{Readers, Written};
 use super::report::Report;
@@ -158,9 +158,9 @@ impl Checks<'_> {
         }
         same(&source.images, &images, Alike { other_ids: format == Format::DockerV1, ..source.alike })?;
         let kept = match format {
-            Format::OciArchive if shape.compress.is_none() => manifest_digests(&unpacked)?,
+            Format::OciArchive if shape.compress.is_none() => all_manifest_digests(&unpacked)?,
             Format::DockerArchive if shape.compress.is_none() && source.keeps_manifests => {
-                manifest_digests(&unpacked)?
+                all_manifest_digests(&unpacked)?
             }
             _ => source.manifests.clone(),
         };
