@@ -76,6 +76,15 @@ pub(crate) fn by_manifest_json(folder: &Path) -> Outcome<Vec<Image>> {
     Ok(images)
 }
 
+/// The files of an image's layers, which `manifest.json` names.
+pub(crate) fn layers(folder: &Path, tag: &str) -> Outcome<Vec<PathBuf>> {
+    let manifest = json(&folder.join("manifest.json"))?;
+    let mut images = array(&manifest).iter();
+    let image = images.find(|image| strings(&image["RepoTags"]).any(|name| familiar(name) == tag));
+    let image = image.ok_or_else(|| format!("manifest.json does not name {tag}"))?;
+    strings(&image["Layers"]).map(|layer| inside(folder, layer)).collect()
+}
+
 /// The images of an OCI layout.
 pub(crate) fn by_index(folder: &Path) -> Outcome<Vec<Image>> {
     if json(&folder.join("oci-layout"))?["imageLayoutVersion"] != "1.0.0" {

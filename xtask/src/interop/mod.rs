@@ -55,7 +55,11 @@ pub(crate) struct Options {
 /// What writes a store.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Engine {
+    /// Docker, with a graph driver or (`--driver containerd`, newer suites) with containerd
     Docker,
+    /// containerd by itself (newer suites)
+    Containerd,
+    /// Docker before 1.10, from files
     Graph,
     Podman,
     Archive,

@@ -21,6 +21,8 @@ pub(super) struct Stored {
     /// `sha256:...` of its manifest.
     pub(super) manifest: String,
     pub(super) image: Image,
+    /// `sha256:...` of its layers, as they are stored.
+    pub(super) layers: Vec<String>,
 }
 
 /// The images of a namespace. `root` is that of containerd.
@@ -47,7 +49,9 @@ pub(super) fn stored(ctr: &Ctr, root: &Path) -> Outcome<Vec<Stored>> {
         let config = json(root, id)?;
         let diff_ids = strings(&config["rootfs"]["diff_ids"], hex);
         let image = Image { id: hex(id), tags, diff_ids };
-        found.insert(digest.clone(), Stored { target, manifest: digest, image });
+        let layers = document["layers"].as_array().into_iter().flatten();
+        let layers = layers.filter_map(|layer| layer["digest"].as_str()).map(str::to_owned).collect();
+        found.insert(digest.clone(), Stored { target, manifest: digest, image, layers });
     }
     Ok(found.into_values().collect())
 }

@@ -2,16 +2,18 @@
 
 mod beside;
 mod content;
+mod discarded;
 mod layout;
+mod live;
 mod material;
 mod stores;
 
 use std::path::Path;
 
-use super::Options;
 use super::readers::Readers;
 use super::report::Report;
 use super::source::Checks;
+use super::{Engine, Options};
 use crate::Outcome;
 use crate::engines::docker::ImageStore;
 use crate::engines::place::Place;
@@ -49,9 +51,17 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
     let readers = [&newer, &host];
     let checks = Checks { layerlift, scratch: &scratch, readers: &readers };
     let round = Round { suite, place: chroot.place.clone(), material: &material, checks };
-    stores::containerd(&round, report)?;
-    for store in [ImageStore::Containerd, ImageStore::Driver("overlay2")] {
-        stores::docker(&round, store, report)?;
+    if options.wants(Engine::Containerd, "overlayfs") {
+        stores::containerd(&round, report)?;
+        discarded::run_all(&round, report)?;
+        live::containerd(&round, report)?;
+    }
+    if options.wants(Engine::Docker, "containerd") {
+        stores::docker(&round, ImageStore::Containerd, report)?;
+        live::docker(&round, report)?;
+    }
+    if options.wants(Engine::Docker, "overlay2") {
+        stores::docker(&round, ImageStore::Driver("overlay2"), report)?;
     }
     Ok(())
 }
