@@ -98,10 +98,10 @@ impl Destination {
         })
     }
 
-    /// Bytes that there are for an output, if its file system says so.
+    /// The free space for an output in bytes, if its file system reports it.
     fn available(&self) -> Option<u64> {
         let stat = rustix::fs::statvfs(self.folder()?).ok().filter(|stat| stat.f_blocks > 0)?;
-        // Root may use the blocks that are reserved for it.
+        // Root may also use the reserved blocks.
         let blocks = if rustix::process::geteuid().is_root() { stat.f_bfree } else { stat.f_bavail };
         Some(blocks.saturating_mul(stat.f_frsize))
     }

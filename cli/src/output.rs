@@ -8,8 +8,8 @@ use crate::error::Error;
 /// See [`stdout_was_closed`].
 static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Looks at standard output before the standard library does: that opens `/dev/null` in place of a closed
-/// one, which takes an archive without an error.
+/// Looks at standard output before the standard library does: the library opens `/dev/null` in place of a
+/// closed one, and that would take an archive without an error.
 #[ctor::ctor]
 fn look_at_stdout() {
     let closed = rustix::io::fcntl_getfd(rustix::stdio::stdout()).is_err();

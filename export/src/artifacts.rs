@@ -17,8 +17,8 @@ pub(crate) struct PlannedArtifact {
     pub(crate) blobs: Vec<Blob>,
 }
 
-/// The artifacts that the format holds, or why one cannot be had; a warning for each that it does not hold,
-/// or that cannot be copied.
+/// The artifacts that the format holds, or why one cannot be read; a warning for each that the format does
+/// not hold, or that cannot be copied.
 pub(crate) fn plan(
     artifacts: Vec<Artifact>,
     format: Format,
@@ -28,7 +28,7 @@ pub(crate) fn plan(
         let mut planned = Vec::with_capacity(artifacts.len());
         for artifact in artifacts {
             match &artifact.blobs {
-                // Nothing is wrong with it, and images need it for nothing.
+                // Nothing is wrong with it, and no image needs it.
                 Err(error) if error.kind() == ErrorKind::Unsupported => {
                     let (name, why) = (artifact.name(), error.to_string());
                     warnings.push(Warning::ArtifactNotCopied { name, why });

@@ -38,8 +38,8 @@ pub struct Blob {
     pub content: Option<Arc<dyn Content>>,
 }
 
-/// What a bundle is there for: an image, by its manifest; several, by their index; or an artifact, by the
-/// line that names it.
+/// What `index.json` leads to: an image, by its manifest; several images, by their index; or an artifact, by
+/// the line that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Root {
@@ -85,7 +85,7 @@ impl Blob {
         Blob { descriptor, diff_id: None, content: content.into() }
     }
 
-    /// A blob with bytes that are there, and hash to its digest.
+    /// A blob whose bytes are at hand and hash to its digest.
     pub(crate) fn of_bytes(descriptor: Descriptor, bytes: Vec<u8>) -> Self {
         Blob { descriptor, diff_id: None, content: Some(Arc::new(Bytes(bytes))) }
     }

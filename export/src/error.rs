@@ -101,7 +101,7 @@ pub enum Error {
         /// What the blob decompresses to.
         found: DiffId,
     },
-    /// The bytes of a layer as they were recorded are lost, and no others are asked for.
+    /// The recorded bytes of a layer are lost, and the options do not accept others.
     #[error("it could only be rebuilt from {}, and might not be what it was", dir.display())]
     NotRebuilt {
         /// What is left of it.

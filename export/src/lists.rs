@@ -1,4 +1,4 @@
-//! Indexes of which images are exported: what goes along with them, and what cannot.
+//! Indexes whose images are exported: what goes along with them, and what cannot.
 
 use std::collections::HashSet;
 
@@ -11,8 +11,8 @@ use crate::plan::{Draft, Layered};
 use crate::select::WantedIndex;
 use crate::{Error, Options, Warning};
 
-/// The indexes that the archive has, and what is left out of them. An index of which one image is left has no
-/// place in the archive: the image has.
+/// The indexes that the archive has, and what is left out of them. If only one image of an index is left,
+/// the archive has that image and no index.
 pub(crate) fn plan(
     store: &dyn Store,
     wanted: Vec<WantedIndex>,
@@ -62,7 +62,7 @@ fn manifests(index: &Index, images: &[String]) -> HashSet<Digest> {
     index.members.iter().filter(of_one).map(|member| member.manifest).collect()
 }
 
-/// What belongs to images with these manifests, or to the index. What cannot be had is left out.
+/// What belongs to images with these manifests, or to the index. What cannot be read is left out.
 fn companions(
     tree: &IndexTree,
     manifests: &HashSet<Digest>,
@@ -86,7 +86,7 @@ fn companions(
     companions
 }
 
-/// What refers to these images, and to their indexes. What of it is not whole is left out.
+/// What refers to these images, and to their indexes. Incomplete artifacts are left out.
 pub(crate) fn referrers(
     store: &dyn Store,
     images: &[Layered],
@@ -108,8 +108,8 @@ pub(crate) fn referrers(
     whole
 }
 
-/// Gives the names of each index to the first of its images that is still there: it is the one that engines
-/// take which know no indexes.
+/// Gives the names of each index to the first of its images that is still there: engines that do not know
+/// indexes take that one.
 pub(crate) fn hand_over(drafts: &mut [Draft], lists: &[List]) {
     for list in lists {
         let has_names = |draft: &Draft| {
@@ -126,11 +126,11 @@ pub(crate) fn hand_over(drafts: &mut [Draft], lists: &[List]) {
     }
 }
 
-/// What is said of indexes whose images get other manifests than those that they name.
+/// Warnings for indexes whose images get other manifests than the index names.
 ///
 /// # Errors
 ///
-/// An index that is to stay, and cannot.
+/// If an index should be kept but cannot be.
 pub(crate) fn changes(drafts: &[Draft], lists: &[List]) -> Result<Vec<Warning>, Error> {
     let mut warnings = Vec::new();
     for list in lists {

@@ -275,7 +275,7 @@ impl Draft {
         Some(Made { id: key.id().to_owned(), names: references.clone(), documents })
     }
 
-    /// Said of an image that is known by its manifest, and gets another one.
+    /// The warning for an image that is known by its manifest but gets another one.
     pub(crate) fn other_manifest(&self) -> Option<Warning> {
         let old = self.image.own_manifest()?.digest;
         let new = self.documents.as_ref()?.manifest()?;
@@ -357,13 +357,13 @@ fn odd_records(drafts: &[Draft], layers: &[PlannedLayer]) -> Vec<Warning> {
     let mut places: Vec<usize> = drafts.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
     places.sort_unstable();
     places.dedup();
-    // Of those that are rebuilt, a warning of their image speaks.
+    // For rebuilt layers, their image has a warning already.
     let odd = |&index: &usize| rebuilt(&layers[index]).is_none();
     let notice = |index: usize| layers[index].notice.as_ref().map(Warning::from);
     places.into_iter().filter(odd).filter_map(notice).collect()
 }
 
-/// The blob that is missing of a layer which is rebuilt from what was unpacked of it.
+/// The missing blob of a layer that is rebuilt from what was unpacked.
 fn rebuilt(layer: &PlannedLayer) -> Option<Digest> {
     match &layer.state {
         State::Unmeasured(LayerTar::Diff(layer)) => layer.blob,

@@ -53,7 +53,7 @@ struct Parts {
     artifacts: Vec<PlannedArtifact>,
     layers: Passed,
     names: Names,
-    /// What the plan says already.
+    /// The plan has said this already.
     announced: Vec<Warning>,
     options: crate::Options,
 }

@@ -25,8 +25,8 @@ pub enum TagPolicy {
 pub struct Selection {
     /// The images, in the order of the request; one that several names mean comes several times.
     pub images: Vec<Chosen>,
-    /// The indexes that images were chosen of. An archive has them, too, if there are several images of one,
-    /// or attestations.
+    /// The indexes from which images were chosen. An archive has an index, too, if it has several of its
+    /// images, or attestations.
     pub indexes: Vec<ChosenIndex>,
     /// What is not an image and goes along, where the format can hold it.
     pub artifacts: Vec<Artifact>,
@@ -43,7 +43,7 @@ pub struct Selection {
     pub(crate) platforms: Platforms,
 }
 
-/// An index of which images were chosen.
+/// An index from which images were chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChosenIndex {
@@ -71,13 +71,13 @@ impl Selection {
         Selection { platforms: platforms.into(), ..Selection::default() }
     }
 
-    /// Adds what a name means; of an index, the images for the platforms. An image that is for none of the
+    /// Adds what a name means; for an index, the images for the platforms. An image that is for none of the
     /// requested platforms is [`layerlift_store::Error::NoPlatform`].
     pub fn add(&mut self, store: &dyn Store, selected: &Selected) -> Result<(), Error> {
         let images = selected.choose_all(store, &self.platforms)?;
         let mut reference = selected.reference.clone();
         for image in &images {
-            // The first one is what engines take that know no indexes.
+            // Engines that do not know indexes take the first one.
             self.images.push(Chosen { image: image.clone(), reference: reference.take() });
         }
         if let Subject::Index(index) = &selected.subject {
@@ -150,7 +150,7 @@ pub(crate) struct Wanted {
     pub(crate) references: Vec<Reference>,
 }
 
-/// An index that images were chosen of, with the names that it was asked for by.
+/// An index from which images were chosen, with the names by which it was requested.
 #[derive(Debug)]
 pub(crate) struct WantedIndex {
     pub(crate) index: Index,

@@ -161,7 +161,8 @@ fn they_are_verified() {
     }
 }
 
-/// A signature whose layer has a SHA-512 digest cannot be copied, and hinders no image.
+/// A signature whose layer has a SHA-512 digest cannot be copied, and does not keep its image from being
+/// saved.
 #[test]
 fn one_that_cannot_be_copied() {
     let dir = tempfile::tempdir().unwrap();
@@ -188,7 +189,7 @@ fn one_that_cannot_be_copied() {
     assert_eq!((plan.images().len(), plan.left_out().len()), (1, 0));
 }
 
-/// A name that docker-archive cannot hold: an error for who asked for it, else a warning. OCI keeps it.
+/// A name that docker-archive cannot hold: an error if it was requested, else a warning. OCI keeps it.
 #[test]
 fn names_that_engines_refuse() {
     let dir = tempfile::tempdir().unwrap();

@@ -106,7 +106,7 @@ pub fn search(dir: &Path) -> Vec<Place> {
     });
     let look = |path: PathBuf| found.remove(&path).or_else(|| look_at(path));
     let mut places: Vec<Place> = places::existing(folders).into_iter().filter_map(look).collect();
-    // What Docker has in containerd is found from its data root, too.
+    // Docker's images in containerd are found from its data root, too.
     let mut seen = HashSet::new();
     for found in places.iter_mut().flat_map(|place| &mut place.found) {
         found.retain(|store| seen.insert((store.kind, store.root.clone())));
@@ -128,8 +128,8 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn Store>, Error>
     }
 }
 
-/// Of Docker's own images and those that it keeps in containerd, the only ones that there are. A data root
-/// that was switched keeps what it had.
+/// Docker's own images or those that it keeps in containerd, if only one of these stores has any. A data
+/// root that was switched keeps the old images.
 fn in_use(stores: &[Detected], options: &OpenOptions) -> Option<Box<dyn Store>> {
     stores.iter().find(|store| store.kind == StoreKind::Containerd)?;
     let mut found = None;

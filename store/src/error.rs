@@ -227,7 +227,7 @@ pub enum Hint {
     ChooseRoot,
     /// Use one of these roots, which are below the one that was given.
     NameRoot(Vec<PathBuf>),
-    /// Read the store in a user namespace: ids that only its user's namespace has own some of its files.
+    /// Read the store in a user namespace: some of its files belong to subordinate ids of its user.
     UserNamespace,
     /// Choose a platform ([`crate::Selected::choose`]).
     ChoosePlatform,

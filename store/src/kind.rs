@@ -38,8 +38,8 @@ pub enum StoreKind {
 pub struct OpenOptions {
     /// Only this kind; by default whatever is there.
     pub kind: Option<StoreKind>,
-    /// Only images of this partition, a graph driver or a namespace; by default all of a Docker store, of a
-    /// graph store the one in use, and of containerd the namespace that has images.
+    /// Only images of this partition, a graph driver or a namespace. By default, these are all drivers of a
+    /// Docker store, the driver in use of a graph store, and the namespace of containerd that has images.
     pub partition: Option<String>,
     /// All namespaces of containerd.
     pub all_partitions: bool,

@@ -27,7 +27,8 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
-    /// What refers to images or indexes with these digests and is not in an index with them: signatures, say.
+    /// What refers to images or indexes with these digests and is not in an index with them: signatures, for
+    /// example.
     fn referrers(&self, _of: &[Digest]) -> Vec<Artifact> {
         Vec::new()
     }
@@ -36,8 +37,8 @@ pub trait Store: Send + Sync {
     /// damaged: then its digest can still prove it.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
 
-    /// What the store has on record and lacks, though no image needs it: unpacked layers, say. No layer is
-    /// read.
+    /// What the store has on record but lacks, although no image needs it: unpacked layers, for example. No
+    /// layer is read.
     fn gone(&self) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }

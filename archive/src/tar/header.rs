@@ -43,13 +43,13 @@ pub struct Header<'a> {
     pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
 }
 
-/// Whose headers.
+/// The program whose headers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
-    /// Of Go 1.4, with which engines wrote their layers until 2017.
+    /// Go 1.4, with which engines wrote their layers until 2017.
     #[default]
     Go14,
-    /// Of Go since 1.10, for engines that ask for PAX. Today all do.
+    /// Go since 1.10, for engines that ask for PAX. Today all of them do.
     Pax,
 }
 

@@ -1,7 +1,7 @@
 //! Headers, byte for byte as Go's `archive/tar` has written them since Go 1.10 for engines that ask for PAX
-//! (`FormatPAX`; `writer.go`, `common.go`): USTAR where it fits, else PAX records for just what does not.
+//! (`FormatPAX`; `writer.go`, `common.go`): USTAR where it fits, and PAX records for just what does not.
 //!
-//! What has a record is cut in the header itself: names to 100 bytes of ASCII, numbers to 0.
+//! In the header itself, a field that has a record is cut: names to 100 bytes of ASCII, numbers to 0.
 
 use super::header::{Header, LAST_TIME, LINK, NAME, PREFIX, octal, padding, pax_name, record};
 use super::header::{split_long_name, with_checksum};
@@ -65,14 +65,14 @@ fn finished(mut block: [u8; 512]) -> [u8; 512] {
     with_checksum(block)
 }
 
-/// Writes what fits of a text; whether that is all of it.
+/// Writes as much of a text as fits. Returns whether that is all of it.
 fn text(field: &mut [u8], value: &[u8], key: &[u8], records: &mut Vec<Record>) -> bool {
     let fits = value.len() <= field.len() && value.is_ascii();
     let ascii: Vec<u8> = value.iter().copied().filter(u8::is_ascii).collect();
     let len = ascii.len().min(field.len());
     field[..len].copy_from_slice(&ascii[..len]);
     if ascii.len() > field.len() && field.ends_with(b"/") {
-        // Some readers take a file for a directory whose field ends so.
+        // Some readers take a file for a directory if this field ends in a slash.
         let last = field.iter().rposition(|&byte| byte != b'/').map_or(0, |at| at + 1);
         field[last] = 0;
     }
@@ -82,7 +82,7 @@ fn text(field: &mut [u8], value: &[u8], key: &[u8], records: &mut Vec<Record>) -
     fits
 }
 
-/// Writes a number, 0 if it does not fit; whether it does.
+/// Writes a number, or 0 if it does not fit. Returns whether it fits.
 fn number(field: &mut [u8], value: u64, key: &[u8], records: &mut Vec<Record>) -> bool {
     let fits = octal(field, value);
     if !fits {

@@ -135,7 +135,7 @@ fn write(
     if let Some(len) = plan.tar_len().filter(|_| !compressed) {
         destination.check_space(len)?;
     }
-    // What is left out at the end is copied, for which there must be room.
+    // If something is left out at the end, the rest is copied, and there must be room for that.
     let roomy = plan.tar_len().is_some_and(|len| destination.has_room_for_two(len));
     let plan = plan.with_unchecked(roomy && destination.can_leave_out(compression));
     let first_pass_len = plan.first_pass_len();

@@ -104,7 +104,7 @@ fn examine(detected: &Detected, options: &OpenOptions) -> Found {
 }
 
 impl Found {
-    /// A store that was recognised, or why it cannot be opened.
+    /// A store that was recognized, or why it cannot be opened.
     fn of(
         kind: &'static str,
         root: &Path,

@@ -253,7 +253,8 @@ fn full_disk() {
     assert!(spooled.contains("/small") && spooled.contains("no space left on device"), "{spooled}");
 }
 
-/// What a file keeps at the end is copied. Where there is no room for that, layers are checked first.
+/// If something is left out of a file, the rest is copied at the end. Without room for that, layers are
+/// checked first.
 #[test]
 fn keep_going_on_a_small_disk() {
     if !is_root("keep_going_on_a_small_disk", "to mount a small file system") {

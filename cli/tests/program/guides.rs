@@ -38,7 +38,7 @@ impl Yaml {
         {
             let item = &item[2..];
             if item.starts_with(|first: char| first.is_ascii_lowercase()) && split(item).is_some() {
-                // A map whose first line stands behind the dash.
+                // A map whose first line is on the same line as the dash.
                 let mut lines = vec![(indent + 2, item)];
                 let more = rest[1..].iter().take_while(|(at, _)| *at > indent).copied();
                 lines.extend(more);

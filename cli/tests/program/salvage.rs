@@ -130,8 +130,8 @@ fn layer_file(folder: &Path) -> PathBuf {
     files.lines().map(PathBuf::from).find(|file| is_layer(file)).expect("there are layers")
 }
 
-/// A layer of a layout or an unpacked archive that is missing, cut or packed otherwise: its bytes from
-/// elsewhere, or from itself.
+/// A layer of a layout or an unpacked archive that is missing, cut or compressed differently: its bytes come
+/// from elsewhere, or from itself.
 #[test]
 fn layers_that_are_files() {
     if !is_root("layers_that_are_files", "the files of the store have other owners") {

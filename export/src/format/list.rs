@@ -1,12 +1,12 @@
-//! Several images of one index, or one with what belongs to it: in the archive they have an index, too.
+//! Several images of one index, or one image with its attestations: the archive has an index of them, too.
 //!
 //! ```text
 //! index.json ─> the index ─> manifests of the images that are in the archive, each line as it was
 //!                         └> attestations of these images
 //! ```
 //!
-//! The stored index stays where all that it names is in the archive, or where that is asked for. Otherwise a
-//! new one names what is there, so that no engine looks for what is not.
+//! The stored index is kept if the archive has everything that it names, or if the options ask for that.
+//! Otherwise, a new index names what is there, so that no engine looks for anything else.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,7 +24,7 @@ const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// An index on its way into an archive.
 pub(crate) struct List {
-    /// As the store chooses from it.
+    /// The index, with the images from which the store chooses.
     pub(crate) index: Index,
     /// As it is stored; `None` where there is no such document.
     pub(crate) tree: Option<IndexTree>,
@@ -36,7 +36,7 @@ pub(crate) struct List {
     pub(crate) as_stored: Vec<Reference>,
     /// Its names, as the archive has them.
     pub(crate) names: Vec<Reference>,
-    /// What of it is not an image and can go along.
+    /// The parts of it that are not images and can go along.
     pub(crate) companions: Vec<Companion>,
 }
 

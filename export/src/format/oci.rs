@@ -70,8 +70,8 @@ fn layer_blob(diff_id: DiffId, layer: &Measured) -> Blob {
     Blob { descriptor, diff_id: Some(diff_id), content: layer.content.clone() }
 }
 
-/// The media type of a manifest by whose digest an image is known, if it names just these blobs. It stays
-/// whatever types it gives them: engines look at the blobs.
+/// The media type of a manifest by whose digest an image is known, if it names just these blobs. Such a
+/// manifest is kept, whatever types it gives them, because engines look at the blobs.
 fn own_kind(raw: &[u8], config: &Blob, layers: &[Blob]) -> Option<MediaType> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

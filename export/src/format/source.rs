@@ -12,7 +12,7 @@ pub(crate) struct SourceImage<'a> {
     pub(crate) image: &'a Image,
     /// Base first. Layers behind those that the image has in the store go on top of it.
     pub(crate) layers: Vec<&'a Measured>,
-    /// Whether an index that goes along names it by its manifest, which then stays where it can.
+    /// Whether an index that goes along names it by its manifest, which is then kept if possible.
     pub(crate) of_index: bool,
     /// Said in its config, if bytes of it are not the recorded ones.
     pub(crate) salvaged: Option<&'a Declaration>,

@@ -168,7 +168,7 @@ fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> Stat
         {
             let (compression, diff_id) = (layer.compression, layer.diff_id.or(recorded));
             match layer.digest() {
-                // That another blob has this tar is only what a label says.
+                // Only a label says that the other blob has this tar.
                 _ if layer.notice.is_some() => match diff_id {
                     Some(id) if compression != Compression::None => {
                         State::Measured(Measured::compressed(layer, id))
@@ -230,7 +230,8 @@ pub(crate) struct Distinct {
     pub(crate) layers: Vec<Layer>,
     /// Whether it belongs to an image that is known by its manifest, which names the blob of the layer.
     of_manifest: Vec<bool>,
-    /// One that a manifest describes in a way that it is not can be another image's sound layer.
+    /// The flag is part of the key: a blob that one manifest describes wrongly can be a sound layer of
+    /// another image.
     places: HashMap<(LayerKey, bool), usize>,
 }
 

@@ -1,4 +1,4 @@
-//! Images of containerd whose layers are there though their blobs are not.
+//! Images of containerd whose layers are there although their blobs are not.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
@@ -50,8 +50,9 @@ fn image(store: &dyn Store, name: &str) -> Image {
     store.image(&key).unwrap()
 }
 
-/// Docker pulled an image whose layers it had already, compressed otherwise. It fetched none of its blobs, so
-/// `docker save` exits with 0 and an archive of a manifest. The blobs that are there give the same image id.
+/// Docker pulled an image whose layers it already had in another compression. It fetched none of the blobs,
+/// so `docker save` exits with 0 and writes an archive with only a manifest. The blobs that are there give
+/// the same image id.
 #[test]
 fn another_blob_has_the_layer() {
     let Some(root) = data_root(DOCKER) else { return };
@@ -95,7 +96,7 @@ fn another_namespace_has_the_blob() {
     entry(&archive, &format!("blobs/sha256/{id}"));
 }
 
-/// A label that lies is found out: the tar in the blob has another digest.
+/// A wrong label is detected: the tar in the blob has another digest.
 #[test]
 fn a_label_is_only_a_hint() {
     let Some(root) = data_root(DOCKER) else { return };

@@ -208,8 +208,8 @@ impl<S: Source> Loader<'_, S> {
         Ok(Page { bytes: bytes.into_boxed_slice(), end })
     }
 
-    /// How many bytes may be read. Each page is read once, so that is the size of the file, except for pages
-    /// that reach into others.
+    /// How many bytes may be read. Each page is read once, which adds up to the size of the file; pages that
+    /// reach into others may double that.
     fn most(&self) -> u64 {
         LIMIT.min(self.size.saturating_mul(2))
     }

@@ -1,5 +1,5 @@
-//! `meta.db`: what each namespace has. Schemas 3 (containerd 1.6 and 1.7) and 4 (2.1) agree on all that is
-//! read here. The newer one only moved sandboxes, which the older has in buckets beside `v1`
+//! `meta.db`: what each namespace has. Schemas 3 (containerd 1.6 and 1.7) and 4 (2.1) agree on everything
+//! that is read here. Schema 4 only moved sandboxes, which schema 3 has in buckets beside `v1`
 //! (`metadata/migrations.go`).
 //!
 //! ```text
@@ -30,7 +30,7 @@ const UNPACKED: &[u8] = b"containerd.io/gc.ref.snapshot.";
 /// A label of a layer: the digest of its tar.
 const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";
 
-/// Layers by their snapshotters: how each calls its snapshot, if there is a record of it.
+/// Layers by their snapshotters: the name that each gives its snapshot, if there is a record of it.
 pub(super) type Layers = BTreeMap<(String, ChainId), Option<Vec<u8>>>;
 
 /// The database.
@@ -51,7 +51,7 @@ impl Metadata {
         Ok(Metadata { database: Database::open(root, Path::new(DATABASE))? })
     }
 
-    /// Namespaces that have images, sorted, and how many names.
+    /// Namespaces that have images, sorted, each with the number of its names.
     pub(super) fn namespaces(&self) -> Result<Vec<(String, usize)>, Error> {
         let mut found = Vec::new();
         let Some(v1) = self.database.root().bucket(b"v1")? else { return Ok(found) };
@@ -69,7 +69,7 @@ impl Metadata {
         Ok(found)
     }
 
-    /// All that a namespace has. An image whose record cannot be read hides no other.
+    /// All that a namespace has. An image whose record cannot be read does not hide any other.
     pub(super) fn namespace(&self, root: &Root, name: &str) -> Result<Namespace, Error> {
         let mut namespace = Namespace { name: name.to_owned(), ..Namespace::default() };
         let Some(bucket) = self.database.root().path(&[b"v1", name.as_bytes()])? else {
@@ -84,7 +84,8 @@ impl Metadata {
         Ok(namespace)
     }
 
-    /// The snapshotters of a namespace that have unpacked a layer, and how each calls its snapshot.
+    /// The snapshotters of a namespace that have unpacked a layer, and the name that each gives its
+    /// snapshot.
     pub(super) fn snapshots(&self, namespace: &str, chain: ChainId) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let mut found = Vec::new();
         let path: [&[u8]; 3] = [b"v1", namespace.as_bytes(), b"snapshots"];
@@ -128,7 +129,7 @@ impl Metadata {
     }
 }
 
-/// Groups the names of a namespace by what they lead to. The CRI gives an image three names.
+/// Groups the names of a namespace by their targets, since the CRI gives an image three names.
 fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>) -> Result<(), Error> {
     let mut places: HashMap<Digest, usize> = HashMap::new();
     for entry in images.entries() {
@@ -154,7 +155,7 @@ fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>) -> Res
     Ok(())
 }
 
-/// Whether a name is not a tag but what finds an image without one: Docker's for a dangling image, and the
+/// Whether a name is not a tag but only a way to find the image: Docker's for a dangling image, and the
 /// CRI's, which is the digest of the config.
 fn is_id(name: &str) -> bool {
     name.starts_with(DANGLING) || name.parse::<Digest>().is_ok()
@@ -176,7 +177,7 @@ fn record(root: &Root, name: &str, image: Bucket<'_>) -> Result<Record, Error> {
     })
 }
 
-/// The error for a target that is named by something else than SHA-256.
+/// The error for a target whose digest is not SHA-256.
 fn unknown_digest(name: &str, digest: &str) -> Error {
     let what = format!("image {name} is {digest:?}, which is not a digest of the only known kind, sha256");
     Error::Unsupported { what, hint: None }
@@ -186,7 +187,7 @@ fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>) -> Result<(), Error> 
     let (mut all, mut unpacked) = (HashSet::new(), HashSet::new());
     for entry in blobs.entries() {
         let Entry::Bucket { key, bucket } = entry? else { continue };
-        // A blob with a digest of another kind is not looked for.
+        // Nothing looks for a blob with a digest of another kind.
         let Some(digest) = std::str::from_utf8(key).ok().and_then(|key| key.parse::<Digest>().ok()) else {
             continue;
         };

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Everything belongs to a namespace: `k8s.io` of the CRI, `default` of ctr and nerdctl, `moby` of Docker,
-//! `moby-<uid>.<gid>` of Docker with userns-remap. Namespaces share the files of blobs, but a blob is there
-//! only for a namespace whose records have it. dockerd with a containerd of its own keeps it in
-//! `containerd/daemon` below its data root, perhaps beside the images of a graph driver; since 20.10 one
-//! without images is there. (containerd 1.6, 1.7 and 2.1; Docker 26 and 28.)
+//! `moby-<uid>.<gid>` of Docker with userns-remap. Namespaces share the files of blobs, but a namespace has
+//! a blob only if it has a record of it. dockerd with a containerd of its own keeps that store in
+//! `containerd/daemon` below its data root, perhaps beside the images of a graph driver; since 20.10, a
+//! store without images is there in any case. (containerd 1.6, 1.7 and 2.1; Docker 26 and 28.)
 //!
 //! Blobs lie as in an image layout, and are read by [`crate::layout`].
 
@@ -50,7 +50,7 @@ fn home(root: &Root) -> Result<Option<Root>, Error> {
 /// Looks for this kind of store in a directory.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     let Some(own) = home(root)? else { return Ok(None) };
-    // A database that cannot be read is for opening to report.
+    // `open` reports a database that cannot be read.
     let found = Metadata::open(&own).and_then(|metadata| metadata.namespaces());
     let unused = found.as_ref().is_ok_and(Vec::is_empty);
     if unused && own.path() != root.path() && root.exists("image")? {
@@ -61,8 +61,7 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     Ok(Some(Detected { kind: StoreKind::Containerd, root: own.path().to_owned(), partitions, evidence }))
 }
 
-/// Opens the namespace that the options choose: by default the one that has images, and all if that is asked
-/// for.
+/// Opens the namespace that the options choose: by default the only one that has images, or all on request.
 pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore, Error> {
     let Some(root) = home(root)? else {
         return Err(Error::no_store(root.path(), format!("it has no {DATABASE}")));

@@ -22,7 +22,7 @@ use crate::diff::{DiffLayer, LayerDir, Watch};
 use crate::layout::absent::Snapshots;
 use crate::{ChainId, Error, Root};
 
-/// How a snapshotter is called when its snapshots are whole trees.
+/// The name of the snapshotter whose snapshots are whole trees.
 const NATIVE: &str = "native";
 /// Those whose snapshots are upper directories.
 const OVERLAYS: [&str; 2] = ["overlayfs", "fuse-overlayfs"];
@@ -90,7 +90,7 @@ impl Unpacked {
         };
         let layer = DiffLayer::new(dir(record.id)?, holds, 0);
         let (root, snapshotter, name) = (self.root.clone(), snapshotter.to_owned(), name.to_vec());
-        // Its record goes before its files do.
+        // The record is removed before the files.
         let still = move || {
             let now = match open(&root, &snapshotter)? {
                 Some(database) => self::find(&root, &snapshotter, &database, &name)?,
@@ -126,7 +126,7 @@ impl Snapshots for Unpacked {
     fn gone(&self) -> Result<Vec<Error>, Error> {
         let mut gone = Vec::new();
         for ((snapshotter, chain), name) in self.metadata.unpacked(&self.namespace)? {
-            // Others keep snapshots in ways of their own.
+            // Other snapshotters keep snapshots in other ways.
             if !readable(&snapshotter) {
                 continue;
             }
@@ -176,7 +176,7 @@ fn open(root: &Root, snapshotter: &str) -> Result<Option<Database>, Error> {
     Database::open(root, Path::new(&file)).map(Some)
 }
 
-/// What the database of a snapshotter has of a name.
+/// What the database of a snapshotter records about a name.
 fn find(root: &Root, snapshotter: &str, database: &Database, name: &[u8]) -> Result<Option<Record>, Error> {
     let snapshots: [&[u8]; 3] = [b"v1", b"snapshots", name];
     let Some(bucket) = database.root().path(&snapshots)? else { return Ok(None) };

@@ -9,7 +9,8 @@ use crate::{
     Artifact, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected, Store,
 };
 
-/// containerd's images. The id of an image is the digest of its manifest; that of its config finds it too.
+/// containerd's images. The id of an image is the digest of its manifest; the digest of its config finds it
+/// too.
 #[derive(Debug)]
 pub(crate) struct ContainerdStore {
     /// By their names, sorted.

@@ -75,7 +75,7 @@ pub(super) fn index(keys: &Keyring, images: &Images, id: &str) -> Result<Index, 
 pub(super) fn tree(images: &Images, index: &Index) -> Result<Option<IndexTree>, Error> {
     for (record, _) in images.all().filter(|(image, _)| is_list(image)) {
         let (record, dir) = images.image(&record.id)?;
-        // One that cannot be read is another one.
+        // An index that cannot be read is not this one.
         let Ok(file) = bigdata::read(&dir, record, INDEX, "index") else { continue };
         if file.digest == index.digest {
             let malformed = |why| Error::malformed(&file.path, why);

@@ -234,7 +234,7 @@ impl Images {
     /// Whether the chain below a layer has no record somewhere.
     fn lacks_a_layer(&self, top: LayerId) -> bool {
         let mut next = Some(top);
-        // A circle ends nowhere.
+        // A circle of parents has no base.
         for _ in 0..=self.layers.len() {
             match next.map(|id| self.layers.get(&id)) {
                 Some(Some(found)) => next = found.record.parent,

@@ -1,4 +1,4 @@
-//! Whose a store is.
+//! The owner of a store.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

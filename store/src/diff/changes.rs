@@ -4,7 +4,7 @@
 //! it is a directory, if its time or size does (Docker 1.8, `pkg/archive/changes.go` and `changes_unix.go`).
 //! Contents, the targets of symbolic links, other attributes and link counts are not compared.
 //!
-//! Images of today often have one time for all files, so containerd compares contents and targets where both
+//! Today's images often have one time for all files, so containerd compares contents and targets where both
 //! times are whole seconds, as times from a tar are (`continuity/fs/diff.go`, `sameFile`).
 
 use std::cmp::Ordering;
@@ -177,7 +177,7 @@ impl Comparison<'_> {
 /// What a name has.
 enum Content {
     File(File),
-    /// The target of a link; of everything else nothing.
+    /// The target of a link; empty for everything else.
     Other(Vec<u8>),
 }
 

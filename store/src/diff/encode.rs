@@ -9,8 +9,8 @@
 //! | `.wh..wh..opq` | the same | a file with owner and permissions of its directory, time 0 |
 //! | socket | type 0 | left out |
 //!
-//! The whiteouts of today are containerd's (`archive/tar.go`); those of Docker and Podman have the time and
-//! the owner of the device, so that they would differ from host to host. The opaque file is Docker's (28).
+//! Today's whiteouts are those of containerd (`archive/tar.go`). Those of Docker and Podman have the time
+//! and the owner of the device, and would differ from host to host. The opaque file is Docker's (28).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -29,7 +29,7 @@ use super::records::{Id, Kind, Metadata, Records};
 use super::walk::Cursor;
 use crate::{Error, Root, fs};
 
-/// Whose tars.
+/// The engines whose tars are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
     /// Docker's until 1.9. Whiteouts have this time.
@@ -37,7 +37,7 @@ pub(super) enum Encoding {
         /// Seconds since 1970.
         created: i64,
     },
-    /// Those of engines today.
+    /// Those of today's engines.
     Today,
 }
 

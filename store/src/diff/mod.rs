@@ -17,10 +17,10 @@
 //! - A file that cannot be read is an error. Docker logged it and wrote a layer without the file.
 //!
 //! A layer of containerd whose blob is missing is rebuilt from its snapshot, with headers and an order as
-//! engines have them today (see `encode.rs`).
+//! today's engines write them (see `encode.rs`).
 //!
-//! Only metadata are compared; of containerd's trees contents too, where the times say nothing. Memory holds
-//! a small record for each entry that is written and for each directory.
+//! Only metadata are compared. For trees of containerd, contents are compared too where the times do not
+//! decide. Memory holds a small record for each entry that is written and for each directory.
 
 mod attributes;
 mod changes;
@@ -70,8 +70,8 @@ pub struct DiffLayer {
     pub created: i64,
     /// Why the layer's record is not used. `None` if it has none.
     pub notice: Option<Notice>,
-    /// The blob that had the layer and is missing, for a layer that is rebuilt from what was unpacked of it.
-    /// Its tar has the form that engines give layers today, and [`DiffLayer::notice`] says so.
+    /// The missing blob of the layer, if the layer is rebuilt from what was unpacked. Its tar has the form
+    /// that engines give layers today, and [`DiffLayer::notice`] says so.
     pub blob: Option<Digest>,
     /// A record that does not give the tar, and still says what the files are.
     files: Option<Box<SplitLayer>>,

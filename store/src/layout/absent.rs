@@ -1,9 +1,9 @@
-//! What takes the place of a layer's blob that is not there.
+//! What takes the place of a missing blob of a layer.
 //!
 //! containerd does not fetch a blob whose layer it has unpacked already, whatever the blob's compression. So
 //! a healthy namespace may have an image whose manifest names a blob that never came, beside another blob
-//! with the same tar in it: its label `containerd.io/uncompressed` is the layer's diff id. (`docker pull` of
-//! Docker 26 and 28, the CRI and `ctr images pull` of containerd 2.1.)
+//! that contains the same tar: its label `containerd.io/uncompressed` is the layer's diff id. (`docker pull`
+//! of Docker 26 and 28, the CRI and `ctr images pull` of containerd 2.1.)
 //!
 //! Where no blob has the layer, what was unpacked of it may still be there: a node that is set to discard the
 //! blobs of unpacked layers has nothing else (`discard_unpacked_layers` of the CRI).
@@ -30,7 +30,7 @@ pub(crate) trait Snapshots: fmt::Debug + Send + Sync {
     /// called `of`.
     fn layer(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error>;
 
-    /// What was unpacked according to the records, and is not there.
+    /// What was unpacked according to the records but is missing.
     fn gone(&self) -> Result<Vec<Error>, Error>;
 }
 
@@ -55,7 +55,7 @@ impl StandIns {
         self.snapshots.as_ref().map_or(Ok(None), |snapshots| snapshots.layer(chain, of))
     }
 
-    /// What was unpacked and is not there.
+    /// What was unpacked but is missing.
     pub(super) fn gone(&self) -> Result<Vec<Error>, Error> {
         self.snapshots.as_ref().map_or(Ok(Vec::new()), |snapshots| snapshots.gone())
     }

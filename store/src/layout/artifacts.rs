@@ -5,7 +5,7 @@
 //!            ─> an index ─> such manifests (a referrers' list, attestations of an image elsewhere)
 //! ```
 //!
-//! An attestation in the index of an image belongs to that index, and is found by its line there alone.
+//! An attestation in the index of an image belongs to that index, and is found only by its line there.
 
 use layerlift_archive::{Digest, FileRange};
 

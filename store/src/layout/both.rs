@@ -167,7 +167,7 @@ fn other(name: &str) -> &'static str {
 }
 
 /// The only version of the layout so far is 1.0.0. `oci-layout` may be missing, as for Docker; one that says
-/// nothing is odd, and no more.
+/// nothing is only odd.
 fn check_version(reader: &Reader) -> Result<Option<Notice>, Error> {
     let odd =
         |why: String| Ok(Some(Notice::new(reader.files().join(LAYOUT), format!("{why}; it is not needed"))));

@@ -37,7 +37,7 @@ pub(super) struct Descriptor {
     /// `org.opencontainers.image.ref.name`
     pub(super) ref_name: Option<String>,
     pub(super) urls: Vec<String>,
-    /// What of it cannot be read.
+    /// The parts of it that cannot be read.
     pub(super) odd: Vec<Odd>,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct ManifestItem {
     /// By diff ids: what Docker was given for a layer. For a foreign layer, which is not in the archive, it
     /// has the addresses.
     pub(super) sources: BTreeMap<String, Descriptor>,
-    /// What of it cannot be read.
+    /// The parts of it that cannot be read.
     pub(super) odd: Vec<Odd>,
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Loaded {
 pub(super) struct LayerFile {
     pub(super) name: String,
     pub(super) diff_id: DiffId,
-    /// What is wrong with it: it is not there, or has another length.
+    /// What is wrong with it: it is missing, or has another length.
     pub(super) lost: Option<Error>,
 }
 

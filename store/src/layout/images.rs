@@ -293,7 +293,7 @@ impl<'a> Builder<'a> {
         self.contents.image(id).is_some()
     }
 
-    /// Reports what cannot be read of a line that leads to an image nevertheless.
+    /// Reports the unreadable parts of a line that leads to an image nevertheless.
     pub(super) fn note(&mut self, document: &'static str, odd: &[Odd]) {
         for Odd { why, names } in odd {
             match names {

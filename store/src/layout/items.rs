@@ -74,8 +74,8 @@ impl Builder<'_> {
         !self.unread.is_empty()
     }
 
-    /// Reports the lines that lead to nothing, after what is there without them was added. Where both
-    /// documents name the same images, nothing is lost with one of them.
+    /// Reports the lines that lead to nothing, after everything else has been added. If both documents name
+    /// the same images, a bad line in one of them loses nothing.
     pub(super) fn report_unread(&mut self, other_has_all: bool) {
         for Unread { document, why, id, names } in std::mem::take(&mut self.unread) {
             let error = self.reader.malformed(document, &*why);

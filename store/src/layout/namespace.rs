@@ -26,7 +26,7 @@ pub(crate) struct Target {
     pub(crate) size: u64,
     /// Names of the image.
     pub(crate) names: Vec<String>,
-    /// Names that only find it: it has no tag by them.
+    /// Names that only find it and are not tags.
     pub(crate) aliases: Vec<String>,
 }
 

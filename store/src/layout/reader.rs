@@ -54,7 +54,7 @@ impl Reader {
         Reader { files, lacks_layers: false, cache: Cache::default() }
     }
 
-    /// For an engine that unpacks layers, and may not keep what it has unpacked.
+    /// For an engine that unpacks layers and need not keep their blobs.
     pub(super) fn without_layers(files: Files) -> Self {
         Reader { lacks_layers: true, ..Reader::new(files) }
     }
@@ -96,12 +96,12 @@ impl Reader {
         Ok(json)
     }
 
-    /// Reads manifests and their configs in parallel, so that they are at hand when they are asked for.
+    /// Reads manifests and their configs in parallel, so that they are at hand later.
     pub(super) fn read_ahead(&self, manifests: &[Descriptor]) {
         parallel::map(manifests, |descriptor| self.read_one_ahead(descriptor, true));
     }
 
-    /// What cannot be read is an error for the one who asks for it.
+    /// What cannot be read is an error when it is requested.
     fn read_one_ahead(&self, descriptor: &Descriptor, enter: bool) {
         let Ok(json) = self.blob(descriptor, documents::INDEX, "manifest") else { return };
         match json.parsed() {

@@ -214,8 +214,8 @@ impl LayoutStore {
         Ok(layer.in_place_of_blob(lost, Notice::new(files.join(&name), what)))
     }
 
-    /// Another blob that has the tar of a layer whose own is not there, and what to say of it. Or its own,
-    /// where only another namespace has a record of it.
+    /// Another blob with the tar of a layer whose own blob is missing, and the notice about it. Or its own
+    /// blob, if only another namespace has a record of it.
     fn stand_in(&self, name: &str, diff_id: DiffId) -> Result<Option<(Place, Notice)>, Error> {
         let files = self.reader.files();
         if let Some(place) = files.try_find_hidden(name)? {

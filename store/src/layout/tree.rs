@@ -10,7 +10,7 @@ use crate::{Error, ErrorKind, Index, IndexLine, IndexTree, LeadsTo, json};
 
 /// Indexes within one another.
 const DEPTH: usize = 4;
-/// What has no media type of its own is of this.
+/// The media type of an index that names none.
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The tree of an index; its members are known.
@@ -28,7 +28,7 @@ fn below(reader: &Reader, index: &Index, json: &Json, depth: usize) -> Result<In
     };
     let raw = documents::lines(json.raw());
     let lines = parsed.iter().zip(raw).filter_map(|(line, raw)| {
-        // A line that cannot be parsed is reported by who lists the images.
+        // The listing of images reports a line that cannot be parsed.
         let line = Line { descriptor: line.as_ref().ok()?.clone(), raw: raw.get().to_owned() };
         Some(self::line(reader, index, line, depth))
     });

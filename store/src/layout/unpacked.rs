@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use layerlift_archive::Digest;
 
-/// What the names and blobs of a namespace do not say.
+/// What the names and blobs of a namespace do not show.
 #[derive(Debug, Default)]
 pub(super) struct Containerd {
     /// Its name: the partition of its keys.

@@ -28,8 +28,8 @@ pub struct Layer {
     pub key: LayerKey,
     /// The digest of its uncompressed tar, where the store records one. A graph store does not.
     pub diff_id: Option<DiffId>,
-    /// Why its tar cannot be had, if that shows without opening it: it is missing, or has another length. The
-    /// rest of the image is whole.
+    /// Why its tar cannot be read, if that shows without opening it: it is missing, or has another length.
+    /// The rest of the image is whole.
     pub lost: Option<Error>,
 }
 
@@ -89,7 +89,7 @@ impl Layer {
         Layer { key, diff_id, lost: None }
     }
 
-    /// The same layer, which cannot be had.
+    /// The same layer, which cannot be read.
     pub(crate) fn lost(self, error: Error) -> Self {
         Layer { lost: Some(error), ..self }
     }
@@ -109,8 +109,8 @@ impl Image {
         }
     }
 
-    /// The manifest that is the image in its store: containerd knows an image by its manifest's digest, and
-    /// so do those who use it.
+    /// The manifest that is the image in its store: containerd and its users know an image by the digest of
+    /// its manifest.
     pub fn own_manifest(&self) -> Option<&Manifest> {
         let Document::Config { manifests, .. } = &self.document else { return None };
         let id = Digest::from_hex(self.key.id())?;

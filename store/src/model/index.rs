@@ -79,8 +79,8 @@ impl Index {
         }
     }
 
-    /// The members that are meant, the default choice of them first: the one for this machine where it is
-    /// among them. [`Error::NoPlatform`] if a platform that was asked for is not here.
+    /// The chosen members, the default choice first: the one for this machine if it is among them.
+    /// [`Error::NoPlatform`] if a platform that was asked for is not here.
     pub fn choose_all(&self, platforms: &Platforms) -> Result<Vec<&Member>, Error> {
         let mut chosen = match platforms {
             Platforms::All => self.members.iter().filter(|member| member.image.is_some()).collect(),
@@ -149,12 +149,12 @@ impl Selected {
     /// requested.
     pub fn choose(&self, store: &dyn Store, wanted: Option<&Platform>) -> Result<ImageKey, Error> {
         let mut chosen = self.choose_all(store, &Platforms::from(wanted))?;
-        // There is never none.
+        // There is always one.
         Ok(chosen.swap_remove(0))
     }
 
-    /// The images that are meant, the default choice first ([`Index::choose_all`]). An image that is named
-    /// itself has to be for one of the platforms.
+    /// The chosen images, the default choice first ([`Index::choose_all`]). An image that is named directly
+    /// has to be for one of the platforms.
     pub fn choose_all(&self, store: &dyn Store, platforms: &Platforms) -> Result<Vec<ImageKey>, Error> {
         let chosen = match &self.subject {
             Subject::Image(key) => check(store, key, platforms).map(|()| vec![key.clone()]),

@@ -120,7 +120,7 @@ impl Listing {
         self.images.sort_by_cached_key(|image| (Reverse(time(image)), image.key.id().to_owned()));
     }
 
-    /// Replaces each index by the images that are meant of it. The first ([`Index::choose_all`]) gets the
+    /// Replaces each index by the images that are chosen from it. The first ([`Index::choose_all`]) gets the
     /// names of the index. If platforms are requested, only images for them remain: members of indexes are
     /// left out, and other images are `broken` with [`Error::NoPlatform`], as is an index that has none.
     pub fn on(mut self, store: &dyn Store, platforms: impl Into<Platforms>) -> Self {

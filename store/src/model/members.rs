@@ -1,7 +1,7 @@
-//! The members of a config that engines parse, and their types. A config is copied as it is, so all that is
-//! asked of these members is whether an engine can read them: with another type in one of them, `docker
-//! load` and skopeo refuse the whole image. (Go's `json.Unmarshal` into Docker's `image.Image` and the
-//! `v1.Image` of the OCI image specification.) `null` is accepted everywhere.
+//! The members of a config that engines parse, and their types. A config is copied as it is, so the only
+//! question is whether an engine can read these members. If one of them has another type, `docker load` and
+//! skopeo refuse the whole image. (Go's `json.Unmarshal` into Docker's `image.Image` and the `v1.Image` of
+//! the OCI image specification.) `null` is accepted everywhere.
 
 use std::fmt;
 use std::marker::PhantomData;

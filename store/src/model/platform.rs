@@ -29,13 +29,13 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
-/// Which images of an index are meant.
+/// Which images of an index are chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Platforms {
     /// The one for this machine, or the only one that is there.
     #[default]
     Usual,
-    /// One for each of these platforms. None at all is as good as [`Platforms::Usual`].
+    /// One for each of these platforms. An empty list means [`Platforms::Usual`].
     Only(Vec<Platform>),
     /// All that are there.
     All,
@@ -55,7 +55,7 @@ impl From<Option<&Platform>> for Platforms {
 }
 
 impl Platforms {
-    /// Those that were asked for, or if none was, the usual one.
+    /// The requested platforms; if there are none, the usual one.
     pub fn of(wanted: impl IntoIterator<Item = Platform>) -> Self {
         match wanted.into_iter().collect::<Vec<_>>() {
             none if none.is_empty() => Platforms::Usual,
@@ -63,7 +63,7 @@ impl Platforms {
         }
     }
 
-    /// The platforms, where some are asked for.
+    /// The platforms, if some are requested.
     pub fn wanted(&self) -> &[Platform] {
         match self {
             Platforms::Only(wanted) => wanted,

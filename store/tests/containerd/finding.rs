@@ -1,5 +1,5 @@
-//! Where stores are found: in a root of containerd's, in a data root of Docker beside a graph driver's, below
-//! a disk.
+//! Where stores are found: in a root of containerd, in a data root of Docker beside a graph driver, below a
+//! disk.
 
 use std::fs;
 use std::path::Path;

@@ -64,7 +64,7 @@ impl Suite {
         if !installed("mmdebstrap") {
             return Err("mmdebstrap is not installed".into());
         }
-        // A run that was cut short leaves the other name.
+        // A run that was cut short leaves the folder under its other name.
         let unfinished = engines.join(format!("{}.new", self.name()));
         run(program("rm", ["-rf", "--one-file-system", "--"]).arg(&unfinished))?;
         fs::create_dir_all(&engines)?;
@@ -79,7 +79,7 @@ impl Suite {
                 "--variant=apt",
                 "--aptopt=APT::Install-Recommends \"false\"",
                 "--aptopt=Acquire::Languages \"none\"",
-                // A mirror that stands still has signed a date that is over.
+                // The Release file of a mirror that is no longer updated has expired.
                 "--aptopt=Acquire::Check-Valid-Until \"false\"",
                 "--dpkgopt=path-exclude=/usr/share/doc/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*",

@@ -65,7 +65,7 @@ enum Engine {
     Archive,
 }
 
-/// Whose engines are tried.
+/// The suites whose engines are tried.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Round {
     Host,

@@ -46,7 +46,7 @@ pub(crate) const RUNNABLE: &str = "interop/runs:1";
 
 /// The readers that are installed, with private daemons and stores.
 pub(crate) struct Readers {
-    /// In front of what they do, in the report.
+    /// The prefix of their lines in the report.
     label: String,
     place: Place,
     readers: Vec<Reader>,
@@ -201,7 +201,7 @@ impl Readers {
         };
         match reader {
             Reader::Docker => {
-                // Where overlay2 does not run, vfs does.
+                // If overlay2 does not work here, vfs does.
                 let daemon = docker("overlay2", ImageStore::Driver("overlay2"))
                     .or_else(|_| docker("vfs", ImageStore::Driver("vfs")))?;
                 self.docker = Some(daemon);
@@ -285,7 +285,7 @@ impl Readers {
         let listed =
             text(docker.docker(["images", "--all", "--no-trunc", "--format", "{{.ID}} {{.Digest}}"]))?;
         for digest in archive::manifest_digests(&written.folder)? {
-            // One without a name has no digest beside its id.
+            // An image without a name has no digest beside its id.
             let is = |line: &str| line == format!("{digest} {digest}") || line == format!("{digest} <none>");
             if !listed.lines().any(is) {
                 return Err(format!("docker images does not list {digest}").into());

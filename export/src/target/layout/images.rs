@@ -64,7 +64,7 @@ struct BlobRef {
     digest: String,
 }
 
-/// The images that an index lists, in its order: digests of manifests, and names. Of an index within it, the
+/// The images that an index lists, in its order: digests of manifests, and names. For a nested index, the
 /// image that engines take for this machine comes first, and has the names.
 pub(super) fn items<'i>(
     dir: &Path,

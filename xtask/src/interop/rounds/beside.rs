@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::engines::process;
 use crate::interop::listing::Listing;
 
-/// How long the archive is not taken. A save that has more to write than a pipe holds waits meanwhile.
+/// How long nobody reads the archive. Meanwhile, a save waits if it has more to write than a pipe holds.
 const HELD: Duration = Duration::from_millis(500);
 
 /// Runs a save that writes into a pipe. It must not lock a file, and `root` must stay as it is.
