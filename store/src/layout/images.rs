@@ -255,7 +255,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether an image of an index is here, complete or not. containerd may have the documents of images
-    /// whose layers it never had.
+    /// whose layers it never had. One whose layers are here has lost its config if that is missing.
     fn is_here(&self, manifest: &Descriptor) -> bool {
         let Some(of) = self.of else { return self.reader.has(&blob(manifest.digest)) };
         match self.reader.blob(manifest, INDEX, "manifest") {
@@ -263,8 +263,9 @@ impl<'a> Builder<'a> {
             Ok(json) => match json.parsed() {
                 Ok(Parsed::Manifest(manifest)) => {
                     let has = |part: &Descriptor| self.reader.has(&blob(part.digest));
-                    has(&manifest.config)
-                        && (of.unpacked.contains(&manifest.config.digest) || manifest.layers.iter().all(has))
+                    let (config, layers) = (&manifest.config, &manifest.layers);
+                    of.unpacked.contains(&config.digest)
+                        || layers.iter().all(has) && (has(config) || !layers.is_empty())
                 }
                 _ => true,
             },

@@ -71,3 +71,18 @@ fn a_damaged_database() {
     assert!(many.references.is_empty());
     assert_eq!(store.image(&many.key).unwrap().layers.len(), 60);
 }
+
+/// An image whose config is missing is not one that this host never had: no other platform takes its place.
+#[test]
+fn the_config_of_one_platform() {
+    let copy = Copy::of(DOCKER);
+    fs::remove_file(copy.blob("1bd65e3d74611e00f1e7f3166a94f59173074cf2914ca3849610084e5206f496")).unwrap();
+    let store = copy.namespace("moby");
+    let platform = "linux/amd64".parse().unwrap();
+    let selected = store.resolve("built/two:1").unwrap().remove(0);
+    let image = selected.choose(&*store, Some(&platform));
+    let error = image.and_then(|key| store.image(&key)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
+    let other = selected.choose(&*store, Some(&"linux/arm64".parse().unwrap())).unwrap();
+    assert!(store.image(&other).is_ok());
+}
