@@ -22,7 +22,11 @@ pub(crate) struct Members {
     os_version: Text,
     #[serde(rename = "os.features")]
     os_features: List<Text>,
+    comment: Text,
+    docker_version: Text,
+    container: Text,
     config: Object<Settings>,
+    container_config: Object<Settings>,
     history: List<Object<Step>>,
 }
 
@@ -39,6 +43,22 @@ struct Settings {
     working_dir: Text,
     labels: Map<Text>,
     stop_signal: Text,
+    on_build: List<Text>,
+    shell: Words,
+    tty: Flag,
+    healthcheck: Object<Healthcheck>,
+}
+
+/// How an engine asks whether a container is well.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+struct Healthcheck {
+    test: List<Text>,
+    interval: Number,
+    timeout: Number,
+    start_period: Number,
+    start_interval: Number,
+    retries: Number,
 }
 
 /// An entry of the history.
@@ -61,6 +81,9 @@ struct Time;
 /// A boolean.
 #[derive(Default)]
 struct Flag;
+/// A whole number.
+#[derive(Default)]
+struct Number;
 /// A list of strings; Docker takes a single one, too.
 #[derive(Default)]
 struct Words;
@@ -87,6 +110,10 @@ trait Accept: Default {
 
     fn flag<E: serde::de::Error>(flag: bool) -> Result<(), E> {
         Err(E::invalid_type(Unexpected::Bool(flag), &Self::NAME))
+    }
+
+    fn number<E: serde::de::Error>(number: i64) -> Result<(), E> {
+        Err(E::invalid_type(Unexpected::Signed(number), &Self::NAME))
     }
 
     fn list<'de, A: SeqAccess<'de>>(_: A) -> Result<(), A::Error> {
@@ -121,6 +148,14 @@ impl Accept for Flag {
     const NAME: &str = "true or false";
 
     fn flag<E>(_: bool) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+impl Accept for Number {
+    const NAME: &str = "a whole number";
+
+    fn number<E>(_: i64) -> Result<(), E> {
         Ok(())
     }
 }
@@ -193,6 +228,17 @@ impl<'de, T: Accept> Visitor<'de> for Check<T> {
         T::flag(flag).map(|()| T::default())
     }
 
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<T, E> {
+        T::number(number).map(|()| T::default())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<T, E> {
+        match i64::try_from(number) {
+            Ok(number) => self.visit_i64(number),
+            Err(_) => Err(E::invalid_type(Unexpected::Unsigned(number), &self)),
+        }
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
         T::list(list).map(|()| T::default())
     }
@@ -212,19 +258,25 @@ macro_rules! check {
     )*};
 }
 
-check!(Text, Time, Flag, Words, Empty, List<T>, Map<T>, Object<T>);
+check!(Text, Time, Flag, Number, Words, Empty, List<T>, Map<T>, Object<T>);
 
-/// Whether Go takes this for a time: `2006-01-02T15:04:05.999999999Z07:00`.
+/// Whether Go takes this for a time: `2006-01-02T15:04:05.999999999Z07:00`, of any year.
 fn is_time(text: &str) -> bool {
-    let digit = |place: usize| text.as_bytes().get(place).is_some_and(u8::is_ascii_digit);
-    let shape = "....-..-..T..:..:..";
-    let form = shape.bytes().enumerate().all(|(place, byte)| match byte {
-        b'.' => digit(place),
-        byte => text.as_bytes().get(place) == Some(&byte),
-    });
-    let zone = text.trim_end_matches(|end| end != 'Z' && end != '+' && end != '-');
-    form && (text.ends_with('Z') || text.len() - zone.len() == "07:00".len())
-        && text.parse::<jiff::Timestamp>().is_ok()
+    let Some((local, rest)) = text.split_at_checked("2006-01-02T15:04:05".len()) else { return false };
+    let form = |text: &str, form: &str| {
+        let is = |(byte, form): (u8, u8)| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
+        text.len() == form.len() && text.bytes().zip(form.bytes()).all(is)
+    };
+    // jiff takes a leap second, which Go does not.
+    let is_local = form(local, "0000-00-00T00:00:00")
+        && !local.ends_with("60")
+        && local.parse::<jiff::civil::DateTime>().is_ok();
+    let zone =
+        rest.strip_prefix('.').map_or(rest, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let is_fraction = rest.len() - zone.len() != 1;
+    let is_zone = zone == "Z"
+        || (form(zone, "+00:00") || form(zone, "-00:00")) && &zone[1..3] < "24" && &zone[4..] < "60";
+    is_local && is_fraction && is_zone
 }
 
 #[cfg(test)]
@@ -239,6 +291,7 @@ mod tests {
             r#"{"config":null,"history":null,"architecture":null,"created":null,"os.features":null}"#,
             r#"{"created":"0001-01-01T00:00:00Z","os":"","author":"a","variant":"v8","os.version":"1"}"#,
             r#"{"created":"2023-11-14T22:13:20.123456789+02:00","history":[{"created":null},null,{}]}"#,
+            r#"{"created":"9999-12-31T23:59:59.999999999+14:00","history":[{"created":"0000-01-01T00:00:00-12:00"}]}"#,
             r#"{"config":{"Cmd":"sh","Env":[null,"A=1"],"Entrypoint":["sh","-c"],"Unknown":5}}"#,
             r#"{"config":{"ExposedPorts":{"80/tcp":{},"81/tcp":null},"Volumes":{"/v":{"x":1}}}}"#,
             r#"{"config":{"Labels":{"a":"b","c":null},"User":"","WorkingDir":"/","StopSignal":"9"}}"#,
@@ -257,6 +310,9 @@ mod tests {
             (r#"{"created":"2023-11-14 22:13:20Z"}"#, "not a time of RFC 3339"),
             (r#"{"created":"2023-11-31T22:13:20Z"}"#, "not a time of RFC 3339"),
             (r#"{"created":"2023-11-14T22:13:20"}"#, "not a time of RFC 3339"),
+            (r#"{"created":"2023-11-14T22:13:60Z"}"#, "not a time of RFC 3339"),
+            (r#"{"created":"2023-11-14T22:13:20.Z"}"#, "not a time of RFC 3339"),
+            (r#"{"created":"2023-11-14T22:13:20+24:00"}"#, "not a time of RFC 3339"),
             (r#"{"created":1700000000}"#, "created is the number 1700000000, not a time of RFC 3339"),
             (r#"{"history":"x"}"#, "history is \"x\", not a list"),
             (r#"{"history":[{},{"created":"x"}]}"#, "history[1].created is \"x\", not a time of RFC 3339"),
@@ -270,6 +326,14 @@ mod tests {
             (r#"{"config":{"Cmd":5}}"#, "config.Cmd is the number 5, not a list"),
             (r#"{"config":{"Cmd":["sh",5]}}"#, "config.Cmd[1] is the number 5, not a string"),
             (r#"{"config":{"Env":"A=1"}}"#, "config.Env is \"A=1\", not a list"),
+            (r#"{"comment":7}"#, "comment is the number 7, not a string"),
+            (r#"{"container_config":{"Cmd":{}}}"#, "container_config.Cmd is an object, not a list"),
+            (r#"{"config":{"Tty":"yes"}}"#, "config.Tty is \"yes\", not true or false"),
+            (r#"{"config":{"OnBuild":{}}}"#, "config.OnBuild is an object, not a list"),
+            (
+                r#"{"config":{"Healthcheck":{"Interval":"1s"}}}"#,
+                "Healthcheck.Interval is \"1s\", not a whole number",
+            ),
             (r#"{"config":{"Labels":{"a":1}}}"#, "config.Labels.a is the number 1, not a string"),
             (r#"{"config":{"Volumes":["/v"]}}"#, "config.Volumes is a list, not an object"),
             (

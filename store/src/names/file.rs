@@ -119,12 +119,19 @@ impl<'de> Visitor<'de> for Level<'_, '_> {
         f.write_str("a map")
     }
 
-    fn visit_none<E>(self) -> Result<bool, E> {
-        Ok(true)
+    fn visit_none<E: serde::de::Error>(self) -> Result<bool, E> {
+        self.visit_unit()
     }
 
-    fn visit_unit<E>(self) -> Result<bool, E> {
-        Ok(true)
+    /// Docker reads `null` and never writes it.
+    fn visit_unit<E: serde::de::Error>(self) -> Result<bool, E> {
+        match self.at {
+            At::Repository(repository) => {
+                self.read.wrong.push(format!("{repository:?} is null, not an object"));
+                Ok(true)
+            }
+            At::Repositories | At::File => Err(E::custom("\"Repositories\" is null, not an object")),
+        }
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -199,6 +206,9 @@ mod tests {
             parse(text.as_bytes(), Form::Names).wrong,
             ["other:x", "odd", "odd:1:2", "oddä"]
                 .map(|name| format!("{name:?} is not a name within \"odd\""))
+                .into_iter()
+                .chain(["\"null\" is null, not an object".into()])
+                .collect::<Vec<_>>()
         );
         let text = r#"{"Other":[1],"Repositories":{"a":{"1":"aa","sha256:bb":"cc","1":"dd","n":null},"b":{},"c":null}} junk"#;
         assert_eq!(
@@ -206,7 +216,8 @@ mod tests {
             (vec!["a 1 dd".into(), "a n ".into(), "a sha256:bb cc".into()], String::new())
         );
         for form in [Form::Tags, Form::Names] {
-            assert_eq!(flat(r#"{"Repositories":null}"#, form), (vec![], String::new()));
+            let null = "\"Repositories\" is null, not an object";
+            assert_eq!(flat(r#"{"Repositories":null}"#, form), (vec![], null.into()));
             assert_eq!(flat(r#"{"Repositories":{}}"#, form), (vec![], String::new()));
         }
     }
