@@ -128,6 +128,33 @@ fn manifest_json_names_all_images() {
     assert_eq!(listed, serde_json::json!(expected));
 }
 
+/// Images that only `manifest.json` names stay in it, without names that the new image has.
+#[test]
+fn what_only_manifest_json_names_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Fake::default();
+    let layers = ["a", "b"].map(|text| store.add_layer(text, Kept::Plain));
+    let old = store.add_image(&layers[..1], &["localhost/old:1"], "");
+    let new = store.add_image(&layers[1..], &["localhost/new:1"], "");
+    let layout = dir.path().join("layout");
+    write_dir(&tree(&prepared(&store, &["localhost/old"])), &layout, &threaded(2)).unwrap();
+    // As Docker 25.0 wrote it.
+    fs::write(layout.join("index.json"), r#"{"schemaVersion":2,"manifests":null}"#).unwrap();
+    let manifest = layout.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("localhost/old:1", "localhost/old:1\",\"localhost/new:1")).unwrap();
+    let target = Layout::try_open(&layout).unwrap().unwrap();
+    push(prepared(&store, &["localhost/new"]).bundle().unwrap(), &target, &threaded(2)).unwrap();
+    let listed: Vec<Value> = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    let row = |item: &Value| (item["Config"].as_str().unwrap().to_owned(), item["RepoTags"].clone());
+    let expected = [(new, "localhost/new:1"), (old, "localhost/old:1")]
+        .map(|(id, tag)| (format!("blobs/sha256/{id}"), serde_json::json!([tag])));
+    assert_eq!(listed.iter().map(row).collect::<Vec<_>>(), expected);
+    // One that has no list at all is not taken for an empty one.
+    fs::write(layout.join("index.json"), "{}").unwrap();
+    assert!(Layout::try_open(&layout).is_err());
+}
+
 /// A directory with other things in it stays as it is.
 #[test]
 fn other_directories_are_refused() {

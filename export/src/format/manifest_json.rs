@@ -84,7 +84,7 @@ impl<I: Clone + PartialEq> RepoTags<I> {
 }
 
 /// The document, with the line end that Docker writes behind it.
-pub(crate) fn document(items: &[Item]) -> Vec<u8> {
+pub(crate) fn document(items: &[impl Serialize]) -> Vec<u8> {
     let mut bytes = to_json(&items);
     bytes.push(b'\n');
     bytes

@@ -31,6 +31,9 @@ impl OldIndex {
     pub(super) fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
         let mut members: Members = serde_json::from_slice(bytes)?;
         let manifests = members.remove("manifests");
+        if manifests.is_none() {
+            return Err(serde::de::Error::missing_field("manifests"));
+        }
         let manifests = manifests.map(|raw| serde_json::from_str::<Option<Vec<Box<RawValue>>>>(raw.get()));
         let manifests = manifests.transpose()?.flatten().unwrap_or_default();
         let entry = |raw: Box<RawValue>| Ok(OldEntry { head: serde_json::from_str(raw.get())?, raw });

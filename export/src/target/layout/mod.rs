@@ -3,7 +3,8 @@
 //! ```text
 //! blobs/sha256/<digest>    a blob of these bytes stays; one of others is replaced
 //! oci-layout
-//! manifest.json            made again of all images that the index names, for Docker and Podman
+//! manifest.json            made again of all images that the index names, for Docker and Podman; images that
+//!                          only it names stay
 //! index.json               renamed into place last; what it has stays, byte for byte, but for names that
 //!                          move
 //! .layerlift-<random>.tmp  what is new, until all of it is complete. At the top: other tools take each file
@@ -30,6 +31,7 @@ use crate::format::{manifest_json, oci};
 
 mod images;
 mod index;
+mod kept;
 mod work;
 
 const INDEX: &str = "index.json";
@@ -122,6 +124,7 @@ impl Target for Layout {
         let work = self.work(&Options::default())?;
         work.name_blobs(&self.dir)?;
         let OldIndex { entries, members } = self.index()?;
+        let of_index = images::items(&self.dir, entries.iter().map(|entry| (entry.digest(), entry.name())));
         let new: Vec<NewEntry> = roots.iter().flat_map(new_index::entries).collect();
         let kept: Vec<OldEntry> = entries.into_iter().filter(|entry| entry.stays_beside(&new)).collect();
         let old_names = kept.iter().map(|entry| (entry.digest().to_owned(), entry.name().map(str::to_owned)));
@@ -132,14 +135,17 @@ impl Target for Layout {
         let kept = kept.into_iter().map(|entry| Listed::Kept(entry.raw));
         let listed = kept.chain(new.into_iter().map(|new| new.listed)).collect();
         let items = images::items(&self.dir, names.iter().map(|(digest, name)| (&**digest, name.as_deref())));
-        let manifest = Bytes(manifest_json::document(&items));
+        let before = fs::read(self.dir.join(MANIFEST)).ok();
+        let manifest = Bytes(match kept::items(before.as_deref(), &of_index, &items) {
+            Some(all) => manifest_json::document(&all),
+            None => manifest_json::document(&items),
+        });
         let documents = new_index::documents(listed, &members);
         let mut files: Vec<(&str, &dyn Content)> = vec![(MANIFEST, &manifest)];
         files.extend(documents.iter().filter_map(|entry| Some((&*entry.path, &**entry.content()? as _))));
         // All are complete before the first is renamed, and the index is the last.
         files.sort_by_key(|(name, _)| *name == INDEX);
         write_files(work.path(), &files, &Options::default())?;
-        let before = fs::read(self.dir.join(MANIFEST)).ok();
         for (name, _) in &files {
             let path = self.dir.join(name);
             if let Err(error) = fs::rename(work.path().join(name), &path) {
