@@ -55,6 +55,8 @@ impl Documents {
         let mut unreadable: Vec<(&str, Error)> = Vec::new();
         let mut no_list = None;
         let mut good = 0;
+        let is_new = matches!((&self.index, &self.manifest), (Document::NoList(_), Document::Absent))
+            && reader.try_json(INDEX)?.is_some_and(|json| documents::has_null_list(json.raw()));
         let only_items = matches!((&self.index, &self.manifest), (Document::Absent, Document::Good(_)));
         match self.index {
             Document::Absent => {}
@@ -94,6 +96,10 @@ impl Documents {
         let named = builder.count();
         salvage::add(reader, &mut builder)?;
         let found = builder.count() - named;
+        // As `umoci init` writes it.
+        if is_new && found == 0 && reader.files().list("blobs/sha256")?.is_empty() {
+            return Ok(builder.finish());
+        }
         if good == 0 && found == 0 {
             return Err(unreadable.remove(0).1);
         }

@@ -251,6 +251,16 @@ pub(super) fn is_empty_config(bytes: &[u8]) -> bool {
     })
 }
 
+/// Whether an index says that it has no list: `"manifests":null`.
+pub(super) fn has_null_list(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[serde(borrow)]
+        manifests: &'a RawValue,
+    }
+    json::object::<List<'_>>(bytes).is_ok_and(|list| list.manifests.get() == "null")
+}
+
 /// The lines of an index, byte for byte.
 pub(super) fn lines(bytes: &[u8]) -> Vec<&RawValue> {
     let document: Result<RawBlob<'_>, _> = json::object(bytes);

@@ -295,3 +295,16 @@ fn names_that_engines_refuse() {
     assert_eq!(notices.len(), 1);
     assert!(notices[0].to_string().contains("\"1.0-RC1\", which is not the name of an image"));
 }
+
+/// `umoci init` makes a layout without images.
+#[test]
+fn a_new_layout() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("blobs/sha256")).unwrap();
+    fs::write(dir.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    fs::write(dir.path().join("index.json"), r#"{"schemaVersion":2,"manifests":null}"#).unwrap();
+    let listing = open_dir(dir.path()).images().unwrap();
+    assert!(listing.images.is_empty() && listing.lost.is_empty() && listing.broken.is_empty());
+    fs::write(dir.path().join("index.json"), r#"{"schemaVersion":2}"#).unwrap();
+    assert!(open(dir.path(), &OpenOptions::default()).is_err());
+}
