@@ -17,7 +17,7 @@ use crate::args::{Args, Command, ProgressKind, Work};
 use crate::error::Error;
 use crate::message::Message;
 use crate::status::Status;
-use crate::terminal::{interrupted, visible, write_line};
+use crate::terminal::{interrupted, one_message, visible, write_line};
 
 /// Reports to standard error.
 pub(crate) struct Reporter {
@@ -151,7 +151,7 @@ impl Reporter {
                 hints: &message.hints,
             });
         }
-        let mut lines = format!("layerlift: {level}: {}", message.text);
+        let mut lines = format!("layerlift: {level}: {}", one_message(&message.text));
         for hint in &message.hints {
             lines.push_str("\nhint: ");
             lines.push_str(hint);

@@ -29,6 +29,18 @@ pub(crate) fn visible(text: &str) -> String {
     visible
 }
 
+/// The text with line ends spelled out, unless the line after them is indented, as lists in messages are. A
+/// name with a line end in it must not look like a message of its own.
+pub(crate) fn one_message(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let mut message = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        message.push_str(if line.starts_with("  ") { "\n" } else { "\\n" });
+        message.push_str(line);
+    }
+    message
+}
+
 /// Characters that change the direction of text, so that a name can look like another (Unicode's property
 /// Bidi_Control), and those that end a line.
 fn reorders(c: char) -> bool {
@@ -38,6 +50,18 @@ fn reorders(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_cannot_look_like_messages() {
+        for (text, expected) in [
+            ("a", "a"),
+            ("one of\n  a\n  b", "one of\n  a\n  b"),
+            ("x\nlayerlift: error: y", "x\\nlayerlift: error: y"),
+            ("x\n", "x\\n"),
+        ] {
+            assert_eq!(one_message(text), expected);
+        }
+    }
 
     #[test]
     fn control_characters_are_spelled_out() {

@@ -80,9 +80,17 @@ pub(crate) struct Layered {
 pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Result<Plan, Error> {
     options.check()?;
     let mut left_out = LeftOut::new(options.keep_going);
+    let mut in_part = Vec::new();
     for broken in selection.broken {
+        let rest = if options.salvage { broken.rest(store) } else { None };
         let name = broken.references.first().map_or(broken.what, ToString::to_string);
-        left_out.add(Error::from(broken.error).of_image(&name))?;
+        match rest {
+            Some(image) => {
+                let wanted = Wanted { key: image.key.clone(), references: broken.references };
+                in_part.push(Layered { wanted, name, image, on_top: Vec::new() });
+            }
+            None => left_out.add(Error::from(broken.error).of_image(&name))?,
+        }
     }
     let mut notices = selection.notices;
     let asked: HashSet<Reference> =
@@ -102,6 +110,8 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
             Err(error) => left_out.add(Error::from(error).of_image(&name))?,
         }
     }
+    notices.extend(in_part.iter().flat_map(|one| one.image.notices.iter().cloned()));
+    readable.extend(in_part);
     let mut found = selection.artifacts;
     if !selection.everything {
         found.extend(lists::referrers(store, &readable, &lists, &mut warnings));

@@ -109,7 +109,13 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
             let listing = source.store.images()?.on(&*source.store, platforms.clone());
             request.images = listing.images.into_iter().map(|image| (image.key, image.references)).collect();
             request.artifacts = listing.artifacts;
-            request.broken = listing.broken;
+            for broken in listing.broken {
+                match broken.rest(&*source.store) {
+                    // Layer by layer, so that the sound ones are checked and the lost ones named.
+                    Some(image) => request.images.push((image.key, broken.references)),
+                    None => request.broken.push(broken),
+                }
+            }
             reporter.notices(&listing.notices);
             let lost = [listing.lost, source.store.gone()?].concat();
             if reporter.lost(&lost) {

@@ -177,6 +177,15 @@ fn layers_that_are_files() {
         let (status, said) = save(&damaged, options, &out);
         assert_eq!(status, Some(0), "{what}: {said}");
         assert_eq!(ids(&out), ids(&sound), "{what}");
+        let all = store.beside(&format!("all{number}.tar"));
+        let mut command = layerlift();
+        command.args(["save", "--all", "--root"]).arg(&damaged).args(options).arg("-o").arg(&all);
+        assert_eq!(ended(&output(&mut command)).0, Some(0), "{what}");
+        assert_eq!(ids(&all), ids(&sound), "{what}");
+        let verified = output(layerlift().args(["verify", "--root"]).arg(&damaged));
+        let (status, said) = ended(&verified);
+        assert_eq!(status, Some(1), "{what}: {said}");
+        assert!(said.contains("--salvage"), "{what}: {said}");
         let verified = output(layerlift().args(["verify", "--root"]).arg(&out));
         assert_eq!(verified.status.code(), Some(0), "{what}: {verified:?}");
     }

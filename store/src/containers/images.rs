@@ -294,7 +294,7 @@ impl Images {
         let flawed = self.flawed.iter().map(|Found { place, record }| {
             let why = format!("{}: {}", record.what, record.why);
             let error = Error::malformed(self.path(*place, File::Images), why);
-            Broken { what: record.what.clone(), references: Vec::new(), error }
+            Broken::new(&record.what, Vec::new(), error)
         });
         flawed.collect()
     }

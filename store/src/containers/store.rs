@@ -151,7 +151,8 @@ impl Store for ContainersStore {
                     }
                 };
                 if let Err(error) = added {
-                    listing.broken.push(Broken::new(&image.id, references.to_vec(), error));
+                    let key = self.keys.image(&images.driver, &image.id);
+                    listing.broken.push(Broken::new(&image.id, references.to_vec(), error).in_part(key));
                 }
             }
             listing.broken.extend(images.broken());

@@ -82,7 +82,10 @@ fn at_one_moment(
             Ok(summary) => listing.images.push(ImageSummary { references, ..summary }),
             // Others are complete without it.
             Err(error) if intermediate => listing.lost.push(error.within(format!("image {id}"))),
-            Err(error) => listing.broken.push(Broken { what: id.to_owned(), references, error }),
+            Err(error) => {
+                let key = keys.image(&images.driver, id);
+                listing.broken.push(Broken::new(id, references, error).in_part(key));
+            }
         }
     }
     Ok(listing)

@@ -59,7 +59,7 @@ fn at_one_moment(images: &Images, catalog: &GraphCatalog<'_>) -> Result<Listing,
                 let error = images.no_image(id, &named);
                 let named_as = || named.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let what = if id.is_empty() { named_as() } else { id.to_owned() };
-                listing.broken.push(Broken { what, references: named, error });
+                listing.broken.push(Broken::new(what, named, error));
             }
         }
     }
@@ -85,7 +85,7 @@ fn at_one_moment(images: &Images, catalog: &GraphCatalog<'_>) -> Result<Listing,
             Err(_) if intermediate => {}
             Err(broken) => {
                 let error = nodes[broken].as_ref().err().cloned();
-                listing.broken.extend(error.map(|error| Broken { what: id.to_string(), references, error }));
+                listing.broken.extend(error.map(|error| Broken::new(id.to_string(), references, error)));
             }
         }
     }

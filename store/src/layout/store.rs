@@ -265,7 +265,9 @@ impl Store for LayoutStore {
                     let key = self.key(&image.id);
                     images.push(ImageSummary { created, ..ImageSummary::new(key, references, layers.len()) });
                 }
-                Err(error) => broken.push(Broken::new(&image.id, references, error)),
+                Err(error) => {
+                    broken.push(Broken::new(&image.id, references, error).in_part(self.key(&image.id)));
+                }
             }
         }
         let index = |index: &LayoutIndex| {

@@ -192,7 +192,7 @@ impl Store for V1ArchiveStore {
     fn images(&self) -> Result<Listing, Error> {
         let mut listing = Listing { lost: self.files.damage(), ..Listing::default() };
         let mut broken = |what: &str, references, error| {
-            listing.broken.push(Broken { what: what.to_owned(), references, error });
+            listing.broken.push(Broken::new(what, references, error));
         };
         if let Some(why) = &self.damaged {
             let error = Error::malformed(self.files.join(REPOSITORIES), why);

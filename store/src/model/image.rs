@@ -109,6 +109,11 @@ impl Image {
         }
     }
 
+    /// Why the first of its layers that cannot be had is lost.
+    pub fn first_lost(&self) -> Option<&Error> {
+        self.layers.iter().find_map(|layer| layer.lost.as_ref())
+    }
+
     /// The manifest that is the image in its store: containerd and its users know an image by the digest of
     /// its manifest.
     pub fn own_manifest(&self) -> Option<&Manifest> {

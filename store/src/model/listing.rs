@@ -70,6 +70,8 @@ pub struct Broken {
     pub references: Vec<Reference>,
     /// What is wrong.
     pub error: Error,
+    /// Its key, if the store has more of it than its name: perhaps only a layer is lost.
+    pub key: Option<ImageKey>,
 }
 
 impl Listing {
@@ -150,7 +152,7 @@ impl Listing {
                         Some(name) => error.of_name(name),
                         None => error,
                     };
-                    self.broken.push(Broken { what: id, references, error });
+                    self.broken.push(Broken::new(id, references, error));
                     continue;
                 }
             };
@@ -166,12 +168,17 @@ impl Listing {
                     add(&mut broken.references, references);
                 } else {
                     match store.image(&key) {
+                        Ok(image) if image.first_lost().is_some() => {
+                            let lost = image.first_lost().cloned();
+                            let broken = lost.map(|error| Broken::new(key.id(), references, error));
+                            self.broken.extend(broken.map(|broken| broken.in_part(key)));
+                        }
                         Ok(image) => {
                             places.insert(key, self.images.len());
                             self.images.push(ImageSummary::of(&image, references));
                         }
                         Err(error) => {
-                            self.broken.push(Broken { what: key.id().to_owned(), references, error });
+                            self.broken.push(Broken::new(key.id(), references, error));
                         }
                     }
                 }
@@ -199,7 +206,7 @@ impl Listing {
                         Some(name) => error.of_name(name),
                         None => error,
                     };
-                    self.broken.push(Broken { what: key.id().to_owned(), references, error });
+                    self.broken.push(Broken::new(key.id(), references, error));
                 }
             }
         }
@@ -232,7 +239,18 @@ impl IndexSummary {
 impl Broken {
     /// Something that cannot be read, with the names that lead to it.
     pub fn new(what: impl Into<String>, references: Vec<Reference>, error: Error) -> Self {
-        Broken { what: what.into(), references, error }
+        Broken { what: what.into(), references, error, key: None }
+    }
+
+    /// The same of an image that the store may have in part.
+    pub(crate) fn in_part(self, key: ImageKey) -> Self {
+        Broken { key: Some(key), ..self }
+    }
+
+    /// The image, if only layers of it are lost.
+    pub fn rest(&self, store: &dyn Store) -> Option<Image> {
+        let image = store.image(self.key.as_ref()?).ok()?;
+        image.first_lost().is_some().then_some(image)
     }
 }
 
