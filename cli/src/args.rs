@@ -239,6 +239,9 @@ pub(crate) struct Inspect {
     /// Which images.
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
+    /// Print what the names lead to as a table: each line of an index, and whether it is here.
+    #[arg(long, conflicts_with = "platform")]
+    pub(crate) tree: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

@@ -1,16 +1,18 @@
-//! `layerlift inspect`: what a store says about images, as JSON.
+//! `layerlift inspect`: what a store says about images, as JSON; with `--tree`, what their names lead to.
 
-use layerlift_store::{Document, Image, Index, Member, Reference, Subject};
+use layerlift_store::{Document, Image, Reference, Subject};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Inspect;
 use crate::error::Error;
+use crate::index::{IndexJson, LineJson};
 use crate::message::Message;
-use crate::output::print_json;
+use crate::output::{print, print_json};
 use crate::report::Reporter;
 use crate::sources::{Source, Sources};
 use crate::status::Status;
+use crate::table::Table;
 
 #[derive(Serialize)]
 struct Inspected<'a> {
@@ -35,21 +37,6 @@ struct Inspected<'a> {
     indexes: Vec<IndexJson>,
 }
 
-/// An index with all its images, those for other platforms too.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct IndexJson {
-    digest: String,
-    members: Vec<MemberJson>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct MemberJson {
-    manifest: String,
-    platform: Option<String>,
-    /// Its id; null if it is not in this store.
-    id: Option<String>,
-}
-
 /// An image, and what it was asked for by.
 struct Found {
     /// Which of the opened stores.
@@ -70,6 +57,9 @@ struct LayerJson<'a> {
 
 pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> {
     let sources = Sources::open(&args.store, reporter)?;
+    if args.tree {
+        return print_tree(&args.names, &sources, reporter);
+    }
     let mut found: Vec<Found> = Vec::new();
     for name in &args.names {
         let (place, selected) = sources.resolve(name, reporter)?;
@@ -86,7 +76,8 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
                 let reference = selected.reference.clone();
                 references.extend(reference.filter(|reference| !references.contains(reference)));
                 if let Subject::Index(index) = &selected.subject {
-                    indexes.extend(Some(IndexJson::of(index)).filter(|index| !indexes.contains(index)));
+                    let index = IndexJson::of(store, index)?;
+                    indexes.extend(Some(index).filter(|index| !indexes.contains(index)));
                 }
             }
         }
@@ -106,15 +97,31 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
     Ok(status)
 }
 
-impl IndexJson {
-    fn of(index: &Index) -> Self {
-        let member = |member: &Member| MemberJson {
-            manifest: member.manifest.to_string(),
-            platform: member.platform.as_ref().map(ToString::to_string),
-            id: member.image.as_ref().map(|key| key.id().to_owned()),
-        };
-        IndexJson { digest: index.digest.to_string(), members: index.members.iter().map(member).collect() }
+/// What the names lead to, as a table: indexes with all their lines.
+fn print_tree(names: &[String], sources: &Sources, reporter: &Reporter) -> Result<Status, Error> {
+    let mut table = Table::new(&["DIGEST", "KIND", "PLATFORM", "STATE", "NAME"]);
+    for name in names {
+        let (place, selected) = sources.resolve(name, reporter)?;
+        let store = &*sources.opened[place].store;
+        for selected in selected {
+            let line = match &selected.subject {
+                Subject::Index(index) => LineJson::of_index(store, index)?,
+                Subject::Image(key) => LineJson::of_image(store, key),
+                _ => continue,
+            };
+            let name = selected.reference.map_or_else(|| "<none>".to_owned(), |name| name.to_string());
+            add_rows(&mut table, &line, 0, &name);
+        }
     }
+    print(&table.render())?;
+    Ok(Status::Done)
+}
+
+fn add_rows(table: &mut Table, line: &LineJson, depth: usize, name: &str) {
+    let platform = line.platform.clone().unwrap_or_default();
+    let digest = format!("{:indent$}{}", "", line.digest, indent = 2 * depth);
+    table.row(vec![digest, line.kind.clone(), platform, line.state.word().to_owned(), name.to_owned()]);
+    line.lines.iter().for_each(|below| add_rows(table, below, depth + 1, ""));
 }
 
 /// The image, and the errors of layers that cannot be read.

@@ -69,7 +69,10 @@ impl Store for ContainerdStore {
         let of = index.members.iter().find_map(|member| member.image.as_ref());
         match of {
             Some(image) => self.namespace(image.partition(), image.id())?.tree(index),
-            None => Ok(None),
+            None => {
+                let mut trees = self.namespaces.iter().map(|(_, store)| store.tree(index));
+                trees.find(|tree| !matches!(tree, Ok(None))).unwrap_or(Ok(None))
+            }
         }
     }
 

@@ -214,11 +214,8 @@ impl Store for V1ArchiveStore {
             let references = named.unwrap_or_default();
             match self.chain(id) {
                 Ok((chain, created)) => images.push(ImageSummary {
-                    key: self.key(id.as_str()),
-                    references,
                     created,
-                    size: None,
-                    layers: chain.len(),
+                    ..ImageSummary::new(self.key(id.as_str()), references, chain.len())
                 }),
                 Err(error) => broken(id.as_str(), references, error),
             }
