@@ -21,8 +21,8 @@ pub trait Store: Send + Sync {
     /// below.
     fn image(&self, key: &ImageKey) -> Result<Image, Error>;
 
-    /// An index as it is stored, with all its lines. `None` where there is no such document: for manifests
-    /// that only share a name.
+    /// An index as it is stored, with all its lines. `None` if it is not a document, but manifests that share
+    /// a name.
     fn tree(&self, _index: &Index) -> Result<Option<IndexTree>, Error> {
         Ok(None)
     }
@@ -39,7 +39,7 @@ pub trait Store: Send + Sync {
 
     /// What the store has on record but lacks, although no image needs it: unpacked layers, for example. No
     /// layer is read.
-    fn gone(&self) -> Result<Vec<Error>, Error> {
+    fn missing(&self) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use layerlift_archive::Digest;
 
-use super::DATABASE;
+use super::{DATABASE, numbers};
 use crate::bolt::{Bucket, Database, Entry};
 use crate::layout::namespace::{Namespace, Target, Unreadable};
 use crate::{ChainId, Error, Root};
@@ -169,7 +169,7 @@ fn record(root: &Root, name: &str, image: Bucket<'_>) -> Result<Record, Error> {
         None => Err(malformed(format!("has a target without {key}"))),
     };
     let digest = text(value("digest")?);
-    let size = varint(value("size")?).and_then(|size| u64::try_from(size).ok());
+    let size = numbers::signed(value("size")?).and_then(|size| u64::try_from(size).ok());
     Ok(Record {
         media_type: text(value("mediatype")?),
         digest: digest.parse().map_err(|_| unknown_digest(name, &digest))?,
@@ -212,47 +212,9 @@ pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A number as Go's `binary.PutVarint` writes it: zigzag, seven bits in a byte, the lowest first.
-fn varint(bytes: &[u8]) -> Option<i64> {
-    let mut value = 0u64;
-    for (place, byte) in bytes.iter().enumerate() {
-        let bits = u64::from(byte & 0x7f);
-        let shift = u32::try_from(7 * place).ok()?;
-        if shift > 63 || bits.checked_shl(shift)? >> shift != bits {
-            return None;
-        }
-        value |= bits << shift;
-        if byte & 0x80 == 0 {
-            let half = i64::try_from(value >> 1).ok()?;
-            let found = if value & 1 == 0 { half } else { -half - 1 };
-            return (place + 1 == bytes.len()).then_some(found);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_of_go() {
-        for (bytes, expected) in [
-            (&[0x06][..], Some(3)),
-            (&[0xe0, 0x02], Some(176)),
-            (&[0x00], Some(0)),
-            (&[0x01], Some(-1)),
-            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(i64::MIN)),
-            (&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(i64::MAX)),
-            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], None),
-            (&[0x80; 12], None),
-            (&[0x06, 0x00], None),
-            (&[0xe0], None),
-            (&[], None),
-        ] {
-            assert_eq!(varint(bytes), expected, "{bytes:x?}");
-        }
-    }
 
     #[test]
     fn names_that_are_ids() {

@@ -15,6 +15,7 @@
 //! Blobs lie as in an image layout, and are read by [`crate::layout`].
 
 mod metadata;
+mod numbers;
 mod snapshots;
 mod store;
 

@@ -84,12 +84,12 @@ impl Store for ContainerdStore {
         self.namespace(key.partition(), key.id())?.layer(key)
     }
 
-    fn gone(&self) -> Result<Vec<Error>, Error> {
-        let mut gone = Vec::new();
+    fn missing(&self) -> Result<Vec<Error>, Error> {
+        let mut missing = Vec::new();
         for (_, store) in &self.namespaces {
-            gone.extend(store.gone()?);
+            missing.extend(store.missing()?);
         }
-        Ok(gone)
+        Ok(missing)
     }
 
     fn layer_name(&self, key: &LayerKey) -> String {

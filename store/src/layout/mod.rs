@@ -22,6 +22,7 @@ mod documents;
 mod image;
 mod images;
 mod items;
+mod manifest_json;
 mod names;
 pub(crate) mod namespace;
 mod reader;

@@ -31,7 +31,7 @@ pub(crate) struct LayoutStore {
     partition: String,
     reader: Reader,
     contents: Contents,
-    /// What takes the place of the lines of `index.json`, where there is none.
+    /// What takes the place of the lines of `index.json`, in stores that do not have this file.
     lines: Option<Vec<Line>>,
     /// For blobs that are not there.
     stand_ins: StandIns,
@@ -403,8 +403,8 @@ impl Store for LayoutStore {
         Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id), notice }))
     }
 
-    fn gone(&self) -> Result<Vec<Error>, Error> {
-        self.stand_ins.gone()
+    fn missing(&self) -> Result<Vec<Error>, Error> {
+        self.stand_ins.missing()
     }
 
     fn layer_name(&self, key: &LayerKey) -> String {
