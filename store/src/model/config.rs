@@ -9,7 +9,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::members::Members;
+use super::members::Readable;
 use crate::{ChainId, DiffId, json};
 
 /// The parsed parts of a config. Everything else stays in its bytes.
@@ -40,7 +40,7 @@ struct RootFs {
 /// they would not load the image.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     let document: RawConfig<'_> = json::object(bytes)?;
-    json::object::<Members>(bytes)?;
+    json::object::<Readable>(bytes)?;
     if document.rootfs.get() == "null" {
         return Err("its rootfs is null, so it names no layers".to_owned());
     }
