@@ -269,6 +269,8 @@ pub(super) fn descriptor(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descripto
     let platform = raw.platform.filter(|platform| platform.get() != "null");
     let platform = platform.map(|platform| Platform::from_json(platform.get().as_bytes()));
     let mut annotations = raw.annotations.unwrap_or_default();
+    // An empty name says as little as an absent one.
+    annotations.retain(|_, value| !value.is_empty());
     Ok(Descriptor {
         media_type: raw.media_type.unwrap_or_default(),
         digest: digest(&raw.digest, sha512)?,
@@ -294,10 +296,12 @@ fn lenient(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, BadLine> {
     });
     let annotations = annotations.unwrap_or_default();
     let mut name = |key: &str| {
-        member::<String>(key, annotations.get(key).copied()).unwrap_or_else(|why| {
-            odd.push(Odd { why: within(format!("the annotation {why}")), names: true });
-            None
-        })
+        member::<String>(key, annotations.get(key).copied())
+            .unwrap_or_else(|why| {
+                odd.push(Odd { why: within(format!("the annotation {why}")), names: true });
+                None
+            })
+            .filter(|name| !name.is_empty())
     };
     let image_name = name("io.containerd.image.name");
     let ref_name = name("org.opencontainers.image.ref.name");
