@@ -1,5 +1,7 @@
 //! The seam between stores and everything else.
 
+use std::collections::BTreeMap;
+
 use layerlift_archive::Digest;
 
 use crate::kind::StoreKind;
@@ -31,6 +33,12 @@ pub trait Store: Send + Sync {
     /// example.
     fn referrers(&self, _of: &[Digest]) -> Vec<Artifact> {
         Vec::new()
+    }
+
+    /// What the store says of a manifest or an index, beside its names: the annotations of its line in
+    /// `index.json`, where it came from.
+    fn annotations(&self, _digest: Digest) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is

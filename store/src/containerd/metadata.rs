@@ -14,15 +14,18 @@
 //! A bucket that would be empty may be absent. Sizes are signed varints of Go.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::path::Path;
 
 use layerlift_archive::Digest;
 
-use super::{DATABASE, numbers};
+use super::numbers;
 use crate::bolt::{Bucket, Database, Entry};
 use crate::layout::namespace::{Namespace, Target, Unreadable};
 use crate::{ChainId, Error, Root};
 
+/// The file.
+pub(super) const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 /// How Docker names an image that has lost its tag, or never had one. The digest of its target follows.
 const DANGLING: &str = "moby-dangling@";
 /// A label of a config whose image has been unpacked; the name of a snapshotter follows.
@@ -32,6 +35,9 @@ const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";
 
 /// Layers by their snapshotters: the name that each gives its snapshot, if there is a record of it.
 pub(super) type Layers = BTreeMap<(String, ChainId), Option<Vec<u8>>>;
+
+/// A label of a blob that was pulled or pushed; a host follows, and the value is the repository there.
+const SOURCE: &[u8] = b"containerd.io/distribution.source.";
 
 /// The database.
 pub(super) struct Metadata {
@@ -43,6 +49,13 @@ struct Record {
     media_type: String,
     digest: Digest,
     size: u64,
+    annotations: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata").finish_non_exhaustive()
+    }
 }
 
 impl Metadata {
@@ -100,6 +113,13 @@ impl Metadata {
         Ok(found)
     }
 
+    /// Where a blob came from: labels that `docker save` and `ctr images export` write as annotations.
+    pub(super) fn sources(&self, namespace: &str, blob: Digest) -> Result<BTreeMap<String, String>, Error> {
+        let blob = blob.to_string();
+        let path: [&[u8]; 6] = [b"v1", namespace.as_bytes(), b"content", b"blob", blob.as_bytes(), b"labels"];
+        texts(self.database.root().path(&path)?, SOURCE)
+    }
+
     /// All layers that a namespace has unpacked, and those of which only the label of a config says so.
     pub(super) fn unpacked(&self, namespace: &str) -> Result<Layers, Error> {
         let mut found = BTreeMap::new();
@@ -143,9 +163,9 @@ fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>) -> Res
             }
         };
         let place = *places.entry(record.digest).or_insert_with(|| {
-            let Record { media_type, digest, size } = record;
+            let Record { media_type, digest, size, annotations } = record;
             let (names, aliases) = (Vec::new(), Vec::new());
-            namespace.targets.push(Target { media_type, digest, size, names, aliases });
+            namespace.targets.push(Target { media_type, digest, size, names, aliases, annotations });
             namespace.targets.len() - 1
         });
         let target = &mut namespace.targets[place];
@@ -174,7 +194,21 @@ fn record(root: &Root, name: &str, image: Bucket<'_>) -> Result<Record, Error> {
         media_type: text(value("mediatype")?),
         digest: digest.parse().map_err(|_| unknown_digest(name, &digest))?,
         size: size.ok_or_else(|| malformed("has a target whose size is not a number".to_owned()))?,
+        annotations: texts(image.bucket(b"annotations")?, b"")?,
     })
+}
+
+/// The values of a bucket whose keys begin so.
+fn texts(bucket: Option<Bucket<'_>>, prefix: &[u8]) -> Result<BTreeMap<String, String>, Error> {
+    let mut texts = BTreeMap::new();
+    for entry in bucket.iter().flat_map(Bucket::entries) {
+        if let Entry::Value { key, value } = entry?
+            && key.starts_with(prefix)
+        {
+            texts.insert(text(key), text(value));
+        }
+    }
+    Ok(texts)
 }
 
 /// The error for a target whose digest is not SHA-256.

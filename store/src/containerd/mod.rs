@@ -26,11 +26,10 @@ use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::layout::{LayoutStore, namespace};
 use crate::{Error, ErrorKind, Root};
 
-use metadata::Metadata;
+use metadata::{DATABASE, Metadata};
 use snapshots::Unpacked;
 use store::ContainerdStore;
 
-const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const CONTENT: &str = "io.containerd.content.v1.content";
 /// Where Docker has its own.
 const OF_DOCKER: &str = "containerd/daemon";
@@ -69,7 +68,7 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
     };
     let metadata = match Metadata::open(&root) {
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Malformed) => {
-            return Ok(ContainerdStore::new(vec![without_names(&root, error)?]));
+            return Ok(ContainerdStore::new(None, vec![without_names(&root, error)?]));
         }
         metadata => Arc::new(metadata?),
     };
@@ -93,7 +92,7 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         namespace.stand_ins.set_snapshots(Box::new(unpacked));
         namespaces.push((name, namespace.open(files(&root)?)));
     }
-    Ok(ContainerdStore::new(namespaces))
+    Ok(ContainerdStore::new(Some(metadata), namespaces))
 }
 
 /// The images whose names are lost with the database.

@@ -1,8 +1,12 @@
 //! The namespaces of containerd behind the [`Store`] trait: each is a store of its own, and the partition of
 //! its keys.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use layerlift_archive::Digest;
 
+use super::metadata::Metadata;
 use crate::kind::StoreKind;
 use crate::layout::LayoutStore;
 use crate::{
@@ -13,13 +17,15 @@ use crate::{
 /// too.
 #[derive(Debug)]
 pub(crate) struct ContainerdStore {
+    /// What is not read before it is needed; `None` if it is damaged.
+    metadata: Option<Arc<Metadata>>,
     /// By their names, sorted.
     namespaces: Vec<(String, LayoutStore)>,
 }
 
 impl ContainerdStore {
-    pub(super) fn new(namespaces: Vec<(String, LayoutStore)>) -> Self {
-        ContainerdStore { namespaces }
+    pub(super) fn new(metadata: Option<Arc<Metadata>>, namespaces: Vec<(String, LayoutStore)>) -> Self {
+        ContainerdStore { metadata, namespaces }
     }
 
     fn namespace(&self, name: &str, id: &str) -> Result<&LayoutStore, Error> {
@@ -78,6 +84,17 @@ impl Store for ContainerdStore {
 
     fn referrers(&self, of: &[Digest]) -> Vec<Artifact> {
         self.namespaces.iter().flat_map(|(_, store)| store.referrers(of)).collect()
+    }
+
+    fn annotations(&self, digest: Digest) -> BTreeMap<String, String> {
+        let of = |(name, store): &(String, LayoutStore)| {
+            let sources = self.metadata.as_ref().map(|metadata| metadata.sources(name, digest));
+            let mut all = store.annotations(digest);
+            // A label that cannot be read is in a page that the listing reports.
+            all.extend(sources.and_then(Result::ok).unwrap_or_default());
+            all
+        };
+        self.namespaces.iter().map(of).find(|all| !all.is_empty()).unwrap_or_default()
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

@@ -13,6 +13,7 @@
 //! Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6 and umoci 0.4 write.
 
 pub(crate) mod absent;
+mod annotations;
 mod artifacts;
 mod both;
 mod cache;

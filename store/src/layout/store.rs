@@ -1,10 +1,12 @@
 //! The images of a layout or archive behind the [`Store`] trait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use layerlift_archive::{Compression, Digest, FileRange};
 
 use super::absent::StandIns;
+use super::annotations::{self, Annotations};
 use super::artifacts::{self, Line};
 use super::documents::{BUILDKIT_CACHE, INDEX};
 use super::image::{self, LayerFile, Loaded};
@@ -33,6 +35,8 @@ pub(crate) struct LayoutStore {
     contents: Contents,
     /// What takes the place of the lines of `index.json`, in stores that do not have this file.
     lines: Option<Vec<Line>>,
+    /// What these lines say; read when it is asked for.
+    annotations: OnceLock<HashMap<Digest, Annotations>>,
     /// For blobs that are not there.
     stand_ins: StandIns,
     /// Names: repository, tag or digest, images and indexes.
@@ -87,6 +91,7 @@ impl LayoutStore {
             reader,
             contents,
             lines: None,
+            annotations: OnceLock::new(),
             stand_ins: StandIns::default(),
             names,
         }
@@ -364,6 +369,14 @@ impl Store for LayoutStore {
             Some(lines) => referrers::find(&self.reader, lines, of),
             None => referrers::find(&self.reader, &artifacts::lines(&self.reader), of),
         }
+    }
+
+    fn annotations(&self, digest: Digest) -> BTreeMap<String, String> {
+        let all = self.annotations.get_or_init(|| match &self.lines {
+            Some(lines) => annotations::of(lines),
+            None => annotations::of(&artifacts::lines(&self.reader)),
+        });
+        all.get(&digest).cloned().unwrap_or_default()
     }
 
     fn tree(&self, index: &Index) -> Result<Option<IndexTree>, Error> {
