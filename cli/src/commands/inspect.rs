@@ -1,6 +1,8 @@
 //! `layerlift inspect`: what a store says about images, as JSON; with `--tree`, what their names lead to.
 
-use layerlift_store::{Document, Image, Reference, Subject};
+use std::collections::{HashMap, HashSet};
+
+use layerlift_store::{Document, Image, ImageKey, Reference, Store, Subject};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -37,7 +39,7 @@ struct Inspected<'a> {
     indexes: Vec<IndexJson>,
 }
 
-/// An image, and what it was asked for by.
+/// An image, and its names: first those that it was asked for by.
 struct Found {
     /// Which of the opened stores.
     place: usize,
@@ -82,6 +84,9 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
             }
         }
     }
+    for (place, source) in sources.opened.iter().enumerate() {
+        add_names(&mut found, place, &*source.store, args);
+    }
     let mut status = Status::Done;
     let mut images = Vec::new();
     for Found { place, image, references, indexes } in &mut found {
@@ -95,6 +100,25 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
     }
     print_json(&images)?;
     Ok(status)
+}
+
+/// Adds all names that the images of a store have in it. One that cannot be listed gives none.
+fn add_names(found: &mut [Found], place: usize, store: &dyn Store, args: &Inspect) {
+    let mut found: HashMap<ImageKey, &mut Vec<Reference>> = found
+        .iter_mut()
+        .filter(|one| one.place == place)
+        .map(|one| (one.image.key.clone(), &mut one.references))
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    let Ok(listing) = store.images() else { return };
+    let listing = listing.on(store, args.store.platforms());
+    for image in listing.images.into_iter().chain(listing.intermediate) {
+        let Some(references) = found.get_mut(&image.key) else { continue };
+        let known: HashSet<Reference> = references.iter().cloned().collect();
+        references.extend(image.references.into_iter().filter(|reference| !known.contains(reference)));
+    }
 }
 
 /// What the names lead to, as a table: indexes with all their lines.
