@@ -248,10 +248,10 @@ impl Plan {
         self
     }
 
-    /// Bytes that [`Plan::prepare`] reads, for progress: 0 if there is nothing to do first, `None` if it
-    /// produces layers of unknown length.
+    /// Bytes that [`Plan::prepare`] reads, for progress: tars of layers, whatever they are compressed to. 0
+    /// if there is nothing to do first, `None` if the length of a layer is unknown before it is read.
     pub fn first_pass_len(&self) -> Option<u64> {
-        self.first_pass().map(PlannedLayer::len).sum()
+        self.first_pass().map(PlannedLayer::first_pass_len).sum()
     }
 
     /// Length in bytes of the tar, if it is known before a first pass. With [`Options::keep_going`], the
