@@ -1,5 +1,7 @@
 //! The command line: one definition, from which help, completions and man pages come.
 
+mod containers;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,6 +12,8 @@ use clap_complete::Shell;
 use layerlift_archive::{CompressionLevel, ParseCompressionError};
 use layerlift_export::{Format, LayerCompression, TagPolicy};
 use layerlift_store::{Platform, Platforms, StoreKind};
+
+pub(crate) use containers::Containers;
 
 const STATUS: &str = "\
 Exit status:
@@ -41,6 +45,7 @@ pub(crate) enum Command {
     Images(Images),
     Inspect(Inspect),
     Verify(Verify),
+    Containers(Containers),
     Stores(Stores),
     /// Print the completions for a shell.
     Completions {
@@ -54,18 +59,18 @@ pub(crate) enum Command {
     },
 }
 
-/// Where images are looked up.
+/// Which stores.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Store")]
-pub(crate) struct StoreArgs {
+pub(crate) struct PlaceArgs {
     /// Data root of an engine (/var/lib/docker, say), the root of a mounted disk or a home with such stores
     /// in the usual places, an image layout, an archive, or - for an archive on standard input [default: the
     /// usual places on this machine].
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = root())]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, value_parser = root())]
     pub(crate) root: Option<PathBuf>,
     /// Follow this symbolic link, which stands where a store keeps a directory of its own
     /// (/var/lib/docker/overlay2, say). Links that stay below --root are followed anyway.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) follow: Vec<PathBuf>,
     /// Only stores of this kind.
     #[arg(long, value_name = "KIND", value_parser = kinds())]
@@ -77,10 +82,30 @@ pub(crate) struct StoreArgs {
     /// images].
     #[arg(long, value_name = "NAMESPACE", conflicts_with = "driver")]
     pub(crate) namespace: Option<String>,
+}
+
+/// Which stores, and which images of an index.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Store")]
+pub(crate) struct StoreArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Only images for OS/ARCH[/VARIANT]. Can be given several times [default for an index: this machine's
     /// platform, or the only one].
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Vec<Platform>,
+}
+
+impl AsRef<PlaceArgs> for PlaceArgs {
+    fn as_ref(&self) -> &PlaceArgs {
+        self
+    }
+}
+
+impl AsRef<PlaceArgs> for StoreArgs {
+    fn as_ref(&self) -> &PlaceArgs {
+        &self.place
+    }
 }
 
 impl StoreArgs {
@@ -113,7 +138,7 @@ pub(crate) struct Save {
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
     /// Where to write: a file, a directory if it ends in /, or - for standard output [default: -].
-    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath)]
     pub(crate) output: Option<PathBuf>,
     /// Format of the archive.
     ///
@@ -157,7 +182,7 @@ pub(crate) struct Save {
     #[arg(long)]
     pub(crate) salvage: bool,
     /// A store or an archive that may have the missing bytes. Can be given several times.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, requires = "salvage")]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, requires = "salvage")]
     pub(crate) repair_from: Vec<PathBuf>,
     /// Write what was salvaged to a file, too.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "salvage")]
@@ -230,18 +255,16 @@ pub(crate) struct Images {
     pub(crate) store: StoreArgs,
 }
 
-/// Print what a store says about images, as a JSON array.
+/// Print what a store says about images and containers, as a JSON array.
 ///
 /// Shows the documents of each image, and its layers with ids, digests and the sizes of their tars (null
-/// where the tar has to be computed).
+/// where the tar has to be computed). A NAME that no image has is looked for among the containers: of these
+/// it shows what is listed, and the records of their engine.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Inspect {
-    /// Which images.
+    /// Which images or containers.
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
-    /// Print what the names lead to as a table: each line of an index, and whether it is here.
-    #[arg(long, conflicts_with = "platform")]
-    pub(crate) tree: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
@@ -276,7 +299,7 @@ Examples:
   sudo layerlift stores --root /mnt/olddisk")]
 pub(crate) struct Stores {
     /// Data root of an engine, the root of a mounted disk, any folder, or an archive.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = root())]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, value_parser = root())]
     pub(crate) root: Option<PathBuf>,
     /// Print a JSON array.
     #[arg(long)]

@@ -8,7 +8,6 @@ mod chain;
 mod commands;
 mod destination;
 mod error;
-mod index;
 mod limits;
 mod message;
 mod output;

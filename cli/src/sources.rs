@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use layerlift_store::discover::open_usual;
 use layerlift_store::{
-    Broken, Error as StoreError, OpenOptions, Opened, Selected, Store, StoreKind, open_all,
+    Broken, Containers, Error as StoreError, OpenOptions, Opened, Selected, Store, StoreKind, open_all,
 };
 
-use crate::args::StoreArgs;
+use crate::args::PlaceArgs;
 use crate::error::Error;
 use crate::message::typed;
 use crate::report::Reporter;
@@ -42,16 +42,16 @@ impl fmt::Display for Source {
 
 impl Sources {
     /// Opens the stores. One that cannot be opened is an error only if no other can.
-    pub(crate) fn open(args: &StoreArgs, reporter: &Reporter) -> Result<Self, Error> {
-        Sources::open_with(args, OpenOptions::default(), reporter)
+    pub(crate) fn open(args: &impl AsRef<PlaceArgs>, reporter: &Reporter) -> Result<Self, Error> {
+        Sources::open_with(args.as_ref(), OpenOptions::default(), reporter)
     }
 
     /// The same with all namespaces of containerd.
-    pub(crate) fn open_all(args: &StoreArgs, reporter: &Reporter) -> Result<Self, Error> {
-        Sources::open_with(args, OpenOptions::default().with_all_partitions(true), reporter)
+    pub(crate) fn open_all(args: &impl AsRef<PlaceArgs>, reporter: &Reporter) -> Result<Self, Error> {
+        Sources::open_with(args.as_ref(), OpenOptions::default().with_all_partitions(true), reporter)
     }
 
-    fn open_with(args: &StoreArgs, mut options: OpenOptions, reporter: &Reporter) -> Result<Self, Error> {
+    fn open_with(args: &PlaceArgs, mut options: OpenOptions, reporter: &Reporter) -> Result<Self, Error> {
         options.kind = args.store;
         options.partition = args.driver.clone().or_else(|| args.namespace.clone());
         options.follow = args.follow.clone();
@@ -113,6 +113,11 @@ impl Sources {
         near.sort();
         near.dedup();
         Err(failure.unwrap_or(StoreError::NotFound { name: name.to_owned(), suggestions: near }).into())
+    }
+
+    /// The stores that keep containers, too.
+    pub(crate) fn able(&self) -> Vec<(&Source, &dyn Containers)> {
+        self.opened.iter().filter_map(|source| Some((source, source.store.containers()?))).collect()
     }
 
     /// Whether there are several, so that a table needs a column for them.

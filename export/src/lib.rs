@@ -34,7 +34,6 @@ mod format;
 pub mod fuzz;
 mod layers;
 mod left_out;
-mod lines;
 mod lists;
 mod options;
 mod plan;

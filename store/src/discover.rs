@@ -10,8 +10,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use crate::Hint;
 use crate::engines::{ENGINES, engine};
-use crate::error::Hint;
 use crate::fs::{Reach, named};
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root, Store, layout, places};

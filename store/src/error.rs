@@ -8,7 +8,7 @@ use std::sync::Arc;
 use layerlift_archive::{ErrorKind, content_error};
 
 use crate::containers::owner::is_in_store_of;
-use crate::{Platform, Reference};
+use crate::{Hint, Platform, Reference};
 
 /// Why a store could not answer.
 ///
@@ -91,12 +91,20 @@ pub enum Error {
         /// Similar names that exist.
         suggestions: Vec<String>,
     },
-    /// A name or a prefix matches several images.
+    /// No container has this name or id.
+    #[error("no such container: {name}")]
+    NoContainer {
+        /// What was asked for.
+        name: String,
+        /// Similar names that exist.
+        suggestions: Vec<String>,
+    },
+    /// A name or a prefix matches several images, or containers.
     #[error("{name} is ambiguous, it means any of\n  {}", candidates.join("\n  "))]
     Ambiguous {
         /// What was asked for.
         name: String,
-        /// The images that it matches, a line each: id and tags.
+        /// What it matches, a line each: id and names.
         candidates: Vec<String>,
         /// Whether they are images of different drivers.
         drivers: bool,
@@ -213,41 +221,6 @@ pub enum Error {
     },
 }
 
-/// What can be done about an error, for a program to word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Hint {
-    /// Choose a kind of store ([`crate::OpenOptions::kind`]).
-    ChooseKind,
-    /// Choose one of several drivers ([`crate::OpenOptions::partition`]).
-    ChoosePartition,
-    /// Choose one of these namespaces ([`crate::OpenOptions::partition`]).
-    ChooseNamespace(Vec<String>),
-    /// Choose one of several roots.
-    ChooseRoot,
-    /// Use one of these roots, which are below the one that was given.
-    NameRoot(Vec<PathBuf>),
-    /// Read the store in a user namespace: some of its files belong to subordinate ids of its user.
-    UserNamespace,
-    /// Choose a platform ([`crate::Selected::choose`]).
-    ChoosePlatform,
-    /// Similar names that exist.
-    Similar(Vec<String>),
-    /// Say that this link is to be followed ([`crate::OpenOptions::follow`]).
-    FollowLink(PathBuf),
-    /// Mount the first directory in place of the second, which is a link now.
-    MountInPlace(PathBuf, PathBuf),
-    /// Unpack or mount it, and use what is then in it as the root.
-    NameContents {
-        /// How, as a clause.
-        how: Cow<'static, str>,
-        /// Where in it the root is; empty if it is the top, or not known.
-        below: PathBuf,
-    },
-    /// Anything else, in words.
-    Other(Cow<'static, str>),
-}
-
 impl Error {
     /// Says in which image, layer or file the error occurred.
     pub fn within(self, what: impl Into<String>) -> Self {
@@ -283,6 +256,7 @@ impl Error {
                 ErrorKind::Missing
             }
             Error::NotFound { .. }
+            | Error::NoContainer { .. }
             | Error::NoPartition { .. }
             | Error::NoNamespace { .. }
             | Error::NoPlatform { .. } => ErrorKind::NotFound,
@@ -311,7 +285,9 @@ impl Error {
                 let moved = path.parent().map_or_else(|| target.clone(), |folder| folder.join(target));
                 vec![Hint::FollowLink(path.clone()), Hint::MountInPlace(moved, path.clone())]
             }
-            Error::NotFound { suggestions, .. } if !suggestions.is_empty() => {
+            Error::NotFound { suggestions, .. } | Error::NoContainer { suggestions, .. }
+                if !suggestions.is_empty() =>
+            {
                 vec![Hint::Similar(suggestions.clone())]
             }
             // With one platform there is nothing to choose, and the message names it.

@@ -24,6 +24,7 @@ mod engines;
 mod error;
 mod fs;
 mod graph;
+mod hint;
 mod id;
 mod json;
 mod kind;
@@ -35,6 +36,7 @@ mod names;
 mod parallel;
 mod places;
 mod reference;
+mod sqlite;
 mod store;
 mod tarsplit;
 
@@ -47,8 +49,9 @@ pub mod fuzz {
 }
 
 pub use discover::{Opened, Place, detect, open, open_all};
-pub use error::{Error, Hint};
+pub use error::Error;
 pub use fs::Root;
+pub use hint::Hint;
 pub use id::{ChainId, DiffId, ImageId, V1Id, hex_id};
 pub use kind::{Detected, OpenOptions, StoreKind};
 pub use layer::{
@@ -57,12 +60,13 @@ pub use layer::{
 };
 pub use layerlift_archive::ErrorKind;
 pub use model::{
-    Artifact, ArtifactBlob, Broken, Document, Image, ImageKey, ImageSummary, Index, IndexLine, IndexSummary,
-    IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Notice, ParsePlatformError,
-    Platform, Platforms, Selected, Subject, V1Document,
+    Artifact, ArtifactBlob, Broken, Container, ContainerKey, ContainerListing, ContainerRecord,
+    ContainerState, ContainerStatus, Document, Image, ImageKey, ImageSummary, Index, IndexLine, IndexSummary,
+    IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Mount, Notice,
+    ParsePlatformError, Platform, Platforms, Pod, Port, Selected, Subject, V1Document,
 };
 pub use reference::{Reference, Rules};
-pub use store::Store;
+pub use store::{Containers, Store};
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -1,11 +1,10 @@
 //! The seam between stores and everything else.
 
-use std::collections::BTreeMap;
-
 use layerlift_archive::Digest;
 
 use crate::kind::StoreKind;
 use crate::{Artifact, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected};
+use crate::{ContainerKey, ContainerListing};
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
 pub trait Store: Send + Sync {
@@ -23,8 +22,8 @@ pub trait Store: Send + Sync {
     /// below.
     fn image(&self, key: &ImageKey) -> Result<Image, Error>;
 
-    /// An index as it is stored, with all its lines. `None` if it is not a document, but manifests that share
-    /// a name.
+    /// An index as it is stored, with all its lines. `None` where there is no such document: for manifests
+    /// that only share a name.
     fn tree(&self, _index: &Index) -> Result<Option<IndexTree>, Error> {
         Ok(None)
     }
@@ -35,19 +34,13 @@ pub trait Store: Send + Sync {
         Vec::new()
     }
 
-    /// What the store says of a manifest or an index, beside its names: the annotations of its line in
-    /// `index.json`, where it came from.
-    fn annotations(&self, _digest: Digest) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
     /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is
     /// damaged: then its digest can still prove it.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
 
     /// What the store has on record but lacks, although no image needs it: unpacked layers, for example. No
     /// layer is read.
-    fn missing(&self) -> Result<Vec<Error>, Error> {
+    fn gone(&self) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 
@@ -55,4 +48,19 @@ pub trait Store: Send + Sync {
     fn layer_name(&self, key: &LayerKey) -> String {
         key.id().to_owned()
     }
+
+    /// The containers of the store's engine, where that engine keeps its containers with its images.
+    fn containers(&self) -> Option<&dyn Containers> {
+        None
+    }
+}
+
+/// Containers beside the images of a store. All methods only read.
+pub trait Containers: Send + Sync {
+    /// All containers, and what cannot be read.
+    fn containers(&self) -> Result<ContainerListing, Error>;
+
+    /// Bytes of the files in a container's writable layer, links counted once. `None` if the container has no
+    /// layer of its own.
+    fn written(&self, key: &ContainerKey) -> Result<Option<u64>, Error>;
 }

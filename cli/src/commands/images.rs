@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use layerlift_store::{Error as StoreError, ImageSummary, Member, Platform, Reference, Store, StoreKind};
+use layerlift_store::{Error as StoreError, ImageSummary, Reference, StoreKind};
 use serde::Serialize;
 
 use crate::args::Images;
 use crate::error::Error;
-use crate::index::MemberJson;
 use crate::output::{print, print_json};
 use crate::report::Reporter;
 use crate::size::human;
@@ -22,8 +21,6 @@ struct Row {
     root: String,
     kind: &'static str,
     image: ImageSummary,
-    /// Those of which an image is here; without an index, its own. Only filled if a row has several.
-    platforms: Vec<String>,
 }
 
 /// An image for machines.
@@ -34,8 +31,6 @@ struct ImageJson<'a> {
     created: Option<&'a str>,
     size: Option<u64>,
     layers: usize,
-    /// All images of the index that its names lead to, if they lead to one.
-    platforms: Vec<MemberJson>,
     driver: &'a str,
     store: &'a str,
     root: &'a str,
@@ -48,7 +43,6 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
     };
     let mut status = sources.warn_of_failed(reporter);
     let mut rows = Vec::new();
-    let mut of_stores = Vec::new();
     let mut other_platforms = Vec::new();
     for source in &sources.opened {
         let mut listing = source.store.images()?;
@@ -61,10 +55,8 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
             status = Status::Incomplete;
         }
         let root = source.root.display().to_string();
-        let row = |image| Row { root: root.clone(), kind: source.kind.name(), image, platforms: Vec::new() };
-        let first = rows.len();
+        let row = |image| Row { root: root.clone(), kind: source.kind.name(), image };
         rows.extend(listing.images.into_iter().map(row));
-        of_stores.push((first..rows.len(), &*source.store));
         for broken in listing.broken {
             let other_platform = matches!(broken.error, StoreError::NoPlatform { .. });
             if other_platform && !args.store.platform.is_empty() {
@@ -86,11 +78,6 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         let images: Vec<ImageJson<'_>> = rows.iter().map(Row::json).collect();
         print_json(&images)?;
     } else {
-        if rows.iter().any(|row| row.here().count() > 1) {
-            for (places, store) in of_stores {
-                rows[places].iter_mut().for_each(|row| row.add_platforms(store));
-            }
-        }
         print(&table(&rows, args.digests, args.no_trunc, sources.several(), Timestamp::now()))?;
     }
     Ok(status)
@@ -102,8 +89,6 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
     let mut headings = vec!["REPOSITORY", "TAG"];
     headings.extend(digests.then_some("DIGEST"));
     headings.extend(["IMAGE ID", "CREATED", "SIZE", "LAYERS"]);
-    let several_platforms = rows.iter().any(|row| !row.platforms.is_empty());
-    headings.extend(several_platforms.then_some("PLATFORMS"));
     let namespaces = rows.iter().all(|row| row.kind == StoreKind::Containerd.name());
     headings.extend(several_drivers.then_some(if namespaces { "NAMESPACE" } else { "DRIVER" }));
     headings.extend(several_stores.then_some("STORE"));
@@ -120,7 +105,6 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
                 image.size.map_or_else(|| "N/A".to_owned(), human),
                 image.layers.to_string(),
             ]);
-            cells.extend(several_platforms.then(|| row.platforms.join(", ")));
             cells.extend(several_drivers.then(|| image.key.partition().to_owned()));
             cells.extend(several_stores.then(|| row.root.clone()));
             table.row(cells);
@@ -160,19 +144,6 @@ pub(super) fn short(id: &str) -> &str {
 }
 
 impl Row {
-    /// The images of its index that are here.
-    fn here(&self) -> impl Iterator<Item = &Member> {
-        self.image.members.iter().filter(|member| member.image.is_some())
-    }
-
-    /// Adds its platforms, reading the config of an image that is not of an index.
-    fn add_platforms(&mut self, store: &dyn Store) {
-        let of_index: Vec<Platform> = self.here().filter_map(|member| member.platform.clone()).collect();
-        let own = if of_index.is_empty() { store.image(&self.image.key).ok() } else { None };
-        let all = of_index.into_iter().chain(own.and_then(|image| image.platform()));
-        self.platforms = all.map(|platform| platform.to_string()).collect();
-    }
-
     fn json(&self) -> ImageJson<'_> {
         ImageJson {
             id: self.image.key.id(),
@@ -180,7 +151,6 @@ impl Row {
             created: self.image.created.as_deref(),
             size: self.image.size,
             layers: self.image.layers,
-            platforms: self.image.members.iter().map(MemberJson::of).collect(),
             driver: self.image.key.partition(),
             store: self.kind,
             root: &self.root,
@@ -201,7 +171,7 @@ mod tests {
         let mut image = ImageSummary::new(key, references.iter().map(reference).collect(), 3);
         image.created = Some("2015-10-12T19:16:27Z".to_owned());
         image.size = size;
-        Row { root: root.to_owned(), kind: "docker", image, platforms: Vec::new() }
+        Row { root: root.to_owned(), kind: "docker", image }
     }
 
     fn now() -> Timestamp {

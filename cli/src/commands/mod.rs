@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod containers;
 mod images;
 mod inspect;
 mod save;
@@ -58,6 +59,10 @@ pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error
         Command::Inspect(args) => {
             limit_threads(processors());
             inspect::run(&args, reporter)
+        }
+        Command::Containers(args) => {
+            limit_threads(processors());
+            containers::run(&args, reporter)
         }
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Stores(args) => stores::run(&args),

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod containerd;
+mod containers;
 mod determinism;
 mod failures;
 mod finding;

@@ -69,6 +69,25 @@ impl Store {
         Store { folder, root }
     }
 
+    /// A store with containers, by the engine that wrote it.
+    pub(crate) fn containers(engine: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).expect("a new folder");
+        let packed = format!("../store/tests/fixtures/containers/{engine}/store.tar.xz");
+        let status = Command::new("tar")
+            .args(["--xattrs", "--xattrs-include=*", "--numeric-owner", "--warning=no-timestamp", "-xJf"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(&packed))
+            .arg("-C")
+            .arg(&root)
+            .stderr(std::process::Stdio::null())
+            .status()
+            .expect("tar starts");
+        // An ordinary user cannot make devices, which these tests do not need.
+        assert!(status.success() || !rustix::process::geteuid().is_root(), "tar cannot unpack {packed}");
+        Store { folder, root }
+    }
+
     /// The data root of a real Docker 1.8 from the documentation. `base:latest` has one layer, `base:child`
     /// one more.
     pub(crate) fn example() -> Self {

@@ -14,18 +14,17 @@
 //! A bucket that would be empty may be absent. Sizes are signed varints of Go.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
 use std::path::Path;
 
 use layerlift_archive::Digest;
 
-use super::numbers;
 use crate::bolt::{Bucket, Database, Entry};
 use crate::layout::namespace::{Namespace, Target, Unreadable};
 use crate::{ChainId, Error, Root};
 
-/// The file.
+/// The database, relative to the root of the store.
 pub(super) const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
+
 /// How Docker names an image that has lost its tag, or never had one. The digest of its target follows.
 const DANGLING: &str = "moby-dangling@";
 /// A label of a config whose image has been unpacked; the name of a snapshotter follows.
@@ -35,9 +34,6 @@ const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";
 
 /// Layers by their snapshotters: the name that each gives its snapshot, if there is a record of it.
 pub(super) type Layers = BTreeMap<(String, ChainId), Option<Vec<u8>>>;
-
-/// A label of a blob that was pulled or pushed; a host follows, and the value is the repository there.
-const SOURCE: &[u8] = b"containerd.io/distribution.source.";
 
 /// The database.
 pub(super) struct Metadata {
@@ -49,13 +45,6 @@ struct Record {
     media_type: String,
     digest: Digest,
     size: u64,
-    annotations: BTreeMap<String, String>,
-}
-
-impl fmt::Debug for Metadata {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metadata").finish_non_exhaustive()
-    }
 }
 
 impl Metadata {
@@ -82,6 +71,34 @@ impl Metadata {
         Ok(found)
     }
 
+    /// All namespaces, sorted.
+    pub(super) fn all_namespaces(&self) -> Result<Vec<String>, Error> {
+        let mut found = Vec::new();
+        for entry in self.database.root().bucket(b"v1")?.iter().flat_map(Bucket::entries) {
+            if let Entry::Bucket { key, .. } = entry? {
+                found.push(text(key));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the names of a namespace lead to, as far as that can be read.
+    pub(super) fn targets(&self, namespace: &str) -> Result<HashSet<Digest>, Error> {
+        let mut found = HashSet::new();
+        let path: [&[u8]; 3] = [b"v1", namespace.as_bytes(), b"images"];
+        for entry in self.database.root().path(&path)?.iter().flat_map(Bucket::entries) {
+            let Entry::Bucket { bucket, .. } = entry? else { continue };
+            let digest = bucket.bucket(b"target")?.map(|target| target.get(b"digest")).transpose()?;
+            found.extend(digest.flatten().and_then(|digest| text(digest).parse::<Digest>().ok()));
+        }
+        Ok(found)
+    }
+
+    /// The snapshotter that has the snapshot of this key, and its name for it.
+    pub(super) fn snapshot(&self, namespace: &str, key: &[u8]) -> Result<Option<(String, Vec<u8>)>, Error> {
+        Ok(self.snapshots_of(namespace, key)?.into_iter().next())
+    }
+
     /// All that a namespace has. An image whose record cannot be read does not hide any other.
     pub(super) fn namespace(&self, root: &Root, name: &str) -> Result<Namespace, Error> {
         let mut namespace = Namespace { name: name.to_owned(), ..Namespace::default() };
@@ -100,24 +117,21 @@ impl Metadata {
     /// The snapshotters of a namespace that have unpacked a layer, and the name that each gives its
     /// snapshot.
     pub(super) fn snapshots(&self, namespace: &str, chain: ChainId) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        self.snapshots_of(namespace, chain.to_string().as_bytes())
+    }
+
+    fn snapshots_of(&self, namespace: &str, key: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let mut found = Vec::new();
         let path: [&[u8]; 3] = [b"v1", namespace.as_bytes(), b"snapshots"];
         let Some(snapshotters) = self.database.root().path(&path)? else { return Ok(found) };
         for entry in snapshotters.entries() {
             let Entry::Bucket { key: snapshotter, bucket } = entry? else { continue };
-            let Some(snapshot) = bucket.bucket(chain.to_string().as_bytes())? else { continue };
+            let Some(snapshot) = bucket.bucket(key)? else { continue };
             if let Some(name) = snapshot.get(b"name")? {
                 found.push((text(snapshotter), name.to_vec()));
             }
         }
         Ok(found)
-    }
-
-    /// Where a blob came from: labels that `docker save` and `ctr images export` write as annotations.
-    pub(super) fn sources(&self, namespace: &str, blob: Digest) -> Result<BTreeMap<String, String>, Error> {
-        let blob = blob.to_string();
-        let path: [&[u8]; 6] = [b"v1", namespace.as_bytes(), b"content", b"blob", blob.as_bytes(), b"labels"];
-        texts(self.database.root().path(&path)?, SOURCE)
     }
 
     /// All layers that a namespace has unpacked, and those of which only the label of a config says so.
@@ -163,9 +177,9 @@ fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>) -> Res
             }
         };
         let place = *places.entry(record.digest).or_insert_with(|| {
-            let Record { media_type, digest, size, annotations } = record;
+            let Record { media_type, digest, size } = record;
             let (names, aliases) = (Vec::new(), Vec::new());
-            namespace.targets.push(Target { media_type, digest, size, names, aliases, annotations });
+            namespace.targets.push(Target { media_type, digest, size, names, aliases });
             namespace.targets.len() - 1
         });
         let target = &mut namespace.targets[place];
@@ -189,26 +203,12 @@ fn record(root: &Root, name: &str, image: Bucket<'_>) -> Result<Record, Error> {
         None => Err(malformed(format!("has a target without {key}"))),
     };
     let digest = text(value("digest")?);
-    let size = numbers::signed(value("size")?).and_then(|size| u64::try_from(size).ok());
+    let size = varint(value("size")?).and_then(|size| u64::try_from(size).ok());
     Ok(Record {
         media_type: text(value("mediatype")?),
         digest: digest.parse().map_err(|_| unknown_digest(name, &digest))?,
         size: size.ok_or_else(|| malformed("has a target whose size is not a number".to_owned()))?,
-        annotations: texts(image.bucket(b"annotations")?, b"")?,
     })
-}
-
-/// The values of a bucket whose keys begin so.
-fn texts(bucket: Option<Bucket<'_>>, prefix: &[u8]) -> Result<BTreeMap<String, String>, Error> {
-    let mut texts = BTreeMap::new();
-    for entry in bucket.iter().flat_map(Bucket::entries) {
-        if let Entry::Value { key, value } = entry?
-            && key.starts_with(prefix)
-        {
-            texts.insert(text(key), text(value));
-        }
-    }
-    Ok(texts)
 }
 
 /// The error for a target whose digest is not SHA-256.
@@ -246,9 +246,47 @@ pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// A number as Go's `binary.PutVarint` writes it: zigzag, seven bits in a byte, the lowest first.
+fn varint(bytes: &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for (place, byte) in bytes.iter().enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        let shift = u32::try_from(7 * place).ok()?;
+        if shift > 63 || bits.checked_shl(shift)? >> shift != bits {
+            return None;
+        }
+        value |= bits << shift;
+        if byte & 0x80 == 0 {
+            let half = i64::try_from(value >> 1).ok()?;
+            let found = if value & 1 == 0 { half } else { -half - 1 };
+            return (place + 1 == bytes.len()).then_some(found);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_go() {
+        for (bytes, expected) in [
+            (&[0x06][..], Some(3)),
+            (&[0xe0, 0x02], Some(176)),
+            (&[0x00], Some(0)),
+            (&[0x01], Some(-1)),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(i64::MIN)),
+            (&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(i64::MAX)),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], None),
+            (&[0x80; 12], None),
+            (&[0x06, 0x00], None),
+            (&[0xe0], None),
+            (&[], None),
+        ] {
+            assert_eq!(varint(bytes), expected, "{bytes:x?}");
+        }
+    }
 
     #[test]
     fn names_that_are_ids() {

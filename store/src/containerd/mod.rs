@@ -12,10 +12,12 @@
 //! `containerd/daemon` below its data root, perhaps beside the images of a graph driver; since 20.10, a
 //! store without images is there in any case. (containerd 1.6, 1.7 and 2.1; Docker 26 and 28.)
 //!
+//! The containers of Docker are beside its images only in part, see `moby`.
+//!
 //! Blobs lie as in an image layout, and are read by [`crate::layout`].
 
 mod metadata;
-mod numbers;
+mod moby;
 mod snapshots;
 mod store;
 
@@ -27,12 +29,11 @@ use crate::layout::{LayoutStore, namespace};
 use crate::{Error, ErrorKind, Root};
 
 use metadata::{DATABASE, Metadata};
+use moby::OF_DOCKER;
 use snapshots::Unpacked;
 use store::ContainerdStore;
 
 const CONTENT: &str = "io.containerd.content.v1.content";
-/// Where Docker has its own.
-const OF_DOCKER: &str = "containerd/daemon";
 
 /// The store of a directory: in it, or where Docker has its own.
 fn home(root: &Root) -> Result<Option<Root>, Error> {
@@ -68,7 +69,8 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
     };
     let metadata = match Metadata::open(&root) {
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Malformed) => {
-            return Ok(ContainerdStore::new(None, vec![without_names(&root, error)?]));
+            let docker = moby::Docker::of(&root, None)?;
+            return Ok(ContainerdStore::new(vec![without_names(&root, error)?], docker));
         }
         metadata => Arc::new(metadata?),
     };
@@ -86,13 +88,17 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         return Err(Error::NoNamespace { path, wanted, present: names().collect() });
     }
     let mut namespaces = Vec::new();
+    let docker = match &options.partition {
+        Some(other) if !moby::is_of_docker(other) => None,
+        _ => moby::Docker::of(&root, Some(Arc::clone(&metadata)))?,
+    };
     for name in chosen {
         let mut namespace = metadata.namespace(&root, &name)?;
         let unpacked = Unpacked::new(root.clone(), Arc::clone(&metadata), &name);
         namespace.stand_ins.set_snapshots(Box::new(unpacked));
         namespaces.push((name, namespace.open(files(&root)?)));
     }
-    Ok(ContainerdStore::new(Some(metadata), namespaces))
+    Ok(ContainerdStore::new(namespaces, docker))
 }
 
 /// The images whose names are lost with the database.

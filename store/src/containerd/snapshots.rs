@@ -17,7 +17,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::metadata::{Metadata, text};
-use super::numbers;
 use crate::bolt::{Bucket, Database};
 use crate::diff::{DiffLayer, LayerDir, Watch};
 use crate::layout::absent::Snapshots;
@@ -124,8 +123,8 @@ impl Snapshots for Unpacked {
         }
     }
 
-    fn missing(&self) -> Result<Vec<Error>, Error> {
-        let mut missing = Vec::new();
+    fn gone(&self) -> Result<Vec<Error>, Error> {
+        let mut gone = Vec::new();
         for ((snapshotter, chain), name) in self.metadata.unpacked(&self.namespace)? {
             // Other snapshotters keep snapshots in other ways.
             if !readable(&snapshotter) {
@@ -136,12 +135,12 @@ impl Snapshots for Unpacked {
                 Ok(false) => {
                     let of = format!("namespace {}", self.namespace);
                     let (id, path) = (chain.to_string(), self.root.join(path(&snapshotter)));
-                    missing.push(Error::Missing { of, what: "snapshot", id, path });
+                    gone.push(Error::Missing { of, what: "snapshot", id, path });
                 }
-                Err(error) => missing.push(error),
+                Err(error) => gone.push(error),
             }
         }
-        Ok(missing)
+        Ok(gone)
     }
 }
 
@@ -165,7 +164,7 @@ fn readable(snapshotter: &str) -> bool {
 }
 
 /// The folder of a snapshotter.
-fn path(snapshotter: &str) -> String {
+pub(super) fn path(snapshotter: &str) -> String {
     format!("io.containerd.snapshotter.v1.{snapshotter}")
 }
 
@@ -189,7 +188,70 @@ fn find(root: &Root, snapshotter: &str, database: &Database, name: &[u8]) -> Res
 
 fn record(snapshot: Bucket<'_>) -> Result<Option<Record>, Error> {
     let committed = snapshot.get(b"kind")? == Some(COMMITTED);
-    let id = snapshot.get(b"id")?.and_then(numbers::unsigned);
+    let id = snapshot.get(b"id")?.and_then(uvarint);
     let parent = snapshot.get(b"parent")?.filter(|parent| !parent.is_empty()).map(<[u8]>::to_vec);
     Ok(id.filter(|_| committed).map(|id| Record { id, parent }))
+}
+
+/// The directory of a snapshot that can be written to, and for a whole tree that of the snapshot below it.
+/// `None` if it is not there.
+pub(super) fn writable(
+    root: &Root,
+    snapshotter: &str,
+    name: &[u8],
+) -> Result<Option<(Root, Option<Root>)>, Error> {
+    if !readable(snapshotter) {
+        let what = format!("it is in a snapshot of {snapshotter}, a snapshotter that is not known");
+        return Err(Error::unsupported(what, "overlayfs, fuse-overlayfs and native are read"));
+    }
+    let Some(database) = open(root, snapshotter)? else { return Ok(None) };
+    let snapshot = |name: &[u8]| {
+        let path: [&[u8]; 3] = [b"v1", b"snapshots", name];
+        let Some(bucket) = database.root().path(&path)? else { return Ok(None) };
+        let parent = bucket.get(b"parent")?.filter(|parent| !parent.is_empty()).map(<[u8]>::to_vec);
+        let Some(id) = bucket.get(b"id")?.and_then(uvarint) else { return Ok(None) };
+        let inner = if snapshotter == NATIVE { "" } else { "/fs" };
+        let dir = root.try_dir(format!("{}/snapshots/{id}{inner}", self::path(snapshotter)))?;
+        Ok::<_, Error>(dir.map(|dir| (dir, parent)))
+    };
+    match snapshot(name)? {
+        Some((dir, Some(parent))) if snapshotter == NATIVE => {
+            Ok(snapshot(&parent)?.map(|(below, _)| (dir, Some(below))))
+        }
+        found => Ok(found.map(|(dir, _)| (dir, None))),
+    }
+}
+
+/// A number as Go's `binary.PutUvarint` writes it: seven bits in a byte, the lowest first.
+fn uvarint(bytes: &[u8]) -> Option<u64> {
+    let (last, rest) = bytes.split_last()?;
+    if last & 0x80 != 0 || bytes.len() > 10 || rest.iter().any(|byte| byte & 0x80 == 0) {
+        return None;
+    }
+    let mut value = 0u64;
+    for byte in bytes.iter().rev() {
+        value = value.checked_mul(128)?.checked_add(u64::from(byte & 0x7f))?;
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_go() {
+        for (bytes, expected) in [
+            (&[0x30][..], Some(48)),
+            (&[0xac, 0x02], Some(300)),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(u64::MAX)),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], None),
+            (&[0x80; 12], None),
+            (&[0x06, 0x00], None),
+            (&[0xe0], None),
+            (&[], None),
+        ] {
+            assert_eq!(uvarint(bytes), expected, "{bytes:x?}");
+        }
+    }
 }

@@ -1,31 +1,29 @@
 //! The namespaces of containerd behind the [`Store`] trait: each is a store of its own, and the partition of
 //! its keys.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use layerlift_archive::Digest;
 
-use super::metadata::Metadata;
+use super::moby::Docker;
 use crate::kind::StoreKind;
 use crate::layout::LayoutStore;
 use crate::{
-    Artifact, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected, Store,
+    Artifact, Containers, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected,
+    Store,
 };
 
 /// containerd's images. The id of an image is the digest of its manifest; the digest of its config finds it
 /// too.
 #[derive(Debug)]
 pub(crate) struct ContainerdStore {
-    /// What is not read before it is needed; `None` if it is damaged.
-    metadata: Option<Arc<Metadata>>,
     /// By their names, sorted.
     namespaces: Vec<(String, LayoutStore)>,
+    /// The containers of Docker, if it keeps its images here.
+    docker: Option<Docker>,
 }
 
 impl ContainerdStore {
-    pub(super) fn new(metadata: Option<Arc<Metadata>>, namespaces: Vec<(String, LayoutStore)>) -> Self {
-        ContainerdStore { metadata, namespaces }
+    pub(super) fn new(namespaces: Vec<(String, LayoutStore)>, docker: Option<Docker>) -> Self {
+        ContainerdStore { namespaces, docker }
     }
 
     fn namespace(&self, name: &str, id: &str) -> Result<&LayoutStore, Error> {
@@ -75,10 +73,7 @@ impl Store for ContainerdStore {
         let of = index.members.iter().find_map(|member| member.image.as_ref());
         match of {
             Some(image) => self.namespace(image.partition(), image.id())?.tree(index),
-            None => {
-                let mut trees = self.namespaces.iter().map(|(_, store)| store.tree(index));
-                trees.find(|tree| !matches!(tree, Ok(None))).unwrap_or(Ok(None))
-            }
+            None => Ok(None),
         }
     }
 
@@ -86,27 +81,16 @@ impl Store for ContainerdStore {
         self.namespaces.iter().flat_map(|(_, store)| store.referrers(of)).collect()
     }
 
-    fn annotations(&self, digest: Digest) -> BTreeMap<String, String> {
-        let of = |(name, store): &(String, LayoutStore)| {
-            let sources = self.metadata.as_ref().map(|metadata| metadata.sources(name, digest));
-            let mut all = store.annotations(digest);
-            // A label that cannot be read is in a page that the listing reports.
-            all.extend(sources.and_then(Result::ok).unwrap_or_default());
-            all
-        };
-        self.namespaces.iter().map(of).find(|all| !all.is_empty()).unwrap_or_default()
-    }
-
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         self.namespace(key.partition(), key.id())?.layer(key)
     }
 
-    fn missing(&self) -> Result<Vec<Error>, Error> {
-        let mut missing = Vec::new();
+    fn gone(&self) -> Result<Vec<Error>, Error> {
+        let mut gone = Vec::new();
         for (_, store) in &self.namespaces {
-            missing.extend(store.missing()?);
+            gone.extend(store.gone()?);
         }
-        Ok(missing)
+        Ok(gone)
     }
 
     fn layer_name(&self, key: &LayerKey) -> String {
@@ -114,5 +98,9 @@ impl Store for ContainerdStore {
             Ok(store) => store.layer_name(key),
             Err(_) => key.id().to_owned(),
         }
+    }
+
+    fn containers(&self) -> Option<&dyn Containers> {
+        self.docker.as_ref().map(|docker| docker as &dyn Containers)
     }
 }

@@ -7,7 +7,9 @@
 //! <driver>-layers/volatile-layers.json    layers of containers that need not survive a crash
 //! <driver>-layers/<layer id>.tar-split.gz see `tarsplit`
 //! <driver>/…/<layer id>/…                 files of layers, see `driver`
-//! <driver>-containers/, libpod/, *.lock   not needed here; no lock is taken
+//! <driver>-containers/                    containers, see `working`
+//! libpod/bolt_state.db, db.sql            how Podman's were run, see `libpod`
+//! *.lock                                  not needed here; no lock is taken
 //! ```
 //!
 //! Checked with Podman 4.3 and 5.8, Buildah 1.28 and 1.43, skopeo 1.9 and 1.22.
@@ -16,6 +18,7 @@ mod bigdata;
 mod catalog;
 mod images;
 mod layers;
+mod libpod;
 mod lists;
 mod lost;
 pub(crate) mod owner;
@@ -23,6 +26,7 @@ mod records;
 pub(crate) mod settings;
 mod still;
 mod store;
+mod working;
 
 use std::collections::BTreeSet;
 

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use super::catalog::ContainersCatalog;
 use super::images::Images;
 use super::records::{ImageRecord, LayerId, LayerRecord};
-use super::{bigdata, layers, lists};
+use super::{bigdata, layers, lists, working};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::{
-    Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring,
-    Layer, LayerKey, LayerTar, Listing, Reference, Root, Selected, Store,
+    Broken, ContainerKey, ContainerListing, Containers, DiffId, Document, Error, Image, ImageKey,
+    ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Reference,
+    Root, Selected, Store,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
@@ -87,12 +88,13 @@ impl ContainersStore {
         let documents = image.big_data_sizes.values().map(|size| u64::try_from(*size).ok());
         let sizes = chain.iter().map(|layer| layer.size()).chain(documents);
         let size = sizes.into_iter().try_fold(0u64, |sum, size| size.and_then(|size| sum.checked_add(size)));
-        let key = self.keys.image(&images.driver, &image.id);
         Ok(ImageSummary {
+            key: self.keys.image(&images.driver, &image.id),
+            references: references.to_vec(),
             // Go's time of nothing.
             created: image.created.clone().filter(|created| !created.starts_with("0001-01-01T00:00:00")),
             size,
-            ..ImageSummary::new(key, references.to_vec(), chain.len())
+            layers: chain.len(),
         })
     }
 
@@ -220,5 +222,20 @@ impl Store for ContainersStore {
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         self.keys.check_layer(key)?;
         layers::tar(self.driver(key.partition())?, key)
+    }
+
+    fn containers(&self) -> Option<&dyn Containers> {
+        Some(self)
+    }
+}
+
+impl Containers for ContainersStore {
+    fn containers(&self) -> Result<ContainerListing, Error> {
+        working::list(&self.keys, &self.drivers)
+    }
+
+    fn written(&self, key: &ContainerKey) -> Result<Option<u64>, Error> {
+        self.keys.check_container(key)?;
+        working::written(self.driver(key.partition())?, key)
     }
 }

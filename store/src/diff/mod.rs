@@ -30,6 +30,7 @@ mod records;
 mod upper;
 mod walk;
 mod watch;
+pub(crate) mod written;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -101,9 +101,11 @@ fn summary(keys: &Keyring, images: &ImageRoot, id: &str, sizes: &Sizes) -> Resul
         }
     }
     Ok(ImageSummary {
+        key: keys.image(&images.driver, id),
+        references: Vec::new(),
         created: config.created,
         size,
-        ..ImageSummary::new(keys.image(&images.driver, id), Vec::new(), config.diff_ids.len())
+        layers: config.diff_ids.len(),
     })
 }
 

@@ -6,14 +6,16 @@
 //!   imagedb/content/sha256/<image id>    configs
 //!   imagedb/metadata/sha256/<image id>/  parent of a built image, time of its last tag
 //!   layerdb/sha256/<chain id>/           diff, parent, cache-id, size, tar-split.json.gz
-//!   layerdb/mounts/, layerdb/tmp/        containers, leftovers
+//!   layerdb/mounts/, layerdb/tmp/        layers of containers, see `working`; leftovers
 //!   distribution/                        digests of layers in registries; not needed here
 //! <driver>/…/<cache-id>/…                files of layers, see `driver`
+//! containers/<id>/                       see `containers`
 //! ```
 //!
 //! Checked with Docker 20.10. Docker 29 with graph drivers still writes it. Manifests are not kept.
 
 mod catalog;
+pub(crate) mod containers;
 mod imagedb;
 mod images;
 mod layerdb;
@@ -22,6 +24,7 @@ mod repositories;
 mod settings;
 mod store;
 mod unclaimed;
+pub(crate) mod working;
 
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::{Error, Root};

@@ -3,7 +3,7 @@
 use super::catalog::DockerCatalog;
 use super::images::Images;
 use super::layerdb::{LayerDb, Record as LayerRecord};
-use super::{imagedb, listing, unclaimed};
+use super::{imagedb, listing, unclaimed, working};
 use crate::diff::{LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
 use crate::kind::StoreKind;
@@ -11,8 +11,8 @@ use crate::lookup::{self, Match, Spelling};
 use crate::model::config;
 use crate::tarsplit::{self, Record};
 use crate::{
-    ChainId, DiffLayer, Document, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected,
-    Store,
+    ChainId, ContainerKey, ContainerListing, Containers, DiffLayer, Document, Error, Image, ImageKey, Layer,
+    LayerKey, LayerTar, Listing, Root, Selected, Store,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -158,6 +158,20 @@ impl Store for DockerStore {
         // A layer can belong to many images, so none of them gives the time for whiteouts.
         let layer = DiffLayer::new(tree, holds, 0).in_place_of(unusable).watched(watch);
         Ok(LayerTar::Diff(layer))
+    }
+
+    fn containers(&self) -> Option<&dyn Containers> {
+        Some(self)
+    }
+}
+
+impl Containers for DockerStore {
+    fn containers(&self) -> Result<ContainerListing, Error> {
+        working::list(&self.images)
+    }
+
+    fn written(&self, key: &ContainerKey) -> Result<Option<u64>, Error> {
+        working::written(&self.images, key)
     }
 }
 

@@ -1,7 +1,8 @@
-//! Keys: how a store names its images and layers to those who use it.
+//! Keys: how a store names its images, layers and containers to those who use it.
 //!
-//! A key says that a store has the image or layer. Only the store's [`Keyring`] makes keys, and the store
-//! refuses keys of other keyrings. Users type names, and [`crate::Store::resolve`] turns them into keys.
+//! A key says that a store has the image, layer or container. Only the store's [`Keyring`] makes keys, and
+//! the store refuses keys of other keyrings. Users type names, and [`crate::Store::resolve`] turns them into
+//! keys.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,10 @@ pub struct ImageKey(Key);
 /// A layer of an open store. Equal keys mean equal bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayerKey(Key);
+
+/// A container of an open store.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerKey(Key);
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key {
@@ -59,6 +64,16 @@ impl Keyring {
     /// The key of a layer.
     pub fn layer(&self, partition: impl Into<String>, id: impl Into<String>) -> LayerKey {
         LayerKey(self.key(partition.into(), id.into()))
+    }
+
+    /// The key of a container.
+    pub fn container(&self, partition: impl Into<String>, id: impl Into<String>) -> ContainerKey {
+        ContainerKey(self.key(partition.into(), id.into()))
+    }
+
+    /// Refuses a key that another keyring made.
+    pub fn check_container(&self, key: &ContainerKey) -> Result<(), Error> {
+        self.check(&key.0, "container")
     }
 
     /// Refuses a key that another keyring made.
@@ -110,6 +125,18 @@ impl LayerKey {
     }
 }
 
+impl ContainerKey {
+    /// As in [`ImageKey`].
+    pub fn partition(&self) -> &str {
+        &self.0.partition
+    }
+
+    /// 64 hex digits.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+}
+
 /// Without the keyring, so that the keys of two openings of a store look the same.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,5 +157,11 @@ impl fmt::Debug for ImageKey {
 impl fmt::Debug for LayerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LayerKey({:?})", self.0)
+    }
+}
+
+impl fmt::Debug for ContainerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContainerKey({:?})", self.0)
     }
 }

@@ -46,8 +46,6 @@ pub struct ImageSummary {
     pub size: Option<u64>,
     /// Number of layers.
     pub layers: usize,
-    /// If it was chosen from an index ([`Listing::on`]) and has its names: all images of that index.
-    pub members: Vec<Member>,
 }
 
 /// An index of a listing.
@@ -158,13 +156,11 @@ impl Listing {
                     continue;
                 }
             };
-            let (mut references, mut members) = (references, index.members.clone());
+            let mut references = references;
             for key in chosen.into_iter().filter_map(|member| member.image.clone()) {
                 // The first one takes all names.
                 let references = std::mem::take(&mut references);
-                let members = std::mem::take(&mut members);
                 if let Some(&place) = places.get(&key) {
-                    add(&mut self.images[place].members, members);
                     let named = &mut self.images[place].references;
                     add(named, references);
                     named.sort_by_key(|name| order.get(name).copied().unwrap_or(usize::MAX));
@@ -179,8 +175,7 @@ impl Listing {
                         }
                         Ok(image) => {
                             places.insert(key, self.images.len());
-                            let summary = ImageSummary::of(&image, references);
-                            self.images.push(ImageSummary { members, ..summary });
+                            self.images.push(ImageSummary::of(&image, references));
                         }
                         Err(error) => {
                             self.broken.push(Broken::new(key.id(), references, error));
@@ -221,7 +216,7 @@ impl Listing {
 impl ImageSummary {
     /// An image with neither time nor size.
     pub fn new(key: ImageKey, references: Vec<Reference>, layers: usize) -> Self {
-        ImageSummary { key, references, created: None, size: None, layers, members: Vec::new() }
+        ImageSummary { key, references, created: None, size: None, layers }
     }
 
     /// From the documents of an image.
@@ -259,10 +254,10 @@ impl Broken {
     }
 }
 
-fn add<T: PartialEq>(known: &mut Vec<T>, more: Vec<T>) {
-    for one in more {
-        if !known.contains(&one) {
-            known.push(one);
+fn add(references: &mut Vec<Reference>, more: Vec<Reference>) {
+    for reference in more {
+        if !references.contains(&reference) {
+            references.push(reference);
         }
     }
 }

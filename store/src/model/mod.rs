@@ -1,21 +1,25 @@
 //! Images as all stores describe them: keys, documents and layers, indexes of images for several platforms,
-//! listings. No bytes of layers.
+//! listings; containers. No bytes of layers.
 
 mod artifact;
 pub(crate) mod config;
+mod container;
 mod image;
 mod index;
 mod key;
 mod listing;
-pub(crate) mod members;
+mod members;
 mod notice;
 mod platform;
 mod tree;
 
 pub use artifact::{Artifact, ArtifactBlob};
+pub use container::{
+    Container, ContainerListing, ContainerRecord, ContainerState, ContainerStatus, Mount, Pod, Port,
+};
 pub use image::{Document, Image, Layer, Manifest, V1Document};
 pub use index::{Index, Member, Selected, Subject};
-pub use key::{ImageKey, Keyring, LayerKey};
+pub use key::{ContainerKey, ImageKey, Keyring, LayerKey};
 pub use listing::{Broken, ImageSummary, IndexSummary, Listing};
 pub use notice::Notice;
 pub use platform::{ParsePlatformError, Platform, Platforms};

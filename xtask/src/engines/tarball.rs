@@ -19,8 +19,6 @@ pub(crate) struct Member<'a> {
     pub(crate) mode: u32,
     pub(crate) uid: u64,
     pub(crate) gid: u64,
-    /// The names of user and group.
-    pub(crate) owner: (&'a str, &'a str),
     /// Seconds and nanoseconds; only PAX keeps the latter.
     pub(crate) mtime: (i64, u32),
     pub(crate) link: &'a [u8],
@@ -51,7 +49,6 @@ impl<'a> Member<'a> {
             mode: if kind == DIRECTORY { 0o755 } else { 0o644 },
             uid: 0,
             gid: 0,
-            owner: ("someone", "some"),
             mtime: (1_500_000_000, 0),
             link: b"",
             device: (0, 0),
@@ -178,8 +175,8 @@ impl Tarball {
         put(156, 1, &[entry.kind]);
         put(157, 100, entry.link);
         put(257, 8, if self.dialect == Dialect::Gnu { b"ustar  \0" } else { b"ustar\x0000" });
-        put(265, 32, entry.owner.0.as_bytes());
-        put(297, 32, entry.owner.1.as_bytes());
+        put(265, 32, b"someone");
+        put(297, 32, b"some");
         if matches!(entry.kind, CHARACTER | BLOCK) {
             put(329, 8, format!("{:07o}\0", entry.device.0).as_bytes());
             put(337, 8, format!("{:07o}\0", entry.device.1).as_bytes());

@@ -1,0 +1,71 @@
+//! `layerlift inspect` of containers: what is listed of them, and their engine's own records.
+
+use layerlift_store::{ContainerRecord, Error as StoreError};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{ContainerJson, Row, find, row};
+use crate::error::Error;
+use crate::report::Reporter;
+use crate::sources::Sources;
+use crate::status::Status;
+
+/// A container with the documents that its engine keeps.
+#[derive(Serialize)]
+pub(in crate::commands) struct Inspected<'a> {
+    #[serde(flatten)]
+    container: ContainerJson<'a>,
+    /// `config.v2.json` of Docker, or the config in Podman's database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Value>,
+    /// `hostconfig.json` of Docker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_config: Option<Value>,
+    /// The state in Podman's database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_record: Option<Value>,
+    /// The record of containers-storage, where there is no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage_record: Option<Value>,
+}
+
+/// The container that a name means which no image has.
+pub(in crate::commands) fn row_of(
+    sources: &Sources,
+    name: &str,
+    status: &mut Status,
+    reporter: &Reporter,
+) -> Result<Option<Row>, Error> {
+    let able = sources.able();
+    let (source, container) = match find(&able, name) {
+        Err(Error::Store(StoreError::NoContainer { .. })) => return Ok(None),
+        found => found?,
+    };
+    let ability = source.store.containers();
+    Ok(ability.map(|ability| row(source, ability, container, status, reporter)))
+}
+
+impl<'a> Inspected<'a> {
+    pub(in crate::commands) fn new(row: &'a Row) -> Self {
+        let mut inspected = Inspected {
+            container: ContainerJson::new(row),
+            config: None,
+            host_config: None,
+            state_record: None,
+            storage_record: None,
+        };
+        let value = |raw: &[u8]| serde_json::from_slice(raw).unwrap_or(Value::Null);
+        let optional = |raw: &Option<Vec<u8>>| raw.as_deref().map(value);
+        match &row.container.record {
+            ContainerRecord::Docker { config, host_config } => {
+                (inspected.config, inspected.host_config) = (Some(value(config)), optional(host_config));
+            }
+            ContainerRecord::Podman { config, state } => {
+                (inspected.config, inspected.state_record) = (Some(value(config)), optional(state));
+            }
+            ContainerRecord::Storage { record } => inspected.storage_record = Some(value(record)),
+            _ => {}
+        }
+        inspected
+    }
+}

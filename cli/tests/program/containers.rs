@@ -1,0 +1,99 @@
+//! `layerlift containers`, against stores of Docker and Podman.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::program::{ended, layerlift, output};
+use crate::store::Store;
+
+fn containers(root: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let out = output(layerlift().arg("containers").arg("--root").arg(root).args(arguments));
+    let (status, errors) = ended(&out);
+    (status, String::from_utf8(out.stdout).expect("UTF-8"), errors)
+}
+
+fn json(root: &Path, arguments: &[&str]) -> Vec<Value> {
+    let (status, text, errors) = containers(root, &[arguments, &["--json"]].concat());
+    assert_eq!((status, &*errors), (Some(0), ""));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn a_table_as_docker_prints_it() {
+    let store = Store::containers("docker-28.5");
+    let (status, text, errors) = containers(&store.root, &[]);
+    assert_eq!((status, &*errors), (Some(0), ""));
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("CONTAINER ID   IMAGE    IMAGE ID       COMMAND"), "{text}");
+    assert!(lines[1].starts_with("947043a82d06   base:1   8ea617ecaa1e   \"/bin/pause\""), "{text}");
+    assert!(lines[1].contains("Exited (0) ") && lines[1].ends_with("20B     orphan-1"), "{text}");
+    assert!(lines[4].contains("\"/bin/pause other ar…\"") && lines[4].contains("300kB"), "{text}");
+    assert_eq!(lines.len(), 6);
+    let (_, text, _) = containers(&store.root, &["--no-trunc", "changed", "92cfa84"]);
+    assert_eq!(text.lines().count(), 2, "one container, named twice: {text}");
+    assert!(text.contains("\"/bin/pause other args\""), "{text}");
+}
+
+#[test]
+fn for_machines() {
+    let store = Store::containers("docker-28.5");
+    let all = json(&store.root, &[]);
+    let shares = all.iter().find(|container| container["names"][0] == "shares").expect("it is there");
+    assert_eq!(shares["id"], "10e68306a453b6d5da0eb7e1a15983fa84d03cc901750c9eb170374966ceffea");
+    assert_eq!((&shares["image"], &shares["state"]), (&"app:2".into(), &"created".into()));
+    assert_eq!(shares["restart_policy"], "always");
+    assert_eq!(shares["mounts"][0]["destination"], "/again");
+    assert_eq!(shares["ports"][1]["container_port"], 8080);
+    let podman = Store::containers("podman-5.8");
+    let pod = &json(&podman.root, &["in-pod"])[0];
+    assert_eq!((&pod["pod"]["name"], &pod["state"]), (&"pod1".into(), &"created".into()));
+}
+
+#[test]
+fn names_that_nobody_has() {
+    let store = Store::containers("podman-4.3");
+    for command in ["containers", "inspect"] {
+        let out = output(layerlift().arg(command).arg("--root").arg(&store.root).arg("chnaged"));
+        let (status, errors) = ended(&out);
+        assert_eq!((status, out.stdout.len()), (Some(2), 0), "{errors}");
+        assert!(errors.contains("chnaged"), "{errors}");
+    }
+    let (_, _, errors) = containers(&store.root, &["chnaged"]);
+    assert_eq!(errors, "layerlift: error: no such container: chnaged\nhint: similar names are changed\n");
+}
+
+#[test]
+fn inspect_takes_containers() {
+    let store = Store::containers("docker-28.5-containerd");
+    let out = output(layerlift().args(["inspect", "changed", "app:2", "--root"]).arg(&store.root));
+    let (status, errors) = ended(&out);
+    assert_eq!((status, &*errors), (Some(0), ""));
+    let found: Vec<Value> = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(found[0]["references"][0], "docker.io/library/app:2");
+    assert_eq!(found[1]["names"][0], "changed");
+    assert_eq!(found[1]["config"]["Config"]["Labels"]["who"], "me");
+    assert_eq!(found[1]["host_config"]["NetworkMode"], "none");
+}
+
+/// What cannot be read is named, and the rest is listed.
+#[test]
+fn a_broken_container_hides_no_other() {
+    let store = Store::containers("docker-20.10");
+    let id = json(&store.root, &["shares"])[0]["id"].as_str().expect("an id").to_owned();
+    std::fs::write(store.root.join("containers").join(&id).join("config.v2.json"), "").expect("written");
+    let (status, text, errors) = containers(&store.root, &[]);
+    assert_eq!((status, text.lines().count()), (Some(1), 5));
+    assert!(errors.contains(&format!("cannot read container {id}: ")), "{errors}");
+    assert!(errors.contains("config.v2.json is malformed: it is empty"), "{errors}");
+    let (status, text, _) = containers(&store.root, &[&id[..10]]);
+    assert_eq!((status, &*text), (Some(1), ""));
+}
+
+#[test]
+fn stores_without_containers() {
+    let store = Store::example();
+    let (status, _, errors) = containers(&store.root, &[]);
+    assert_eq!(status, Some(0));
+    assert!(errors.contains("containers are not read from stores of kind docker-graph"), "{errors}");
+}

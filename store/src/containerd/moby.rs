@@ -1,0 +1,136 @@
+//! The containers of a Docker that keeps its images in containerd.
+//!
+//! ```text
+//! <data root>/containers/<id>/         see `docker::containers`
+//! meta.db      v1/moby/snapshots/<snapshotter>/<container id>/name   moby/48/<container id>
+//! io.containerd.snapshotter.v1.<snapshotter>/
+//!   metadata.db   v1/snapshots/<that name>/{id,kind,parent}          kind 2: it can be written to
+//!   snapshots/<id>/fs                                                the writable layer
+//! ```
+//!
+//! The snapshot below is `<container id>-init`: mount points and the files that Docker mounts over. The data
+//! root is two folders above a containerd of Docker's own, else the neighbour that the usual places have
+//! (`/var/lib/docker` beside `/var/lib/containerd`).
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use layerlift_archive::Digest;
+
+use super::metadata::{DATABASE, Metadata, text};
+use super::snapshots;
+use crate::diff::written;
+use crate::docker::containers::{self, Found};
+use crate::docker::working;
+use crate::{ContainerKey, ContainerListing, Containers, Error, Keyring, Root};
+
+/// Where Docker has a containerd of its own, below its data root.
+pub(super) const OF_DOCKER: &str = "containerd/daemon";
+/// Docker's namespace; with userns-remap, the ids of its user follow.
+const NAMESPACE: &str = "moby";
+
+/// The containers of Docker beside its images.
+pub(super) struct Docker {
+    keys: Keyring,
+    /// The root of the store.
+    root: Root,
+    /// Docker's data root.
+    data: Root,
+    /// `None` if it cannot be read.
+    metadata: Option<Arc<Metadata>>,
+}
+
+impl Docker {
+    /// Finds the data root of Docker. `None` without one that has containers.
+    pub(super) fn of(root: &Root, metadata: Option<Arc<Metadata>>) -> Result<Option<Self>, Error> {
+        let path = root.path();
+        let data = match path.ends_with(OF_DOCKER) {
+            true => path.ancestors().nth(2).map(ToOwned::to_owned),
+            false => path.parent().map(|parent| parent.join("docker")),
+        };
+        let Some(data) = data.filter(|data| !data.as_os_str().is_empty()) else { return Ok(None) };
+        let data = match Root::open(&data) {
+            Ok(data) => data,
+            // It is only a guess.
+            Err(_) => return Ok(None),
+        };
+        let has_some = data.exists("containers")?;
+        let root = root.clone();
+        Ok(has_some.then(|| Docker { keys: Keyring::new(), root, data, metadata }))
+    }
+
+    /// What the namespaces of Docker have: the targets of their names.
+    fn namespaces(&self) -> Result<HashMap<String, HashSet<Digest>>, Error> {
+        let Some(metadata) = &self.metadata else { return Ok(HashMap::new()) };
+        let mut found = HashMap::new();
+        for name in metadata.all_namespaces()?.into_iter().filter(|name| is_of_docker(name)) {
+            let targets = metadata.targets(&name)?;
+            found.insert(name, targets);
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a namespace is one of Docker's.
+pub(super) fn is_of_docker(namespace: &str) -> bool {
+    namespace.strip_prefix(NAMESPACE).is_some_and(|ids| ids.is_empty() || ids.starts_with('-'))
+}
+
+impl Containers for Docker {
+    fn containers(&self) -> Result<ContainerListing, Error> {
+        let mut listing = ContainerListing::default();
+        let namespaces = self.namespaces()?;
+        for Found { id, record } in containers::read(&self.data)? {
+            match record {
+                Ok(record) if !record.is_of_containerd() => {}
+                Ok(record) => {
+                    let image = record.image_digest();
+                    let present = image
+                        .is_some_and(|image| namespaces.values().any(|targets| targets.contains(&image)));
+                    record.list(self.keys.container(NAMESPACE, &id), present, &mut listing);
+                }
+                Err(error) if !working::is_mounted(&self.data, &id)? => listing.broken.push((id, error)),
+                Err(_) => {}
+            }
+        }
+        listing.sort();
+        Ok(listing)
+    }
+
+    fn written(&self, key: &ContainerKey) -> Result<Option<u64>, Error> {
+        self.keys.check_container(key)?;
+        let of = format!("container {}", key.id());
+        let missing = |path| {
+            let id = key.id().to_owned();
+            Error::Missing { of: of.clone(), what: "snapshot", id, path }
+        };
+        let Some(metadata) = &self.metadata else {
+            return Err(missing(self.root.join(DATABASE)));
+        };
+        let mut found = None;
+        for namespace in metadata.all_namespaces()?.iter().filter(|name| is_of_docker(name)) {
+            found = metadata.snapshot(namespace, key.id().as_bytes())?;
+            if found.is_some() {
+                break;
+            }
+        }
+        let Some((snapshotter, name)) = found else {
+            return Err(missing(self.root.join(DATABASE)));
+        };
+        let Some((dir, below)) = snapshots::writable(&self.root, &snapshotter, &name)? else {
+            let path = self.root.join(snapshots::path(&snapshotter));
+            return Err(Error::Missing { of, what: "snapshot", id: text(&name), path });
+        };
+        match below {
+            None => written::bytes(&dir).map(Some),
+            Some(below) => written::changed_bytes(&dir, &below).map(Some),
+        }
+    }
+}
+
+impl fmt::Debug for Docker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Docker").field("data", &self.data).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+//! What Podman keeps of containers, pods and volumes beside containers-storage: how they were made, and what
+//! became of them.
+//!
+//! ```text
+//! libpod/bolt_state.db    until Podman 4.7: buckets ctr/<id>/{config,state}, pod/<id>/config, volumes/<name>
+//! db.sql                  since 4.8 for new stores: tables ContainerConfig, ContainerState, PodConfig,
+//!                         VolumeConfig (SQLite)
+//! ```
+//!
+//! Both hold the same JSON. A store that was moved from one to the other may have both.
+
+mod bolt;
+mod record;
+mod sql;
+
+use std::collections::BTreeMap;
+
+use crate::{ContainerKey, Error, Notice, Root};
+
+pub(super) use record::list;
+
+/// What the databases have.
+#[derive(Debug, Default)]
+pub(super) struct Libpod {
+    /// By id.
+    pub(super) containers: BTreeMap<String, Documents>,
+    /// Names of pods by their ids.
+    pub(super) pods: BTreeMap<String, String>,
+    /// Databases that cannot be read, and what cannot be read of others.
+    pub(super) lost: Vec<Error>,
+    pub(super) notices: Vec<Notice>,
+}
+
+/// The documents of a container.
+#[derive(Debug, Clone)]
+pub(super) struct Documents {
+    pub(super) config: Vec<u8>,
+    pub(super) state: Option<Vec<u8>>,
+    /// The database that they are from, relative to the root.
+    pub(super) file: &'static str,
+}
+
+impl Libpod {
+    /// Reads the databases of a store. `None` if it has none: another engine's containers are in it, or none.
+    pub(super) fn read(root: &Root) -> Option<Self> {
+        let mut found = Libpod::default();
+        let mut known = false;
+        for read in [bolt::read, sql::read] {
+            match read(root, &mut found) {
+                Ok(there) => known |= there,
+                Err(error) => {
+                    known = true;
+                    found.lost.push(error.within("how Podman's containers were run"));
+                }
+            }
+        }
+        known.then_some(found)
+    }
+}
+
+/// The key and the names that containers-storage has for a container.
+pub(super) struct Known {
+    pub(super) key: ContainerKey,
+    pub(super) names: Vec<String>,
+    pub(super) image_present: bool,
+}

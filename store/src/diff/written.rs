@@ -1,0 +1,47 @@
+//! How much a directory holds, without reading it.
+
+use std::collections::HashSet;
+
+use rustix::fs::FileType;
+
+use super::changes;
+use super::records::{Kind, Metadata, ROOT, Records};
+use super::walk::{Cursor, DirNames};
+use crate::{Error, Root};
+
+/// Bytes of the files in a directory, each counted once, as Docker counts them (`pkg/directory`). Memory
+/// holds a record of each directory, and of each file with several names.
+pub(crate) fn bytes(root: &Root) -> Result<u64, Error> {
+    let mut records = Records::new(Metadata::new(&root.stat()?));
+    let mut cursor = Cursor::new(root);
+    let mut names = DirNames::default();
+    let mut linked = HashSet::new();
+    let mut bytes = 0u64;
+    let mut todo = vec![ROOT];
+    while let Some(dir) = todo.pop() {
+        cursor.list(&records, dir, &mut names)?;
+        let first = records.next();
+        for name in names.iter() {
+            let metadata = match name.file_type {
+                // Neither has bytes, and a directory is looked at when its turn comes.
+                FileType::CharacterDevice | FileType::BlockDevice | FileType::Fifo | FileType::Socket => {
+                    continue;
+                }
+                FileType::Directory => Metadata { mode: 0o40000, ..Metadata::default() },
+                _ => Metadata::new(&cursor.stat(&records, dir, name.bytes)?),
+            };
+            if metadata.is_dir() {
+                todo.push(records.push(dir, name.bytes, Kind::Present, metadata, false));
+            } else if !metadata.linked || linked.insert((metadata.dev, metadata.ino)) {
+                bytes = bytes.saturating_add(metadata.size);
+            }
+        }
+        records.close(dir, first);
+    }
+    Ok(bytes)
+}
+
+/// The same for what differs between a whole tree and the one that it began with.
+pub(crate) fn changed_bytes(tree: &Root, began_with: &Root) -> Result<u64, Error> {
+    Ok(changes::compare(tree, began_with, false)?.sizes()[0])
+}

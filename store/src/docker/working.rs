@@ -1,0 +1,113 @@
+//! The containers whose layers a graph driver keeps.
+//!
+//! ```text
+//! image/<driver>/layerdb/mounts/<container id>/
+//!   mount-id    what the driver calls the writable layer
+//!   init-id     the same for the layer below it, with mount points and /etc/hosts; "<mount-id>-init"
+//!   parent      "sha256:<chain id>" of the image's top layer; absent for an image without layers
+//! ```
+
+use super::containers::{self, Found};
+use super::imagedb;
+use super::images::Images;
+use crate::diff::written;
+use crate::driver::{self, Driver, Holds, overlay};
+use crate::{ContainerKey, ContainerListing, Error, Root};
+
+/// Bytes that an id may have, far more than any has.
+const LIMIT: u64 = 1 << 12;
+
+/// Lists the containers of the opened drivers.
+pub(super) fn list(images: &Images) -> Result<ContainerListing, Error> {
+    let mut listing = ContainerListing::default();
+    for Found { id, record } in containers::read(&images.data)? {
+        match record {
+            Ok(record) if record.is_of_containerd() => {}
+            Ok(record) => {
+                let Some(place) = images.roots.iter().find(|place| place.driver == record.driver()) else {
+                    // Those of a driver that was not asked for are not this store's.
+                    if !super::images::drivers(&images.data)?.iter().any(|known| known == record.driver()) {
+                        let why = format!("its driver {:?} has no images", record.driver());
+                        let path = images.data.join(format!("containers/{id}/config.v2.json"));
+                        listing.broken.push((id, Error::malformed(path, why)));
+                    }
+                    continue;
+                };
+                let image = record.image_digest();
+                let present =
+                    image.is_some_and(|image| imagedb::exists(&place.root, &image.hex()).unwrap_or(false));
+                record.list(images.keys.container(&place.driver, &id), present, &mut listing);
+            }
+            Err(error) if is_mine(images, &id)? => listing.broken.push((id, error)),
+            Err(_) => {}
+        }
+    }
+    listing.sort();
+    Ok(listing)
+}
+
+/// Whether a container that cannot be read is one of the opened drivers, or of nobody.
+fn is_mine(images: &Images, id: &str) -> Result<bool, Error> {
+    for place in &images.roots {
+        if place.root.exists(format!("layerdb/mounts/{id}"))? {
+            return Ok(true);
+        }
+    }
+    Ok(!is_mounted(&images.data, id)?)
+}
+
+/// Whether any graph driver of a data root has a layer of the container.
+pub(crate) fn is_mounted(data: &Root, id: &str) -> Result<bool, Error> {
+    for driver in super::images::drivers(data)? {
+        if data.exists(format!("image/{driver}/layerdb/mounts/{id}"))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Bytes of the files in the writable layer of a container.
+pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<Option<u64>, Error> {
+    images.keys.check_container(key)?;
+    let root = images.root(key.partition(), key.id())?;
+    let driver = driver::find(key.partition())?;
+    let of = format!("container {}", key.id());
+    let mount = id(root, key.id(), "mount-id")?;
+    match driver.holds {
+        Holds::Upper => written::bytes(&driver.open(&images.data, &mount, &of)?),
+        Holds::Full => match overlay_upper(images, driver, &mount)? {
+            Some(upper) => written::bytes(&upper),
+            None => {
+                let init = id(root, key.id(), "init-id")?;
+                let open = |id: &str| driver.open(&images.data, id, &of);
+                written::changed_bytes(&open(&mount)?, &open(&init)?)
+            }
+        },
+    }
+    .map(Some)
+}
+
+/// The writable layer of a container of the first overlay driver.
+fn overlay_upper(images: &Images, driver: &Driver, mount: &str) -> Result<Option<Root>, Error> {
+    if driver.name != "overlay" {
+        return Ok(None);
+    }
+    Ok(overlay::upper(&images.data, mount)?.map(|(upper, _)| upper))
+}
+
+/// What the driver calls a layer of a container. Safe as a component of a path.
+fn id(root: &Root, container: &str, file: &'static str) -> Result<String, Error> {
+    let path = format!("layerdb/mounts/{container}/{file}");
+    let Some(bytes) = root.try_read(&path, LIMIT)? else {
+        let (of, path) = (format!("container {container}"), root.join(path));
+        return Err(Error::Missing { of, what: "file", id: file.to_owned(), path });
+    };
+    match std::str::from_utf8(&bytes).ok().map(str::trim).filter(|id| driver::safe_id(id)) {
+        Some(id) => Ok(id.to_owned()),
+        None => {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let why = format!("{text:?} cannot be the name of a layer's directory");
+            Err(Error::malformed(root.join(path), why))
+        }
+    }
+}
