@@ -66,11 +66,11 @@ pub(crate) struct PlaceArgs {
     /// Data root of an engine (/var/lib/docker, say), the root of a mounted disk or a home with such stores
     /// in the usual places, an image layout, an archive, or - for an archive on standard input [default: the
     /// usual places on this machine].
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, value_parser = root())]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = root())]
     pub(crate) root: Option<PathBuf>,
     /// Follow this symbolic link, which stands where a store keeps a directory of its own
     /// (/var/lib/docker/overlay2, say). Links that stay below --root are followed anyway.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) follow: Vec<PathBuf>,
     /// Only stores of this kind.
     #[arg(long, value_name = "KIND", value_parser = kinds())]
@@ -138,7 +138,7 @@ pub(crate) struct Save {
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
     /// Where to write: a file, a directory if it ends in /, or - for standard output [default: -].
-    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath)]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
     /// Format of the archive.
     ///
@@ -182,7 +182,7 @@ pub(crate) struct Save {
     #[arg(long)]
     pub(crate) salvage: bool,
     /// A store or an archive that may have the missing bytes. Can be given several times.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, requires = "salvage")]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, requires = "salvage")]
     pub(crate) repair_from: Vec<PathBuf>,
     /// Write what was salvaged to a file, too.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "salvage")]
@@ -265,6 +265,9 @@ pub(crate) struct Inspect {
     /// Which images or containers.
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
+    /// Print what the names lead to as a table: each line of an index, and whether it is here.
+    #[arg(long, conflicts_with = "platform")]
+    pub(crate) tree: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
@@ -299,7 +302,7 @@ Examples:
   sudo layerlift stores --root /mnt/olddisk")]
 pub(crate) struct Stores {
     /// Data root of an engine, the root of a mounted disk, any folder, or an archive.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, value_parser = root())]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = root())]
     pub(crate) root: Option<PathBuf>,
     /// Print a JSON array.
     #[arg(long)]

@@ -8,6 +8,7 @@ mod chain;
 mod commands;
 mod destination;
 mod error;
+mod index;
 mod limits;
 mod message;
 mod output;

@@ -88,7 +88,8 @@ impl<'r> Progress<'r> {
     /// The next phase; `total` bytes, if that is known.
     pub(crate) fn begin(&self, name: &'static str, total: Option<u64>) {
         let now = Instant::now();
-        let bar = (self.kind == ProgressKind::Auto).then(|| bar(name, total));
+        let bar = (self.kind == ProgressKind::Auto)
+            .then(|| bar(name, total, width(), ProgressDrawTarget::stderr_with_hz(10)));
         self.reporter.set_bar(bar.clone());
         let mut phase = self.phase();
         phase.clear();
@@ -194,15 +195,25 @@ fn event(event: &str) -> Event<'_> {
     Event { event, phase: None, bytes: None, total: None, summary: None, seconds: None }
 }
 
-fn bar(name: &'static str, total: Option<u64>) -> ProgressBar {
-    let template = match total {
-        Some(_) => {
-            "{msg:8} [{bar:30}] {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left"
+/// Columns of the terminal.
+fn width() -> u16 {
+    let size = rustix::termios::tcgetwinsize(io::stderr());
+    size.ok().map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// A bar that fits into one line: in a narrow terminal, it has fewer parts.
+fn bar(name: &'static str, total: Option<u64>, width: u16, target: ProgressDrawTarget) -> ProgressBar {
+    let template = match (total, width) {
+        (Some(_), 64..) => {
+            "{msg:8} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left"
         }
-        None => "{msg:8} {spinner} {decimal_bytes}  {decimal_bytes_per_sec}",
+        (Some(_), 40..) => "{msg:8} {percent:>3}%  {decimal_bytes_per_sec}  {eta} left",
+        (Some(_), _) => "{msg:8} {percent:>3}%",
+        (None, 40..) => "{msg:8} {spinner} {decimal_bytes}  {decimal_bytes_per_sec}",
+        (None, _) => "{msg:8} {decimal_bytes}",
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10))
+    let bar = ProgressBar::with_draw_target(total, target)
         .with_style(style.progress_chars("=> "))
         .with_message(name);
     bar.enable_steady_tick(Duration::from_millis(250));
@@ -211,6 +222,8 @@ fn bar(name: &'static str, total: Option<u64>) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use indicatif::InMemoryTerm;
+
     use super::*;
 
     #[test]
@@ -231,6 +244,26 @@ mod tests {
         phase.total = Some(0);
         phase.done = 0;
         assert_eq!(phase.words(elapsed), "write: 0B of 0B (100%), 0B/s");
+    }
+
+    #[test]
+    fn a_bar_takes_one_line() {
+        for width in [20, 40, 63, 64, 80, 200] {
+            for total in [Some(999_990_000_000), None] {
+                let term = InMemoryTerm::new(5, width);
+                let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+                let bar = bar("prepare", total, width, target);
+                bar.set_position(123_450_000_000);
+                bar.force_draw();
+                let shown = term.contents();
+                assert!(shown.starts_with("prepare") && !shown.contains('\n'), "{width}: {shown}");
+                let shows = |part| shown.contains(part);
+                assert_eq!(total.is_some(), shows("12%") || shows("123.45 GB/999.99 GB"), "{width}: {shown}");
+                assert!(width < 40 || shows("B/s"), "{width}: {shown}");
+                bar.finish_and_clear();
+                assert_eq!(term.contents(), "");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Images as blobs by digest: what every OCI tool, every layout and every registry keeps.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -47,6 +47,10 @@ pub struct Root {
     pub descriptor: Descriptor,
     /// The image's names, as the format has them. May be empty.
     pub names: Vec<Reference>,
+    /// What else its line says.
+    pub annotations: BTreeMap<String, String>,
+    /// The platform of an image that was chosen from an index: a JSON object, as the index has it.
+    pub platform: Option<String>,
     /// Of what is not an image: its line in the index that it comes from, a JSON object.
     pub line: Option<String>,
 }
@@ -110,7 +114,7 @@ impl fmt::Debug for Blob {
 impl Root {
     /// An image without a name.
     pub fn new(descriptor: Descriptor) -> Self {
-        Root { descriptor, names: Vec::new(), line: None }
+        Root { descriptor, names: Vec::new(), annotations: BTreeMap::new(), platform: None, line: None }
     }
 }
 

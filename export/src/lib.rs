@@ -34,6 +34,7 @@ mod format;
 pub mod fuzz;
 mod layers;
 mod left_out;
+mod lines;
 mod lists;
 mod options;
 mod plan;

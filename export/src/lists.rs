@@ -7,6 +7,7 @@ use layerlift_store::{Artifact, Document, Index, IndexTree, LeadsTo, Member, Sto
 
 use crate::artifacts::PlannedArtifact;
 use crate::format::list::{Companion, List};
+use crate::lines::Lines;
 use crate::plan::{Draft, Layered};
 use crate::select::WantedIndex;
 use crate::{Error, Options, Warning};
@@ -17,12 +18,14 @@ pub(crate) fn plan(
     store: &dyn Store,
     wanted: Vec<WantedIndex>,
     options: &Options,
+    lines: &mut Lines,
 ) -> Result<(Vec<List>, Vec<Warning>), Error> {
     let mut lists = Vec::new();
     let mut warnings = Vec::new();
     for WantedIndex { index, references, images } in wanted {
         let name = references.first().map_or_else(|| format!("index {}", index.digest), ToString::to_string);
         let tree = store.tree(&index).map_err(|error| Error::from(error).of_image(&name))?;
+        tree.iter().for_each(|tree| lines.add_index(store, tree));
         if options.keep_index && tree.is_none() {
             let why = "its images share a name, and no index names them".to_owned();
             return Err(Error::IndexNotKept { name, why });

@@ -13,6 +13,7 @@ use crate::format::manifest_json::RepoTags;
 use crate::format::{Contents, Documents, Made, SourceImage};
 use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
+use crate::lines::Lines;
 use crate::lists;
 use crate::salvage::report::SalvageReport;
 use crate::select::{self, Selection, Wanted};
@@ -39,6 +40,7 @@ pub struct Plan {
     /// Indexes of images.
     pub(crate) lists: Vec<List>,
     pub(crate) artifacts: Vec<PlannedArtifact>,
+    pub(crate) lines: Lines,
     /// All layers, also those of images that are left out.
     pub(crate) layers: Vec<PlannedLayer>,
     pub(crate) warnings: Vec<Warning>,
@@ -99,7 +101,8 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     let (wanted, indexes) = select::wanted(store, chosen, &selection.platforms, options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
-    let (lists, mut warnings) = lists::plan(store, indexes, options)?;
+    let mut lines = Lines::default();
+    let (lists, mut warnings) = lists::plan(store, indexes, options, &mut lines)?;
     for (wanted, image) in wanted.into_iter().zip(images) {
         let name = select::name(&wanted.key, &wanted.references);
         match image {
@@ -127,6 +130,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     if !selection.everything {
         check_names(&asked, &readable, options.format)?;
     }
+    lines.add_images(store, readable.iter().map(|one| &one.image));
     let mut plan = of_images(store, readable, lists, options, left_out)?;
     // Several images may share an odd document.
     let mut seen = HashSet::new();
@@ -134,7 +138,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     warnings.extend(options.warning());
     warnings.extend(of_artifacts);
     plan.warnings.splice(..0, notices.iter().map(Warning::from).chain(warnings));
-    plan.artifacts = artifacts;
+    (plan.artifacts, plan.lines) = (artifacts, lines);
     Ok(plan)
 }
 
@@ -199,6 +203,7 @@ pub(crate) fn of_images(
         drafts: made,
         lists,
         artifacts: Vec::new(),
+        lines: Lines::default(),
         layers,
         warnings,
         left_out: left_out.into_errors(),
@@ -243,17 +248,21 @@ impl Plan {
         self
     }
 
-    /// Bytes that [`Plan::prepare`] reads, for progress: 0 if there is nothing to do first, `None` if it
-    /// produces layers of unknown length.
+    /// Bytes that [`Plan::prepare`] reads, for progress: tars of layers, whatever they are compressed to. 0
+    /// if there is nothing to do first, `None` if the length of a layer is unknown before it is read.
     pub fn first_pass_len(&self) -> Option<u64> {
-        self.first_pass().map(PlannedLayer::len).sum()
+        self.first_pass().map(PlannedLayer::first_pass_len).sum()
     }
 
     /// Length in bytes of the tar, if it is known before a first pass. With [`Options::keep_going`], the
     /// length if everything turns out to be sound.
     pub fn tar_len(&self) -> Option<u64> {
         let images = self.drafts.iter().map(Draft::made).collect::<Option<Vec<_>>>()?;
-        Some(Contents::new(self.options.format, images, &self.lists, &self.artifacts).tree().tar_len())
+        Some(
+            Contents::new(self.options.format, images, &self.lists, &self.artifacts, &self.lines)
+                .tree()
+                .tar_len(),
+        )
     }
 
     /// Layers that an image has.

@@ -15,6 +15,7 @@ use crate::format::list::{Companion, List};
 use crate::format::{Contents, Documents};
 use crate::layers::{Measured, PlannedLayer, State, computed};
 use crate::left_out::{self, LeftOut};
+use crate::lines::Lines;
 use crate::lists;
 use crate::plan::{Draft, PlannedImage};
 use crate::salvage::report::SalvageReport;
@@ -51,6 +52,7 @@ struct Parts {
     drafts: Vec<Draft>,
     lists: Vec<List>,
     artifacts: Vec<PlannedArtifact>,
+    lines: Lines,
     layers: Passed,
     names: Names,
     /// The plan has said this already.
@@ -69,7 +71,7 @@ impl Plan {
     /// digest, and with [`crate::Options::keep_going`] checks all of them, unless
     /// [`crate::Options::unchecked`] leaves that to the output.
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
-        let Plan { drafts, mut lists, mut artifacts, layers, unreadable, salvaged, .. } = self;
+        let Plan { drafts, mut lists, mut artifacts, lines, layers, unreadable, salvaged, .. } = self;
         let (announced, chosen) = (self.warnings, self.options);
         let ids = layers.iter().map(|layer| layer.id.clone()).collect();
         let names = Names { ids, called: layers.iter().map(PlannedLayer::name).collect() };
@@ -88,7 +90,7 @@ impl Plan {
                 }
             }
         }
-        Parts { drafts, lists, artifacts, layers, names, announced, options: chosen }
+        Parts { drafts, lists, artifacts, lines, layers, names, announced, options: chosen }
             .ready(left_out, odd, salvaged)
     }
 }
@@ -139,7 +141,7 @@ impl Parts {
         }
         let parts = |draft: &Draft| Some((draft.planned.clone(), draft.made()?));
         let (images, made) = ready.iter().filter_map(parts).unzip();
-        let contents = Contents::new(format, made, &self.lists, &self.artifacts);
+        let contents = Contents::new(format, made, &self.lists, &self.artifacts, &self.lines);
         self.drafts = ready;
         Ok(Prepared {
             origins,

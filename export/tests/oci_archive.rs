@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::fake::{Fake, Kept};
 use common::{check_blobs, document, entries, entry, exported, store, threaded, written};
-use layerlift_archive::{CompressionLevel, Digest};
+use layerlift_archive::{CompressionLevel, Digest, Observer};
 use layerlift_export::{Format, LayerCompression, Options, Warning, plan, select_all, tree, verify};
 use layerlift_store::Store;
 use serde_json::{Value, json};
@@ -246,5 +247,37 @@ fn manifest_json_is_there_for_docker_and_podman() {
     assert_eq!(items.iter().map(|item| layers(item).len()).collect::<Vec<_>>(), [2, 1, 0]);
     for path in items.iter().flat_map(layers) {
         entry(&entries, path.as_str().unwrap());
+    }
+}
+
+/// Counts the bytes that are done.
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl Observer for Counter {
+    fn advance(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The first pass counts the tars of layers, also of those that it compresses or decompresses.
+#[test]
+fn progress_of_the_first_pass() {
+    let mut store = Fake::default();
+    let kept = [store.add_layer("plain", Kept::Plain), store.add_layer("gzip", Kept::Gzip)];
+    store.add_image(&kept[..1], &["plain:1"], "");
+    store.add_image(&kept, &["both:1"], "");
+    let gzip = LayerCompression::With("gzip:6".parse().unwrap());
+    // Header, content, and two blocks of zeros.
+    let tar = 4 * 512;
+    for (name, options, announced, done) in [
+        ("plain:1", oci(gzip), Some(tar), tar),
+        ("both:1", Options::default().with_format(Format::DockerV1), None, tar),
+    ] {
+        let plan = common::planned(&store, &[name], &options).unwrap();
+        assert_eq!(plan.first_pass_len(), announced, "{name}");
+        let counter = Counter::default();
+        plan.prepare(&threaded(2).with_observer(&counter)).unwrap();
+        assert_eq!(counter.0.into_inner(), done, "{name}");
     }
 }

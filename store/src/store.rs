@@ -1,5 +1,7 @@
 //! The seam between stores and everything else.
 
+use std::collections::BTreeMap;
+
 use layerlift_archive::Digest;
 
 use crate::kind::StoreKind;
@@ -22,8 +24,8 @@ pub trait Store: Send + Sync {
     /// below.
     fn image(&self, key: &ImageKey) -> Result<Image, Error>;
 
-    /// An index as it is stored, with all its lines. `None` where there is no such document: for manifests
-    /// that only share a name.
+    /// An index as it is stored, with all its lines. `None` if it is not a document, but manifests that share
+    /// a name.
     fn tree(&self, _index: &Index) -> Result<Option<IndexTree>, Error> {
         Ok(None)
     }
@@ -34,13 +36,19 @@ pub trait Store: Send + Sync {
         Vec::new()
     }
 
+    /// What the store says of a manifest or an index, beside its names: the annotations of its line in
+    /// `index.json`, where it came from.
+    fn annotations(&self, _digest: Digest) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
     /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is
     /// damaged: then its digest can still prove it.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
 
     /// What the store has on record but lacks, although no image needs it: unpacked layers, for example. No
     /// layer is read.
-    fn gone(&self) -> Result<Vec<Error>, Error> {
+    fn missing(&self) -> Result<Vec<Error>, Error> {
         Ok(Vec::new())
     }
 

@@ -6,10 +6,12 @@
 //! ```
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
+use crate::engines::tarball::{DIRECTORY, Dialect, FILE, Member, Tarball};
 use crate::{Outcome, workspace};
 
 /// The shells that the program writes completions for, and the file names that they look for.
@@ -83,21 +85,58 @@ pub(crate) fn run() -> Outcome {
     for text in TEXTS {
         shell.copy_file(text, &folder)?;
     }
-    cmd!(shell, "cp -r {man} {completions} {folder}").quiet().run()?;
-    let dist = workspace::target().join("dist");
-    let archive = dist.join(format!("{name}.tar.gz"));
-    let time = cmd!(shell, "git log -1 --format=%ct").quiet().read()?;
-    let time = format!("--mtime=@{}", time.trim());
-    let gzip = "--use-compress-program=gzip -9n";
-    cmd!(
-        shell,
-        "tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX {time} {gzip} -cf {archive}
-         -C {dist} {name}"
-    )
-    .quiet()
-    .run()?;
+    for part in [man, completions] {
+        let to = folder.join(part.file_name().unwrap_or_default());
+        fs::create_dir(&to)?;
+        for file in sorted(&part)? {
+            shell.copy_file(file, &to)?;
+        }
+    }
+    let archive = folder.with_file_name(format!("{name}.tar.gz"));
+    fs::write(&archive, pack(&shell, &folder, &name, time(&shell)?)?)?;
     println!("{}", archive.display());
     Ok(())
+}
+
+/// The time of all files in the archive, in seconds since 1970, so that the same sources give the same bytes:
+/// what `SOURCE_DATE_EPOCH` says, or the time of the last commit. Sources without git have the first second.
+fn time(shell: &Shell) -> Outcome<i64> {
+    if let Ok(time) = std::env::var("SOURCE_DATE_EPOCH") {
+        return Ok(time.parse().map_err(|error| format!("SOURCE_DATE_EPOCH is {time:?}: {error}"))?);
+    }
+    let log = cmd!(shell, "git log -1 --format=%ct").quiet().ignore_stderr().read();
+    Ok(log.ok().and_then(|time| time.parse().ok()).unwrap_or(0))
+}
+
+/// Packs a folder as `name`. The bytes depend on contents, modes and `time` alone.
+fn pack(shell: &Shell, folder: &Path, name: &str, time: i64) -> Outcome<Vec<u8>> {
+    let mut tar = Tarball::new(Dialect::Pax);
+    add(&mut tar, folder, name, time)?;
+    Ok(cmd!(shell, "gzip -9n").stdin(tar.finish(1024)).quiet().output()?.stdout)
+}
+
+fn add(tar: &mut Tarball, path: &Path, name: &str, time: i64) -> Outcome {
+    let metadata = fs::metadata(path)?;
+    let (mtime, owner) = ((time, 0), ("root", "root"));
+    if metadata.is_file() {
+        let mode = if metadata.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
+        tar.add(&Member { mode, mtime, owner, data: &fs::read(path)?, ..Member::new(FILE, name) });
+        return Ok(());
+    }
+    tar.add(&Member { mtime, owner, ..Member::new(DIRECTORY, &format!("{name}/")) });
+    for below in sorted(path)? {
+        let file = below.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        add(tar, &below, &format!("{name}/{file}"), time)?;
+    }
+    Ok(())
+}
+
+/// What is in a folder, sorted by name.
+fn sorted(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let mut paths =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<PathBuf>>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
 /// An empty folder below `target/dist`.
@@ -112,6 +151,42 @@ fn fresh(name: &str) -> Outcome<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_depends_on_what_is_in_it() {
+        let place = std::env::temp_dir().join(format!("layerlift-dist-{}", std::process::id()));
+        let shell = workspace::shell().unwrap();
+        let mut packed = Vec::new();
+        for (round, files) in [["b", "a"], ["a", "b"]].into_iter().enumerate() {
+            let folder = place.join(round.to_string());
+            fs::create_dir_all(folder.join("man")).unwrap();
+            for file in files {
+                fs::write(folder.join("man").join(file), file).unwrap();
+            }
+            fs::write(folder.join("program"), "").unwrap();
+            fs::set_permissions(folder.join("program"), fs::Permissions::from_mode(0o700)).unwrap();
+            packed.push(pack(&shell, &folder, "x-1", 7).unwrap());
+        }
+        fs::remove_dir_all(&place).unwrap();
+        assert!(packed[0] == packed[1]);
+        let list = cmd!(shell, "tar --utc --full-time -tvzf -").stdin(&packed[0]).quiet().read().unwrap();
+        let words = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            format!("{} {} {} {} {}", words[0], words[1], words[2], words[4], words[5])
+        };
+        assert_eq!(
+            list.lines().map(words).collect::<Vec<_>>(),
+            [
+                "drwxr-xr-x root/root 0 00:00:07 x-1/",
+                "drwxr-xr-x root/root 0 00:00:07 x-1/man/",
+                "-rw-r--r-- root/root 1 00:00:07 x-1/man/a",
+                "-rw-r--r-- root/root 1 00:00:07 x-1/man/b",
+                "-rwxr-xr-x root/root 0 00:00:07 x-1/program",
+            ]
+        );
+    }
+
     #[test]
     fn commands_of_a_help_text() {
         let help = "Export\n\nUsage: x\n\nCommands:\n  save    Write\n          more\n  images  List\n\n\

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use layerlift_store::{Error as StoreError, ImageSummary, Reference, StoreKind};
+use layerlift_store::{Error as StoreError, ImageSummary, Member, Platform, Reference, Store, StoreKind};
 use serde::Serialize;
 
 use crate::args::Images;
 use crate::error::Error;
+use crate::index::MemberJson;
 use crate::output::{print, print_json};
 use crate::report::Reporter;
 use crate::size::human;
@@ -21,6 +22,8 @@ struct Row {
     root: String,
     kind: &'static str,
     image: ImageSummary,
+    /// Those of which an image is here; without an index, its own. Only filled if a row has several.
+    platforms: Vec<String>,
 }
 
 /// An image for machines.
@@ -31,6 +34,8 @@ struct ImageJson<'a> {
     created: Option<&'a str>,
     size: Option<u64>,
     layers: usize,
+    /// All images of the index that its names lead to, if they lead to one.
+    platforms: Vec<MemberJson>,
     driver: &'a str,
     store: &'a str,
     root: &'a str,
@@ -43,6 +48,7 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
     };
     let mut status = sources.warn_of_failed(reporter);
     let mut rows = Vec::new();
+    let mut of_stores = Vec::new();
     let mut other_platforms = Vec::new();
     for source in &sources.opened {
         let mut listing = source.store.images()?;
@@ -55,8 +61,10 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
             status = Status::Incomplete;
         }
         let root = source.root.display().to_string();
-        let row = |image| Row { root: root.clone(), kind: source.kind.name(), image };
+        let row = |image| Row { root: root.clone(), kind: source.kind.name(), image, platforms: Vec::new() };
+        let first = rows.len();
         rows.extend(listing.images.into_iter().map(row));
+        of_stores.push((first..rows.len(), &*source.store));
         for broken in listing.broken {
             let other_platform = matches!(broken.error, StoreError::NoPlatform { .. });
             if other_platform && !args.store.platform.is_empty() {
@@ -78,6 +86,11 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         let images: Vec<ImageJson<'_>> = rows.iter().map(Row::json).collect();
         print_json(&images)?;
     } else {
+        if rows.iter().any(|row| row.here().count() > 1) {
+            for (places, store) in of_stores {
+                rows[places].iter_mut().for_each(|row| row.add_platforms(store));
+            }
+        }
         print(&table(&rows, args.digests, args.no_trunc, sources.several(), Timestamp::now()))?;
     }
     Ok(status)
@@ -89,6 +102,8 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
     let mut headings = vec!["REPOSITORY", "TAG"];
     headings.extend(digests.then_some("DIGEST"));
     headings.extend(["IMAGE ID", "CREATED", "SIZE", "LAYERS"]);
+    let several_platforms = rows.iter().any(|row| !row.platforms.is_empty());
+    headings.extend(several_platforms.then_some("PLATFORMS"));
     let namespaces = rows.iter().all(|row| row.kind == StoreKind::Containerd.name());
     headings.extend(several_drivers.then_some(if namespaces { "NAMESPACE" } else { "DRIVER" }));
     headings.extend(several_stores.then_some("STORE"));
@@ -105,6 +120,7 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
                 image.size.map_or_else(|| "N/A".to_owned(), human),
                 image.layers.to_string(),
             ]);
+            cells.extend(several_platforms.then(|| row.platforms.join(", ")));
             cells.extend(several_drivers.then(|| image.key.partition().to_owned()));
             cells.extend(several_stores.then(|| row.root.clone()));
             table.row(cells);
@@ -144,6 +160,19 @@ pub(super) fn short(id: &str) -> &str {
 }
 
 impl Row {
+    /// The images of its index that are here.
+    fn here(&self) -> impl Iterator<Item = &Member> {
+        self.image.members.iter().filter(|member| member.image.is_some())
+    }
+
+    /// Adds its platforms, reading the config of an image that is not of an index.
+    fn add_platforms(&mut self, store: &dyn Store) {
+        let of_index: Vec<Platform> = self.here().filter_map(|member| member.platform.clone()).collect();
+        let own = if of_index.is_empty() { store.image(&self.image.key).ok() } else { None };
+        let all = of_index.into_iter().chain(own.and_then(|image| image.platform()));
+        self.platforms = all.map(|platform| platform.to_string()).collect();
+    }
+
     fn json(&self) -> ImageJson<'_> {
         ImageJson {
             id: self.image.key.id(),
@@ -151,6 +180,7 @@ impl Row {
             created: self.image.created.as_deref(),
             size: self.image.size,
             layers: self.image.layers,
+            platforms: self.image.members.iter().map(MemberJson::of).collect(),
             driver: self.image.key.partition(),
             store: self.kind,
             root: &self.root,
@@ -171,7 +201,7 @@ mod tests {
         let mut image = ImageSummary::new(key, references.iter().map(reference).collect(), 3);
         image.created = Some("2015-10-12T19:16:27Z".to_owned());
         image.size = size;
-        Row { root: root.to_owned(), kind: "docker", image }
+        Row { root: root.to_owned(), kind: "docker", image, platforms: Vec::new() }
     }
 
     fn now() -> Timestamp {

@@ -117,7 +117,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
                 }
             }
             reporter.notices(&listing.notices);
-            let lost = [listing.lost, source.store.gone()?].concat();
+            let lost = [listing.lost, source.store.missing()?].concat();
             if reporter.lost(&lost) {
                 status = Status::Incomplete;
             }

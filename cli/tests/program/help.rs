@@ -42,3 +42,22 @@ fn completions() {
         }
     }
 }
+
+/// A folder is completed as one: without a space behind it, so that Tab goes on below it.
+#[test]
+fn completion_of_folders() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("old disk")).unwrap();
+    std::fs::write(dir.path().join("script"), printed(&["completions", "bash"])).unwrap();
+    for (command, option) in [("save", "--root"), ("images", "--follow"), ("save", "-o")] {
+        let complete = format!(
+            r#"source ./script; compopt() {{ echo "$@"; }}
+            COMP_WORDS=(layerlift {command} {option} old) COMP_CWORD=3
+            _layerlift layerlift old {option}; printf '%s\n' "${{COMPREPLY[@]}}""#
+        );
+        let mut bash = std::process::Command::new("bash");
+        let bash = bash.args(["--norc", "-c", &complete]).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8(bash.stdout).unwrap();
+        assert!(said.contains("-o filenames\n") && said.ends_with("old disk\n"), "{option}: {said}");
+    }
+}

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::process::Stdio;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::listing::entries;
 use crate::program::{ended, layerlift, output, save};
@@ -208,6 +208,11 @@ fn listings_of_the_example() {
 
     let inspected = json(&["inspect", "base:child"]);
     assert_eq!(inspected[0]["id"], CHILD);
+    assert_eq!(json(&["inspect", BASE])[0]["references"], json!(["base:1.0", "base:dup", "base:latest"]));
+    assert_eq!(
+        json(&["inspect", "base:latest"])[0]["references"],
+        json!(["base:latest", "base:1.0", "base:dup"])
+    );
     let layers: Vec<&Value> =
         inspected[0]["layers"].as_array().unwrap().iter().map(|layer| &layer["id"]).collect();
     assert_eq!(layers, [BASE, CHILD]);

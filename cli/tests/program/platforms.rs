@@ -66,7 +66,9 @@ fn of_an_index() {
     let (layout, _) = layout(&store);
     let inspected = json(&["inspect", "multi:1", "--platform", "linux/arm64"], &layout);
     let [image] = inspected.as_array().unwrap().as_slice() else { panic!("{inspected}") };
-    assert_eq!(image["references"], json!(["multi:1"]));
+    // The name that was asked for comes first.
+    let base = ["1.0", "dup", "latest"].map(|tag| format!("docker.io/library/base:{tag}"));
+    assert_eq!(image["references"], json!([&["multi:1".to_owned()], &base[..]].concat()));
     let [index] = image["indexes"].as_array().unwrap().as_slice() else { panic!("{image}") };
     let members = index["members"].as_array().unwrap();
     let of = |platform: &str| members.iter().find(|member| member["platform"] == platform).unwrap();
@@ -128,4 +130,76 @@ fn several() {
         let (status, said) = ended(&output(save(&layout).args(args).args(["multi:1", "--dry-run"])));
         assert!(status == Some(2) && said.contains(part), "{args:?}: {status:?} {said}");
     }
+}
+
+/// A column for platforms where an image has several, and all lines of an index as a tree.
+#[test]
+fn what_is_here_of_an_index() {
+    let store = Store::containerd("docker-28");
+    let listed = output(layerlift().args(["images", "--root"]).arg(&store.root));
+    let table = String::from_utf8(listed.stdout).unwrap();
+    let platforms = |name: &str| {
+        let row = table.lines().find(|row| row.starts_with(name)).unwrap();
+        row.rsplit("   ").next().unwrap()
+    };
+    for (name, expected) in [
+        ("REPOSITORY", "PLATFORMS"),
+        ("docker.io/bench/multi ", "linux/amd64, linux/arm64/v8, linux/arm/v7"),
+        ("127.0.0.1:5777/bench/mlist ", "linux/amd64"),
+        ("docker.io/bench/foreign ", "linux/riscv64"),
+    ] {
+        assert_eq!(platforms(name), expected, "{table}");
+    }
+    let images = json(&["images", "--json"], &store.root);
+    let of = |name: &str| {
+        let has = |image: &&Value| image["references"][0].as_str().unwrap_or_default().starts_with(name);
+        images.as_array().unwrap().iter().find(has).unwrap()["platforms"].as_array().unwrap().clone()
+    };
+    let [here, missing] = &*of("127.0.0.1:5777/bench/mlist") else { panic!("two platforms") };
+    assert_eq!((&here["platform"], here["id"].is_string()), (&json!("linux/amd64"), true));
+    assert_eq!((&missing["platform"], &missing["id"]), (&json!("linux/s390x"), &Value::Null));
+    assert!(of("docker.io/bench/foreign").is_empty());
+
+    let tree = output(
+        layerlift()
+            .args(["inspect", "--tree", "127.0.0.1:5777/bench/mlist", "built/kit", "--root"])
+            .arg(&store.root),
+    );
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let rows: Vec<Vec<&str>> =
+        tree.lines().skip(1).map(|row| row.split_whitespace().skip(1).collect()).collect();
+    assert_eq!(
+        rows,
+        [
+            &["index", "here", "127.0.0.1:5777/bench/mlist:1.0"][..],
+            &["image", "linux/amd64", "here"],
+            &["image", "linux/s390x", "missing"],
+            &["index", "here", "docker.io/built/kit:1"],
+            &["image", "linux/amd64", "here"],
+            &["attestation", "linux/amd64", "here"],
+        ],
+        "{tree}"
+    );
+    let inspected = json(&["inspect", "built/kit"], &store.root);
+    let lines = &inspected[0]["indexes"][0]["lines"];
+    let of = |place: usize| (lines[place]["kind"].clone(), lines[place]["state"].clone());
+    assert_eq!(of(0), (json!("image"), json!("here")));
+    assert_eq!(of(1), (json!("attestation"), json!("here")));
+    assert_eq!(lines[1]["about"], lines[0]["digest"]);
+}
+
+/// An index of an index, one image of which was never pulled.
+#[test]
+fn an_index_of_an_index() {
+    let store = Store::containerd("containerd-2.1");
+    let tree = |root: &Path, name: &str| {
+        let output = output(
+            layerlift().args(["inspect", "--tree", name, "--namespace", "default", "--root"]).arg(root),
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let nested = tree(&store.root, "bench/nested:1.0");
+    let depths: Vec<usize> = nested.lines().skip(1).map(|row| row.len() - row.trim_start().len()).collect();
+    assert_eq!(depths, [0, 2, 4, 4], "{nested}");
+    assert!(nested.contains("missing"), "{nested}");
 }

@@ -50,11 +50,11 @@ pub(super) fn tree(bundle: &Bundle, images: &[NamedImage]) -> Tree {
 /// An entry of `index.json` for each name, or one without a name.
 fn listed(root: &Root) -> Vec<Listed> {
     if root.names.is_empty() {
-        return vec![Listed::nameless(root.descriptor.clone())];
+        return vec![Listed::nameless(root)];
     }
     let named = |name: &Reference| {
         let tag = name.tag_or_digest().to_owned();
-        Listed::named(root.descriptor.clone(), name.full().to_string(), tag)
+        Listed::named(root, name.full().to_string(), tag)
     };
     root.names.iter().map(named).collect()
 }

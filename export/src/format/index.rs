@@ -33,18 +33,26 @@ pub(crate) struct Named {
     #[serde(flatten)]
     manifest: Descriptor,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<&'static str, String>,
+    annotations: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<Box<RawValue>>,
 }
 
 impl Listed {
-    pub(super) fn nameless(manifest: Descriptor) -> Listed {
-        Listed::New(Box::new(Named { manifest, annotations: BTreeMap::new() }))
+    pub(super) fn nameless(root: &Root) -> Listed {
+        let platform = root.platform.clone().and_then(|platform| RawValue::from_string(platform).ok());
+        let (manifest, annotations) = (root.descriptor.clone(), root.annotations.clone());
+        Listed::New(Box::new(Named { manifest, annotations, platform }))
     }
 
     /// `full` is containerd's name of the image, `name` that of OCI tools.
-    pub(super) fn named(manifest: Descriptor, full: String, name: String) -> Listed {
-        let annotations = BTreeMap::from([(CONTAINERD_NAME, full), (ANNOTATION_REF_NAME, name)]);
-        Listed::New(Box::new(Named { manifest, annotations }))
+    pub(super) fn named(root: &Root, full: String, name: String) -> Listed {
+        let mut listed = Listed::nameless(root);
+        if let Listed::New(new) = &mut listed {
+            let names = [(CONTAINERD_NAME, full), (ANNOTATION_REF_NAME, name)];
+            new.annotations.extend(names.map(|(key, name)| (key.to_owned(), name)));
+        }
+        listed
     }
 }
 
@@ -60,17 +68,16 @@ pub(crate) struct NewEntry {
 /// The entries of an image in a layout: one for each name, or one without a name. Names are whole, since a
 /// layout can hold several repositories.
 pub(crate) fn entries(root: &Root) -> Vec<NewEntry> {
-    let manifest = &root.descriptor;
-    let digest = manifest.digest;
+    let digest = root.descriptor.digest;
     if let Some(line) = root.line.as_ref().and_then(|line| RawValue::from_string(line.clone()).ok()) {
         return vec![NewEntry { name: names(&line), digest, listed: Listed::Kept(line) }];
     }
     if root.names.is_empty() {
-        return vec![NewEntry { name: None, digest, listed: Listed::nameless(manifest.clone()) }];
+        return vec![NewEntry { name: None, digest, listed: Listed::nameless(root) }];
     }
     let entry = |name: &Reference| {
         let (name, full) = (name.to_string(), name.full().to_string());
-        let listed = Listed::named(manifest.clone(), full.clone(), name.clone());
+        let listed = Listed::named(root, full.clone(), name.clone());
         NewEntry { name: Some((name, full)), digest, listed }
     };
     root.names.iter().map(entry).collect()

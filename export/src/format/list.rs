@@ -26,7 +26,7 @@ const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) struct List {
     /// The index, with the images from which the store chooses.
     pub(crate) index: Index,
-    /// As it is stored; `None` where there is no such document.
+    /// As it is stored; `None` if it is not a document, but manifests that share a name.
     pub(crate) tree: Option<IndexTree>,
     /// Whether the stored index stays, whatever is left out of it.
     pub(crate) keep: bool,

@@ -18,6 +18,7 @@ use self::oci::OciImage;
 use crate::Error;
 use crate::artifacts::PlannedArtifact;
 use crate::bundle::{Blob, Bundle, Root};
+use crate::lines::Lines;
 
 mod docker_archive;
 mod docker_v1;
@@ -105,12 +106,14 @@ impl Documents {
 }
 
 impl Contents {
-    /// What goes into the archive, of images with their names, of indexes of them, and of artifacts.
+    /// What goes into the archive, of images with their names, of indexes of them, and of
+    /// artifacts. `lines` is what the store says of images and indexes.
     pub(crate) fn new(
         format: Format,
         images: Vec<Made>,
         lists: &[List],
         artifacts: &[PlannedArtifact],
+        lines: &Lines,
     ) -> Self {
         let layers = |one: &NamedImage| one.image.layers.clone();
         let documents = |one: &NamedImage| [one.image.config.clone(), one.image.manifest.clone()];
@@ -123,6 +126,7 @@ impl Contents {
             return Contents::Folders(images.collect());
         }
         let Oci { mut roots, images, of_lists } = oci_images(images, lists);
+        lines.describe(&mut roots);
         let bundle = if format == Format::DockerArchive {
             let blobs = images.iter().flat_map(layers).chain(images.iter().flat_map(documents));
             Bundle::of(blobs.chain(of_lists), roots)

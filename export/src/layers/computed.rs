@@ -24,7 +24,6 @@ pub(crate) fn spool(
 ) -> Result<Measured, ArchiveError> {
     // What is written as it is has the tar's digest.
     let spool = Spool::new(folder, hash && compression.is_some())?;
-    let mut watched = Watched { to: spool, observer: options.observer, len: 0 };
     let failed = |error| match error {
         ArchiveError::Stream(_) if options.observer.cancelled() => ArchiveError::Cancelled,
         ArchiveError::Stream(source) => {
@@ -33,24 +32,27 @@ pub(crate) fn spool(
         error => error.of_entry(name),
     };
     let stream = |source| ArchiveError::Stream(Arc::new(source));
-    let diff_id = match compression {
+    let (spool, diff_id) = match compression {
         None => {
-            let mut out = io::BufWriter::with_capacity(256 << 10, &mut watched);
+            let watched = Watched::new(spool, options.observer);
+            let mut out = io::BufWriter::with_capacity(256 << 10, watched);
             let written = if hash || is_recorded(tar) {
                 tar.write_to(&mut out).map(|written| Some(written.diff_id))
             } else {
                 tar.write_raw_to(&mut out).map(|()| None)
             };
-            written.and_then(|found| out.flush().map(|()| found).map_err(stream)).map_err(failed)?
+            let found = written.map_err(failed)?;
+            let watched = out.into_inner().map_err(|error| failed(stream(error.into_error())))?;
+            (watched.to, found)
         }
         Some(compression) => {
-            let mut out = Compressor::new(&mut watched, compression, options.threads);
+            let compressor = Compressor::new(spool, compression, options.threads);
+            let mut out = Watched::new(compressor, options.observer);
             let written = tar.write_to(&mut out).map_err(failed)?;
-            out.finish().map_err(stream).map_err(failed)?;
-            Some(written.diff_id)
+            (out.to.finish().map_err(stream).map_err(failed)?, Some(written.diff_id))
         }
     };
-    let spooled = watched.to.finish();
+    let spooled = spool.finish();
     let digest = if compression.is_none() { diff_id.map(|id| id.0) } else { spooled.sha256() };
     let compression = compression.map_or(Compression::None, CompressionLevel::compression);
     let len = spooled.len();
@@ -69,7 +71,7 @@ pub(crate) fn digest(
     tar: &LayerTar,
     observer: &dyn Observer,
 ) -> Result<(u64, DiffId), ArchiveError> {
-    let mut out = Watched { to: io::sink(), observer, len: 0 };
+    let mut out = Watched::new(io::sink(), observer);
     match tar.write_to(&mut out) {
         Ok(written) => Ok((written.len, written.diff_id)),
         Err(ArchiveError::Mismatch { expected, found, .. }) if tar.diff_id() == Some(DiffId(expected)) => {
@@ -80,11 +82,17 @@ pub(crate) fn digest(
     }
 }
 
-/// Counts, and fails when cancelled.
+/// A tar on its way: counts its bytes, and fails when cancelled.
 struct Watched<'a, W> {
     to: W,
     observer: &'a dyn Observer,
     len: u64,
+}
+
+impl<'a, W> Watched<'a, W> {
+    fn new(to: W, observer: &'a dyn Observer) -> Self {
+        Watched { to, observer, len: 0 }
+    }
 }
 
 impl<W: Write> Write for Watched<'_, W> {
@@ -94,6 +102,7 @@ impl<W: Write> Write for Watched<'_, W> {
         }
         let n = self.to.write(bytes)?;
         self.len += n as u64;
+        self.observer.advance(n as u64);
         Ok(n)
     }
 

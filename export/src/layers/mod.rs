@@ -118,6 +118,14 @@ impl PlannedLayer {
         }
     }
 
+    /// Bytes of its tar that a first pass reads, if known.
+    pub(crate) fn first_pass_len(&self) -> Option<u64> {
+        match &self.state {
+            State::Unmeasured(tar) => tar.tar_len(),
+            State::Measured(_) | State::Unreadable => self.len(),
+        }
+    }
+
     pub(crate) fn into_measured(self) -> Option<Measured> {
         match self.state {
             State::Measured(layer) => Some(layer),

@@ -191,6 +191,7 @@ impl<W: Write> Write for Plain<'_, W> {
         }
         let n = self.to.write(bytes)?;
         self.hasher.update(&bytes[..n]);
+        self.options.observer.advance(n as u64);
         Ok(n)
     }
 

@@ -14,10 +14,12 @@
 //! A bucket that would be empty may be absent. Sizes are signed varints of Go.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::path::Path;
 
 use layerlift_archive::Digest;
 
+use super::numbers;
 use crate::bolt::{Bucket, Database, Entry};
 use crate::layout::namespace::{Namespace, Target, Unreadable};
 use crate::{ChainId, Error, Root};
@@ -35,6 +37,9 @@ const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";
 /// Layers by their snapshotters: the name that each gives its snapshot, if there is a record of it.
 pub(super) type Layers = BTreeMap<(String, ChainId), Option<Vec<u8>>>;
 
+/// A label of a blob that was pulled or pushed; a host follows, and the value is the repository there.
+const SOURCE: &[u8] = b"containerd.io/distribution.source.";
+
 /// The database.
 pub(super) struct Metadata {
     database: Database,
@@ -45,6 +50,13 @@ struct Record {
     media_type: String,
     digest: Digest,
     size: u64,
+    annotations: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata").finish_non_exhaustive()
+    }
 }
 
 impl Metadata {
@@ -134,6 +146,13 @@ impl Metadata {
         Ok(found)
     }
 
+    /// Where a blob came from: labels that `docker save` and `ctr images export` write as annotations.
+    pub(super) fn sources(&self, namespace: &str, blob: Digest) -> Result<BTreeMap<String, String>, Error> {
+        let blob = blob.to_string();
+        let path: [&[u8]; 6] = [b"v1", namespace.as_bytes(), b"content", b"blob", blob.as_bytes(), b"labels"];
+        texts(self.database.root().path(&path)?, SOURCE)
+    }
+
     /// All layers that a namespace has unpacked, and those of which only the label of a config says so.
     pub(super) fn unpacked(&self, namespace: &str) -> Result<Layers, Error> {
         let mut found = BTreeMap::new();
@@ -177,9 +196,9 @@ fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>) -> Res
             }
         };
         let place = *places.entry(record.digest).or_insert_with(|| {
-            let Record { media_type, digest, size } = record;
+            let Record { media_type, digest, size, annotations } = record;
             let (names, aliases) = (Vec::new(), Vec::new());
-            namespace.targets.push(Target { media_type, digest, size, names, aliases });
+            namespace.targets.push(Target { media_type, digest, size, names, aliases, annotations });
             namespace.targets.len() - 1
         });
         let target = &mut namespace.targets[place];
@@ -203,12 +222,26 @@ fn record(root: &Root, name: &str, image: Bucket<'_>) -> Result<Record, Error> {
         None => Err(malformed(format!("has a target without {key}"))),
     };
     let digest = text(value("digest")?);
-    let size = varint(value("size")?).and_then(|size| u64::try_from(size).ok());
+    let size = numbers::signed(value("size")?).and_then(|size| u64::try_from(size).ok());
     Ok(Record {
         media_type: text(value("mediatype")?),
         digest: digest.parse().map_err(|_| unknown_digest(name, &digest))?,
         size: size.ok_or_else(|| malformed("has a target whose size is not a number".to_owned()))?,
+        annotations: texts(image.bucket(b"annotations")?, b"")?,
     })
+}
+
+/// The values of a bucket whose keys begin so.
+fn texts(bucket: Option<Bucket<'_>>, prefix: &[u8]) -> Result<BTreeMap<String, String>, Error> {
+    let mut texts = BTreeMap::new();
+    for entry in bucket.iter().flat_map(Bucket::entries) {
+        if let Entry::Value { key, value } = entry?
+            && key.starts_with(prefix)
+        {
+            texts.insert(text(key), text(value));
+        }
+    }
+    Ok(texts)
 }
 
 /// The error for a target whose digest is not SHA-256.
@@ -246,47 +279,9 @@ pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A number as Go's `binary.PutVarint` writes it: zigzag, seven bits in a byte, the lowest first.
-fn varint(bytes: &[u8]) -> Option<i64> {
-    let mut value = 0u64;
-    for (place, byte) in bytes.iter().enumerate() {
-        let bits = u64::from(byte & 0x7f);
-        let shift = u32::try_from(7 * place).ok()?;
-        if shift > 63 || bits.checked_shl(shift)? >> shift != bits {
-            return None;
-        }
-        value |= bits << shift;
-        if byte & 0x80 == 0 {
-            let half = i64::try_from(value >> 1).ok()?;
-            let found = if value & 1 == 0 { half } else { -half - 1 };
-            return (place + 1 == bytes.len()).then_some(found);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_of_go() {
-        for (bytes, expected) in [
-            (&[0x06][..], Some(3)),
-            (&[0xe0, 0x02], Some(176)),
-            (&[0x00], Some(0)),
-            (&[0x01], Some(-1)),
-            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(i64::MIN)),
-            (&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(i64::MAX)),
-            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], None),
-            (&[0x80; 12], None),
-            (&[0x06, 0x00], None),
-            (&[0xe0], None),
-            (&[], None),
-        ] {
-            assert_eq!(varint(bytes), expected, "{bytes:x?}");
-        }
-    }
 
     #[test]
     fn names_that_are_ids() {

@@ -18,6 +18,7 @@
 
 mod metadata;
 mod moby;
+mod numbers;
 mod snapshots;
 mod store;
 
@@ -70,7 +71,7 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
     let metadata = match Metadata::open(&root) {
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Malformed) => {
             let docker = moby::Docker::of(&root, None)?;
-            return Ok(ContainerdStore::new(vec![without_names(&root, error)?], docker));
+            return Ok(ContainerdStore::new(None, vec![without_names(&root, error)?], docker));
         }
         metadata => Arc::new(metadata?),
     };
@@ -98,7 +99,7 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         namespace.stand_ins.set_snapshots(Box::new(unpacked));
         namespaces.push((name, namespace.open(files(&root)?)));
     }
-    Ok(ContainerdStore::new(namespaces, docker))
+    Ok(ContainerdStore::new(Some(metadata), namespaces, docker))
 }
 
 /// The images whose names are lost with the database.

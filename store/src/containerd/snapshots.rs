@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::metadata::{Metadata, text};
+use super::numbers;
 use crate::bolt::{Bucket, Database};
 use crate::diff::{DiffLayer, LayerDir, Watch};
 use crate::layout::absent::Snapshots;
@@ -123,8 +124,8 @@ impl Snapshots for Unpacked {
         }
     }
 
-    fn gone(&self) -> Result<Vec<Error>, Error> {
-        let mut gone = Vec::new();
+    fn missing(&self) -> Result<Vec<Error>, Error> {
+        let mut missing = Vec::new();
         for ((snapshotter, chain), name) in self.metadata.unpacked(&self.namespace)? {
             // Other snapshotters keep snapshots in other ways.
             if !readable(&snapshotter) {
@@ -135,12 +136,12 @@ impl Snapshots for Unpacked {
                 Ok(false) => {
                     let of = format!("namespace {}", self.namespace);
                     let (id, path) = (chain.to_string(), self.root.join(path(&snapshotter)));
-                    gone.push(Error::Missing { of, what: "snapshot", id, path });
+                    missing.push(Error::Missing { of, what: "snapshot", id, path });
                 }
-                Err(error) => gone.push(error),
+                Err(error) => missing.push(error),
             }
         }
-        Ok(gone)
+        Ok(missing)
     }
 }
 
@@ -188,7 +189,7 @@ fn find(root: &Root, snapshotter: &str, database: &Database, name: &[u8]) -> Res
 
 fn record(snapshot: Bucket<'_>) -> Result<Option<Record>, Error> {
     let committed = snapshot.get(b"kind")? == Some(COMMITTED);
-    let id = snapshot.get(b"id")?.and_then(uvarint);
+    let id = snapshot.get(b"id")?.and_then(numbers::unsigned);
     let parent = snapshot.get(b"parent")?.filter(|parent| !parent.is_empty()).map(<[u8]>::to_vec);
     Ok(id.filter(|_| committed).map(|id| Record { id, parent }))
 }
@@ -209,7 +210,7 @@ pub(super) fn writable(
         let path: [&[u8]; 3] = [b"v1", b"snapshots", name];
         let Some(bucket) = database.root().path(&path)? else { return Ok(None) };
         let parent = bucket.get(b"parent")?.filter(|parent| !parent.is_empty()).map(<[u8]>::to_vec);
-        let Some(id) = bucket.get(b"id")?.and_then(uvarint) else { return Ok(None) };
+        let Some(id) = bucket.get(b"id")?.and_then(numbers::unsigned) else { return Ok(None) };
         let inner = if snapshotter == NATIVE { "" } else { "/fs" };
         let dir = root.try_dir(format!("{}/snapshots/{id}{inner}", self::path(snapshotter)))?;
         Ok::<_, Error>(dir.map(|dir| (dir, parent)))
@@ -219,39 +220,5 @@ pub(super) fn writable(
             Ok(snapshot(&parent)?.map(|(below, _)| (dir, Some(below))))
         }
         found => Ok(found.map(|(dir, _)| (dir, None))),
-    }
-}
-
-/// A number as Go's `binary.PutUvarint` writes it: seven bits in a byte, the lowest first.
-fn uvarint(bytes: &[u8]) -> Option<u64> {
-    let (last, rest) = bytes.split_last()?;
-    if last & 0x80 != 0 || bytes.len() > 10 || rest.iter().any(|byte| byte & 0x80 == 0) {
-        return None;
-    }
-    let mut value = 0u64;
-    for byte in bytes.iter().rev() {
-        value = value.checked_mul(128)?.checked_add(u64::from(byte & 0x7f))?;
-    }
-    Some(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_go() {
-        for (bytes, expected) in [
-            (&[0x30][..], Some(48)),
-            (&[0xac, 0x02], Some(300)),
-            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Some(u64::MAX)),
-            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], None),
-            (&[0x80; 12], None),
-            (&[0x06, 0x00], None),
-            (&[0xe0], None),
-            (&[], None),
-        ] {
-            assert_eq!(uvarint(bytes), expected, "{bytes:x?}");
-        }
     }
 }

@@ -1,8 +1,12 @@
 //! The namespaces of containerd behind the [`Store`] trait: each is a store of its own, and the partition of
 //! its keys.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use layerlift_archive::Digest;
 
+use super::metadata::Metadata;
 use super::moby::Docker;
 use crate::kind::StoreKind;
 use crate::layout::LayoutStore;
@@ -15,6 +19,8 @@ use crate::{
 /// too.
 #[derive(Debug)]
 pub(crate) struct ContainerdStore {
+    /// What is not read before it is needed; `None` if it is damaged.
+    metadata: Option<Arc<Metadata>>,
     /// By their names, sorted.
     namespaces: Vec<(String, LayoutStore)>,
     /// The containers of Docker, if it keeps its images here.
@@ -22,8 +28,12 @@ pub(crate) struct ContainerdStore {
 }
 
 impl ContainerdStore {
-    pub(super) fn new(namespaces: Vec<(String, LayoutStore)>, docker: Option<Docker>) -> Self {
-        ContainerdStore { namespaces, docker }
+    pub(super) fn new(
+        metadata: Option<Arc<Metadata>>,
+        namespaces: Vec<(String, LayoutStore)>,
+        docker: Option<Docker>,
+    ) -> Self {
+        ContainerdStore { metadata, namespaces, docker }
     }
 
     fn namespace(&self, name: &str, id: &str) -> Result<&LayoutStore, Error> {
@@ -73,7 +83,10 @@ impl Store for ContainerdStore {
         let of = index.members.iter().find_map(|member| member.image.as_ref());
         match of {
             Some(image) => self.namespace(image.partition(), image.id())?.tree(index),
-            None => Ok(None),
+            None => {
+                let mut trees = self.namespaces.iter().map(|(_, store)| store.tree(index));
+                trees.find(|tree| !matches!(tree, Ok(None))).unwrap_or(Ok(None))
+            }
         }
     }
 
@@ -81,16 +94,27 @@ impl Store for ContainerdStore {
         self.namespaces.iter().flat_map(|(_, store)| store.referrers(of)).collect()
     }
 
+    fn annotations(&self, digest: Digest) -> BTreeMap<String, String> {
+        let of = |(name, store): &(String, LayoutStore)| {
+            let sources = self.metadata.as_ref().map(|metadata| metadata.sources(name, digest));
+            let mut all = store.annotations(digest);
+            // A label that cannot be read is in a page that the listing reports.
+            all.extend(sources.and_then(Result::ok).unwrap_or_default());
+            all
+        };
+        self.namespaces.iter().map(of).find(|all| !all.is_empty()).unwrap_or_default()
+    }
+
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         self.namespace(key.partition(), key.id())?.layer(key)
     }
 
-    fn gone(&self) -> Result<Vec<Error>, Error> {
-        let mut gone = Vec::new();
+    fn missing(&self) -> Result<Vec<Error>, Error> {
+        let mut missing = Vec::new();
         for (_, store) in &self.namespaces {
-            gone.extend(store.gone()?);
+            missing.extend(store.missing()?);
         }
-        Ok(gone)
+        Ok(missing)
     }
 
     fn layer_name(&self, key: &LayerKey) -> String {

@@ -88,13 +88,12 @@ impl ContainersStore {
         let documents = image.big_data_sizes.values().map(|size| u64::try_from(*size).ok());
         let sizes = chain.iter().map(|layer| layer.size()).chain(documents);
         let size = sizes.into_iter().try_fold(0u64, |sum, size| size.and_then(|size| sum.checked_add(size)));
+        let key = self.keys.image(&images.driver, &image.id);
         Ok(ImageSummary {
-            key: self.keys.image(&images.driver, &image.id),
-            references: references.to_vec(),
             // Go's time of nothing.
             created: image.created.clone().filter(|created| !created.starts_with("0001-01-01T00:00:00")),
             size,
-            layers: chain.len(),
+            ..ImageSummary::new(key, references.to_vec(), chain.len())
         })
     }
 

@@ -101,11 +101,9 @@ fn summary(keys: &Keyring, images: &ImageRoot, id: &str, sizes: &Sizes) -> Resul
         }
     }
     Ok(ImageSummary {
-        key: keys.image(&images.driver, id),
-        references: Vec::new(),
         created: config.created,
         size,
-        layers: config.diff_ids.len(),
+        ..ImageSummary::new(keys.image(&images.driver, id), Vec::new(), config.diff_ids.len())
     })
 }
 

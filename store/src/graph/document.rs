@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::model::members::Readable;
 use crate::{Error, Root, V1Id, hex_id, json};
 
 /// Largest size of `json`. It usually has a few thousand bytes; labels and environment can make it larger.
@@ -18,6 +19,8 @@ const LIMIT: u64 = 8 << 20;
 /// A document. Its id has been checked, its parent has not.
 pub(super) struct GraphDocument {
     pub(super) raw: Vec<u8>,
+    /// Where the document ends in `raw`.
+    end: usize,
     pub(super) created: Option<String>,
     /// As written in the file [`GraphDocument::says_parent`].
     pub(super) parent: Option<String>,
@@ -31,6 +34,8 @@ impl GraphDocument {
         let malformed = |why| Error::malformed(graph.join(&json), why);
         let raw = graph.read(&json, LIMIT)?;
         let fields = Fields::parse(&raw).map_err(malformed)?;
+        let end = end(&raw);
+        json::object::<Readable>(&raw[..end]).map_err(malformed)?;
         if !fields.id.is_empty() && fields.id != id.as_str() {
             return Err(malformed(format!("it is stored as {id}, but its id is {:?}", fields.id)));
         }
@@ -51,20 +56,18 @@ impl GraphDocument {
             parent = String::from_utf8_lossy(file.trim_ascii()).into_owned();
         }
         let parent = (!parent.is_empty()).then_some(parent);
-        Ok(GraphDocument { raw, created: fields.created, parent, parent_file })
+        Ok(GraphDocument { raw, end, created: fields.created, parent, parent_file })
     }
 
     /// The document without what follows it, and what that was. Docker's decoder stopped at the end of the
     /// document in its store, but refuses it in an archive. White space is part of it.
     pub(super) fn into_raw(mut self) -> (Vec<u8>, Option<usize>) {
-        let mut values = serde_json::Deserializer::from_slice(&self.raw).into_iter::<IgnoredAny>();
-        let end = values.next().map_or(0, |_| values.byte_offset());
-        let rest = self.raw.get(end..).unwrap_or_default();
+        let rest = self.raw.get(self.end..).unwrap_or_default();
         if rest.iter().all(u8::is_ascii_whitespace) {
             return (self.raw, None);
         }
         let more = rest.len();
-        self.raw.truncate(end);
+        self.raw.truncate(self.end);
         (self.raw, Some(more))
     }
 
@@ -78,6 +81,12 @@ impl GraphDocument {
         let time = self.created.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
         time.map_or(0, |time| time.as_second().max(0))
     }
+}
+
+/// Where the first JSON value ends.
+fn end(raw: &[u8]) -> usize {
+    let mut values = serde_json::Deserializer::from_slice(raw).into_iter::<IgnoredAny>();
+    values.next().map_or(0, |_| values.byte_offset())
 }
 
 /// The size of the layer's files as `layersize` has it; `None` if that cannot be read. Docker does not need
@@ -128,7 +137,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "parent" => &mut fields.parent,
                 "parent_id" => &mut fields.parent_id,
                 "created" => {
-                    // Only for display and for times that have a default, so a malformed value is ignored.
+                    // Whether it is a time is found with the other members.
                     let value = map.next_value::<Box<RawValue>>()?;
                     fields.created = serde_json::from_str(value.get()).unwrap_or(None);
                     continue;
@@ -188,7 +197,8 @@ mod tests {
         for (rest, more) in [("", None), (" \n", None), ("\0\0", Some(2)), ("{}", Some(2)), ("\n x", Some(3))]
         {
             let raw = format!(r#"{{"id":"x"}}{rest}"#).into_bytes();
-            let document = GraphDocument { raw, created: None, parent: None, parent_file: false };
+            let end = end(&raw);
+            let document = GraphDocument { raw, end, created: None, parent: None, parent_file: false };
             let (raw, found) = document.into_raw();
             assert_eq!(
                 (raw.len(), found),
@@ -215,7 +225,7 @@ mod tests {
             (r#"{"id":"ID","parent":"short","parent_id":"sha256:OTHER"}"#, None, "short@json 0"),
             (r#"{"id":"ID","parent":"short"}"#, Some("OTHER"), "OTHER@parent 0"),
             (r#"{"id":"ID","parent":"short"}"#, Some(""), "short@json 0"),
-            (r#"{"id":"ID","created":5,"config":{"Entrypoint":"x"}}"#, None, "-@json 0"),
+            (r#"{"id":"ID","config":{"Entrypoint":"x"}} {"created":5}"#, None, "-@json 0"),
             (r#"{"id":"ID","created":"0001-01-01T00:00:00Z"}"#, None, "-@json 0"),
             (r#"{"id":"OTHER"}"#, None, "stored as"),
             (r#"{"id":"#, None, "its end is missing"),
@@ -225,6 +235,8 @@ mod tests {
             (r#"{"layer_id":"","parent_id":"sha256:OTHER"}"#, None, "neither \"id\""),
             ("null", None, "not a JSON object"),
             ("[]", None, "not a JSON object"),
+            (r#"{"id":"ID","created":5}"#, None, "created is the number 5, not a time"),
+            (r#"{"id":"ID","config":{"Env":{}}}"#, None, "config.Env is an object, not a list"),
             (r#"{"parent":{}}"#, None, "a value in it is an object, not a string"),
             (&deep, None, "its end is missing"),
         ];

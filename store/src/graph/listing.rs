@@ -75,7 +75,7 @@ fn at_one_moment(images: &Images, catalog: &GraphCatalog<'_>) -> Result<Listing,
             Ok((size, layers)) => {
                 let created = node.as_ref().ok().and_then(|node| node.created.clone());
                 let key = images.key(id.as_str());
-                let summary = ImageSummary { key, references, created, size, layers };
+                let summary = ImageSummary { created, size, ..ImageSummary::new(key, references, layers) };
                 match intermediate {
                     true => listing.intermediate.push(summary),
                     false => listing.images.push(summary),

@@ -31,7 +31,7 @@ pub(crate) trait Snapshots: fmt::Debug + Send + Sync {
     fn layer(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error>;
 
     /// What was unpacked according to the records but is missing.
-    fn gone(&self) -> Result<Vec<Error>, Error>;
+    fn missing(&self) -> Result<Vec<Error>, Error>;
 }
 
 impl StandIns {
@@ -56,8 +56,8 @@ impl StandIns {
     }
 
     /// What was unpacked but is missing.
-    pub(super) fn gone(&self) -> Result<Vec<Error>, Error> {
-        self.snapshots.as_ref().map_or(Ok(Vec::new()), |snapshots| snapshots.gone())
+    pub(super) fn missing(&self) -> Result<Vec<Error>, Error> {
+        self.snapshots.as_ref().map_or(Ok(Vec::new()), |snapshots| snapshots.missing())
     }
 
     /// The blobs that are labelled with this diff id, in the order of the database.

@@ -8,7 +8,7 @@
 use super::documents::{self, BUILDKIT_CACHE, INDEX, LAYOUT, MANIFEST, Parsed};
 use super::images::{Builder, Contents};
 use super::reader::{Json, Reader};
-use super::{Here, salvage};
+use super::{Here, manifest_json, salvage};
 use crate::kind::StoreKind;
 use crate::{Error, Keyring, Notice};
 
@@ -35,7 +35,7 @@ impl Documents {
             Ok(_) => Ok(false),
             Err(why) => Err(why),
         };
-        let manifest = |json: &Json| documents::parse_items(json.raw()).map(|_| true);
+        let manifest = |json: &Json| manifest_json::parse(json.raw()).map(|_| true);
         Ok(Documents {
             index: Document::read(reader, INDEX, here.index, index)?,
             manifest: Document::read(reader, MANIFEST, here.manifest, manifest)?,

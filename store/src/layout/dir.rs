@@ -51,16 +51,7 @@ pub(super) fn open(files: Files, manifest: Digest) -> Result<Box<dyn Store>, Err
         return Err(reader.files().missing(MANIFEST, "manifest", &manifest.to_string(), MANIFEST));
     };
     let mut contents = Builder::new(&reader, &keys);
-    contents.add_descriptor(Descriptor {
-        media_type: String::new(),
-        digest: manifest,
-        size: Some(json.raw().len() as u64),
-        platform: None,
-        image_name: None,
-        ref_name: None,
-        urls: Vec::new(),
-        odd: Vec::new(),
-    });
+    contents.add_descriptor(Descriptor::of_manifest(manifest, json.raw()));
     let contents = contents.finish();
     Ok(Box::new(LayoutStore::new(StoreKind::Dir, keys, reader, contents)))
 }

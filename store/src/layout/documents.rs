@@ -1,14 +1,12 @@
-//! The JSON documents of image layouts and archives, as far as they are needed.
+//! Indexes and manifests of image layouts and archives, as far as they are needed.
 //!
 //! ```text
 //! index.json     {"schemaVersion":2,"manifests":[{"mediaType":…,"digest":"sha256:…","size":9488,
 //!                 "platform":{"architecture":"amd64","os":"linux"},"annotations":{…}}]}
 //! a manifest     {"schemaVersion":2,"config":{…},"layers":[{…},…]}
-//! manifest.json  [{"Config":"8014….json","RepoTags":["bench/many:1.0"],"Layers":["7c23….tar",…]}]
 //! ```
 //!
-//! (OCI image specification 1.1; Docker registry manifest schema 2; Docker image specification 1.1 and
-//! later.)
+//! (OCI image specification 1.1; Docker registry manifest schema 2.)
 
 use std::collections::BTreeMap;
 
@@ -41,6 +39,22 @@ pub(super) struct Descriptor {
     pub(super) odd: Vec<Odd>,
 }
 
+impl Descriptor {
+    /// Of a manifest that is not in an index.
+    pub(super) fn of_manifest(digest: Digest, json: &[u8]) -> Self {
+        Self {
+            media_type: String::new(),
+            digest,
+            size: Some(json.len() as u64),
+            platform: None,
+            image_name: None,
+            ref_name: None,
+            urls: Vec::new(),
+            odd: Vec::new(),
+        }
+    }
+}
+
 /// A member whose value is not what it should be.
 #[derive(Debug, Clone)]
 pub(super) struct Odd {
@@ -67,6 +81,8 @@ pub(super) enum Parsed {
     Artifact(Box<ArtifactManifest>),
     /// The manifest of an image of Docker until 1.9. It has neither config nor diff ids.
     Schema1,
+    /// What a manifest must have is not in it: a config, or the type of an artifact.
+    Neither,
 }
 
 /// The manifest of what is not an image.
@@ -83,19 +99,6 @@ pub(super) struct ArtifactManifest {
 pub(super) struct ImageManifest {
     pub(super) config: Descriptor,
     pub(super) layers: Vec<Descriptor>,
-}
-
-/// An item of `manifest.json`. Config and layers are names of files in the archive.
-#[derive(Debug, Clone)]
-pub(super) struct ManifestItem {
-    pub(super) config: String,
-    pub(super) tags: Vec<String>,
-    pub(super) layers: Vec<String>,
-    /// By diff ids: what Docker was given for a layer. For a foreign layer, which is not in the archive, it
-    /// has the addresses.
-    pub(super) sources: BTreeMap<String, Descriptor>,
-    /// The parts of it that cannot be read.
-    pub(super) odd: Vec<Odd>,
 }
 
 #[derive(Deserialize)]
@@ -148,18 +151,6 @@ struct RawLine<'a> {
     urls: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct RawManifestItem<'a> {
-    #[serde(rename = "Config", borrow)]
-    config: Option<&'a RawValue>,
-    #[serde(rename = "RepoTags", borrow)]
-    tags: Option<&'a RawValue>,
-    #[serde(rename = "Layers", borrow)]
-    layers: Option<&'a RawValue>,
-    #[serde(rename = "LayerSources", borrow)]
-    sources: Option<&'a RawValue>,
-}
-
 /// The type of the config of a build cache (`--cache-to type=local`). BuildKit lists it with its layers in an
 /// index, or names it as the config of a manifest.
 pub(super) const BUILDKIT_CACHE: &str = "application/vnd.buildkit.cacheconfig.v0";
@@ -170,6 +161,12 @@ const CONFIGS: &[&str] = &[
     "application/vnd.docker.container.image.v1+json",
     // containers/image before 2017 wrote this for no type.
     "application/octet-stream",
+    "",
+];
+/// Types of manifests that only images and artifacts with a config have.
+const MANIFESTS: &[&str] = &[
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
     "",
 ];
 /// The most layers that an image may have. Docker refuses more than 127.
@@ -201,8 +198,8 @@ pub(super) fn parse(bytes: &[u8], sha512: Sha512<'_>) -> Result<Parsed, String> 
         if document.version == Some(1) || document.fs_layers.is_some() {
             return Ok(Parsed::Schema1);
         }
-        let kind = document.artifact_type.or(document.media_type);
-        let kind = kind.unwrap_or_else(|| "of no type".to_owned());
+        let not_of_image = document.media_type.filter(|of| !MANIFESTS.contains(&of.as_str()));
+        let Some(kind) = document.artifact_type.or(not_of_image) else { return Ok(Parsed::Neither) };
         return Ok(Parsed::Artifact(Box::new(ArtifactManifest { kind, blobs: layers.collect() })));
     };
     let config = descriptor(config).map_err(|why| format!("in config, {why}"));
@@ -267,11 +264,13 @@ pub(super) fn lines(bytes: &[u8]) -> Vec<&RawValue> {
     document.ok().and_then(|document| document.manifests).unwrap_or_default()
 }
 
-fn descriptor(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, String> {
+pub(super) fn descriptor(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, String> {
     let raw: RawDescriptor<'_> = json::object(raw.get().as_bytes())?;
     let platform = raw.platform.filter(|platform| platform.get() != "null");
     let platform = platform.map(|platform| Platform::from_json(platform.get().as_bytes()));
     let mut annotations = raw.annotations.unwrap_or_default();
+    // An empty name says as little as an absent one.
+    annotations.retain(|_, value| !value.is_empty());
     Ok(Descriptor {
         media_type: raw.media_type.unwrap_or_default(),
         digest: digest(&raw.digest, sha512)?,
@@ -297,10 +296,12 @@ fn lenient(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, BadLine> {
     });
     let annotations = annotations.unwrap_or_default();
     let mut name = |key: &str| {
-        member::<String>(key, annotations.get(key).copied()).unwrap_or_else(|why| {
-            odd.push(Odd { why: within(format!("the annotation {why}")), names: true });
-            None
-        })
+        member::<String>(key, annotations.get(key).copied())
+            .unwrap_or_else(|why| {
+                odd.push(Odd { why: within(format!("the annotation {why}")), names: true });
+                None
+            })
+            .filter(|name| !name.is_empty())
     };
     let image_name = name("io.containerd.image.name");
     let ref_name = name("org.opencontainers.image.ref.name");
@@ -344,7 +345,10 @@ fn lenient(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, BadLine> {
 }
 
 /// A member that may be absent or `null`.
-fn member<'de, T: Deserialize<'de>>(name: &str, value: Option<&'de RawValue>) -> Result<Option<T>, String> {
+pub(super) fn member<'de, T: Deserialize<'de>>(
+    name: &str,
+    value: Option<&'de RawValue>,
+) -> Result<Option<T>, String> {
     let Some(value) = value else { return Ok(None) };
     json::parse::<Option<T>>(value.get().as_bytes()).map_err(|why| match why.strip_prefix("it is ") {
         Some(is) => format!("{name} is {is}"),
@@ -361,72 +365,8 @@ fn digest(text: &str, sha512: Sha512<'_>) -> Result<Digest, String> {
     }
 }
 
-/// An item of `manifest.json` that leads to nothing.
-#[derive(Debug)]
-pub(super) struct BadItem {
-    /// Its config, where it says which.
-    pub(super) config: Option<String>,
-    pub(super) tags: Vec<String>,
-    pub(super) why: String,
-}
-
-/// Parses `manifest.json`.
-pub(super) fn parse_items(bytes: &[u8]) -> Result<Vec<Result<ManifestItem, BadItem>>, String> {
-    let items: Vec<&RawValue> = json::parse(bytes)?;
-    let items: Vec<Result<ManifestItem, BadItem>> = items.into_iter().map(item).collect();
-    let tags = |item: &Result<ManifestItem, BadItem>| match item {
-        Ok(item) => item.tags.len(),
-        Err(bad) => bad.tags.len(),
-    };
-    check_names(items.iter().map(tags).sum())?;
-    Ok(items)
-}
-
-fn item(raw: &RawValue) -> Result<ManifestItem, BadItem> {
-    let nameless = |why| BadItem { config: None, tags: Vec::new(), why };
-    let raw: RawManifestItem<'_> = json::object(raw.get().as_bytes()).map_err(nameless)?;
-    let mut odd = Vec::new();
-    let (tags, no_tags) = tags(raw.tags);
-    odd.extend(no_tags.into_iter().map(|why| Odd { why, names: true }));
-    let sources = member::<BTreeMap<String, &RawValue>>("LayerSources", raw.sources).unwrap_or_else(|why| {
-        odd.push(Odd { why, names: false });
-        None
-    });
-    let config = member::<String>("Config", raw.config)
-        .and_then(|config| config.ok_or_else(|| "it has no Config".to_owned()));
-    let layers = member::<Vec<String>>("Layers", raw.layers).map(Option::unwrap_or_default);
-    let layers = layers.and_then(|layers| check_layers(layers.len()).map(|()| layers));
-    let (config, layers) = match (config, layers) {
-        (Ok(config), Ok(layers)) => (config, layers),
-        (Ok(config), Err(why)) => return Err(BadItem { config: Some(config), tags, why }),
-        (Err(why), _) => return Err(BadItem { config: None, tags, why }),
-    };
-    let unknown = |hex: &str| Digest::of(hex.as_bytes());
-    let source = |(id, source)| Some((id, descriptor(source, &unknown).ok()?));
-    let sources = sources.unwrap_or_default().into_iter().filter_map(source).collect();
-    Ok(ManifestItem { config, tags, layers, sources, odd })
-}
-
-/// The names that can be read, and why others cannot.
-fn tags(value: Option<&RawValue>) -> (Vec<String>, Vec<String>) {
-    let values = match member::<Vec<&RawValue>>("RepoTags", value) {
-        Ok(values) => values.unwrap_or_default(),
-        Err(why) => return (Vec::new(), vec![why]),
-    };
-    let (mut tags, mut bad) = (Vec::new(), Vec::new());
-    for (place, value) in values.into_iter().enumerate() {
-        let place = format!("RepoTags[{place}]");
-        match member::<String>(&place, Some(value)) {
-            Ok(Some(tag)) => tags.push(tag),
-            Ok(None) => bad.push(format!("{place} is null, not a string")),
-            Err(why) => bad.push(why),
-        }
-    }
-    (tags, bad)
-}
-
 /// Refuses more layers than any engine gives an image.
-fn check_layers(count: usize) -> Result<(), String> {
+pub(super) fn check_layers(count: usize) -> Result<(), String> {
     if count > LAYERS { Err(format!("it names {count} layers, more than {LAYERS}")) } else { Ok(()) }
 }
 

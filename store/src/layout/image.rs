@@ -78,6 +78,8 @@ impl Loaded {
 
 /// The error for an index that is called a manifest.
 const DEEP: &str = "it is an index, and indexes are nested too deeply or it was called a manifest";
+/// Why a manifest that lacks it is malformed.
+const NO_CONFIG: &str = "it has no config, as manifests of images have";
 
 /// The id of an image: the digest of its config. The config is read only if nothing else has the digest.
 pub(super) fn identify(reader: &Reader, what: &What) -> Result<Identity, Error> {
@@ -98,6 +100,7 @@ pub(super) fn identify(reader: &Reader, what: &What) -> Result<Identity, Error> 
                 }
                 Parsed::Schema1 => Err(schema_1(descriptor.digest)),
                 Parsed::Index(_) => Err(reader.malformed(&name, DEEP)),
+                Parsed::Neither => Err(reader.malformed(&name, NO_CONFIG)),
             }
         }
         What::Files { config, .. } => Ok(Identity::Image { id: config_of(reader, config)?.digest() }),
@@ -135,6 +138,7 @@ fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error
         Parsed::Manifest(manifest) => manifest,
         Parsed::Index(_) => return Err(reader.malformed(&name, DEEP)),
         Parsed::Schema1 => return Err(schema_1(digest)),
+        Parsed::Neither => return Err(reader.malformed(&name, NO_CONFIG)),
         Parsed::Artifact(_) => return Err(reader.malformed(&name, "it is not the manifest of an image")),
     };
     let config_name = blob(manifest.config.digest);

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use layerlift_archive::Digest;
 
-use super::documents::{self, BadItem, INDEX, MANIFEST};
+use super::documents::{INDEX, MANIFEST};
 use super::image::{self, Identity, What};
 use super::images::{Builder, LayoutImage, Unread, id_in_name};
+use super::manifest_json::{self, BadItem};
 use super::names::ImageNames;
 use super::reader::Json;
 use crate::reference::familiar_name;
@@ -20,7 +21,7 @@ impl Builder<'_> {
     pub(super) fn add_items(&mut self, json: &Json, beside_index: bool) -> Result<(), Error> {
         let malformed = |why| self.reader.malformed(MANIFEST, why);
         let mut of_index = self.names_of_manifests();
-        for item in documents::parse_items(json.raw()).map_err(malformed)? {
+        for item in manifest_json::parse(json.raw()).map_err(malformed)? {
             let item = match item {
                 Ok(item) => item,
                 Err(BadItem { config, tags, why }) => {

@@ -13,6 +13,7 @@
 //! Docker 20.10, Podman 4.3, skopeo 1.9, containerd 1.6 and umoci 0.4 write.
 
 pub(crate) mod absent;
+mod annotations;
 mod artifacts;
 mod both;
 mod cache;
@@ -22,6 +23,7 @@ mod documents;
 mod image;
 mod images;
 mod items;
+mod manifest_json;
 mod names;
 pub(crate) mod namespace;
 mod reader;

@@ -1,7 +1,7 @@
 //! A namespace of containerd, read as if it were an image layout: its blobs lie as they do in one, and its
 //! database says what else would stand in `index.json`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use layerlift_archive::Digest;
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) names: Vec<String>,
     /// Names that only find it and are not tags.
     pub(crate) aliases: Vec<String>,
+    /// Those of the record.
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// A name that leads to nothing, and why.
@@ -109,18 +111,16 @@ impl Target {
             media_type: &'a str,
             digest: String,
             size: u64,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            annotations: Option<Annotations<'a>>,
-        }
-        #[derive(Serialize)]
-        struct Annotations<'a> {
-            #[serde(rename = "io.containerd.image.name")]
-            name: &'a str,
-            #[serde(rename = "org.opencontainers.image.ref.name")]
-            reference: &'a str,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            annotations: BTreeMap<&'a str, &'a str>,
         }
         let line = |name: Option<&String>| {
-            let annotations = name.map(|name| Annotations { name, reference: name });
+            let mut annotations: BTreeMap<&str, &str> =
+                self.annotations.iter().map(|(key, value)| (&**key, &**value)).collect();
+            for key in ["io.containerd.image.name", "org.opencontainers.image.ref.name"] {
+                annotations.remove(key);
+                annotations.extend(name.map(|name| (key, &**name)));
+            }
             let (digest, media_type) = (self.digest.to_string(), &*self.media_type);
             let raw = serde_json::to_string(&Named { media_type, digest, size: self.size, annotations });
             Some(Line { descriptor: self.descriptor(name.cloned()), raw: raw.ok()? })

@@ -29,16 +29,7 @@ pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error
         let Some(json) = small_document(reader, &name, digest) else { continue };
         match json.parsed() {
             Ok(Parsed::Manifest(_)) => {
-                let what = What::Manifest(Descriptor {
-                    media_type: String::new(),
-                    digest,
-                    size: Some(json.raw().len() as u64),
-                    platform: None,
-                    image_name: None,
-                    ref_name: None,
-                    urls: Vec::new(),
-                    odd: Vec::new(),
-                });
+                let what = What::Manifest(Descriptor::of_manifest(digest, json.raw()));
                 if image::load(reader, &what).and_then(Loaded::whole).is_ok() {
                     images.add_found(what, ImageNames::default());
                 }

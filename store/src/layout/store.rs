@@ -1,10 +1,12 @@
 //! The images of a layout or archive behind the [`Store`] trait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use layerlift_archive::{Compression, Digest, FileRange};
 
 use super::absent::StandIns;
+use super::annotations::{self, Annotations};
 use super::artifacts::{self, Line};
 use super::documents::{BUILDKIT_CACHE, INDEX};
 use super::image::{self, LayerFile, Loaded};
@@ -31,8 +33,10 @@ pub(crate) struct LayoutStore {
     partition: String,
     reader: Reader,
     contents: Contents,
-    /// What takes the place of the lines of `index.json`, where there is none.
+    /// What takes the place of the lines of `index.json`, in stores that do not have this file.
     lines: Option<Vec<Line>>,
+    /// What these lines say; read when it is asked for.
+    annotations: OnceLock<HashMap<Digest, Annotations>>,
     /// For blobs that are not there.
     stand_ins: StandIns,
     /// Names: repository, tag or digest, images and indexes.
@@ -87,6 +91,7 @@ impl LayoutStore {
             reader,
             contents,
             lines: None,
+            annotations: OnceLock::new(),
             stand_ins: StandIns::default(),
             names,
         }
@@ -366,6 +371,14 @@ impl Store for LayoutStore {
         }
     }
 
+    fn annotations(&self, digest: Digest) -> BTreeMap<String, String> {
+        let all = self.annotations.get_or_init(|| match &self.lines {
+            Some(lines) => annotations::of(lines),
+            None => annotations::of(&artifacts::lines(&self.reader)),
+        });
+        all.get(&digest).cloned().unwrap_or_default()
+    }
+
     fn tree(&self, index: &Index) -> Result<Option<IndexTree>, Error> {
         let is_document = |known: &LayoutIndex| known.digests.first() == Some(&index.digest);
         match self.contents.indexes.iter().any(is_document) {
@@ -403,8 +416,8 @@ impl Store for LayoutStore {
         Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id), notice }))
     }
 
-    fn gone(&self) -> Result<Vec<Error>, Error> {
-        self.stand_ins.gone()
+    fn missing(&self) -> Result<Vec<Error>, Error> {
+        self.stand_ins.missing()
     }
 
     fn layer_name(&self, key: &LayerKey) -> String {

@@ -19,6 +19,7 @@ use crate::archive::Files;
 use crate::json::{self, Unique};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
+use crate::model::members::Readable;
 use crate::{
     BlobLayer, Broken, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey, LayerTar,
     Listing, Reference, Selected, Store, V1Document, V1Id,
@@ -126,6 +127,7 @@ impl V1ArchiveStore {
             return Err(self.files.missing(&format!("image {id}"), "document", id.as_str(), name));
         };
         let json: RawV1Json = json::object(&raw).map_err(malformed)?;
+        json::object::<Readable>(&raw).map_err(malformed)?;
         if json.id.as_deref().is_some_and(|written| written != id.as_str()) {
             return Err(malformed(format!(
                 "its id is {:?}, not its directory's name",
@@ -214,11 +216,8 @@ impl Store for V1ArchiveStore {
             let references = named.unwrap_or_default();
             match self.chain(id) {
                 Ok((chain, created)) => images.push(ImageSummary {
-                    key: self.key(id.as_str()),
-                    references,
                     created,
-                    size: None,
-                    layers: chain.len(),
+                    ..ImageSummary::new(self.key(id.as_str()), references, chain.len())
                 }),
                 Err(error) => broken(id.as_str(), references, error),
             }

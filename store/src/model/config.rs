@@ -9,7 +9,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::members::Members;
+use super::members::Readable;
 use crate::{ChainId, DiffId, json};
 
 /// The parsed parts of a config. Everything else stays in its bytes.
@@ -31,7 +31,7 @@ struct RawConfig<'a> {
 #[derive(Deserialize)]
 struct RootFs {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Option<String>,
     /// Docker omits it for an image without layers (`FROM scratch` and metadata only).
     diff_ids: Option<Vec<String>>,
 }
@@ -40,14 +40,15 @@ struct RootFs {
 /// they would not load the image.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Config, String> {
     let document: RawConfig<'_> = json::object(bytes)?;
-    json::object::<Members>(bytes)?;
+    json::object::<Readable>(bytes)?;
     if document.rootfs.get() == "null" {
         return Err("its rootfs is null, so it names no layers".to_owned());
     }
     let RootFs { kind, diff_ids } =
         json::object(document.rootfs.get().as_bytes()).map_err(|why| format!("in rootfs, {why}"))?;
-    if kind != "layers" {
-        return Err(format!("its rootfs is of type {kind:?}, known is \"layers\""));
+    // Docker 20.10, Podman 4.3 and skopeo load a config with any type, or without one.
+    if kind.is_none() && diff_ids.is_none() {
+        return Err("its rootfs is empty, so it names no layers".to_owned());
     }
     let diff_ids = diff_ids.unwrap_or_default().iter().map(|id| id.parse()).collect::<Result<_, _>>();
     Ok(Config {
@@ -77,6 +78,9 @@ mod tests {
             r#"{"rootfs":{"type":"layers"}}"#,
             r#"{"rootfs":{"type":"layers","diff_ids":null},"created":null}"#,
             r#"{"unknown":[{}],"rootfs":{"diff_ids":[],"type":"layers"}}"#,
+            r#"{"rootfs":{"diff_ids":[]}}"#,
+            r#"{"rootfs":{"type":null,"diff_ids":[]}}"#,
+            r#"{"rootfs":{"type":"other"}}"#,
         ] {
             assert_eq!(parse(text.as_bytes()).as_ref(), Ok(&expected), "{text}");
         }
@@ -90,8 +94,8 @@ mod tests {
             (r#"{"rootfs":["layers",[]]}"#, "not a JSON object"),
             ("{}", "it has no rootfs"),
             (r#"{"rootfs":null}"#, "its rootfs is null"),
-            (r#"{"rootfs":{"diff_ids":[]}}"#, "it has no type"),
-            (r#"{"rootfs":{"type":"layers+base"}}"#, "\"layers+base\""),
+            (r#"{"rootfs":{}}"#, "its rootfs is empty"),
+            (r#"{"rootfs":{"type":5}}"#, "type is the number 5, not a string"),
             (r#"{"rootfs":{"type":"layers","diff_ids":"x"}}"#, "diff_ids is \"x\", not a list"),
             (r#"{"rootfs":{"type":"layers","diff_ids":["sha256:../x"]}}"#, "is not a digest"),
             (r#"{"rootfs":{"type":"layers"},"created":5}"#, "created is the number 5, not a string"),

@@ -46,6 +46,8 @@ pub struct ImageSummary {
     pub size: Option<u64>,
     /// Number of layers.
     pub layers: usize,
+    /// If it was chosen from an index ([`Listing::on`]) and has its names: all images of that index.
+    pub members: Vec<Member>,
 }
 
 /// An index of a listing.
@@ -156,11 +158,13 @@ impl Listing {
                     continue;
                 }
             };
-            let mut references = references;
+            let (mut references, mut members) = (references, index.members.clone());
             for key in chosen.into_iter().filter_map(|member| member.image.clone()) {
                 // The first one takes all names.
                 let references = std::mem::take(&mut references);
+                let members = std::mem::take(&mut members);
                 if let Some(&place) = places.get(&key) {
+                    add(&mut self.images[place].members, members);
                     let named = &mut self.images[place].references;
                     add(named, references);
                     named.sort_by_key(|name| order.get(name).copied().unwrap_or(usize::MAX));
@@ -175,7 +179,8 @@ impl Listing {
                         }
                         Ok(image) => {
                             places.insert(key, self.images.len());
-                            self.images.push(ImageSummary::of(&image, references));
+                            let summary = ImageSummary::of(&image, references);
+                            self.images.push(ImageSummary { members, ..summary });
                         }
                         Err(error) => {
                             self.broken.push(Broken::new(key.id(), references, error));
@@ -216,7 +221,7 @@ impl Listing {
 impl ImageSummary {
     /// An image with neither time nor size.
     pub fn new(key: ImageKey, references: Vec<Reference>, layers: usize) -> Self {
-        ImageSummary { key, references, created: None, size: None, layers }
+        ImageSummary { key, references, created: None, size: None, layers, members: Vec::new() }
     }
 
     /// From the documents of an image.
@@ -254,10 +259,10 @@ impl Broken {
     }
 }
 
-fn add(references: &mut Vec<Reference>, more: Vec<Reference>) {
-    for reference in more {
-        if !references.contains(&reference) {
-            references.push(reference);
+fn add<T: PartialEq>(known: &mut Vec<T>, more: Vec<T>) {
+    for one in more {
+        if !known.contains(&one) {
+            known.push(one);
         }
     }
 }

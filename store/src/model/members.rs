@@ -1,264 +1,198 @@
-//! The members of a config that engines parse, and their types. A config is copied as it is, so the only
-//! question is whether an engine can read these members. If one of them has another type, `docker load` and
-//! skopeo refuse the whole image. (Go's `json.Unmarshal` into Docker's `image.Image` and the `v1.Image` of
-//! the OCI image specification.) `null` is accepted everywhere.
+//! The members of an image's document that engines parse, and their types. The document is copied as it is,
+//! so the only question is whether an engine can read these members. If one of them has another type,
+//! `docker load` and skopeo refuse the whole image. (Go's `json.Unmarshal` into Docker's `image.Image` and
+//! the `v1.Image` of the OCI image specification; Docker 1.5 to 1.9 for `json` in `graph/<id>`.) `null` is
+//! accepted everywhere. The case of a name does not matter.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 
-/// The config itself.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(crate) struct Members {
-    created: Time,
-    author: Text,
-    architecture: Text,
-    variant: Text,
-    os: Text,
-    #[serde(rename = "os.version")]
-    os_version: Text,
-    #[serde(rename = "os.features")]
-    os_features: List<Text>,
-    comment: Text,
-    docker_version: Text,
-    container: Text,
-    config: Object<Settings>,
-    container_config: Object<Settings>,
-    history: List<Object<Step>>,
+use Kind::{Flag, List, Map, Members, Number, Object, Text, Time, Words};
+
+/// What a member is in Go.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    /// A time of RFC 3339.
+    Time,
+    Flag,
+    Number,
+    /// A list of strings; Docker takes a single one, too.
+    Words,
+    /// An object whose members are not read.
+    Object,
+    List(&'static Kind),
+    /// An object that has one of these for each of its names.
+    Map(&'static Kind),
+    /// An object with these members.
+    Members(&'static [(&'static str, Kind)]),
 }
+
+const IMAGE: Kind = Members(&[
+    ("id", Text),
+    ("parent", Text),
+    ("created", Time),
+    ("author", Text),
+    ("architecture", Text),
+    ("variant", Text),
+    ("os", Text),
+    ("os.version", Text),
+    ("os.features", List(&Text)),
+    ("comment", Text),
+    ("docker_version", Text),
+    ("container", Text),
+    ("config", SETTINGS),
+    ("container_config", SETTINGS),
+    ("history", List(&STEP)),
+    ("Size", Number),
+]);
 
 /// How a container of the image runs.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct Settings {
-    user: Text,
-    exposed_ports: Map<Empty>,
-    env: List<Text>,
-    entrypoint: Words,
-    cmd: Words,
-    volumes: Map<Empty>,
-    working_dir: Text,
-    labels: Map<Text>,
-    stop_signal: Text,
-    on_build: List<Text>,
-    shell: Words,
-    tty: Flag,
-    healthcheck: Object<Healthcheck>,
-}
+const SETTINGS: Kind = Members(&[
+    ("Hostname", Text),
+    ("Domainname", Text),
+    ("User", Text),
+    ("ExposedPorts", Map(&Object)),
+    ("Env", List(&Text)),
+    ("Entrypoint", Words),
+    ("Cmd", Words),
+    ("Image", Text),
+    ("Volumes", Map(&Object)),
+    ("WorkingDir", Text),
+    ("Labels", Map(&Text)),
+    ("StopSignal", Text),
+    ("StopTimeout", Number),
+    ("OnBuild", List(&Text)),
+    ("Shell", Words),
+    ("AttachStdin", Flag),
+    ("AttachStdout", Flag),
+    ("AttachStderr", Flag),
+    ("Tty", Flag),
+    ("OpenStdin", Flag),
+    ("StdinOnce", Flag),
+    ("Healthcheck", HEALTHCHECK),
+]);
 
 /// How an engine asks whether a container is well.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct Healthcheck {
-    test: List<Text>,
-    interval: Number,
-    timeout: Number,
-    start_period: Number,
-    start_interval: Number,
-    retries: Number,
-}
+const HEALTHCHECK: Kind = Members(&[
+    ("Test", List(&Text)),
+    ("Interval", Number),
+    ("Timeout", Number),
+    ("StartPeriod", Number),
+    ("StartInterval", Number),
+    ("Retries", Number),
+]);
 
 /// An entry of the history.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Step {
-    created: Time,
-    created_by: Text,
-    author: Text,
-    comment: Text,
-    empty_layer: Flag,
-}
+const STEP: Kind = Members(&[
+    ("created", Time),
+    ("created_by", Text),
+    ("author", Text),
+    ("comment", Text),
+    ("empty_layer", Flag),
+]);
 
-/// A string.
-#[derive(Default)]
-struct Text;
-/// A time of RFC 3339, as Go reads it.
-#[derive(Default)]
-struct Time;
-/// A boolean.
-#[derive(Default)]
-struct Flag;
-/// A whole number.
-#[derive(Default)]
-struct Number;
-/// A list of strings; Docker takes a single one, too.
-#[derive(Default)]
-struct Words;
-/// An object whose members are not read.
-#[derive(Default)]
-struct Empty;
-/// A list of these.
-#[derive(Default)]
-struct List<T>(PhantomData<T>);
-/// An object that has one of these for each of its names.
-#[derive(Default)]
-struct Map<T>(PhantomData<T>);
-/// An object with these members.
-#[derive(Default)]
-struct Object<T>(PhantomData<T>);
+/// An image's document, if engines can read it.
+pub(crate) struct Readable;
 
-/// What a type accepts beside `null`.
-trait Accept: Default {
-    const NAME: &str;
-
-    fn text<E: serde::de::Error>(text: &str) -> Result<(), E> {
-        Err(E::invalid_type(Unexpected::Str(text), &Self::NAME))
-    }
-
-    fn flag<E: serde::de::Error>(flag: bool) -> Result<(), E> {
-        Err(E::invalid_type(Unexpected::Bool(flag), &Self::NAME))
-    }
-
-    fn number<E: serde::de::Error>(number: i64) -> Result<(), E> {
-        Err(E::invalid_type(Unexpected::Signed(number), &Self::NAME))
-    }
-
-    fn list<'de, A: SeqAccess<'de>>(_: A) -> Result<(), A::Error> {
-        Err(A::Error::invalid_type(Unexpected::Seq, &Self::NAME))
-    }
-
-    fn object<'de, A: MapAccess<'de>>(_: A) -> Result<(), A::Error> {
-        Err(A::Error::invalid_type(Unexpected::Map, &Self::NAME))
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IMAGE.deserialize(deserializer).map(|()| Readable)
     }
 }
 
-impl Accept for Text {
-    const NAME: &str = "a string";
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = ();
 
-    fn text<E>(_: &str) -> Result<(), E> {
-        Ok(())
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-impl Accept for Time {
-    const NAME: &str = "a time of RFC 3339";
-
-    fn text<E: serde::de::Error>(text: &str) -> Result<(), E> {
-        match is_time(text) {
-            true => Ok(()),
-            false => Err(E::invalid_value(Unexpected::Str(text), &Self::NAME)),
-        }
-    }
-}
-
-impl Accept for Flag {
-    const NAME: &str = "true or false";
-
-    fn flag<E>(_: bool) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-impl Accept for Number {
-    const NAME: &str = "a whole number";
-
-    fn number<E>(_: i64) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-impl Accept for Words {
-    const NAME: &str = "a list";
-
-    fn text<E>(_: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<(), A::Error> {
-        List::<Text>::list(list)
-    }
-}
-
-impl Accept for Empty {
-    const NAME: &str = "an object";
-
-    fn object<'de, A: MapAccess<'de>>(mut object: A) -> Result<(), A::Error> {
-        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-}
-
-impl<T: for<'de> Deserialize<'de> + Default> Accept for List<T> {
-    const NAME: &str = "a list";
-
-    fn list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<(), A::Error> {
-        while list.next_element::<T>()?.is_some() {}
-        Ok(())
-    }
-}
-
-impl<T: for<'de> Deserialize<'de> + Default> Accept for Map<T> {
-    const NAME: &str = "an object";
-
-    fn object<'de, A: MapAccess<'de>>(mut object: A) -> Result<(), A::Error> {
-        while object.next_entry::<IgnoredAny, T>()?.is_some() {}
-        Ok(())
-    }
-}
-
-impl<T: for<'de> Deserialize<'de> + Default> Accept for Object<T> {
-    const NAME: &str = "an object";
-
-    fn object<'de, A: MapAccess<'de>>(object: A) -> Result<(), A::Error> {
-        T::deserialize(serde::de::value::MapAccessDeserializer::new(object)).map(|_| ())
-    }
-}
-
-struct Check<T>(PhantomData<T>);
-
-impl<'de, T: Accept> Visitor<'de> for Check<T> {
-    type Value = T;
+impl<'de> Visitor<'de> for Kind {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::NAME)
+        f.write_str(match self {
+            Text => "a string",
+            Time => "a time of RFC 3339",
+            Flag => "true or false",
+            Number => "a whole number",
+            Words | List(_) => "a list",
+            Object | Map(_) | Members(_) => "an object",
+        })
     }
 
-    fn visit_unit<E>(self) -> Result<T, E> {
-        Ok(T::default())
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        T::text(text).map(|()| T::default())
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        match self {
+            Text | Words => Ok(()),
+            Time if is_time(text) => Ok(()),
+            Time => Err(E::invalid_value(Unexpected::Str(text), &self)),
+            _ => Err(E::invalid_type(Unexpected::Str(text), &self)),
+        }
     }
 
-    fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<T, E> {
-        T::flag(flag).map(|()| T::default())
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<(), E> {
+        match self {
+            Flag => Ok(()),
+            _ => Err(E::invalid_type(Unexpected::Bool(flag), &self)),
+        }
     }
 
-    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<T, E> {
-        T::number(number).map(|()| T::default())
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        match self {
+            Number => Ok(()),
+            _ => Err(E::invalid_type(Unexpected::Signed(number), &self)),
+        }
     }
 
-    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<T, E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
         match i64::try_from(number) {
             Ok(number) => self.visit_i64(number),
             Err(_) => Err(E::invalid_type(Unexpected::Unsigned(number), &self)),
         }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
-        T::list(list).map(|()| T::default())
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let of = match self {
+            Words => Text,
+            List(of) => *of,
+            _ => return Err(A::Error::invalid_type(Unexpected::Seq, &self)),
+        };
+        while list.next_element_seed(of)?.is_some() {}
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<T, A::Error> {
-        T::object(object).map(|()| T::default())
-    }
-}
-
-macro_rules! check {
-    ($($name:ident $(<$of:ident>)?),*) => {$(
-        impl<'de $(, $of: for<'a> Deserialize<'a> + Default)?> Deserialize<'de> for $name $(<$of>)? {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(Check(PhantomData))
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        match self {
+            Object => while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {},
+            Map(of) => {
+                while object.next_key::<IgnoredAny>()?.is_some() {
+                    object.next_value_seed(*of)?;
+                }
             }
+            Members(members) => {
+                while let Some(name) = object.next_key::<Cow<'_, str>>()? {
+                    match members.iter().find(|(member, _)| member.eq_ignore_ascii_case(&name)) {
+                        Some((_, of)) => object.next_value_seed(*of)?,
+                        None => object.next_value::<IgnoredAny>().map(|_| ())?,
+                    }
+                }
+            }
+            _ => return Err(A::Error::invalid_type(Unexpected::Map, &self)),
         }
-    )*};
+        Ok(())
+    }
 }
-
-check!(Text, Time, Flag, Number, Words, Empty, List<T>, Map<T>, Object<T>);
 
 /// Whether Go takes this for a time: `2006-01-02T15:04:05.999999999Z07:00`, of any year.
 fn is_time(text: &str) -> bool {
@@ -295,9 +229,10 @@ mod tests {
             r#"{"config":{"Cmd":"sh","Env":[null,"A=1"],"Entrypoint":["sh","-c"],"Unknown":5}}"#,
             r#"{"config":{"ExposedPorts":{"80/tcp":{},"81/tcp":null},"Volumes":{"/v":{"x":1}}}}"#,
             r#"{"config":{"Labels":{"a":"b","c":null},"User":"","WorkingDir":"/","StopSignal":"9"}}"#,
+            r#"{"author":"a","AUTHOR":"b","author":"c","Config":{"env":["A=1"]}}"#,
             r#"{"history":[{"created_by":"x","comment":"y","author":"z","empty_layer":true}]}"#,
         ] {
-            assert_eq!(json::object::<Members>(text.as_bytes()).map(|_| ()), Ok(()), "{text}");
+            assert_eq!(json::object::<Readable>(text.as_bytes()).map(|_| ()), Ok(()), "{text}");
         }
     }
 
@@ -326,6 +261,12 @@ mod tests {
             (r#"{"config":{"Cmd":5}}"#, "config.Cmd is the number 5, not a list"),
             (r#"{"config":{"Cmd":["sh",5]}}"#, "config.Cmd[1] is the number 5, not a string"),
             (r#"{"config":{"Env":"A=1"}}"#, "config.Env is \"A=1\", not a list"),
+            (r#"{"author":"a","author":5}"#, "author is the number 5, not a string"),
+            (r#"{"Config":{"env":5}}"#, "Config.env is the number 5, not a list"),
+            (
+                r#"{"Size":18446744073709551615}"#,
+                "Size is the number 18446744073709551615, not a whole number",
+            ),
             (r#"{"comment":7}"#, "comment is the number 7, not a string"),
             (r#"{"container_config":{"Cmd":{}}}"#, "container_config.Cmd is an object, not a list"),
             (r#"{"config":{"Tty":"yes"}}"#, "config.Tty is \"yes\", not true or false"),
@@ -341,7 +282,7 @@ mod tests {
                 "config.ExposedPorts.80/tcp is the number 5, not an object",
             ),
         ] {
-            let error = json::object::<Members>(text.as_bytes()).map(|_| ()).unwrap_err();
+            let error = json::object::<Readable>(text.as_bytes()).map(|_| ()).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
     }

@@ -8,7 +8,7 @@ mod image;
 mod index;
 mod key;
 mod listing;
-mod members;
+pub(crate) mod members;
 mod notice;
 mod platform;
 mod tree;

@@ -135,7 +135,7 @@ impl Platform {
     }
 
     /// Whether it is a platform: attestations have `unknown/unknown`.
-    pub(crate) fn is_known(&self) -> bool {
+    pub fn is_known(&self) -> bool {
         self.os != "unknown" && self.architecture != "unknown"
     }
 

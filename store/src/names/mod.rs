@@ -60,7 +60,7 @@ impl NamesFile<'_> {
     pub(crate) fn read(&self, any: impl FnOnce() -> bool, exists: impl Fn(&str) -> bool) -> Names {
         let mut names = Names { repositories: Repositories::new(), lost: Vec::new(), state: self.state() };
         let path = || self.dir.join(&self.name);
-        let gone = match self.dir.try_read(&self.name, self.limit) {
+        let missing = match self.dir.try_read(&self.name, self.limit) {
             Err(error) => {
                 names.lost.push(error);
                 return self.recovered(names, &exists).0;
@@ -78,7 +78,7 @@ impl NamesFile<'_> {
         let kept = names.repositories.values().map(BTreeMap::len).sum::<usize>();
         let (mut names, found) = self.recovered(names, &exists);
         let lost = what_is_lost(kept, found);
-        names.lost.push(match gone {
+        names.lost.push(match missing {
             Some(why) => Error::malformed(path(), format!("{why}: {lost}")),
             None => Error::NotThere { path: path(), why: lost },
         });

@@ -87,22 +87,22 @@ fn missing_snapshots() {
         let layers = unpacked(fixture, namespace);
         let copy = Copy::of(fixture);
         let store = copy.namespace(namespace);
-        let gone = store.gone().unwrap();
+        let missing = store.missing().unwrap();
         let id = |error: &Error| match error {
             Error::Missing { of, what: "snapshot", id, .. } if of.ends_with(namespace) => id.clone(),
             error => panic!("{error}"),
         };
-        let gone: BTreeSet<String> = gone.iter().map(id).collect();
-        assert_eq!(gone.symmetric_difference(&layers).next(), None, "{fixture}");
+        let missing: BTreeSet<String> = missing.iter().map(id).collect();
+        assert_eq!(missing.symmetric_difference(&layers).next(), None, "{fixture}");
         let snapshots = copy.containerd().join("io.containerd.snapshotter.v1.overlayfs/snapshots");
         for id in 1..200 {
             fs::create_dir_all(snapshots.join(id.to_string())).unwrap();
         }
-        assert!(store.gone().unwrap().is_empty(), "{fixture}");
+        assert!(store.missing().unwrap().is_empty(), "{fixture}");
         let mut one_each = 0;
         for id in 1..200 {
             fs::remove_dir(snapshots.join(id.to_string())).unwrap();
-            let now = store.gone().unwrap().len();
+            let now = store.missing().unwrap().len();
             assert!(now <= 1, "{fixture}: {id}");
             one_each += now;
             fs::create_dir(snapshots.join(id.to_string())).unwrap();

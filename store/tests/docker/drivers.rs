@@ -93,8 +93,8 @@ fn untagged_images_are_listed_unless_they_are_build_steps() {
     let data = DataRoot::metadata("overlay2");
     let listed = || {
         let listing = data.store().images().unwrap();
-        let gone = |broken: &layerlift_store::Broken| broken.what == "0".repeat(64);
-        assert!(listing.broken.iter().all(gone), "{:?}", listing.broken);
+        let zeros = |broken: &layerlift_store::Broken| broken.what == "0".repeat(64);
+        assert!(listing.broken.iter().all(zeros), "{:?}", listing.broken);
         let keys =
             listing.images.into_iter().map(|image| (image.key.id().to_owned(), image.references.len()));
         keys.collect::<Vec<_>>()

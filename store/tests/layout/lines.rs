@@ -65,10 +65,14 @@ fn listed(archive: &[u8]) -> (Vec<String>, Vec<String>, Vec<String>) {
 #[test]
 fn a_line_needs_only_its_digest() {
     let name = r#""annotations":{"io.containerd.image.name":"docker.io/library/x:1"}"#;
+    let ref_name = r#""org.opencontainers.image.ref.name":"docker.io/library/x:1""#;
+    let other = format!(r#""annotations":{{"io.containerd.image.name":"",{ref_name}}}"#);
     for (line, notice) in [
         (format!(r#"{{"mediaType":"{MANIFEST}","digest":"DIGEST","size":"SIZE",{name}}}"#), "size is \""),
         (format!(r#"{{"mediaType":5,"digest":"DIGEST","size":SIZE,{name}}}"#), "mediaType is the number 5"),
         (format!(r#"{{"digest":"DIGEST",{name}}}"#), ""),
+        (format!(r#"{{"digest":"DIGEST",{other}}}"#), ""),
+        (format!(r#"{{"mediaType":"{MANIFEST}","digest":"DIGEST","size":SIZE,{other}}}"#), ""),
         (format!(r#"{{"digest":"DIGEST","size":SIZE,"platform":"amd64",{name}}}"#), "in platform, "),
         (format!(r#"{{"digest":"DIGEST","size":SIZE,"urls":"x",{name}}}"#), "urls is \"x\", not a list"),
     ] {

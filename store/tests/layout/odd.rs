@@ -6,7 +6,8 @@ use std::path::Path;
 use layerlift_store::{ErrorKind, Listing, OpenOptions, Store, open};
 
 use crate::made::{
-    MANIFEST, Tar, config, descriptor, fixture, index, layer, manifest, named, refused, store, text, verify,
+    CONFIG, MANIFEST, Tar, config, descriptor, fixture, index, layer, manifest, named, refused, store, text,
+    verify,
 };
 
 /// Config and layer of an image.
@@ -307,4 +308,33 @@ fn a_new_layout() {
     assert!(listing.images.is_empty() && listing.lost.is_empty() && listing.broken.is_empty());
     fs::write(dir.path().join("index.json"), r#"{"schemaVersion":2}"#).unwrap();
     assert!(open(dir.path(), &OpenOptions::default()).is_err());
+}
+
+/// Without a config it is neither an image nor, if it has no type of its own, an artifact.
+#[test]
+fn a_manifest_without_config() {
+    let layer = layer("x");
+    let image_config = config(&[&layer], "");
+    let whole = manifest(&image_config, &[&layer]);
+    let config = format!(r#""config":{},"#, descriptor(CONFIG, &image_config, ""));
+    for (member, expected) in [
+        ("", "malformed"),
+        (r#""mediaType":"application/vnd.oci.image.manifest.v1+json","#, "malformed"),
+        (r#""mediaType":"application/vnd.example.thing+json","#, "artifact"),
+        (r#""artifactType":"application/vnd.example.thing","#, "artifact"),
+    ] {
+        let without = whole.replace(&config, member);
+        assert_ne!(without, whole);
+        let index = index(&[descriptor(MANIFEST, &without, &named("t/odd:1"))]);
+        let tar = Tar::new().blob(&layer).blob(&image_config).blob(&without).file("index.json", index);
+        let listing = store(&tar.finish()).unwrap().images().unwrap();
+        match expected {
+            "artifact" => assert_eq!((listing.artifacts.len(), listing.broken.len()), (1, 0), "{listing:?}"),
+            _ => {
+                let [broken] = &listing.broken[..] else { panic!("{member}: {listing:?}") };
+                assert_eq!(broken.error.kind(), ErrorKind::Malformed);
+                assert!(broken.error.to_string().contains("it has no config"), "{}", broken.error);
+            }
+        }
+    }
 }

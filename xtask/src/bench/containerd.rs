@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::Bench;
-use super::row::{Goal, Spec};
 use crate::Outcome;
 use crate::engines::containerd::Containerd;
 use crate::engines::process::{program, run};
@@ -12,34 +11,8 @@ use crate::engines::process::{program, run};
 pub(crate) const TITLES: [&str; 2] =
     ["images, on a store of containerd with 1,000 images", "save of one small image of containerd"];
 
-/// The rows.
-pub(crate) fn specs(bench: &Bench, root: &Path) -> Vec<Spec> {
-    let place = bench.memory();
-    let out = &*place.out.display().to_string();
-    vec![
-        Spec {
-            what: TITLES[0],
-            own: bench.layerlift(&["images", "--json", "--root"], root, &[]),
-            peers: Vec::new(),
-            place: place.clone(),
-            goals: |row| {
-                vec![Goal { what: "time, ms", value: row.own.wall.as_secs_f64() * 1e3, limit: 150.0 }]
-            },
-        },
-        Spec {
-            what: TITLES[1],
-            own: bench.save(root, &["-o", out, "many/image-7:1"]),
-            peers: Vec::new(),
-            place: place.clone(),
-            goals: |row| {
-                vec![Goal { what: "time, ms", value: row.own.wall.as_secs_f64() * 1e3, limit: 100.0 }]
-            },
-        },
-    ]
-}
-
-/// Has containerd import all images of a store. `None`, and the reason is printed, if there is no containerd
-/// here.
+/// Has containerd import all images of a store. Without containerd the result is `None`, and the reason is
+/// printed.
 pub(crate) fn make(bench: &Bench, (from, images): (&Path, usize), folder: &Path) -> Outcome<Option<PathBuf>> {
     // A plan keeps files of all its layers open, so not all images fit into one.
     const AT_ONCE: usize = 100;

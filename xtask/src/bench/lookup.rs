@@ -24,12 +24,12 @@ pub(crate) const TITLES: [&str; 2] =
     ["images, on a store of 1,000 images and 20,000 layers", "save of one small image there"];
 
 /// The rows. They have no peers, because no other program reads such a store.
-pub(crate) fn specs(bench: &Bench, root: &Path) -> Vec<Spec> {
+pub(crate) fn specs(bench: &Bench, root: &Path, [images, save]: [&'static str; 2]) -> Vec<Spec> {
     let place = bench.memory();
     let out = &*place.out.display().to_string();
     vec![
         Spec {
-            what: TITLES[0],
+            what: images,
             own: bench.layerlift(&["images", "--json", "--root"], root, &[]),
             peers: Vec::new(),
             place: place.clone(),
@@ -38,7 +38,7 @@ pub(crate) fn specs(bench: &Bench, root: &Path) -> Vec<Spec> {
             },
         },
         Spec {
-            what: TITLES[1],
+            what: save,
             own: bench.save(root, &["-o", out, "many/image-7:1"]),
             peers: Vec::new(),
             place: place.clone(),

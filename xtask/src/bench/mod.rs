@@ -163,9 +163,9 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
         let many = folder.join("many");
         lookup::make(&many, images)?;
         lookup::check(bench, &many, images)?;
-        specs.extend(lookup::specs(bench, &many));
+        specs.extend(lookup::specs(bench, &many, lookup::TITLES));
         if of_containerd && let Some(root) = containerd::make(bench, (&many, images), folder)? {
-            specs.extend(containerd::specs(bench, &root));
+            specs.extend(lookup::specs(bench, &root, containerd::TITLES));
         }
     }
     let mut rows = Vec::new();

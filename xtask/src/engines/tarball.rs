@@ -19,6 +19,8 @@ pub(crate) struct Member<'a> {
     pub(crate) mode: u32,
     pub(crate) uid: u64,
     pub(crate) gid: u64,
+    /// The names of user and group.
+    pub(crate) owner: (&'a str, &'a str),
     /// Seconds and nanoseconds; only PAX keeps the latter.
     pub(crate) mtime: (i64, u32),
     pub(crate) link: &'a [u8],
@@ -49,6 +51,7 @@ impl<'a> Member<'a> {
             mode: if kind == DIRECTORY { 0o755 } else { 0o644 },
             uid: 0,
             gid: 0,
+            owner: ("someone", "some"),
             mtime: (1_500_000_000, 0),
             link: b"",
             device: (0, 0),
@@ -175,8 +178,8 @@ impl Tarball {
         put(156, 1, &[entry.kind]);
         put(157, 100, entry.link);
         put(257, 8, if self.dialect == Dialect::Gnu { b"ustar  \0" } else { b"ustar\x0000" });
-        put(265, 32, b"someone");
-        put(297, 32, b"some");
+        put(265, 32, entry.owner.0.as_bytes());
+        put(297, 32, entry.owner.1.as_bytes());
         if matches!(entry.kind, CHARACTER | BLOCK) {
             put(329, 8, format!("{:07o}\0", entry.device.0).as_bytes());
             put(337, 8, format!("{:07o}\0", entry.device.1).as_bytes());

@@ -89,7 +89,7 @@ impl Layout {
         }
     }
 
-    /// What the index has; nothing if there is no index.
+    /// What the index has; nothing if it does not exist yet.
     fn index(&self) -> Result<OldIndex, Error> {
         let path = self.dir.join(INDEX);
         let file = match File::open(&path) {

@@ -44,7 +44,7 @@ pub(super) fn save(command: &mut Command, root: &Path, output: &Path) -> Outcome
     before.same(&Listing::of(root)?)
 }
 
-/// Waits until the engine has removed what is no longer needed.
+/// Waits until the engine has removed what nothing needs any more.
 fn at_rest(root: &Path) -> Outcome<Listing> {
     let mut before = None;
     for _ in 0..20 {

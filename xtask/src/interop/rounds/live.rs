@@ -1,7 +1,7 @@
 //! Saves again and again while an engine imports, tags and removes.
 //!
 //! The rules: each image in each archive is one that the engine has had, with the same layers; the image that
-//! is never removed is in every archive; and where there is no archive, the program says why.
+//! is never removed is in every archive; and a save that writes no archive says why.
 
 use std::fs;
 use std::path::Path;
@@ -47,11 +47,11 @@ pub(super) fn containerd(round: &Round<'_>, report: &mut Report) -> Outcome {
     };
     let commands = |turn: usize| {
         let moved = format!("docker.io/live/tag:{}", turn % 3);
-        let gone = ["docker.io/interop/zstd:1", "docker.io/interop/mixed:1", &moved];
+        let removed = ["docker.io/interop/zstd:1", "docker.io/interop/mixed:1", &moved];
         vec![
             import(&round.material.packed.path),
             containerd.command(["images", "tag", "--force", "docker.io/interop/zstd:1", &moved]),
-            containerd.command(["images", "rm", "--sync"].into_iter().chain(gone)),
+            containerd.command(["images", "rm", "--sync"].into_iter().chain(removed)),
             import(&round.material.plain.path),
             containerd.command(["images", "rm", "docker.io/library/many:layers"]),
         ]
