@@ -129,7 +129,8 @@ Examples:
   layerlift save --all | docker load              everything, straight into another engine
   layerlift save --root /mnt/disk/var/lib/docker team/app -o app.tar
   layerlift save --format docker-v1 base | ssh old-host docker load
-  layerlift save --dry-run --all                  what would be written, and how much")]
+  layerlift save --dry-run --all                  what would be written, and how much
+  layerlift save app:2 --exclude base:1 -o part.tar   without what the other side has")]
 pub(crate) struct Save {
     /// What to export.
     #[arg(value_name = "NAME", required_unless_present = "all")]
@@ -166,6 +167,8 @@ pub(crate) struct Save {
     /// name of the output says: .gz, .tgz, .zst].
     #[arg(long, value_name = "HOW", value_parser = str::parse::<ArchiveCompression>)]
     pub(crate) archive_compress: Option<ArchiveCompression>,
+    #[command(flatten)]
+    pub(crate) partial: Partial,
     /// Leave out images that cannot be read, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
@@ -198,6 +201,26 @@ pub(crate) struct Save {
     pub(crate) work: Work,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+/// What the other side has, so that it is left out.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Partial export")]
+pub(crate) struct Partial {
+    /// Leave out the layers of this image of the store, because the other side has it. Can be given several
+    /// times.
+    ///
+    /// The documents of the archive are complete, and requires.json in it lists what was left out. It loads
+    /// where these layers are.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) exclude: Vec<String>,
+    /// Leave out the layers of all images in an earlier archive or layout. Can be given several times.
+    #[arg(long, value_name = "ARCHIVE", value_hint = ValueHint::AnyPath)]
+    pub(crate) since: Vec<PathBuf>,
+    /// Leave out the layers in a list: diff ids, one a line, or what docker image inspect or podman image
+    /// inspect print on the other side; - is standard input. Can be given several times.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) have: Vec<PathBuf>,
 }
 
 impl Save {

@@ -44,6 +44,10 @@ pub(crate) enum Error {
     SalvageReport { path: PathBuf, source: io::Error },
     #[error("{} would be both the output and the report of the salvage", .0.display())]
     ReportIsOutput(PathBuf),
+    #[error("cannot read the list of layers {}", path.display())]
+    ListNotRead { path: PathBuf, source: io::Error },
+    #[error("{} is not a list of layers: {why}", path.display())]
+    NoList { path: PathBuf, why: String },
     #[error("found no image store in the usual places")]
     NoStore,
     #[error("found no image store at {} or below", .0.display())]
@@ -113,6 +117,9 @@ impl Error {
             Error::Folder { .. } => "the folder of an output must exist",
             Error::Space { .. } => {
                 "name another place with -o, or pipe the archive: layerlift save … | docker load"
+            }
+            Error::NoList { .. } => {
+                "a line for each diff id, or what `docker image inspect` prints, is expected"
             }
             Error::NoStore => "name the data root of an engine with --root",
             Error::NoStoreBelow(_) => {

@@ -12,6 +12,7 @@ mod index;
 mod limits;
 mod message;
 mod output;
+mod partial;
 mod progress;
 mod report;
 mod salvage;

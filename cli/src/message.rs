@@ -116,6 +116,9 @@ fn of_store(hint: &StoreHint) -> String {
         StoreHint::NameContents { how, below } => {
             format!("{how}; then --root {}", typed(&Path::new("DIR").join(below)).trim_end_matches('/'))
         }
+        StoreHint::NameOtherHalf => {
+            "this archive is partial: save from what has the layer, or complete it first".to_owned()
+        }
         StoreHint::Other(words) => words.clone().into_owned(),
         _ => String::new(),
     }

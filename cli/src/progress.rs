@@ -6,6 +6,8 @@
 //! {"event":"done","output":"base.tar","bytes":2580480,"images":1,"layers":3,"seconds":0.98}
 //! ```
 //!
+//! `layers` of `done` are all layers of the images. Those of them that a partial archive does not have are in
+//! `"left_out":{"layers":2,"bytes":4096}`.
 //! Phases are `prepare` (layers are read once, to know their digests or lengths), `write` and `verify`.
 //! `total` is left out where it is not known; `seconds` count from the start of the phase, in `done` from
 //! that of the program's work. Warnings and errors are `{"event":"warning","message":…,"hints":[…]}`. A
@@ -55,6 +57,15 @@ pub(crate) struct Summary {
     pub(crate) bytes: u64,
     pub(crate) images: usize,
     pub(crate) layers: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left_out: Option<LeftOut>,
+}
+
+/// What a partial archive does not have.
+#[derive(Serialize)]
+pub(crate) struct LeftOut {
+    pub(crate) layers: usize,
+    pub(crate) bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -187,7 +198,11 @@ impl Summary {
     fn words(&self) -> String {
         let plural = |n: usize, what| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let (images, layers) = (plural(self.images, "image"), plural(self.layers, "layer"));
-        format!("wrote {}: {images}, {layers}, {}", self.output, human(self.bytes))
+        let mut words = format!("wrote {}: {images}, {layers}, {}", self.output, human(self.bytes));
+        if let Some(LeftOut { layers, bytes }) = &self.left_out {
+            words.push_str(&format!("; left out {} ({})", plural(*layers, "layer"), human(*bytes)));
+        }
+        words
     }
 }
 
@@ -268,7 +283,11 @@ mod tests {
 
     #[test]
     fn summary_words() {
-        let summary = Summary { output: "base.tar".to_owned(), bytes: 10_240, images: 1, layers: 3 };
+        let summary =
+            Summary { output: "base.tar".to_owned(), bytes: 10_240, images: 1, layers: 3, left_out: None };
         assert_eq!(summary.words(), "wrote base.tar: 1 image, 3 layers, 10.2kB");
+        let left_out = Some(LeftOut { layers: 2, bytes: 1_200_000 });
+        let words = Summary { left_out, ..summary }.words();
+        assert_eq!(words, "wrote base.tar: 1 image, 3 layers, 10.2kB; left out 2 layers (1.2MB)");
     }
 }

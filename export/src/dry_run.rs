@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::Plan;
 use crate::layers::{PlannedLayer, State};
 use crate::plan::Draft;
+use crate::{Format, Omission, Plan};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,6 +35,11 @@ impl fmt::Display for Plan {
         if shared > 0 {
             writeln!(f, "shared: {}, in the archive once", bytes(shared))?;
         }
+        let left_out = self.omission();
+        if left_out.layers > 0 {
+            writeln!(f, "left out: {}, {}", left_out.needs, bytes(left_out.bytes))?;
+            writeln!(f, "{}", takers(self.options.format))?;
+        }
         if let Some(len) = self.tar_len() {
             writeln!(f, "tar: {}", bytes(len))?;
         }
@@ -47,6 +52,11 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// What is left out because the other side has it, as far as that is known before a first pass.
+    pub fn omission(&self) -> Omission {
+        Omission::from(&self.requirements())
+    }
+
     /// What comes before the first byte of the archive.
     fn first(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_unmeasured = |layer: &&PlannedLayer| matches!(layer.state, State::Unmeasured(_));
@@ -67,6 +77,17 @@ impl Plan {
             writeln!(f, "first: {layers} ({}) to be {why}", bytes(len))?;
         }
         Ok(())
+    }
+}
+
+/// Where a partial archive loads.
+fn takers(format: Format) -> &'static str {
+    match format {
+        Format::DockerV1 => "loads where these layers are: Docker up to 1.9",
+        Format::DockerArchive | Format::OciArchive => {
+            "loads where these layers are: Docker and Podman; containerd, and Docker with its store, need \
+             them as the same blobs"
+        }
     }
 }
 

@@ -37,6 +37,7 @@ mod left_out;
 mod lines;
 mod lists;
 mod options;
+mod partial;
 mod plan;
 mod prepare;
 mod salvage;
@@ -51,6 +52,7 @@ pub use error::{Error, Hint};
 pub use format::Format;
 pub use layerlift_archive::ErrorKind;
 pub use options::{LayerCompression, Options};
+pub use partial::{Omission, OtherSide};
 pub use plan::{Plan, PlannedImage, plan};
 pub use prepare::{Prepared, tree};
 pub use salvage::{

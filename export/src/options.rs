@@ -1,10 +1,11 @@
 //! What can be chosen about an export.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use layerlift_archive::{Compression, CompressionLevel};
 
-use crate::{Error, Format, TagPolicy, Warning};
+use crate::{Error, Format, OtherSide, TagPolicy, Warning};
 
 /// What can be chosen.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,8 @@ pub struct Options {
     pub keep_index: bool,
     /// How layers are compressed.
     pub layers: LayerCompression,
+    /// What the other side has: such layers are left out.
+    pub other_side: Arc<OtherSide>,
     /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
     pub temp_dir: PathBuf,
 }
@@ -89,6 +92,11 @@ impl Options {
     /// The same options with this compression of layers.
     pub fn with_layers(self, layers: LayerCompression) -> Self {
         Options { layers, ..self }
+    }
+
+    /// The same options; what the other side has is left out.
+    pub fn with_other_side(self, other_side: OtherSide) -> Self {
+        Options { other_side: Arc::new(other_side), ..self }
     }
 
     /// The same options with this folder for spooled layers.

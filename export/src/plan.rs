@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use layerlift_archive::Digest;
-use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Store};
+use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Requirements, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::artifacts::{self, PlannedArtifact};
@@ -11,10 +11,12 @@ use crate::document::salvaged::Declaration;
 use crate::format::list::List;
 use crate::format::manifest_json::RepoTags;
 use crate::format::{Contents, Documents, Made, SourceImage};
+use crate::layers::odd::{padding_left_out, refused_as_stored};
 use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
 use crate::lines::Lines;
 use crate::lists;
+use crate::partial;
 use crate::salvage::report::SalvageReport;
 use crate::select::{self, Selection, Wanted};
 use crate::{Error, Format, Options, Warning};
@@ -180,6 +182,7 @@ pub(crate) fn of_images(
         let needs_digest = options.format.needs_digests(&draft.image.document);
         draft.layers.iter().for_each(|&index| layers[index].needs_digest |= needs_digest);
     }
+    layers.iter_mut().for_each(PlannedLayer::omit);
     let mut warnings = settle_names(&mut drafts, &mut lists, options.format);
     warnings.extend(odd_records(&drafts, &layers));
     warnings.extend(drafts.iter().filter_map(|draft| digest_not_kept(draft, &layers)));
@@ -199,6 +202,8 @@ pub(crate) fn of_images(
     warnings.extend(lists::changes(&made, &lists)?);
     warnings.extend(layers.iter().filter_map(padding_left_out));
     warnings.extend(refused_as_stored(&layers, options));
+    let named: Vec<_> = made.iter().map(Draft::named).collect();
+    warnings.extend(partial::warnings::of(&named, &*layers, options));
     Ok(Plan {
         drafts: made,
         lists,
@@ -258,11 +263,18 @@ impl Plan {
     /// length if everything turns out to be sound.
     pub fn tar_len(&self) -> Option<u64> {
         let images = self.drafts.iter().map(Draft::made).collect::<Option<Vec<_>>>()?;
-        Some(
-            Contents::new(self.options.format, images, &self.lists, &self.artifacts, &self.lines)
-                .tree()
-                .tar_len(),
-        )
+        let mut tree =
+            Contents::new(self.options.format, images, &self.lists, &self.artifacts, &self.lines).tree();
+        tree.extend(partial::required::entry(&self.requirements()));
+        Some(tree.tar_len())
+    }
+
+    /// What is left out, as far as that is known.
+    pub(crate) fn requirements(&self) -> Requirements {
+        let made: Vec<_> = self.drafts.iter().filter_map(Draft::with_layers).collect();
+        partial::required::of(&made, |index| {
+            self.layers[index].omitted.as_ref().zip(self.layers[index].ready())
+        })
     }
 
     /// Layers that an image has.
@@ -277,6 +289,16 @@ impl Plan {
 }
 
 impl Draft {
+    /// Its documents, and the places of its layers.
+    pub(crate) fn with_layers(&self) -> Option<(&Documents, &[usize])> {
+        Some((self.documents.as_ref()?, &self.layers))
+    }
+
+    /// Its name, and the places of its layers.
+    pub(crate) fn named(&self) -> (&str, &[usize]) {
+        (&self.name, &self.layers)
+    }
+
     /// The same image with its documents, or why the format cannot hold it.
     pub(crate) fn with_documents(self, format: Format, layers: Vec<&Measured>) -> Result<Self, Error> {
         let Draft { image, of_index, salvaged, .. } = &self;
@@ -413,30 +435,6 @@ fn digest_not_kept(draft: &Draft, layers: &[PlannedLayer]) -> Option<Warning> {
         layer: first.id.clone(),
         others: computed.count(),
         lacks,
-    })
-}
-
-/// A layer whose blob has zeros behind its end.
-fn padding_left_out(layer: &PlannedLayer) -> Option<Warning> {
-    match &layer.state {
-        State::Measured(Measured { unpadded: Some(unpadded), .. }) if layer.uses > 0 => {
-            Some(Warning::PaddingLeftOut { layer: layer.id.clone(), zeros: unpadded.zeros })
-        }
-        _ => None,
-    }
-}
-
-/// Layers that stay as they are stored, though not every reader of the format can read them.
-fn refused_as_stored(layers: &[PlannedLayer], options: &Options) -> Option<Warning> {
-    if options.warning().is_some() {
-        return None;
-    }
-    layers.iter().filter(|layer| layer.uses > 0).find_map(|layer| match &layer.state {
-        State::Measured(Measured { compression, .. }) => {
-            let engines = options.format.refused_by(*compression)?;
-            Some(Warning::LayersRefused { compression: compression.name(), engines })
-        }
-        _ => None,
     })
 }
 

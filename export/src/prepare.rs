@@ -1,12 +1,12 @@
 //! The first pass: spools layers that have no length, hashes those that have no digest, and with `keep_going`
 //! checks all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use layerlift_archive::{Check, Digest, Entry, Error as ArchiveError, Options, Tree, Unfinished};
-use layerlift_store::LayerTar;
+use layerlift_store::{LayerTar, Requirements};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::artifacts::PlannedArtifact;
@@ -17,6 +17,9 @@ use crate::layers::{Measured, PlannedLayer, State, computed};
 use crate::left_out::{self, LeftOut};
 use crate::lines::Lines;
 use crate::lists;
+use crate::partial;
+use crate::partial::other_side::Held;
+use crate::partial::warnings::Layers;
 use crate::plan::{Draft, PlannedImage};
 use crate::salvage::report::SalvageReport;
 use crate::{Error, Plan, Warning};
@@ -32,6 +35,7 @@ pub struct Prepared {
     salvaged: Option<SalvageReport>,
     /// By their paths in the archive: what messages call layers, and the first image that has each.
     origins: HashMap<String, Origin>,
+    required: Requirements,
     parts: Parts,
 }
 
@@ -44,6 +48,9 @@ struct Origin {
 /// Layers after the first pass, by their places; `None` if it is bad, or in no image.
 type Passed = Vec<Option<Measured>>;
 
+/// What the other side has of layers that are left out, by their places.
+type Omitted = BTreeMap<usize, Held>;
+
 /// What is wrong with bad layers, by their places.
 type Bad = Vec<(usize, Error)>;
 
@@ -54,6 +61,8 @@ struct Parts {
     artifacts: Vec<PlannedArtifact>,
     lines: Lines,
     layers: Passed,
+    /// What the other side has of the layers that are left out, by their places.
+    omitted: Omitted,
     names: Names,
     /// The plan has said this already.
     announced: Vec<Warning>,
@@ -75,7 +84,7 @@ impl Plan {
         let (announced, chosen) = (self.warnings, self.options);
         let ids = layers.iter().map(|layer| layer.id.clone()).collect();
         let names = Names { ids, called: layers.iter().map(PlannedLayer::name).collect() };
-        let (layers, mut bad, odd) = first_pass(layers, &chosen, options)?;
+        let (layers, omitted, mut bad, odd) = first_pass(layers, &chosen, options)?;
         bad.extend(unreadable);
         let mut left_out = LeftOut::new(chosen.keep_going);
         let drafts = left_out::without(drafts, bad, |index| names.ids[index].clone(), &mut left_out)?;
@@ -90,7 +99,7 @@ impl Plan {
                 }
             }
         }
-        Parts { drafts, lists, artifacts, lines, layers, names, announced, options: chosen }
+        Parts { drafts, lists, artifacts, lines, layers, omitted, names, announced, options: chosen }
             .ready(left_out, odd, salvaged)
     }
 }
@@ -105,7 +114,7 @@ impl Parts {
     ) -> Result<Prepared, Error> {
         let format = self.options.format;
         let mut ready = Vec::with_capacity(self.drafts.len());
-        for draft in self.drafts {
+        for draft in std::mem::take(&mut self.drafts) {
             if draft.documents.is_some() {
                 ready.push(draft);
                 continue;
@@ -124,6 +133,8 @@ impl Parts {
         warnings.extend(ready.iter().filter_map(other_image_id));
         warnings.extend(ready.iter().filter_map(Draft::other_manifest));
         warnings.extend(lists::changes(&ready, &self.lists)?);
+        let named: Vec<_> = ready.iter().map(Draft::named).collect();
+        warnings.extend(partial::warnings::of(&named, &self, &self.options));
         warnings.retain(|warning| !self.announced.contains(warning));
         if let Some(report) = &mut salvaged {
             let id = |draft: &Draft| Some((draft.name.clone(), draft.planned.image_id?.to_string()));
@@ -142,6 +153,9 @@ impl Parts {
         let parts = |draft: &Draft| Some((draft.planned.clone(), draft.made()?));
         let (images, made) = ready.iter().filter_map(parts).unzip();
         let contents = Contents::new(format, made, &self.lists, &self.artifacts, &self.lines);
+        let absent = |index| self.omitted.get(&index).zip(self.layers[index].as_ref());
+        let made: Vec<_> = ready.iter().filter_map(Draft::with_layers).collect();
+        let required = partial::required::of(&made, absent);
         self.drafts = ready;
         Ok(Prepared {
             origins,
@@ -152,6 +166,7 @@ impl Parts {
             contents,
             artifacts: self.artifacts.len(),
             salvaged,
+            required,
             parts: self,
         })
     }
@@ -186,6 +201,11 @@ impl Prepared {
     /// What [`Plan::salvage`] did, if it was asked to do anything.
     pub fn salvaged(&self) -> Option<&SalvageReport> {
         self.salvaged.as_ref()
+    }
+
+    /// The layers that are left out because the other side has them.
+    pub fn requirements(&self) -> &Requirements {
+        &self.required
     }
 
     /// An error of an output, in terms of the store: it knows the files of the archive alone.
@@ -256,8 +276,23 @@ pub fn tree(prepared: &Prepared) -> Tree {
     let declared = prepared.salvaged.as_ref().filter(|report| report.is_declared());
     let report = declared.map(|report| Entry::bytes(SalvageReport::FILE, 0, report.to_json()));
     let mut tree = Tree::from_iter(report);
+    tree.extend(partial::required::entry(&prepared.required));
     tree.extend(prepared.contents.tree().entries().iter().cloned());
     tree
+}
+
+impl Layers for Parts {
+    fn omitted(&self, index: usize) -> Option<&Held> {
+        self.omitted.get(&index)
+    }
+
+    fn measured(&self, index: usize) -> Option<&Measured> {
+        self.layers[index].as_ref()
+    }
+
+    fn id(&self, index: usize) -> &str {
+        &self.names.ids[index]
+    }
 }
 
 /// An image whose id could not be kept.
@@ -278,7 +313,7 @@ fn first_pass(
     layers: Vec<PlannedLayer>,
     chosen: &crate::Options,
     options: &Options<'_>,
-) -> Result<(Passed, Bad, Vec<Warning>), Error> {
+) -> Result<(Passed, Omitted, Bad, Vec<Warning>), Error> {
     let mut bad = Vec::new();
     let mut spooled = Vec::new();
     for (index, result) in spool(&layers, chosen, options) {
@@ -286,6 +321,10 @@ fn first_pass(
     }
     let odd = layers.iter().filter_map(PlannedLayer::finding).map(Warning::from).collect();
     let checked = check(&layers, chosen.checks_first(), options);
+    let mut omitted = Omitted::new();
+    for (index, layer) in layers.iter().enumerate() {
+        omitted.extend(layer.omitted.clone().map(|held| (index, held)));
+    }
     let mut passed: Passed = layers.into_iter().map(PlannedLayer::into_measured).collect();
     for (index, layer) in spooled {
         passed[index] = layer;
@@ -294,7 +333,17 @@ fn first_pass(
         let digest = keep(result, index, &mut bad)?;
         passed[index] = passed[index].take().zip(digest).map(|(layer, digest)| layer.hashed(digest));
     }
-    Ok((passed, bad, odd))
+    // Their digests are known only now.
+    for (index, layer) in passed.iter().enumerate() {
+        let diff_id = layer.as_ref().and_then(|layer| layer.diff_id);
+        let held = chosen.other_side.find(None, None, diff_id);
+        omitted.extend(held.filter(|_| !omitted.contains_key(&index)).map(|held| (index, held.clone())));
+    }
+    omitted.extend(partial::required::same_as_omitted(&passed, &omitted));
+    for &index in omitted.keys() {
+        passed[index].iter_mut().for_each(|layer| layer.content = None);
+    }
+    Ok((passed, omitted, bad, odd))
 }
 
 /// What succeeded. What failed is bad, unless it ends everything.
@@ -335,6 +384,9 @@ pub(crate) fn spool(
     let unmeasured: Vec<(usize, &PlannedLayer, &LayerTar)> = unmeasured.collect();
     let compression = chosen.layers.target();
     let spool = |(index, layer, tar): (usize, &PlannedLayer, &LayerTar)| {
+        if layer.omitted.is_some() {
+            return (index, computed::measure(&layer.name(), tar, compression, options));
+        }
         let hash = layer.needs_digest;
         (index, computed::spool(&layer.name(), tar, &folder, compression, hash, options))
     };

@@ -1,7 +1,7 @@
 //! Checking images without writing anything.
 
 use layerlift_archive::{Check, Compression, Content, Error as ArchiveError, Options};
-use layerlift_store::{DiffId, ImageKey, Layer, LayerKey, LayerTar, Notice, Reference, Store};
+use layerlift_store::{DiffId, ImageKey, Layer, LayerKey, LayerTar, Needs, Notice, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::layers::{self, Distinct, computed};
@@ -31,6 +31,8 @@ pub struct ImageReport {
     pub references: Vec<Reference>,
     /// Its layers, base first: indices into [`Report::layers`].
     pub layers: Vec<usize>,
+    /// Layers of it that the archive leaves out on purpose, and that are not among the others.
+    pub needs: Needs,
     /// What is odd about its documents, which are sound nevertheless.
     pub notices: Vec<Notice>,
     /// What is wrong with the image itself (documents, chain); layers have their own.
@@ -96,12 +98,16 @@ pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options:
     let mut report = Report::default();
     let mut distinct = Distinct::default();
     for (key, references) in images {
-        let (layers, notices, error) = match store.image(key) {
-            Ok(image) => (distinct.add(&image, false), image.notices, None),
-            Err(error) => (Vec::new(), Vec::new(), Some(error.into())),
+        let (layers, needs, notices, error) = match store.image(key) {
+            Ok(mut image) => {
+                let needs = image.needs();
+                image.layers.retain(|layer| layer.left_out.is_none());
+                (distinct.add(&image, false), needs, image.notices, None)
+            }
+            Err(error) => (Vec::new(), Needs::default(), Vec::new(), Some(error.into())),
         };
         let (key, references) = (key.clone(), references.clone());
-        report.images.push(ImageReport { key, references, layers, notices, error });
+        report.images.push(ImageReport { key, references, layers, needs, notices, error });
     }
     for layers in distinct.layers.chunks(OPEN) {
         report.layers.extend(check_some(store, layers, options));

@@ -180,6 +180,42 @@ pub enum Warning {
         #[serde(serialize_with = "as_text")]
         new: Digest,
     },
+    /// Docker since 1.10 opens every `layer.tar` of a docker-v1 archive.
+    #[error(
+        "Docker since 1.10 cannot load a docker-v1 archive from which layers are left out, even if it has \
+         them; Docker up to 1.9 can"
+    )]
+    PartOfV1,
+    /// The other side has layers that are left out as other blobs than the manifests name.
+    #[error(
+        "layer {layer}{} left out, but the other side has {} compressed in another way: Docker with a graph \
+         driver loads the images; containerd, and Docker with its store, run them and cannot save or push \
+         them",
+        if *others == 0 { " is".to_owned() } else { format!(" and {others} more are") },
+        if *others == 0 { "it" } else { "them" },
+    )]
+    OtherBlobs {
+        /// The first of these layers, by its id in the store.
+        layer: String,
+        /// How many more there are.
+        others: usize,
+    },
+    /// The other side has a layer that is left out, but not on top of the same layers.
+    #[error(
+        "{image}: layer {layer}{} left out, but the other side has {} on top of other layers, where Docker \
+         with a graph driver does not find {}",
+        if *others == 0 { " is".to_owned() } else { format!(" and {others} more are") },
+        if *others == 0 { "it" } else { "them" },
+        if *others == 0 { "it" } else { "them" },
+    )]
+    OtherStack {
+        /// The image's name, or its id.
+        image: String,
+        /// The first of these layers, by its id in the store.
+        layer: String,
+        /// How many more there are.
+        others: usize,
+    },
     /// The image has another id in the archive than in the store.
     #[error("{image}: the image id is {new} in the archive, not {old}")]
     OtherImageId {

@@ -158,6 +158,16 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// A layer that an archive leaves out on purpose.
+    #[error("{} leaves out layer {layer}{}", path.display(), had_by(of))]
+    LeftOut {
+        /// The archive.
+        path: PathBuf,
+        /// The layer.
+        layer: String,
+        /// Images that had it.
+        of: Vec<String>,
+    },
     /// A symbolic link stands where a store keeps a directory of its own. It may not be followed.
     #[error("{} is a symbolic link to {}, which is not followed: {why}", path.display(), target.display())]
     Link {
@@ -264,7 +274,10 @@ impl Error {
             Error::Unsupported { .. } | Error::Link { .. } => ErrorKind::Unsupported,
             Error::Damaged { .. } | Error::Checksum { .. } | Error::DamagedFiles { .. } => ErrorKind::Damaged,
             Error::Malformed { .. } => ErrorKind::Malformed,
-            Error::Missing { .. } | Error::NotThere { .. } | Error::Incomplete { .. } => ErrorKind::Missing,
+            Error::Missing { .. }
+            | Error::NotThere { .. }
+            | Error::Incomplete { .. }
+            | Error::LeftOut { .. } => ErrorKind::Missing,
             Error::Within { source, .. } => source.kind(),
         }
     }
@@ -299,6 +312,7 @@ impl Error {
             {
                 vec![Hint::UserNamespace]
             }
+            Error::LeftOut { .. } => vec![Hint::NameOtherHalf],
             // Only containers-storage spreads images over several stores.
             Error::Missing { path, .. } if path.ends_with("layers.json") => {
                 let hint = "it may be in another image store: name the graph root whose storage.conf names \
@@ -359,6 +373,10 @@ fn counted(present: &[(String, usize)]) -> String {
         count => format!("{name} ({count} names)"),
     };
     present.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn had_by(of: &[String]) -> String {
+    if of.is_empty() { String::new() } else { format!(", which {} has", of.join(" or ")) }
 }
 
 fn because(why: &Option<Cow<'static, str>>) -> String {

@@ -34,6 +34,8 @@ pub enum Hint {
         /// Where in it the root is; empty if it is the top, or not known.
         below: PathBuf,
     },
+    /// Name what has the layers that an archive leaves out, too.
+    NameOtherHalf,
     /// Anything else, in words.
     Other(Cow<'static, str>),
 }

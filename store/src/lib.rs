@@ -62,8 +62,9 @@ pub use layerlift_archive::ErrorKind;
 pub use model::{
     Artifact, ArtifactBlob, Broken, Container, ContainerKey, ContainerListing, ContainerRecord,
     ContainerState, ContainerStatus, Document, Image, ImageKey, ImageSummary, Index, IndexLine, IndexSummary,
-    IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Mount, Notice,
-    ParsePlatformError, Platform, Platforms, Pod, Port, Selected, Subject, V1Document,
+    IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Mount, Needs, Notice,
+    ParsePlatformError, Platform, Platforms, Pod, Port, Requirement, Requirements, Selected, Subject,
+    V1Document,
 };
 pub use reference::{Reference, Rules};
 pub use store::{Containers, Store};

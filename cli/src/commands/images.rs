@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use layerlift_store::{Error as StoreError, ImageSummary, Member, Platform, Reference, Store, StoreKind};
+use layerlift_store::{
+    Error as StoreError, ImageSummary, Member, Needs, Platform, Reference, Store, StoreKind,
+};
 use serde::Serialize;
 
 use crate::args::Images;
@@ -36,6 +38,9 @@ struct ImageJson<'a> {
     layers: usize,
     /// All images of the index that its names lead to, if they lead to one.
     platforms: Vec<MemberJson>,
+    /// What a partial archive leaves out of it.
+    #[serde(skip_serializing_if = "Needs::is_empty")]
+    needs: &'a Needs,
     driver: &'a str,
     store: &'a str,
     root: &'a str,
@@ -106,7 +111,9 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
     headings.extend(several_platforms.then_some("PLATFORMS"));
     let namespaces = rows.iter().all(|row| row.kind == StoreKind::Containerd.name());
     headings.extend(several_drivers.then_some(if namespaces { "NAMESPACE" } else { "DRIVER" }));
+    let partial = rows.iter().any(|row| !row.image.needs.is_empty());
     headings.extend(several_stores.then_some("STORE"));
+    headings.extend(partial.then_some("NEEDS"));
     let mut table = Table::new(&headings);
     for row in rows {
         let image = &row.image;
@@ -123,6 +130,8 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
             cells.extend(several_platforms.then(|| row.platforms.join(", ")));
             cells.extend(several_drivers.then(|| image.key.partition().to_owned()));
             cells.extend(several_stores.then(|| row.root.clone()));
+            let needs = || if image.needs.is_empty() { String::new() } else { image.needs.to_string() };
+            cells.extend(partial.then(needs));
             table.row(cells);
         }
     }
@@ -181,6 +190,7 @@ impl Row {
             size: self.image.size,
             layers: self.image.layers,
             platforms: self.image.members.iter().map(MemberJson::of).collect(),
+            needs: &self.image.needs,
             driver: self.image.key.partition(),
             store: self.kind,
             root: &self.root,

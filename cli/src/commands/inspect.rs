@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use layerlift_store::{Document, Error as StoreError, Image, ImageKey, Reference, Store, Subject};
+use layerlift_store::{Document, Error as StoreError, Image, ImageKey, Needs, Reference, Store, Subject};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -36,6 +36,9 @@ struct ImageJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     documents: Option<Vec<Value>>,
     layers: Vec<LayerJson<'a>>,
+    /// What a partial archive leaves out of it.
+    #[serde(skip_serializing_if = "Needs::is_empty")]
+    needs: Needs,
     /// The indexes that it was chosen of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     indexes: Vec<IndexJson>,
@@ -63,6 +66,9 @@ struct LayerJson<'a> {
     id: &'a str,
     diff_id: Option<String>,
     tar_size: Option<u64>,
+    /// Of a layer that a partial archive leaves out, the images that had it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out_of: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -202,6 +208,7 @@ fn inspect<'a>(
         let tar = layer.lost.clone().map_or_else(|| source.store.layer(&layer.key), Err);
         let (tar_size, error) = match tar {
             Ok(tar) => (tar.tar_len(), None),
+            Err(_) if layer.left_out.is_some() => (None, None),
             Err(error) => {
                 let message = Message::of(&error).text;
                 damaged.push(error.within(format!("layer {}", layer.key.id())));
@@ -209,7 +216,8 @@ fn inspect<'a>(
             }
         };
         let diff_id = layer.diff_id.map(|id| id.to_string());
-        layers.push(LayerJson { id: layer.key.id(), diff_id, tar_size, error });
+        let left_out_of = layer.left_out.as_ref().map(|required| &*required.of);
+        layers.push(LayerJson { id: layer.key.id(), diff_id, tar_size, left_out_of, error });
     }
     let inspected = ImageJson {
         id: image.key.id(),
@@ -222,6 +230,7 @@ fn inspect<'a>(
         manifests,
         documents,
         layers,
+        needs: image.needs(),
         indexes: Vec::new(),
     };
     (inspected, damaged)

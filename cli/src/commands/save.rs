@@ -2,7 +2,7 @@
 
 use layerlift_archive::{CompressionLevel, Options as WriteOptions};
 use layerlift_export::{
-    Error as ExportError, Layout, Options, Plan, SalvageReport, Selection, plan, select_all,
+    Error as ExportError, Layout, Omission, Options, Plan, SalvageReport, Selection, plan, select_all,
 };
 use layerlift_store::{Platforms, Store};
 
@@ -10,7 +10,8 @@ use crate::args::Save;
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::output::print;
-use crate::progress::{Progress, Summary};
+use crate::partial;
+use crate::progress::{LeftOut, Progress, Summary};
 use crate::report::Reporter;
 use crate::salvage::{self, Repairs, ReportFile};
 use crate::sources::{Source, Sources};
@@ -73,7 +74,9 @@ fn once(
     };
     let temp_dir = args.temp_dir.clone().or_else(|| destination.folder()).unwrap_or_else(std::env::temp_dir);
     let repairs = args.salvage.then(|| Repairs::open(&args.repair_from, reporter)).transpose()?;
+    let other_side = partial::other_side(&args.partial, &*source.store)?;
     let options = Options::default()
+        .with_other_side(other_side)
         .with_salvage(args.salvage)
         .with_format(args.format)
         .with_tags(args.tags)
@@ -177,7 +180,10 @@ fn write(
         incomplete |= report_left_out(prepared.left_out(), reporter);
     };
     let (images, layers) = (prepared.images().len(), prepared.layer_count());
-    progress.finish(&Summary { output: destination.name(), bytes, images, layers });
+    let left_out = Omission::from(prepared.requirements());
+    let left_out =
+        (left_out.layers > 0).then_some(LeftOut { layers: left_out.layers, bytes: left_out.bytes });
+    progress.finish(&Summary { output: destination.name(), bytes, images, layers, left_out });
     // A tree has the report in it; a layout that gets more images has it beside its index.
     let declared = prepared.salvaged().is_some_and(SalvageReport::is_declared);
     let beside = destination.report_beside(args.format).filter(|_| declared);

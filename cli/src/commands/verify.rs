@@ -5,7 +5,7 @@ use std::path::Path;
 
 use layerlift_archive::Options;
 use layerlift_export::{ErrorKind, ImageReport, Report, outlook, verify, verify_artifacts};
-use layerlift_store::{Artifact, Broken, ImageKey, Reference};
+use layerlift_store::{Artifact, Broken, ImageKey, Needs, Reference};
 use serde::Serialize;
 
 use super::images::short;
@@ -67,6 +67,9 @@ struct ImageJson {
     /// Bytes of the tars of its layers.
     size: u64,
     sound: bool,
+    /// What a partial archive leaves out of it, on purpose.
+    #[serde(skip_serializing_if = "Needs::is_empty")]
+    needs: Needs,
     /// What is wrong, if it is not sound.
     kind: Option<&'static str>,
     /// Number of its layers that the store has nothing to compare with.
@@ -266,6 +269,7 @@ impl Outcome {
             root: source.root.display().to_string(),
             layers: Vec::new(),
             size: 0,
+            needs: Needs::default(),
             sound: false,
             kind: Some(word(broken.error.kind())),
             unchecked: 0,
@@ -286,6 +290,7 @@ impl ImageJson {
             root: root.to_owned(),
             layers: layers().map(|layer| layer.key.id().to_owned()).collect(),
             size: layers().map(|layer| layer.len).sum(),
+            needs: image.needs.clone(),
             sound: report.is_sound(image),
             kind: report.kind(image).map(word),
             unchecked: layers().filter(|layer| !layer.recorded).count(),
@@ -328,9 +333,11 @@ fn table(outcome: &Outcome) -> String {
             (None, 1) => "readable, 1 layer unchecked".to_owned(),
             (None, n) => format!("readable, {n} layers unchecked"),
         };
+        let needs = if image.needs.is_empty() { String::new() } else { format!(", needs {}", image.needs) };
+        let result = format!("{result}{needs}");
         let name = image.references.first().map_or("<none>", |name| name);
         let id = short(&image.id);
-        let layers = image.layers.len().to_string();
+        let layers = (image.layers.len() + image.needs.layers).to_string();
         let mut cells = vec![name.to_owned(), id.to_owned(), layers, human(image.size)];
         cells.extend(several_drivers.then(|| image.driver.clone()));
         cells.push(result);
@@ -354,6 +361,7 @@ mod tests {
             root: "/d".to_owned(),
             layers: vec!["x".to_owned(); 3],
             size: 1_234_567,
+            needs: Needs::default(),
             sound: kind.is_none(),
             kind: kind.map(word),
             unchecked: 0,

@@ -14,6 +14,7 @@ mod large;
 mod listing;
 mod odd_outputs;
 mod outputs;
+mod partial;
 mod platforms;
 mod program;
 mod salvage;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use layerlift_archive::{Bytes, Content, Digest, Entry, Tree};
-use layerlift_store::{Document, Reference, V1Document, V1Id};
+use layerlift_store::{Document, Reference, Requirement, V1Document, V1Id};
 
 use super::repositories::Repositories;
 use super::source::SourceImage;
@@ -73,6 +73,15 @@ impl V1Image {
                 (id, Folder { json: Arc::new(Bytes(json)), mtime: created.mtime(), layer })
             });
         Ok(V1Image { folders: folders.collect(), top })
+    }
+
+    /// Its layers, base first: those whose bytes are left out.
+    pub(super) fn absent_layers(&self) -> impl Iterator<Item = Option<Requirement>> {
+        let absent = |(id, folder): &(V1Id, Folder)| match folder.layer {
+            None => Some(Requirement::of_v1(id.clone(), None)),
+            Some(_) => None,
+        };
+        self.folders.iter().map(absent)
     }
 
     /// Where its layers are in an archive, base first.

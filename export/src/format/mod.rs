@@ -10,14 +10,14 @@
 use std::collections::HashMap;
 
 use layerlift_archive::{Digest, Tree};
-use layerlift_store::{ImageId, Reference};
+use layerlift_store::{ImageId, Reference, Requirement};
 
 use self::docker_v1::{Folders, V1Image};
 use self::list::List;
 use self::oci::OciImage;
 use crate::Error;
 use crate::artifacts::PlannedArtifact;
-use crate::bundle::{Blob, Bundle, Root};
+use crate::bundle::{Blob, Bundle, Descriptor, Root};
 use crate::lines::Lines;
 
 mod docker_archive;
@@ -84,6 +84,34 @@ impl Documents {
                 image.layers.iter().map(|layer| oci::path(layer.descriptor.digest)).collect()
             }
             Documents::V1(image) => image.layer_paths().collect(),
+        }
+    }
+
+    /// Its layers, base first: those whose bytes are left out.
+    pub(crate) fn absent_layers(&self) -> Vec<Option<Requirement>> {
+        match self {
+            Documents::Oci(image) => {
+                let absent = |layer: &Blob| match (&layer.content, layer.diff_id) {
+                    (None, Some(diff_id)) => {
+                        let Descriptor { media_type, digest, .. } = &layer.descriptor;
+                        Some(Requirement::of_blob(*digest, diff_id).with_media_type(media_type))
+                    }
+                    _ => None,
+                };
+                image.layers.iter().map(absent).collect()
+            }
+            Documents::V1(image) => image.absent_layers().collect(),
+        }
+    }
+
+    /// The digests of its layers whose bytes are written, where the format has digests.
+    pub(crate) fn written_layers(&self) -> Vec<Digest> {
+        match self {
+            Documents::Oci(image) => {
+                let written = image.layers.iter().filter(|layer| layer.content.is_some());
+                written.map(|layer| layer.descriptor.digest).collect()
+            }
+            Documents::V1(_) => Vec::new(),
         }
     }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use layerlift_archive::{
-    Compression, CompressionLevel, Compressor, Content, Error as ArchiveError, Observer, Options, Spool,
+    Compression, CompressionLevel, Compressor, Content, Error as ArchiveError, Hasher, Observer, Options,
+    Spool,
 };
 use layerlift_store::{DiffId, LayerTar};
 
@@ -58,6 +59,53 @@ pub(crate) fn spool(
     let len = spooled.len();
     let content: Option<Arc<dyn Content>> = Some(Arc::new(spooled));
     Ok(Measured { content, len, compression, digest, diff_id, unpadded: None })
+}
+
+/// Length and digests of a layer that is left out, compressed on request: nothing is written.
+pub(crate) fn measure(
+    name: &str,
+    tar: &LayerTar,
+    compression: Option<CompressionLevel>,
+    options: &Options<'_>,
+) -> Result<Measured, ArchiveError> {
+    let to = Hashed { hasher: Hasher::default(), wanted: compression.is_some() };
+    let mut out = Watched { to, observer: options.observer, len: 0 };
+    let failed = |error| match error {
+        ArchiveError::Stream(_) if options.observer.cancelled() => ArchiveError::Cancelled,
+        error => error.of_entry(name),
+    };
+    let written = match compression {
+        None => tar.write_to(&mut out).map_err(failed)?,
+        Some(compression) => {
+            let mut compressor = Compressor::new(&mut out, compression, options.threads);
+            let written = tar.write_to(&mut compressor).map_err(failed)?;
+            compressor.finish().map_err(|error| failed(ArchiveError::Stream(Arc::new(error))))?;
+            written
+        }
+    };
+    let len = out.len;
+    let digest = if compression.is_some() { out.to.hasher.finish() } else { written.diff_id.0 };
+    let compression = compression.map_or(Compression::None, CompressionLevel::compression);
+    Ok(Measured::absent(Some(digest), len, compression, Some(written.diff_id)))
+}
+
+/// Hashes what is written, if that is wanted.
+struct Hashed {
+    hasher: Hasher,
+    wanted: bool,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.wanted {
+            self.hasher.update(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether there is a digest that the bytes of a layer must have.

@@ -2,6 +2,7 @@
 
 mod compressed;
 pub(crate) mod computed;
+pub(crate) mod odd;
 mod padding;
 
 use std::collections::HashMap;
@@ -9,11 +10,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use layerlift_archive::{Compression, Content, Digest, Explanation};
-use layerlift_store::{BlobLayer, DiffId, Image, Layer, LayerKey, LayerTar, Notice, Store};
+use layerlift_store::{
+    BlobLayer, DiffId, Document, Image, Layer, LayerKey, LayerTar, Notice, Requirement, Store,
+};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::compressed::CompressedBlob;
-use crate::{Error, LayerCompression, Options};
+use crate::partial::other_side::Held;
+use crate::{Error, Format, LayerCompression, Options};
 
 /// A layer of one or several images.
 pub(crate) struct PlannedLayer {
@@ -28,6 +32,8 @@ pub(crate) struct PlannedLayer {
     /// What is odd about its record.
     pub(crate) notice: Option<Notice>,
     pub(crate) state: State,
+    /// That it is left out: what the other side has of it.
+    pub(crate) omitted: Option<Held>,
     /// Where it came from; only for a salvage.
     pub(crate) origin: Option<Origin>,
 }
@@ -88,7 +94,7 @@ impl PlannedLayer {
         let notice = tar.as_ref().and_then(|tar| tar.notice().cloned());
         let state = tar.map_or(State::Unreadable, state);
         let (id, called) = (id.to_owned(), id.to_owned());
-        PlannedLayer { id, called, uses: 0, needs_digest: false, notice, state, origin: None }
+        PlannedLayer { id, called, uses: 0, needs_digest: false, notice, state, omitted: None, origin: None }
     }
 
     /// Bytes that it takes in the archive, if known.
@@ -123,6 +129,20 @@ impl PlannedLayer {
         match &self.state {
             State::Unmeasured(tar) => tar.tar_len(),
             State::Measured(_) | State::Unreadable => self.len(),
+        }
+    }
+
+    /// Drops the bytes of a layer that is left out, unless it has to be hashed for a document.
+    pub(crate) fn omit(&mut self) {
+        if self.omitted.is_none() {
+            return;
+        }
+        match &mut self.state {
+            State::Measured(layer) if layer.is_hashed() || !self.needs_digest => layer.content = None,
+            State::Unmeasured(tar) if !self.needs_digest => {
+                self.state = State::Measured(Measured::absent(None, 0, Compression::None, tar.diff_id()));
+            }
+            State::Measured(_) | State::Unmeasured(_) | State::Unreadable => {}
         }
     }
 
@@ -217,6 +237,33 @@ impl Measured {
         Measured { content: Some(Arc::new(blob)), len, compression, digest, diff_id: Some(diff_id), unpadded }
     }
 
+    /// A layer that is left out.
+    pub(crate) fn absent(
+        digest: Option<Digest>,
+        len: u64,
+        compression: Compression,
+        diff_id: Option<DiffId>,
+    ) -> Self {
+        Measured { content: None, len, compression, digest, diff_id, unpadded: None }
+    }
+
+    /// A layer that a partial archive lacks, and the other side has: as its documents describe it. `None` if
+    /// the archive to be written would have other bytes of it.
+    fn of_requirement(required: &Requirement, of_manifest: bool, options: &Options) -> Option<Self> {
+        let compression = match required.media_type.as_deref() {
+            Some(kind) if kind.ends_with("gzip") => Compression::Gzip,
+            Some(kind) if kind.ends_with("zstd") => Compression::Zstd,
+            _ => Compression::None,
+        };
+        let (format, layers) = (options.format, options.layers);
+        let as_stored = of_manifest && layers == LayerCompression::AsStored && format.takes(compression);
+        let needs_nothing = format == Format::DockerV1 && required.id.is_some();
+        let stays = needs_nothing || layers.keeps(compression, format) || as_stored;
+        let known = needs_nothing || required.digest.and(required.size).and(required.diff_id).is_some();
+        let len = required.size.unwrap_or(0);
+        (stays && known).then(|| Measured::absent(required.digest, len, compression, required.diff_id))
+    }
+
     /// The same layer once its content has been hashed: the output checks that its bytes are still the same.
     pub(crate) fn hashed(self, digest: Digest) -> Self {
         Measured {
@@ -238,6 +285,8 @@ pub(crate) struct Distinct {
     pub(crate) layers: Vec<Layer>,
     /// Whether it belongs to an image that is known by its manifest, which names the blob of the layer.
     of_manifest: Vec<bool>,
+    /// Whether its id is that of a v1 image.
+    of_v1: Vec<bool>,
     /// The flag is part of the key: a blob that one manifest describes wrongly can be a sound layer of
     /// another image.
     places: HashMap<(LayerKey, bool), usize>,
@@ -248,10 +297,12 @@ impl Distinct {
     /// stay, though the store does not know the image by it.
     pub(crate) fn add(&mut self, image: &Image, keep: bool) -> Vec<usize> {
         let of_manifest = keep || image.own_manifest().is_some();
+        let of_v1 = matches!(image.document, Document::V1(_));
         let place = |layer: &Layer| {
             *self.places.entry((layer.key.clone(), layer.lost.is_some())).or_insert_with(|| {
                 self.layers.push(layer.clone());
                 self.of_manifest.push(of_manifest);
+                self.of_v1.push(of_v1);
                 self.layers.len() - 1
             })
         };
@@ -275,9 +326,22 @@ impl Distinct {
                 }
             }
         }
-        for ((layer, of_manifest), tar) in self.layers.iter().zip(self.of_manifest).zip(opened) {
+        let other_side = &options.other_side;
+        let kinds = self.of_manifest.into_iter().zip(self.of_v1);
+        for ((layer, (of_manifest, of_v1)), tar) in self.layers.iter().zip(kinds).zip(opened) {
             let Layer { key, diff_id: recorded, .. } = layer;
             let recorded = *recorded;
+            let v1_id = (of_v1 && options.format == Format::DockerV1).then(|| key.id());
+            let mut omitted = other_side.find(Some(key), v1_id, recorded).cloned();
+            let required = layer.left_out.as_ref().filter(|_| omitted.is_some());
+            if let Some(absent) =
+                required.and_then(|required| Measured::of_requirement(required, of_manifest, options))
+            {
+                let planned = PlannedLayer::new(key.id(), None, recorded, options);
+                let (state, called) = (State::Measured(absent), store.layer_name(key));
+                layers.push(PlannedLayer { state, called, omitted, ..planned });
+                continue;
+            }
             let tar = tar.map_err(|error| errors.push((layers.len(), error))).ok();
             let origin = options.salvage.then(|| {
                 let diff_id = recorded.or(tar.as_ref().and_then(LayerTar::diff_id));
@@ -287,7 +351,10 @@ impl Distinct {
                 true => PlannedLayer::of(key.id(), tar, |tar| as_stored(tar, recorded, options)),
                 false => PlannedLayer::new(key.id(), tar, recorded, options),
             };
-            layers.push(PlannedLayer { origin, called: store.layer_name(key), ..layer });
+            if let State::Measured(Measured { digest: Some(digest), .. }) = &layer.state {
+                omitted = omitted.or_else(|| other_side.find_blob(*digest).cloned());
+            }
+            layers.push(PlannedLayer { origin, omitted, called: store.layer_name(key), ..layer });
         }
         (layers, errors)
     }

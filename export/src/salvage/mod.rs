@@ -75,6 +75,9 @@ impl Plan {
             match surgery.mend(&patient) {
                 Ok(Some((measured, record))) => {
                     self.layers[index].state = State::Measured(measured);
+                    // The other side has what was recorded.
+                    let same = record.result == Salvaged::Repaired;
+                    self.layers[index].omitted.take_if(|_| !same);
                     mended.insert(index, record.result);
                     report.layers.push(record);
                 }
@@ -83,6 +86,7 @@ impl Plan {
                 Err(error) => left.push((index, error)),
             }
         }
+        self.layers.iter_mut().for_each(PlannedLayer::omit);
         self.unreadable.clear();
         self.settle(left, &mended, report)
     }

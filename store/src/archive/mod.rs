@@ -22,7 +22,7 @@ use layerlift_archive::{Content, Digest, FileRange};
 
 use crate::fs::named;
 use crate::kind::OpenOptions;
-use crate::{Error, Hint, Root};
+use crate::{Error, Hint, Requirement, Root};
 
 mod entries;
 mod expanded;
@@ -301,6 +301,11 @@ impl Files {
         let id = id.parse().ok().and_then(|digest| self.sha512_of(digest)).unwrap_or_else(|| id.to_owned());
         let missing = Error::Missing { of: of.to_owned(), what, id, path: self.join(name) };
         self.cut_off(&missing.to_string()).unwrap_or(missing)
+    }
+
+    /// The error for a layer that is left out on purpose.
+    pub(crate) fn left_out(&self, layer: &Requirement) -> Error {
+        Error::LeftOut { path: self.path().to_owned(), layer: layer.name(), of: layer.of.clone() }
     }
 
     /// The error for files among which there is no image: what they are, where that shows.

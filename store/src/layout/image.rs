@@ -9,7 +9,7 @@ use super::documents::{self, Descriptor, INDEX, ImageManifest, MANIFEST, Parsed}
 use super::reader::{Json, Reader, blob, blob_digest};
 use crate::archive::clean;
 use crate::model::config::Config;
-use crate::{DiffId, Error, Notice};
+use crate::{DiffId, Error, Notice, Requirement, Requirements};
 
 /// What leads to an image.
 #[derive(Debug, Clone)]
@@ -59,6 +59,8 @@ pub(super) struct LayerFile {
     pub(super) diff_id: DiffId,
     /// What is wrong with it: it is missing, or has another length.
     pub(super) lost: Option<Error>,
+    /// That it is left out on purpose.
+    pub(super) left_out: Option<Requirement>,
 }
 
 impl Loaded {
@@ -70,9 +72,34 @@ impl Loaded {
         }
     }
 
-    /// What is wrong with the first layer that is lost.
+    /// What is wrong with the first layer that is lost, and not left out on purpose.
     pub(super) fn first_lost(&self) -> Option<&Error> {
-        self.layers.iter().find_map(|layer| layer.lost.as_ref())
+        self.layers.iter().filter(|layer| layer.left_out.is_none()).find_map(|layer| layer.lost.as_ref())
+    }
+}
+
+impl LayerFile {
+    /// The same, if the layer is missing and `requires.json` says that it was left out. What the image's own
+    /// documents say must be the same.
+    fn left_out(self, reader: &Reader, size: Option<u64>) -> Self {
+        let is_missing = self.lost.is_some() && matches!(reader.files().try_find(&self.name), Ok(None));
+        let Some(required) = reader.required(&self.name).filter(|_| is_missing) else { return self };
+        let contradicts = |what: &str, of_image: &dyn std::fmt::Display, said: &dyn std::fmt::Display| {
+            let why = format!("of {}, its {what} is {said}, but the image says {of_image}", self.name);
+            Some(reader.malformed(Requirements::FILE, why))
+        };
+        let error = match (required.diff_id, required.size, size) {
+            (Some(said), ..) if said != self.diff_id => contradicts("diff id", &self.diff_id, &said),
+            (_, Some(said), Some(size)) if said != size => contradicts("size", &size, &said),
+            _ => None,
+        };
+        if error.is_some() {
+            return LayerFile { lost: error, ..self };
+        }
+        let required = Requirement { diff_id: Some(self.diff_id), ..required.clone() };
+        let required = required.clone().with_size(required.size.or(size));
+        let lost = reader.files().left_out(&required);
+        LayerFile { lost: Some(lost), left_out: Some(required), ..self }
     }
 }
 
@@ -148,7 +175,7 @@ fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error
     let mut layers = Vec::with_capacity(manifest.layers.len());
     for (layer, &diff_id) in manifest.layers.iter().zip(&config.diff_ids) {
         let (name, lost) = layer_blob(reader, &of, layer)?;
-        layers.push(LayerFile { name, diff_id, lost });
+        layers.push(LayerFile { name, diff_id, lost, left_out: None }.left_out(reader, layer.size));
     }
     let created = config.created.clone();
     let mut notices = Vec::new();
@@ -230,10 +257,12 @@ fn of_files(
                 return Err(error);
             }
             let lost = Some(reader.files().missing(&of, "layer", &diff_id.to_string(), name));
-            layers.push(LayerFile { name: name.clone(), diff_id, lost });
+            let size = sources.get(&diff_id.to_string()).and_then(|layer| layer.size);
+            let file = LayerFile { name: name.clone(), diff_id, lost, left_out: None };
+            layers.push(file.left_out(reader, size));
             continue;
         };
-        layers.push(LayerFile { name: place.name, diff_id, lost: None });
+        layers.push(LayerFile { name: place.name, diff_id, lost: None, left_out: None });
     }
     let created = config.created.clone();
     Ok(Loaded { config: raw, created, manifest: None, layers, notices })

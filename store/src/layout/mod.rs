@@ -17,6 +17,7 @@ mod annotations;
 mod artifacts;
 mod both;
 mod cache;
+mod catalog;
 mod chains;
 mod dir;
 mod documents;
@@ -174,7 +175,8 @@ fn open_in(mut files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Er
             None => Err(no_store(&files, "it has no manifest.json that is a manifest")),
         };
     }
-    let reader = Reader::new(files);
+    let mut reader = Reader::new(files);
+    let required = reader.read_required();
     let files = reader.files();
     let keys = Keyring::new();
     if options.kind.is_none_or(|kind| matches!(kind, StoreKind::DockerArchive | StoreKind::OciLayout))
@@ -209,7 +211,8 @@ fn open_in(mut files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Er
             }
         };
     }
-    let contents = documents.contents(&reader, &keys)?;
+    let mut contents = documents.contents(&reader, &keys)?;
+    contents.lost.extend(required);
     Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)))
 }
 

@@ -1,5 +1,6 @@
 //! The documents of a layout or archive: JSON files, each opened and parsed once.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use layerlift_archive::Digest;
@@ -8,7 +9,7 @@ use super::cache::Cache;
 use super::documents::{self, Descriptor, Parsed};
 use crate::archive::Files;
 use crate::model::config::{self, Config};
-use crate::{Error, json, parallel};
+use crate::{Error, Requirement, Requirements, json, parallel};
 
 /// The files, and what was read of them.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Reader {
     files: Files,
     /// Whether an image may lack layers, which are then missed only when they are read.
     lacks_layers: bool,
+    /// Layers that are left out on purpose, by the names of their files.
+    required: HashMap<String, Requirement>,
     cache: Cache<StoredFile>,
 }
 
@@ -49,14 +52,38 @@ pub(super) fn blob_digest(name: &str) -> Option<Digest> {
     Digest::from_hex(name.strip_prefix("blobs/sha256/")?)
 }
 
+/// The layers that a partial archive leaves out, by the names of their files.
+pub(super) fn required(files: &Files) -> Result<HashMap<String, Requirement>, Error> {
+    let Some(bytes) = files.try_read(Requirements::FILE, json::LIMIT)? else { return Ok(HashMap::new()) };
+    let document = Requirements::parse(&bytes);
+    let document = document.map_err(|why| Error::malformed(files.join(Requirements::FILE), why))?;
+    Ok(document.layers.into_iter().map(|layer| (layer.file(), layer)).collect())
+}
+
 impl Reader {
     pub(super) fn new(files: Files) -> Self {
-        Reader { files, lacks_layers: false, cache: Cache::default() }
+        Reader { files, lacks_layers: false, required: HashMap::new(), cache: Cache::default() }
     }
 
     /// For an engine that unpacks layers and need not keep their blobs.
     pub(super) fn without_layers(files: Files) -> Self {
         Reader { lacks_layers: true, ..Reader::new(files) }
+    }
+
+    /// Reads which layers a partial archive leaves out. What is wrong with the document is given back.
+    pub(super) fn read_required(&mut self) -> Option<Error> {
+        match required(&self.files) {
+            Ok(required) => {
+                self.required = required;
+                None
+            }
+            Err(error) => Some(error),
+        }
+    }
+
+    /// The layer of this file, if it is left out on purpose.
+    pub(super) fn required(&self, name: &str) -> Option<&Requirement> {
+        self.required.get(name)
     }
 
     pub(super) fn lacks_layers(&self) -> bool {

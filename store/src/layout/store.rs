@@ -15,12 +15,12 @@ use super::reader::{Reader, blob, blob_digest};
 use super::{referrers, tree};
 use crate::archive::Place;
 use crate::kind::StoreKind;
-use crate::lookup::{self, Catalog, Spelling};
+use crate::lookup::{self, Spelling};
 use crate::model::config;
 use crate::{
     Artifact, BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary,
-    Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Notice, Reference,
-    Selected, Store, Subject, parallel,
+    Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Needs, Notice,
+    Reference, Selected, Store, Subject, parallel,
 };
 
 /// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
@@ -40,7 +40,7 @@ pub(crate) struct LayoutStore {
     /// For blobs that are not there.
     stand_ins: StandIns,
     /// Names: repository, tag or digest, images and indexes.
-    names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>>,
+    pub(super) names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>>,
 }
 
 impl LayoutStore {
@@ -117,7 +117,7 @@ impl LayoutStore {
     }
 
     /// Images and indexes that an abbreviated id or digest can mean.
-    fn matching(&self, prefix: &str, preferred: bool) -> Vec<ImageKey> {
+    pub(super) fn matching(&self, prefix: &str, preferred: bool) -> Vec<ImageKey> {
         let matches = |id: &str, digests: &[Digest]| {
             id.starts_with(prefix) || digests.iter().any(|digest| digest.hex().starts_with(prefix))
         };
@@ -268,7 +268,9 @@ impl Store for LayoutStore {
                 Ok(Loaded { created, layers, notices: odd, .. }) => {
                     notices.extend(odd);
                     let key = self.key(&image.id);
-                    images.push(ImageSummary { created, ..ImageSummary::new(key, references, layers.len()) });
+                    let needs = Needs::of(layers.iter().filter_map(|layer| layer.left_out.as_ref()));
+                    let summary = ImageSummary::new(key, references, layers.len());
+                    images.push(ImageSummary { created, needs, ..summary });
                 }
                 Err(error) => {
                     broken.push(Broken::new(&image.id, references, error).in_part(self.key(&image.id)));
@@ -343,14 +345,18 @@ impl Store for LayoutStore {
         };
         let diff_ids: Vec<DiffId> = loaded.layers.iter().map(|layer| layer.diff_id).collect();
         let mut layers = Vec::with_capacity(diff_ids.len());
-        for (LayerFile { name, diff_id, lost }, (chain, ..)) in
+        for (LayerFile { name, diff_id, lost, left_out }, (chain, ..)) in
             loaded.layers.into_iter().zip(config::chain(&diff_ids))
         {
             let mut id = format!("{name}@{diff_id}");
             if self.needs_snapshot(&name, diff_id)? {
                 id = format!("{id}@{chain}");
             }
-            layers.push(Layer { lost, ..Layer::new(self.keys.layer(&self.partition, id), Some(diff_id)) });
+            layers.push(Layer {
+                lost,
+                left_out,
+                ..Layer::new(self.keys.layer(&self.partition, id), Some(diff_id))
+            });
         }
         let document = Document::Config { raw: loaded.config.raw().to_vec(), manifests };
         let mut notices = loaded.notices;
@@ -431,19 +437,4 @@ impl Store for LayoutStore {
 /// Whether this reference was read from the name: from one that breaks the rules, or from a bare word.
 fn is_implied(reference: &Reference, name: &str) -> bool {
     reference.to_string() == name || (reference.repository() == name && reference.tag() == Some("latest"))
-}
-
-impl Catalog for LayoutStore {
-    fn tags(&self, repository: &str) -> Result<Option<BTreeMap<String, Vec<ImageKey>>>, Error> {
-        Ok(self.names.get(repository).cloned())
-    }
-
-    fn repositories(&self) -> Result<Vec<String>, Error> {
-        Ok(self.names.keys().cloned().collect())
-    }
-
-    fn ids(&self, prefix: &str) -> Result<Vec<ImageKey>, Error> {
-        let preferred = self.matching(prefix, true);
-        Ok(if preferred.is_empty() { self.matching(prefix, false) } else { preferred })
-    }
 }

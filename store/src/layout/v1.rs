@@ -7,14 +7,17 @@
 //! <id>/json         the document of the image, with "id" and "parent"
 //! <id>/layer.tar    its layer; a symbolic link where the same layer is there already
 //! ```
+//!
+//! A partial archive of layerlift lacks some `layer.tar`, and says so in `requires.json`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use layerlift_archive::{Compression, FileRange};
 use serde::Deserialize;
 
 use super::cache::Cache;
+use super::reader::required;
 use crate::archive::Files;
 use crate::json::{self, Unique};
 use crate::kind::StoreKind;
@@ -22,7 +25,7 @@ use crate::lookup::{self, Catalog, Spelling};
 use crate::model::members::Readable;
 use crate::{
     BlobLayer, Broken, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey, LayerTar,
-    Listing, Reference, Selected, Store, V1Document, V1Id,
+    Listing, Needs, Reference, Requirement, Requirements, Selected, Store, V1Document, V1Id,
 };
 
 pub(super) const REPOSITORIES: &str = "repositories";
@@ -42,12 +45,14 @@ pub(crate) struct V1ArchiveStore {
     files: Files,
     documents: Cache<V1Json>,
     ids: Vec<V1Id>,
+    /// Layers that are left out on purpose, by the names of their files.
+    required: HashMap<String, Requirement>,
     /// Repository, tag, id as written.
     names: BTreeMap<String, BTreeMap<String, String>>,
     /// What is wrong with `repositories`.
     damaged: Option<String>,
     /// What the archive had apart from the directories.
-    lost: Option<Error>,
+    lost: Vec<Error>,
 }
 
 /// A document and its parsed parts.
@@ -73,9 +78,11 @@ pub(super) fn is_here(files: &Files) -> Result<bool, Error> {
 /// All of them.
 pub(super) fn ids(files: &Files) -> Result<Vec<V1Id>, Error> {
     let mut ids = Vec::new();
+    let is_partial = files.exists(Requirements::FILE)?;
+    let layer = if is_partial { "VERSION" } else { "layer.tar" };
     for id in files.top()?.iter().filter_map(|name| V1Id::parse(name)) {
         let inside = files.list(id.as_str())?;
-        if inside.iter().any(|name| name == "json") && inside.iter().any(|name| name == "layer.tar") {
+        if inside.iter().any(|name| name == "json") && inside.iter().any(|name| name == layer) {
             ids.push(id);
         }
     }
@@ -89,11 +96,17 @@ impl V1ArchiveStore {
             let why = format!("it has {} layers, each an image of its own, more than {FOLDERS}", ids.len());
             return Err(Error::malformed(files.path(), why));
         }
+        let mut lost: Vec<Error> = lost.into_iter().collect();
+        let required = required(&files).unwrap_or_else(|error| {
+            lost.push(error);
+            HashMap::new()
+        });
         let mut this = V1ArchiveStore {
             keys: Keyring::new(),
             files,
             documents: Cache::default(),
             ids,
+            required,
             names: BTreeMap::new(),
             damaged: None,
             lost,
@@ -160,7 +173,7 @@ impl V1ArchiveStore {
                 created = json.created.clone();
             }
             let name = format!("{id}/layer.tar");
-            if self.files.try_find(&name)?.is_none() {
+            if self.left_out(&id)?.is_none() && self.files.try_find(&name)?.is_none() {
                 return Err(self.files.missing(&format!("image {top}"), "layer", id.as_str(), &name));
             }
             next = json.document.parent.clone();
@@ -168,6 +181,32 @@ impl V1ArchiveStore {
         }
         chain.reverse();
         Ok((chain, created))
+    }
+
+    /// Whether the layer of an image is left out on purpose.
+    fn left_out(&self, id: &V1Id) -> Result<Option<&Requirement>, Error> {
+        let name = format!("{id}/layer.tar");
+        let Some(required) = self.required.get(&name) else { return Ok(None) };
+        Ok(if self.files.try_find(&name)?.is_some() { None } else { Some(required) })
+    }
+
+    fn needs(&self, chain: &[V1Document]) -> Result<Needs, Error> {
+        let left_out = chain.iter().map(|document| self.left_out(&document.id));
+        Ok(Needs::of(left_out.collect::<Result<Vec<_>, _>>()?.into_iter().flatten()))
+    }
+
+    /// The layer of an image.
+    fn layer_of(&self, id: &V1Id) -> Result<Layer, Error> {
+        let layer = Layer::new(self.keys.layer("", id.to_string()), None);
+        Ok(match self.left_out(id)? {
+            Some(required) => Layer {
+                diff_id: required.diff_id,
+                lost: Some(self.files.left_out(required)),
+                left_out: Some(required.clone()),
+                ..layer
+            },
+            None => layer,
+        })
     }
 
     fn key(&self, id: &str) -> ImageKey {
@@ -217,6 +256,7 @@ impl Store for V1ArchiveStore {
             match self.chain(id) {
                 Ok((chain, created)) => images.push(ImageSummary {
                     created,
+                    needs: self.needs(&chain)?,
                     ..ImageSummary::new(self.key(id.as_str()), references, chain.len())
                 }),
                 Err(error) => broken(id.as_str(), references, error),
@@ -256,8 +296,7 @@ impl Store for V1ArchiveStore {
             Error::malformed(self.files.join(REPOSITORIES), why)
         };
         let (chain, _) = self.chain(&V1Id::parse(key.id()).ok_or_else(not_an_id)?)?;
-        let layer = |document: &V1Document| Layer::new(self.keys.layer("", document.id.to_string()), None);
-        let layers = chain.iter().map(layer).collect();
+        let layers = chain.iter().map(|document| self.layer_of(&document.id)).collect::<Result<_, _>>()?;
         Ok(Image::new(key.clone(), Document::V1(chain), layers))
     }
 

@@ -2,7 +2,7 @@
 
 use layerlift_archive::Digest;
 
-use super::{ImageKey, LayerKey, Notice, Platform};
+use super::{ImageKey, LayerKey, Needs, Notice, Platform, Requirement};
 use crate::Error;
 use crate::id::{DiffId, ImageId, V1Id};
 
@@ -31,6 +31,8 @@ pub struct Layer {
     /// Why its tar cannot be read, if that shows without opening it: it is missing, or has another length.
     /// The rest of the image is whole.
     pub lost: Option<Error>,
+    /// In a partial archive: that the layer is left out on purpose. It is `lost`, too.
+    pub left_out: Option<Requirement>,
 }
 
 /// What describes an image, byte for byte as it is stored.
@@ -86,7 +88,7 @@ impl V1Document {
 impl Layer {
     /// A layer of an image.
     pub fn new(key: LayerKey, diff_id: Option<DiffId>) -> Self {
-        Layer { key, diff_id, lost: None }
+        Layer { key, diff_id, lost: None, left_out: None }
     }
 
     /// The same layer, which cannot be read.
@@ -109,9 +111,14 @@ impl Image {
         }
     }
 
-    /// Why the first of its layers that cannot be had is lost.
+    /// Why the first of its layers that cannot be had is lost. One that is left out on purpose is not.
     pub fn first_lost(&self) -> Option<&Error> {
-        self.layers.iter().find_map(|layer| layer.lost.as_ref())
+        self.layers.iter().filter(|layer| layer.left_out.is_none()).find_map(|layer| layer.lost.as_ref())
+    }
+
+    /// What it needs from elsewhere.
+    pub fn needs(&self) -> Needs {
+        Needs::of(self.layers.iter().filter_map(|layer| layer.left_out.as_ref()))
     }
 
     /// The manifest that is the image in its store: containerd and its users know an image by the digest of

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::index::check;
-use super::{Artifact, Image, ImageKey, Index, Member, Notice, Platforms, config};
+use super::{Artifact, Image, ImageKey, Index, Member, Needs, Notice, Platforms, config};
 use crate::{Document, Error, Reference, Store};
 
 /// What [`crate::Store::images`] found.
@@ -48,6 +48,8 @@ pub struct ImageSummary {
     pub layers: usize,
     /// If it was chosen from an index ([`Listing::on`]) and has its names: all images of that index.
     pub members: Vec<Member>,
+    /// Layers of it that the archive leaves out on purpose.
+    pub needs: Needs,
 }
 
 /// An index of a listing.
@@ -221,7 +223,15 @@ impl Listing {
 impl ImageSummary {
     /// An image with neither time nor size.
     pub fn new(key: ImageKey, references: Vec<Reference>, layers: usize) -> Self {
-        ImageSummary { key, references, created: None, size: None, layers, members: Vec::new() }
+        ImageSummary {
+            key,
+            references,
+            created: None,
+            size: None,
+            layers,
+            members: Vec::new(),
+            needs: Needs::default(),
+        }
     }
 
     /// From the documents of an image.
@@ -230,7 +240,12 @@ impl ImageSummary {
             Document::Config { raw, .. } => config::parse(raw).ok().and_then(|config| config.created),
             Document::V1(_) => None,
         };
-        ImageSummary { created, ..ImageSummary::new(image.key.clone(), references, image.layers.len()) }
+        let needs = image.needs();
+        ImageSummary {
+            created,
+            needs,
+            ..ImageSummary::new(image.key.clone(), references, image.layers.len())
+        }
     }
 }
 

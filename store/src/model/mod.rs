@@ -11,6 +11,7 @@ mod listing;
 pub(crate) mod members;
 mod notice;
 mod platform;
+mod requirement;
 mod tree;
 
 pub use artifact::{Artifact, ArtifactBlob};
@@ -23,4 +24,5 @@ pub use key::{ContainerKey, ImageKey, Keyring, LayerKey};
 pub use listing::{Broken, ImageSummary, IndexSummary, Listing};
 pub use notice::Notice;
 pub use platform::{ParsePlatformError, Platform, Platforms};
+pub use requirement::{Needs, Requirement, Requirements};
 pub use tree::{IndexLine, IndexTree, LeadsTo};

@@ -1,0 +1,17 @@
+//! Partial exports: what the other side has is left out.
+//!
+//! ```text
+//! images of this store, earlier archives, lists ──> OtherSide ──plan──> layers without their bytes
+//!                                                                      └> requires.json, before the blobs
+//! ```
+//!
+//! A layer is known by the digest of its tar. Documents are always complete, so a layer that is left out is
+//! read if its digest has to be computed for one, and only then.
+
+mod listed;
+pub(crate) mod other_side;
+pub(crate) mod required;
+pub(crate) mod warnings;
+
+pub use other_side::OtherSide;
+pub use required::Omission;
