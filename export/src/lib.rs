@@ -40,6 +40,7 @@ mod options;
 mod partial;
 mod plan;
 mod prepare;
+mod recreate;
 mod salvage;
 mod select;
 mod target;
@@ -55,6 +56,7 @@ pub use options::{LayerCompression, Options};
 pub use partial::{Omission, OtherSide};
 pub use plan::{Plan, PlannedImage, plan};
 pub use prepare::{Prepared, tree};
+pub use recreate::{Known, Recipe, compose, recipe};
 pub use salvage::{
     FileBytes, FileResult, FoundBytes, Outlook, RepairSource, SalvageReport, Salvaged, SalvagedFile,
     SalvagedImage, SalvagedLayer, outlook,

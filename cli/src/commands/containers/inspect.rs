@@ -4,7 +4,8 @@ use layerlift_store::{ContainerRecord, Error as StoreError};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ContainerJson, Row, find, row};
+use super::json::ContainerJson;
+use super::row::{Row, find, row};
 use crate::error::Error;
 use crate::report::Reporter;
 use crate::sources::Sources;
@@ -30,12 +31,12 @@ pub(in crate::commands) struct Inspected<'a> {
 }
 
 /// The container that a name means which no image has.
-pub(in crate::commands) fn row_of(
-    sources: &Sources,
+pub(in crate::commands) fn row_of<'s>(
+    sources: &'s Sources,
     name: &str,
     status: &mut Status,
     reporter: &Reporter,
-) -> Result<Option<Row>, Error> {
+) -> Result<Option<Row<'s>>, Error> {
     let able = sources.able();
     let (source, container) = match find(&able, name) {
         Err(Error::Store(StoreError::NoContainer { .. })) => return Ok(None),
@@ -46,7 +47,7 @@ pub(in crate::commands) fn row_of(
 }
 
 impl<'a> Inspected<'a> {
-    pub(in crate::commands) fn new(row: &'a Row) -> Self {
+    pub(in crate::commands) fn new(row: &'a Row<'_>) -> Self {
         let mut inspected = Inspected {
             container: ContainerJson::new(row),
             config: None,

@@ -6,7 +6,7 @@ use layerlift_store::{Container, Mount, Port};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Row;
+use super::row::Row;
 
 /// A container for machines.
 #[derive(Serialize)]
@@ -65,7 +65,7 @@ struct PodJson<'a> {
 }
 
 impl<'a> ContainerJson<'a> {
-    pub(in crate::commands) fn new(row: &'a Row) -> Self {
+    pub(in crate::commands) fn new(row: &'a Row<'_>) -> Self {
         let container = &row.container;
         let state = &container.state;
         let files = compose(container, "project.config_files").unwrap_or_default();
@@ -91,7 +91,7 @@ impl<'a> ContainerJson<'a> {
             compose_files: files.split(',').filter(|file| !file.is_empty()).collect(),
             pod: container.pod.as_ref().map(|pod| PodJson { id: &pod.id, name: pod.name.as_deref() }),
             driver: container.key.partition(),
-            store: row.store,
+            store: row.source.kind.name(),
             root: &row.root,
         }
     }

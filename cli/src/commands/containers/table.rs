@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use layerlift_store::{Container, ContainerStatus, Port};
 
-use super::Row;
+use super::row::Row;
 use crate::commands::images::short;
 use crate::size::human;
 use crate::table::Table;
@@ -12,7 +12,7 @@ use crate::time::ago;
 /// Characters of a command that are shown.
 const COMMAND: usize = 20;
 
-pub(super) fn render(rows: &[Row], no_trunc: bool, several_stores: bool, now: Timestamp) -> String {
+pub(super) fn render(rows: &[Row<'_>], no_trunc: bool, several_stores: bool, now: Timestamp) -> String {
     let pods = rows.iter().any(|row| row.container.pod.is_some());
     let mut headings =
         vec!["CONTAINER ID", "IMAGE", "IMAGE ID", "COMMAND", "CREATED", "STATUS", "PORTS", "SIZE"];

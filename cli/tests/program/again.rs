@@ -1,0 +1,154 @@
+//! `containers --run` and `--compose`: containers of real engines, and one with every option that is known.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::program::{ended, layerlift, output};
+use crate::store::Store;
+
+fn printed(root: &Path, arguments: &[&str]) -> String {
+    let out = output(layerlift().arg("containers").arg("--root").arg(root).args(arguments));
+    let (status, errors) = ended(&out);
+    assert_eq!((status, &*errors), (Some(0), ""));
+    String::from_utf8(out.stdout).expect("UTF-8")
+}
+
+/// The lines that are not comments.
+fn commands(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with('#')).collect()
+}
+
+#[test]
+fn what_the_command_lines_were() {
+    for (engine, name, expected) in [
+        (
+            "docker-28.5",
+            "changed",
+            "docker run -d --name changed --hostname box --user 0:0 --workdir /opt --env A=3 --env 'B=two \
+             words' --label app.version=3 --label who=me --network none app:2 other args",
+        ),
+        (
+            "docker-20.10",
+            "shares",
+            "docker run -d --name shares --volume named:/again:ro --volume /tmp --memory 64m --memory-swap \
+             128m --restart always --log-driver none app:2",
+        ),
+        (
+            "podman-4.3",
+            "changed",
+            "podman run -d --ulimit nofile=512:512 --ulimit nproc=512:512 --net=none --name changed -e \
+             'B=two words' -e A=3 --label who=me --hostname box --user 0:0 --workdir /opt localhost/app:2 \
+             other args",
+        ),
+    ] {
+        let store = Store::containers(engine);
+        let text = printed(&store.root, &[name, "--run"]);
+        assert_eq!(commands(&text), [expected], "{engine}");
+        assert!(text.contains("was the anonymous volume"), "{text}");
+    }
+}
+
+#[test]
+fn an_image_that_was_removed() {
+    let store = Store::containers("docker-28.5");
+    let image = "31ba1f917197618253d27f85280777986df7c491247cd619df201ac485b7f8d7";
+    let config = store.root.join("image/overlay2/imagedb/content/sha256").join(image);
+    std::fs::remove_file(config).expect("it was there");
+    let text = printed(&store.root, &["volumes", "--run"]);
+    assert!(text.contains(&format!("# volumes: its image is no longer in the store: {image}\n")), "{text}");
+    // Nothing says which settings were the image's.
+    assert!(text.contains(" --env PATH=/bin:/opt ") && text.contains(" --entrypoint /bin/pause "), "{text}");
+    assert!(text.ends_with(" app:2 serve --all\n"), "{text}");
+}
+
+/// Changes the records of the container `never-started`.
+fn change(store: &Store, config: Value, host: Value) -> String {
+    let id = "781706050addfe6abca3ef2fc334a0236efe3319cc45dc0c89fca88799e90843";
+    for (file, changes) in [("config.v2.json", config), ("hostconfig.json", host)] {
+        let path = store.root.join("containers").join(id).join(file);
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        let mut document: Value = serde_json::from_str(&text).expect("JSON");
+        merge(&mut document, changes);
+        std::fs::write(path, document.to_string()).expect("written");
+    }
+    id.to_owned()
+}
+
+fn merge(into: &mut Value, changes: Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (key, value) in changes {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, value) => *into = value,
+    }
+}
+
+fn everything(store: &Store) {
+    let config = json!({"Config": {
+        "Hostname": "box", "Domainname": "example.org", "Tty": true, "OpenStdin": true,
+        "StopSignal": "SIGINT",
+        "StopTimeout": 5, "Entrypoint": ["/bin/pause", "-x"], "Cmd": ["it's", "$HOME"],
+        "ExposedPorts": {"9000/udp": {}, "80/tcp": {}},
+        "Labels": {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"},
+        "Healthcheck": {
+            "Test": ["CMD-SHELL", "curl -f $URL || exit 1"], "Interval": 30_000_000_000_i64, "Retries": 3
+        }
+    }, "NetworkSettings": {"Networks": {
+        "front": {
+            "IPAMConfig": {"IPv4Address": "10.1.0.5"}, "Aliases": ["www", "781706050add"], "NetworkID": "ab"
+        },
+        "back": {"IPAMConfig": null, "Aliases": null, "NetworkID": "cd"}
+    }}});
+    let host = json!({
+        "NetworkMode": "front", "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
+        "PortBindings": {
+            "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}, {"HostIp": "", "HostPort": ""}]
+        },
+        "CapAdd": ["NET_ADMIN"], "CapDrop": ["ALL"], "Privileged": false, "ReadonlyRootfs": true,
+        "Init": true,
+        "Devices": [
+            {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"}
+        ],
+        "DeviceRequests": [
+            {"Driver": "", "Count": -1, "DeviceIDs": null, "Capabilities": [["gpu"]], "Options": {}}
+        ],
+        "Ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": 2048}], "NanoCpus": 1_500_000_000_i64,
+        "Memory": 1_073_741_824_i64, "PidsLimit": 100, "ShmSize": 134_217_728, "Dns": ["1.1.1.1"],
+        "ExtraHosts": ["db:10.0.0.1"], "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m"}},
+        "Sysctls": {"net.core.somaxconn": "1024"}, "SecurityOpt": ["no-new-privileges"], "IpcMode": "host",
+        "PidMode": "container:92cfa8448f9b093d4a7001d6e3d7c2ea2821253fdca4679f4b0c05de55c8a9d7",
+        "BlkioDeviceReadBps": [{"Path": "/dev/sda", "Rate": 1024}], "Binds": ["data:/data", "/srv:/srv:ro"]
+    });
+    change(store, config, host);
+}
+
+#[test]
+fn every_option() {
+    let store = Store::containers("docker-28.5");
+    everything(&store);
+    insta::assert_snapshot!(printed(&store.root, &["never-started", "--run"]));
+    insta::assert_snapshot!(printed(&store.root, &["never-started", "changed", "--compose"]));
+}
+
+/// A name with a line end, a quote or a `#` stays a word, and a comment stays a comment.
+#[test]
+fn nothing_is_injected() {
+    let store = Store::containers("docker-28.5");
+    let evil = "x\nrm -rf /; '\"$(id)#";
+    let config = json!({"Name": format!("/{evil}"), "Config": {"Image": evil, "Env": [evil]}});
+    let host = json!({"Binds": [format!("{evil}:/x")], "Unknown": evil});
+    let id = change(&store, config, host);
+    let text = printed(&store.root, &[&id, "--run"]);
+    let script = format!("docker() {{ for word; do printf '%s|' \"$word\"; done; }}\n{text}");
+    let out = std::process::Command::new("sh").arg("-c").arg(&script).output().expect("sh starts");
+    let words = String::from_utf8(out.stdout).expect("UTF-8");
+    let expected = format!("run|-d|--name|{evil}|--env|{evil}|--volume|{evil}:/x|{evil}|");
+    assert_eq!(words, expected);
+    assert!(out.stderr.is_empty(), "{script}");
+    let compose = printed(&store.root, &[&id, "--compose"]);
+    assert!(compose.contains("container_name: \"x\\nrm -rf /; '\\\"$$(id)#\""), "{compose}");
+    assert!(compose.lines().all(|line| !line.starts_with("rm")), "{compose}");
+}

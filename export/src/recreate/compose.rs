@@ -1,0 +1,64 @@
+//! The compose file.
+
+use std::collections::BTreeSet;
+
+use super::recipe::Recipe;
+use super::run;
+use super::yaml::Yaml;
+
+/// A compose file with a service for each container.
+pub fn compose(recipes: &[Recipe]) -> String {
+    let mut text = String::new();
+    for recipe in recipes {
+        for comment in recipe.comments.iter().chain(&recipe.not_in_compose) {
+            text.push_str(&run::comment_lines(&format!("{}: {comment}", recipe.name)));
+        }
+    }
+    let mut document = Vec::new();
+    let projects: BTreeSet<&String> = recipes.iter().filter_map(|recipe| recipe.project.as_ref()).collect();
+    if let (1, Some(project)) = (projects.len(), projects.first()) {
+        document.push(("name".to_owned(), Yaml::Text((*project).clone())));
+    }
+    let mut names = BTreeSet::new();
+    let mut services = Vec::new();
+    for recipe in recipes {
+        let wanted = recipe.service_name.as_deref().unwrap_or(&recipe.name);
+        let name = if names.insert(wanted) { wanted } else { &recipe.name };
+        services.push((name.to_owned(), recipe.service()));
+    }
+    document.push(("services".to_owned(), Yaml::Map(services)));
+    for (key, needed) in [
+        ("networks", recipes.iter().flat_map(|recipe| &recipe.networks).collect::<BTreeSet<_>>()),
+        ("volumes", recipes.iter().flat_map(|recipe| &recipe.volumes).collect()),
+    ] {
+        if !needed.is_empty() {
+            // Without the name, compose puts that of the project before it.
+            let entry = |name: &String| (name.clone(), Yaml::map([("name", Some(Yaml::Text(name.clone())))]));
+            document.push((key.to_owned(), Yaml::Map(needed.into_iter().map(entry).collect())));
+        }
+    }
+    let mut yaml = String::new();
+    Yaml::Map(document).write(0, &mut yaml);
+    text.push_str(yaml.trim_start());
+    text
+}
+
+impl Recipe {
+    /// A member that several settings contribute to is written once.
+    fn service(&self) -> Yaml {
+        let mut members = vec![("image".to_owned(), Yaml::Text(self.image.clone()))];
+        // Compose gives names of its own to what it made, and counts.
+        let made_by_compose = self.service_name.is_some();
+        if !made_by_compose {
+            members.push(("container_name".to_owned(), Yaml::Text(self.name.clone())));
+        }
+        for (key, value) in &self.service {
+            match (members.iter_mut().find(|(known, _)| known == key), value) {
+                (Some((_, Yaml::List(known))), Yaml::List(more)) => known.extend(more.iter().cloned()),
+                (Some((_, Yaml::Map(known))), Yaml::Map(more)) => known.extend(more.iter().cloned()),
+                _ => members.push((key.clone(), value.clone())),
+            }
+        }
+        Yaml::Map(members)
+    }
+}

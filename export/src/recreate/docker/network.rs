@@ -1,0 +1,149 @@
+//! Networks and ports.
+//!
+//! ```text
+//! NetworkMode    --network: default, bridge, host, none, container:<id>, or the name or id of a network
+//! PortBindings   -p: {"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"}]}
+//! ```
+//!
+//! `NetworkSettings.Networks` has all networks, with addresses and aliases that were asked for.
+
+use serde_json::Value;
+
+use super::super::recipe::{Known, Recipe};
+use super::super::values::{is_true, text, texts};
+use super::super::yaml::Yaml;
+
+pub(super) fn read(
+    recipe: &mut Recipe,
+    document: &Value,
+    config: &Value,
+    host: &Value,
+    exposed_by_image: Option<&Value>,
+    known: &Known<'_>,
+    read: &mut Vec<&str>,
+) {
+    read.extend(["NetworkMode", "PortBindings", "PublishAllPorts", "Dns", "DnsOptions", "DnsSearch"]);
+    read.extend(["ExtraHosts", "Links"]);
+    networks(recipe, document, text(host, "NetworkMode").unwrap_or("default"), known);
+    ports(recipe, config, host, exposed_by_image);
+    if is_true(host, "PublishAllPorts") {
+        recipe.options.push(vec!["--publish-all".to_owned()]);
+        recipe.not_in_compose.push("all exposed ports were published (--publish-all)".to_owned());
+    }
+    recipe.list("--dns", "dns", texts(host.get("Dns")));
+    recipe.list("--dns-option", "dns_opt", texts(host.get("DnsOptions")));
+    recipe.list("--dns-search", "dns_search", texts(host.get("DnsSearch")));
+    recipe.list("--add-host", "extra_hosts", texts(host.get("ExtraHosts")));
+    // "/db:/web/alias"
+    let links = texts(host.get("Links")).into_iter().filter_map(|link| {
+        let (other, alias) = link.split_once(':')?;
+        Some(format!("{}:{}", other.trim_start_matches('/'), alias.rsplit('/').next()?))
+    });
+    let links: Vec<String> = links.collect();
+    links.iter().for_each(|link| recipe.option("--link", link.clone()));
+    if !links.is_empty() {
+        recipe.member("external_links", Yaml::list(links));
+    }
+    if let Some(mac) = text(config, "MacAddress") {
+        recipe.both("--mac-address", "mac_address", mac);
+    }
+}
+
+fn networks(recipe: &mut Recipe, document: &Value, mode: &str, known: &Known<'_>) {
+    let settings = document.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
+    let all: Vec<(&String, &Value)> = settings.and_then(Value::as_object).into_iter().flatten().collect();
+    if let Some(id) = mode.strip_prefix("container:") {
+        let mode = format!("container:{}", (known.name_of)(id).unwrap_or_else(|| id.to_owned()));
+        recipe.both("--network", "network_mode", mode);
+        return;
+    }
+    if matches!(mode, "host" | "none") {
+        recipe.both("--network", "network_mode", mode);
+        return;
+    }
+    let by_default = matches!(mode, "default" | "bridge");
+    let is_first = |name: &str, network: &Value| {
+        name == mode || text(network, "NetworkID") == Some(mode) || by_default && name == "bridge"
+    };
+    let mut members = Vec::new();
+    let mut found = by_default;
+    for (name, network) in &all {
+        let first = is_first(name, network);
+        if first && by_default {
+            continue;
+        }
+        found |= first;
+        let address = network.get("IPAMConfig").unwrap_or(&Value::Null);
+        let (ip, ip6) = (text(address, "IPv4Address"), text(address, "IPv6Address"));
+        let own = |alias: &String| {
+            let id = document.get("ID").and_then(Value::as_str).unwrap_or_default();
+            !id.starts_with(alias.as_str()) && *alias != recipe.name
+        };
+        let aliases: Vec<String> = texts(network.get("Aliases")).into_iter().filter(own).collect();
+        let mut words: Vec<String> = match first {
+            true => vec!["--network".to_owned(), (*name).clone()],
+            false => [recipe.program, "network", "connect"].map(str::to_owned).to_vec(),
+        };
+        let option = |flag: &str, words: &mut Vec<String>, value: &str| {
+            words.extend([flag.to_owned(), value.to_owned()]);
+        };
+        let alias = if first { "--network-alias" } else { "--alias" };
+        aliases.iter().for_each(|value| option(alias, &mut words, value));
+        ip.iter().for_each(|value| option("--ip", &mut words, value));
+        ip6.iter().for_each(|value| option("--ip6", &mut words, value));
+        if first {
+            recipe.options.push(words);
+        } else {
+            words.extend([(*name).clone(), recipe.name.clone()]);
+            recipe.after.push(words);
+        }
+        let aliases = (!aliases.is_empty()).then(|| Yaml::list(aliases));
+        let member = Yaml::map([
+            ("aliases", aliases),
+            ("ipv4_address", ip.map(Yaml::from)),
+            ("ipv6_address", ip6.map(Yaml::from)),
+        ]);
+        let member = if member == Yaml::Map(Vec::new()) { Yaml::Null } else { member };
+        members.push(((*name).clone(), member));
+        recipe.networks.push((*name).clone());
+    }
+    if !found {
+        recipe.option("--network", mode);
+        members.push((mode.to_owned(), Yaml::Null));
+        recipe.networks.push(mode.to_owned());
+    }
+    if !members.is_empty() {
+        recipe.member("networks", Yaml::Map(members));
+        let names = recipe.networks.join(" ");
+        recipe
+            .not_in_run
+            .push(format!("its networks have to be there: {} network create {names}", recipe.program));
+    }
+}
+
+fn ports(recipe: &mut Recipe, config: &Value, host: &Value, exposed_by_image: Option<&Value>) {
+    let bindings = host.get("PortBindings").and_then(Value::as_object);
+    let mut published = Vec::new();
+    for (port, bindings) in bindings.into_iter().flatten() {
+        for binding in bindings.as_array().into_iter().flatten() {
+            let host = text(binding, "HostPort");
+            let ip = text(binding, "HostIp").map(|ip| match ip.contains(':') {
+                true => format!("[{ip}]"),
+                false => ip.to_owned(),
+            });
+            published.push(match (ip, host) {
+                (None, None) => port.clone(),
+                (None, Some(host)) => format!("{host}:{port}"),
+                (Some(ip), host) => format!("{ip}:{}:{port}", host.unwrap_or_default()),
+            });
+        }
+    }
+    recipe.list("--publish", "ports", published);
+    let exposed = config.get("ExposedPorts").and_then(Value::as_object);
+    let known = |port: &&String| {
+        exposed_by_image.is_some_and(|of_image| of_image.get(port.as_str()).is_some())
+            || bindings.is_some_and(|bindings| bindings.contains_key(*port))
+    };
+    let exposed = exposed.into_iter().flatten().map(|(port, _)| port).filter(|port| !known(port));
+    recipe.list("--expose", "expose", exposed.cloned().collect());
+}

@@ -1,0 +1,70 @@
+//! How a container was run, as a command line or a compose file that makes it again.
+//!
+//! ```text
+//! docker     `Config` and `HostConfig` of Docker   ─┐
+//! podman     the config in Podman's database       ─┴─> Recipe ─┬─> run      docker run …, podman run …
+//!                                                               └─> compose  a compose file
+//! ```
+//!
+//! What the image sets itself is left out, if the image is still there to compare with. What cannot be
+//! expressed is a comment.
+
+mod compose;
+mod docker;
+mod podman;
+mod recipe;
+mod run;
+mod values;
+mod yaml;
+
+use layerlift_store::{Container, ContainerRecord};
+use serde_json::Value;
+
+use values::short;
+
+pub use compose::compose;
+pub use recipe::{Known, Recipe};
+
+/// Reads how a container was run from its engine's records.
+pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
+    let label = |what: &str| container.labels.get(&format!("com.docker.compose.{what}")).cloned();
+    let mut recipe = Recipe {
+        program: "docker",
+        name: container.names.first().map_or_else(|| short(container.key.id()), Clone::clone),
+        image: container.image.clone().or_else(|| container.image_id.clone()).unwrap_or_default(),
+        options: Vec::new(),
+        arguments: Vec::new(),
+        after: Vec::new(),
+        recorded: None,
+        service: Vec::new(),
+        volumes: Vec::new(),
+        networks: Vec::new(),
+        comments: Vec::new(),
+        not_in_compose: Vec::new(),
+        not_in_run: Vec::new(),
+        project: label("project"),
+        service_name: label("service"),
+    };
+    let value = |raw: &[u8]| serde_json::from_slice::<Value>(raw).unwrap_or_default();
+    match &container.record {
+        ContainerRecord::Docker { config, host_config } => {
+            let host = host_config.as_deref().map(value);
+            docker::read(&mut recipe, container, &value(config), host.as_ref(), known);
+        }
+        ContainerRecord::Podman { config, .. } => {
+            podman::read(&mut recipe, container, &value(config), known);
+        }
+        _ => {
+            recipe.program = "podman";
+            recipe.comment("how it was run is not recorded; only its name and its image are known");
+            recipe.option("--name", recipe.name.clone());
+        }
+    }
+    if !container.image_present {
+        recipe.comment(format!(
+            "its image is no longer in the store: {}",
+            container.image_id.as_deref().unwrap_or("it was not recorded")
+        ));
+    }
+    recipe
+}

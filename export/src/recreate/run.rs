@@ -1,0 +1,65 @@
+//! The command line.
+
+use super::recipe::Recipe;
+
+impl Recipe {
+    /// Lines for a shell: comments, the command that makes and starts the container, and commands that must
+    /// follow it.
+    pub fn run(&self) -> String {
+        let mut text = String::new();
+        for comment in self.comments.iter().chain(&self.not_in_run) {
+            text.push_str(&comment_lines(&format!("{}: {comment}", self.name)));
+        }
+        let words = match &self.recorded {
+            Some(words) => words.clone(),
+            None => {
+                let begin = [self.program, "run", "-d"].map(str::to_owned);
+                let options = self.options.iter().flatten().cloned();
+                let end = std::iter::once(self.image.clone()).chain(self.arguments.iter().cloned());
+                begin.into_iter().chain(options).chain(end).collect()
+            }
+        };
+        for words in std::iter::once(&words).chain(&self.after) {
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            text.push_str(&words.join(" "));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A comment, each line of it marked as one.
+pub(super) fn comment_lines(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}\n")).collect()
+}
+
+/// A word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_a_shell() {
+        for (word, expected) in [
+            ("a=b", "a=b"),
+            ("", "''"),
+            ("two words", "'two words'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("a\nb", "'a\nb'"),
+            ("~", "'~'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+        assert_eq!(comment_lines("a\nrm -rf /"), "# a\n# rm -rf /\n");
+    }
+}
