@@ -296,6 +296,8 @@ pub(crate) struct Inspect {
 }
 
 /// Verify every layer of images against what the store has recorded.
+///
+/// From an index, all platforms that are here are verified, and attestations.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:

@@ -55,7 +55,9 @@ pub(crate) struct LineJson {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Here,
-    /// A blob of it is missing.
+    /// Blobs of it were never pulled.
+    Part,
+    /// A blob of it was here and is missing.
     Incomplete,
     Missing,
     Unreadable,
@@ -66,6 +68,7 @@ impl State {
     pub(crate) fn word(self) -> &'static str {
         match self {
             State::Here => "here",
+            State::Part => "in part",
             State::Incomplete => "incomplete",
             State::Missing => "missing",
             State::Unreadable => "unreadable",
@@ -181,6 +184,13 @@ fn line(store: &dyn Store, index: &Index, line: &IndexLine) -> LineJson {
             let kind = if line.about.is_some() { "attestation" } else { &*artifact.kind };
             let found = new(kind.to_owned(), State::Here);
             match &artifact.blobs {
+                Ok(_) => found,
+                Err(error) => found.failed(error),
+            }
+        }
+        LeadsTo::InPart(part) => {
+            let found = new(likely(), State::Part);
+            match &part.blobs {
                 Ok(_) => found,
                 Err(error) => found.failed(error),
             }

@@ -55,6 +55,16 @@ pub fn verify_artifacts(artifacts: Vec<Artifact>, options: &Options<'_>) -> Vec<
 impl PlannedArtifact {
     pub(crate) fn new(artifact: Artifact) -> Result<Self, Error> {
         let name = artifact.name();
+        PlannedArtifact::named(artifact, name)
+    }
+
+    /// One that belongs to an image.
+    pub(crate) fn of(artifact: Artifact, image: &str) -> Result<Self, Error> {
+        let name = format!("{} of {image}", artifact.digest);
+        PlannedArtifact::named(artifact, name)
+    }
+
+    fn named(artifact: Artifact, name: String) -> Result<Self, Error> {
         let blobs = artifact.blobs.map_err(|error| Error::from(error).of_artifact(&name))?;
         let blobs: Vec<Blob> = blobs
             .into_iter()

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::plan::Draft;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Options};
 
 /// What has been left out so far.
 pub(crate) struct LeftOut {
     keep_going: bool,
+    salvage: bool,
     errors: Vec<Error>,
 }
 
 impl LeftOut {
-    pub(crate) fn new(keep_going: bool) -> Self {
-        LeftOut { keep_going, errors: Vec::new() }
+    pub(crate) fn new(options: &Options) -> Self {
+        LeftOut { keep_going: options.keep_going, salvage: options.salvage, errors: Vec::new() }
     }
 
     /// Leaves something out; fails with the error if that is not allowed.
@@ -30,6 +31,17 @@ impl LeftOut {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error) => self.add(error).map(|()| None),
+        }
+    }
+
+    /// The same for what belongs to an image but is not needed to run it: a salvage does without it, too.
+    pub(crate) fn keep_beside<T>(&mut self, result: Result<T, Error>) -> Result<Option<T>, Error> {
+        match result {
+            Err(error) if self.salvage && !error.ends_all() => {
+                self.errors.push(error);
+                Ok(None)
+            }
+            result => self.keep(result),
         }
     }
 

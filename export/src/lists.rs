@@ -3,22 +3,24 @@
 use std::collections::HashSet;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Artifact, Document, Index, IndexTree, LeadsTo, Member, Store};
+use layerlift_store::{Artifact, Document, ErrorKind, Index, IndexLine, IndexTree, LeadsTo, Member, Store};
 
 use crate::artifacts::PlannedArtifact;
 use crate::format::list::{Companion, List};
+use crate::left_out::LeftOut;
 use crate::lines::Lines;
 use crate::plan::{Draft, Layered};
 use crate::select::WantedIndex;
 use crate::{Error, Options, Warning};
 
-/// The indexes that the archive has, and what is left out of them. If only one image of an index is left,
-/// the archive has that image and no index.
+/// The indexes that the archive has. If only one image of an index is left, the archive has that image and no
+/// index.
 pub(crate) fn plan(
     store: &dyn Store,
     wanted: Vec<WantedIndex>,
     options: &Options,
     lines: &mut Lines,
+    left_out: &mut LeftOut,
 ) -> Result<(Vec<List>, Vec<Warning>), Error> {
     let mut lists = Vec::new();
     let mut warnings = Vec::new();
@@ -31,11 +33,17 @@ pub(crate) fn plan(
             return Err(Error::IndexNotKept { name, why });
         }
         let images: Vec<String> = images.iter().map(|image| image.id().to_owned()).collect();
-        let companions = tree.as_ref().map_or_else(Vec::new, |tree| {
-            companions(tree, &manifests(&index, &images), |count, why| {
+        let mut companions = Vec::new();
+        if let Some(tree) = &tree {
+            for companion in self::companions(tree, &index, &images, &name) {
+                companions.extend(left_out.keep_beside(companion)?);
+            }
+            let count = in_part(tree, &index, &images);
+            if count > 0 {
+                let why = "the store never had all of it".to_owned();
                 warnings.push(Warning::CompanionsLeftOut { image: name.clone(), count, why });
-            })
-        });
+            }
+        }
         if !options.format.holds_indexes() {
             if !companions.is_empty() {
                 let why = format!("{} has no place for them", options.format);
@@ -65,31 +73,38 @@ fn manifests(index: &Index, images: &[String]) -> HashSet<Digest> {
     index.members.iter().filter(of_one).map(|member| member.manifest).collect()
 }
 
-/// What belongs to images with these manifests, or to the index. What cannot be read is left out.
+/// What belongs to some images of an index, or to the index itself; or what is wrong with it.
 fn companions(
     tree: &IndexTree,
-    manifests: &HashSet<Digest>,
-    mut left_out: impl FnMut(usize, String),
-) -> Vec<Companion> {
-    let mut companions = Vec::new();
-    for leaf in tree.leaves() {
-        let LeadsTo::Artifact(artifact) = &leaf.leads_to else { continue };
-        if leaf.about.is_some_and(|about| !manifests.contains(&about)) {
-            continue;
+    index: &Index,
+    images: &[String],
+    name: &str,
+) -> Vec<Result<Companion, Error>> {
+    let companion = |leaf: &IndexLine| match leaf.leads_to {
+        LeadsTo::Artifact(_) | LeadsTo::Unreadable(_) => {
+            let artifact = PlannedArtifact::of(leaf.artifact()?, name);
+            Some(artifact.map(|artifact| Companion { about: leaf.about, artifact }))
         }
-        match &artifact.blobs {
-            Ok(_) => companions.extend(
-                PlannedArtifact::new((**artifact).clone())
-                    .ok()
-                    .map(|artifact| Companion { about: leaf.about, artifact }),
-            ),
-            Err(error) => left_out(1, error.to_string()),
-        }
-    }
-    companions
+        _ => None,
+    };
+    beside(tree, index, images).into_iter().filter_map(companion).collect()
 }
 
-/// What refers to these images, and to their indexes. Incomplete artifacts are left out.
+/// How many of these the store never had as a whole.
+fn in_part(tree: &IndexTree, index: &Index, images: &[String]) -> usize {
+    let is_part = |leaf: &&IndexLine| matches!(leaf.leads_to, LeadsTo::InPart(_));
+    beside(tree, index, images).into_iter().filter(is_part).count()
+}
+
+/// The lines of an index that are not images, without those about images that are not among these.
+fn beside<'t>(tree: &'t IndexTree, index: &Index, images: &[String]) -> Vec<&'t IndexLine> {
+    let chosen = manifests(index, images);
+    let is_member = |leaf: &&IndexLine| index.members.iter().any(|member| member.manifest == leaf.digest);
+    let belongs = |leaf: &&IndexLine| leaf.about.is_none_or(|about| chosen.contains(&about));
+    tree.leaves().into_iter().filter(|leaf| !is_member(leaf) && belongs(leaf)).collect()
+}
+
+/// What refers to these images, and to their indexes. Artifacts that lack a blob are left out with a warning.
 pub(crate) fn referrers(
     store: &dyn Store,
     images: &[Layered],
@@ -102,13 +117,20 @@ pub(crate) fn referrers(
     });
     let indexes = lists.iter().filter_map(|list| list.tree.as_ref().map(|tree| tree.digest));
     let of: Vec<Digest> = manifests.map(|manifest| manifest.digest).chain(indexes).collect();
-    let (whole, others): (Vec<Artifact>, Vec<Artifact>) =
-        store.referrers(&of).into_iter().partition(|artifact| artifact.blobs.is_ok());
-    warnings.extend(others.into_iter().filter_map(|artifact| {
-        let why = artifact.blobs.as_ref().err()?.to_string();
-        Some(Warning::CompanionsLeftOut { image: artifact.name(), count: 1, why })
-    }));
-    whole
+    let lacks = |artifact: &Artifact| {
+        artifact.blobs.as_ref().err().filter(|error| error.kind() == ErrorKind::Missing).cloned()
+    };
+    let mut kept = Vec::new();
+    for artifact in store.referrers(&of) {
+        match lacks(&artifact) {
+            Some(error) => {
+                let (image, why) = (artifact.name(), error.to_string());
+                warnings.push(Warning::CompanionsLeftOut { image, count: 1, why });
+            }
+            None => kept.push(artifact),
+        }
+    }
+    kept
 }
 
 /// Gives the names of each index to the first of its images that is still there: engines that do not know

@@ -83,7 +83,7 @@ pub(crate) struct Layered {
 /// Plans an export. Nothing is written, no layer is read.
 pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Result<Plan, Error> {
     options.check()?;
-    let mut left_out = LeftOut::new(options.keep_going);
+    let mut left_out = LeftOut::new(options);
     let mut in_part = Vec::new();
     for broken in selection.broken {
         let rest = if options.salvage { broken.rest(store) } else { None };
@@ -104,7 +104,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
     let mut lines = Lines::default();
-    let (lists, mut warnings) = lists::plan(store, indexes, options, &mut lines)?;
+    let (lists, mut warnings) = lists::plan(store, indexes, options, &mut lines, &mut left_out)?;
     for (wanted, image) in wanted.into_iter().zip(images) {
         let name = select::name(&wanted.key, &wanted.references);
         match image {
@@ -124,7 +124,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     let (with_errors, of_artifacts) = artifacts::plan(found, options.format);
     let mut artifacts = Vec::with_capacity(with_errors.len());
     for artifact in with_errors {
-        artifacts.extend(left_out.keep(artifact)?);
+        artifacts.extend(left_out.keep_beside(artifact)?);
     }
     if selection.everything && options.format == Format::DockerV1 {
         leave_out_digests(&mut readable, &mut warnings);

@@ -86,15 +86,15 @@ impl Plan {
         let names = Names { ids, called: layers.iter().map(PlannedLayer::name).collect() };
         let (layers, omitted, mut bad, odd) = first_pass(layers, &chosen, options)?;
         bad.extend(unreadable);
-        let mut left_out = LeftOut::new(chosen.keep_going);
+        let mut left_out = LeftOut::new(&chosen);
         let drafts = left_out::without(drafts, bad, |index| names.ids[index].clone(), &mut left_out)?;
-        if chosen.keep_going {
+        if chosen.keep_going || chosen.salvage {
             for artifact in std::mem::take(&mut artifacts) {
-                artifacts.extend(left_out.keep(artifact.checked(options))?);
+                artifacts.extend(left_out.keep_beside(artifact.checked(options))?);
             }
             for list in &mut lists {
                 for Companion { about, artifact } in std::mem::take(&mut list.companions) {
-                    let checked = left_out.keep(artifact.checked(options))?;
+                    let checked = left_out.keep_beside(artifact.checked(options))?;
                     list.companions.extend(checked.map(|artifact| Companion { about, artifact }));
                 }
             }
@@ -258,7 +258,7 @@ impl Prepared {
                 layer.content = Some(Arc::new(range));
             }
         }
-        let mut left_out = LeftOut::new(parts.options.keep_going);
+        let mut left_out = LeftOut::new(&parts.options);
         let ids = |index: usize| parts.names.ids[index].clone();
         parts.drafts = left_out::without(parts.drafts, bad, ids, &mut left_out)?;
         parts.drafts.iter_mut().for_each(|draft| draft.documents = None);

@@ -1,11 +1,11 @@
 //! `layerlift verify`: reads every layer, compares it with what is recorded, writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use layerlift_archive::Options;
 use layerlift_export::{ErrorKind, ImageReport, Report, outlook, verify, verify_artifacts};
-use layerlift_store::{Artifact, Broken, ImageKey, Needs, Reference};
+use layerlift_store::{Artifact, Broken, ImageKey, Needs, Platforms};
 use serde::Serialize;
 
 use super::images::short;
@@ -23,13 +23,9 @@ use crate::sources::{Source, Sources, broken_error};
 use crate::status::Status;
 use crate::table::Table;
 
-/// The images of one store that are to be checked.
-#[derive(Default)]
-struct Request {
-    images: Vec<(ImageKey, Vec<Reference>)>,
-    artifacts: Vec<Artifact>,
-    broken: Vec<Broken>,
-}
+mod request;
+
+use request::Request;
 
 /// For machines.
 #[derive(Debug, Default, Serialize)]
@@ -61,6 +57,9 @@ struct ArtifactJson {
 struct ImageJson {
     id: String,
     references: Vec<String>,
+    /// Of an image of an index that has several here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
     driver: String,
     root: String,
     layers: Vec<String>,
@@ -103,24 +102,20 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     super::limit_threads(threads);
     let sources = Sources::open(&args.store, reporter)?;
     let mut requests: Vec<Request> = sources.opened.iter().map(|_| Request::default()).collect();
-    let platforms = &args.store.platforms();
+    // Everything that is here, unless some platforms are asked for.
+    let platforms = &match args.store.platforms() {
+        Platforms::Usual => Platforms::All,
+        some => some,
+    };
     let mut status = Status::Done;
     let mut outcome = Outcome::default();
     if args.names.is_empty() {
         status = sources.warn_of_failed(reporter);
         for (source, request) in sources.opened.iter().zip(&mut requests) {
-            let listing = source.store.images()?.on(&*source.store, platforms.clone());
-            request.images = listing.images.into_iter().map(|image| (image.key, image.references)).collect();
-            request.artifacts = listing.artifacts;
-            for broken in listing.broken {
-                match broken.rest(&*source.store) {
-                    // Layer by layer, so that the sound ones are checked and the lost ones named.
-                    Some(image) => request.images.push((image.key, broken.references)),
-                    None => request.broken.push(broken),
-                }
-            }
+            let listing = source.store.images()?;
             reporter.notices(&listing.notices);
-            let lost = [listing.lost, source.store.missing()?].concat();
+            let lost = [listing.lost.clone(), source.store.missing()?].concat();
+            request.add_all(&*source.store, listing, platforms);
             if reporter.lost(&lost) {
                 status = Status::Incomplete;
             }
@@ -130,9 +125,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
         for name in &args.names {
             let (place, selected) = sources.resolve(name, reporter)?;
             for selected in selected {
-                for image in selected.choose_all(&*sources.opened[place].store, platforms)? {
-                    requests[place].add(image, selected.reference.clone());
-                }
+                requests[place].add(&*sources.opened[place].store, selected, platforms)?;
             }
         }
     }
@@ -148,7 +141,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
         if report.layers.iter().any(|layer| layer.computed) {
             status = Status::Incomplete;
         }
-        outcome.add(source, report, &mut errors);
+        outcome.add(source, report, &request.platforms, &mut errors);
         let of_artifacts = verify_artifacts(request.artifacts.clone(), &options);
         outcome.add_artifacts(source, request.artifacts, of_artifacts, &mut errors);
         request.broken.into_iter().for_each(|broken| outcome.add_broken(source, broken, &mut errors));
@@ -195,17 +188,6 @@ fn report_errors(errors: &[Box<dyn std::error::Error>], reporter: &Reporter) {
     }
 }
 
-impl Request {
-    fn add(&mut self, image: ImageKey, reference: Option<Reference>) {
-        let index = self.images.iter().position(|(key, _)| *key == image).unwrap_or_else(|| {
-            self.images.push((image, Vec::new()));
-            self.images.len() - 1
-        });
-        let references = &mut self.images[index].1;
-        references.extend(reference.filter(|reference| !references.contains(reference)));
-    }
-}
-
 impl Outcome {
     fn push(&mut self, image: ImageJson) {
         self.unsound += usize::from(!image.sound);
@@ -213,11 +195,17 @@ impl Outcome {
         self.images.push(image);
     }
 
-    fn add(&mut self, source: &Source, report: Report, errors: &mut Vec<Box<dyn std::error::Error>>) {
+    fn add(
+        &mut self,
+        source: &Source,
+        report: Report,
+        platforms: &HashMap<ImageKey, String>,
+        errors: &mut Vec<Box<dyn std::error::Error>>,
+    ) {
         let root = source.root.display().to_string();
         for image in &report.images {
             let json = ImageJson::new(&root, image, &report);
-            self.push(json);
+            self.push(ImageJson { platform: platforms.get(&image.key).cloned(), ..json });
         }
         let outlooks = outlook(&*source.store, &report);
         for (layer, outlook) in report.layers.iter().zip(outlooks) {
@@ -265,6 +253,7 @@ impl Outcome {
         self.push(ImageJson {
             id: broken.what.clone(),
             references: broken.references.iter().map(ToString::to_string).collect(),
+            platform: None,
             driver: String::new(),
             root: source.root.display().to_string(),
             layers: Vec::new(),
@@ -286,6 +275,7 @@ impl ImageJson {
         ImageJson {
             id: image.key.id().to_owned(),
             references: image.references.iter().map(ToString::to_string).collect(),
+            platform: None,
             driver: image.key.partition().to_owned(),
             root: root.to_owned(),
             layers: layers().map(|layer| layer.key.id().to_owned()).collect(),
@@ -318,7 +308,9 @@ fn table(outcome: &Outcome) -> String {
     let drivers: BTreeSet<&str> =
         outcome.images.iter().map(|image| &*image.driver).filter(|driver| !driver.is_empty()).collect();
     let several_drivers = drivers.len() > 1;
+    let several_platforms = outcome.images.iter().any(|image| image.platform.is_some());
     let mut headings = vec!["IMAGE", "IMAGE ID", "LAYERS", "SIZE"];
+    headings.extend(several_platforms.then_some("PLATFORM"));
     headings.extend(several_drivers.then_some("DRIVER"));
     headings.push("RESULT");
     let mut table = Table::new(&headings);
@@ -339,6 +331,7 @@ fn table(outcome: &Outcome) -> String {
         let id = short(&image.id);
         let layers = (image.layers.len() + image.needs.layers).to_string();
         let mut cells = vec![name.to_owned(), id.to_owned(), layers, human(image.size)];
+        cells.extend(several_platforms.then(|| image.platform.clone().unwrap_or_default()));
         cells.extend(several_drivers.then(|| image.driver.clone()));
         cells.push(result);
         table.row(cells);
@@ -357,6 +350,7 @@ mod tests {
         let image = |name: &str, digit: char, kind: Option<ErrorKind>| ImageJson {
             id: digit.to_string().repeat(64),
             references: vec![name.to_owned()],
+            platform: None,
             driver: "vfs".to_owned(),
             root: "/d".to_owned(),
             layers: vec!["x".to_owned(); 3],

@@ -70,3 +70,63 @@ fn the_blobs_of_another_host() {
     assert!(said.contains("its bytes are taken from layer blobs/sha256/"), "{said}");
     assert!(!said.contains("the image id is") && !said.contains("rebuilt"), "{said}");
 }
+
+/// What belongs to an index beside the image that is chosen: another platform, attestations.
+#[test]
+fn the_rest_of_an_index() {
+    const ARM64: &str = "a17494b3f89878bd0ade10b00f9980c0ddb725b4508b4f4988ed98026ee5be21";
+    const ATTESTATION: &str = "5f620563a6d2a8e7955303e9fc8235d40c13eb9b0f7ba70e7824a76f73d8ad67";
+    const STATEMENT: &str = "496483d7ba670b53573906a9f1a883ced8634ccc8cd09770b18fe338c9f6277e";
+    let store = Store::containerd("docker-28");
+    let archive = store.beside("archive.tar");
+    let run = |command: &str, args: &[&str]| {
+        let mut program = layerlift();
+        program.args([command, "bench/multi:1.0", "--root"]).arg(&store.root).args(args);
+        if command == "save" {
+            program.arg("-o").arg(&archive);
+        }
+        let found = output(&mut program);
+        let (status, said) = ended(&found);
+        let table = String::from_utf8_lossy(&found.stdout).into_owned();
+        (status, said, table, fs::remove_file(&archive).is_ok())
+    };
+    let (status, said, table, _) = run("verify", &[]);
+    assert_eq!(status, Some(0), "{said}");
+    for platform in ["linux/amd64", "linux/arm64/v8", "linux/arm/v7"] {
+        assert!(table.contains(&format!("{platform}   ")), "{table}");
+    }
+    assert_eq!(run("verify", &["--platform", "linux/amd64"]).2.matches("   ok").count(), 1);
+
+    let blobs = store.root.join("containerd/daemon/io.containerd.content.v1.content/blobs/sha256");
+    for (blob, is_chosen, of_it) in [
+        (ARM64, false, &format!("layer {ARM64}")),
+        (ATTESTATION, true, &format!("artifact sha256:{ATTESTATION}")),
+        (STATEMENT, true, &format!("artifact sha256:{ATTESTATION}")),
+    ] {
+        let path = blobs.join(blob);
+        let sound = fs::read(&path).unwrap();
+        for zeroed in [true, false] {
+            match zeroed {
+                true => fs::write(&path, vec![0; sound.len()]).unwrap(),
+                false => fs::remove_file(&path).unwrap(),
+            }
+            let (status, said, ..) = run("verify", &[]);
+            assert_eq!(status, Some(1), "{blob} {zeroed}: {said}");
+            let word = if zeroed { "damaged" } else { "missing" };
+            assert!(said.contains(word) || blob == ARM64, "{blob}: {said}");
+            let (status, said, ..) = run("verify", &["--platform", "linux/amd64"]);
+            assert_eq!(status, Some(i32::from(is_chosen)), "{blob}: {said}");
+            // The image for this machine is sound.
+            let lost = Some(i32::from(is_chosen));
+            for (args, expected, written) in
+                [(&[][..], lost, !is_chosen), (&["--keep-going"], lost, true), (&["--salvage"], lost, true)]
+            {
+                let (status, said, _, found) = run("save", args);
+                assert_eq!((status, found), (expected, written), "{blob} {zeroed} {args:?}: {said}");
+                assert!(!written || !is_chosen || said.contains(of_it), "{blob} {args:?}: {said}");
+            }
+        }
+        fs::write(&path, sound).unwrap();
+    }
+    assert_eq!(run("verify", &[]).0, Some(0));
+}

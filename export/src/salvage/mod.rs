@@ -153,7 +153,7 @@ impl Plan {
         mended: &BTreeMap<usize, Salvaged>,
         mut report: SalvageReport,
     ) -> Result<Plan, Error> {
-        let mut left_out = LeftOut::new(self.options.keep_going);
+        let mut left_out = LeftOut::new(&self.options);
         let ids = |index: usize| self.layers[index].id.clone();
         let mut drafts = left_out::without(std::mem::take(&mut self.drafts), left, ids, &mut left_out)?;
         self.left_out.extend(left_out.into_errors());

@@ -125,6 +125,12 @@ impl Files {
         blob.is_some_and(|(only, hex)| Digest::from_hex(hex).is_none_or(|digest| !only.contains(&digest)))
     }
 
+    /// Whether a blob is one of those that count, be its file there or not. Without [`Files::only`], nothing
+    /// is known of blobs that are not there.
+    pub(crate) fn is_recorded(&self, blob: Digest) -> bool {
+        self.only.as_ref().is_some_and(|only| only.contains(&blob))
+    }
+
     /// The file of a blob that does not count, though it is there.
     pub(crate) fn try_find_hidden(&self, name: &str) -> Result<Option<Place>, Error> {
         match &self.source {

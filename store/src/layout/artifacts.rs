@@ -9,11 +9,11 @@
 
 use layerlift_archive::{Digest, FileRange};
 
-use super::documents::{self, BadLine, Descriptor, INDEX, Parsed};
+use super::documents::{self, BadLine, Descriptor, INDEX, ImageManifest, Parsed};
 use super::image;
 use super::names::ImageNames;
 use super::reader::{Reader, blob};
-use crate::{Artifact, ArtifactBlob, Error, Platform};
+use crate::{Artifact, ArtifactBlob, Error, ErrorKind, Platform};
 
 /// Indexes within one another.
 const DEPTH: usize = 4;
@@ -43,17 +43,28 @@ pub(super) fn find(reader: &Reader, lines: &[Line]) -> Vec<Artifact> {
 }
 
 /// What a line leads to, if that is not an image and names none.
-pub(super) fn of_line(reader: &Reader, Line { descriptor: line, raw }: &Line) -> Option<Artifact> {
-    let mut found = Found { reader, kind: None, blobs: Vec::new(), error: None };
-    found.add(line, 0).then_some(())?;
-    let ImageNames { references, aliases, .. } = ImageNames::of(line);
-    Some(Artifact {
-        digest: line.digest,
-        kind: found.kind?,
-        names: references.iter().map(ToString::to_string).chain(aliases).collect(),
-        line: raw.clone(),
-        blobs: found.error.map_or(Ok(found.blobs), Err),
-    })
+pub(super) fn of_line(reader: &Reader, line: &Line) -> Option<Artifact> {
+    let mut found = Found::new(reader);
+    found.add(&line.descriptor, 0).then_some(())?;
+    let error = found.error.take().or(found.never_had.take());
+    found.artifact(line, error)
+}
+
+/// The part that a store has of what a line leads to, if it never had the rest: `Ok` if its blobs are here
+/// that were ever here. `None` if it has all of it, or nothing.
+pub(super) fn in_part(reader: &Reader, line: &Line) -> Option<Artifact> {
+    let mut found = Found::new(reader);
+    if !found.add(&line.descriptor, 0) {
+        // Perhaps an image.
+        found = Found::new(reader);
+        let json = reader.blob(&line.descriptor, INDEX, "manifest").ok()?;
+        let Ok(Parsed::Manifest(manifest)) = json.parsed() else { return None };
+        found.add_manifest(&line.descriptor, manifest);
+        found.add_part(line.descriptor.digest, &Ok(line.descriptor.clone()));
+    }
+    found.never_had.take()?;
+    let error = found.error.take();
+    found.artifact(line, error)
 }
 
 /// What is below a line.
@@ -62,9 +73,33 @@ struct Found<'a> {
     kind: Option<String>,
     blobs: Vec<ArtifactBlob>,
     error: Option<Error>,
+    /// A blob that the engine has no record of.
+    never_had: Option<Error>,
 }
 
-impl Found<'_> {
+impl<'a> Found<'a> {
+    fn new(reader: &'a Reader) -> Self {
+        Found { reader, kind: None, blobs: Vec::new(), error: None, never_had: None }
+    }
+
+    fn artifact(self, line: &Line, error: Option<Error>) -> Option<Artifact> {
+        let ImageNames { references, aliases, .. } = ImageNames::of(&line.descriptor);
+        Some(Artifact {
+            digest: line.descriptor.digest,
+            kind: self.kind?,
+            names: references.iter().map(ToString::to_string).chain(aliases).collect(),
+            line: line.raw.clone(),
+            blobs: error.map_or(Ok(self.blobs), Err),
+        })
+    }
+
+    fn add_manifest(&mut self, descriptor: &Descriptor, manifest: &ImageManifest) {
+        self.kind.get_or_insert_with(|| manifest.config.media_type.clone());
+        for part in [&manifest.config].into_iter().chain(&manifest.layers) {
+            self.add_part(descriptor.digest, &Ok(part.clone()));
+        }
+    }
+
     /// Adds a manifest or an index with all below it. Whether there is no image, as far as it can be read.
     fn add(&mut self, descriptor: &Descriptor, depth: usize) -> bool {
         let Ok(json) = self.reader.blob(descriptor, INDEX, "manifest") else { return false };
@@ -84,10 +119,7 @@ impl Found<'_> {
                 artifact.blobs.iter().for_each(|part| self.add_part(descriptor.digest, part));
             }
             Ok(Parsed::Manifest(manifest)) if !known || image::is_of_artifact(self.reader, manifest) => {
-                self.kind.get_or_insert_with(|| manifest.config.media_type.clone());
-                for part in [&manifest.config].into_iter().chain(&manifest.layers) {
-                    self.add_part(descriptor.digest, &Ok(part.clone()));
-                }
+                self.add_manifest(descriptor, manifest);
             }
             _ => return false,
         }
@@ -103,8 +135,12 @@ impl Found<'_> {
             }),
             Err(why) => Err(self.reader.malformed(&blob(of), why)),
         };
-        if let Err(error) = added {
-            self.error.get_or_insert(error);
+        let Err(error) = added else { return };
+        let was_here = |part: &Descriptor| self.reader.files().is_recorded(part.digest);
+        let lacks = error.kind() == ErrorKind::Missing && self.reader.lacks_layers();
+        match part {
+            Ok(part) if lacks && !was_here(part) => drop(self.never_had.get_or_insert(error)),
+            _ => drop(self.error.get_or_insert(error)),
         }
     }
 

@@ -255,14 +255,15 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether an image of an index is here, complete or not. containerd may have the documents of images
-    /// whose layers it never had. One whose layers are here has lost its config if that is missing.
+    /// whose layers it never had. What it has a record of was here, and is lost if its file is missing.
     fn is_here(&self, manifest: &Descriptor) -> bool {
         let Some(of) = self.of else { return self.reader.has(&blob(manifest.digest)) };
+        let recorded = |part: &Descriptor| self.reader.files().is_recorded(part.digest);
         match self.reader.blob(manifest, INDEX, "manifest") {
-            Err(error) => error.kind() != ErrorKind::Missing,
+            Err(error) => error.kind() != ErrorKind::Missing || recorded(manifest),
             Ok(json) => match json.parsed() {
                 Ok(Parsed::Manifest(manifest)) => {
-                    let has = |part: &Descriptor| self.reader.has(&blob(part.digest));
+                    let has = |part: &Descriptor| recorded(part) || self.reader.has(&blob(part.digest));
                     let (config, layers) = (&manifest.config, &manifest.layers);
                     of.unpacked.contains(&config.digest)
                         || layers.iter().all(has) && (has(config) || !layers.is_empty())

@@ -24,6 +24,7 @@ mod documents;
 mod image;
 mod images;
 mod items;
+mod layers;
 mod manifest_json;
 mod names;
 pub(crate) mod namespace;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
-use layerlift_archive::{Compression, Digest, FileRange};
+use layerlift_archive::Digest;
 
 use super::absent::StandIns;
 use super::annotations::{self, Annotations};
@@ -11,16 +11,15 @@ use super::artifacts::{self, Line};
 use super::documents::{BUILDKIT_CACHE, INDEX};
 use super::image::{self, LayerFile, Loaded};
 use super::images::{Contents, LayoutImage, LayoutIndex};
-use super::reader::{Reader, blob, blob_digest};
+use super::reader::Reader;
 use super::{referrers, tree};
-use crate::archive::Place;
 use crate::kind::StoreKind;
 use crate::lookup::{self, Spelling};
 use crate::model::config;
 use crate::{
-    Artifact, BlobLayer, Broken, ChainId, DiffId, DiffLayer, Document, Error, Image, ImageKey, ImageSummary,
-    Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Needs, Notice,
-    Reference, Selected, Store, Subject, parallel,
+    Artifact, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Index, IndexSummary, IndexTree,
+    Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Needs, Notice, Reference, Selected, Store,
+    Subject, parallel,
 };
 
 /// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
@@ -30,15 +29,15 @@ pub(crate) struct LayoutStore {
     keys: Keyring,
     kind: StoreKind,
     /// Of its keys; empty but for a namespace of containerd.
-    partition: String,
-    reader: Reader,
+    pub(super) partition: String,
+    pub(super) reader: Reader,
     contents: Contents,
     /// What takes the place of the lines of `index.json`, in stores that do not have this file.
     lines: Option<Vec<Line>>,
     /// What these lines say; read when it is asked for.
     annotations: OnceLock<HashMap<Digest, Annotations>>,
     /// For blobs that are not there.
-    stand_ins: StandIns,
+    pub(super) stand_ins: StandIns,
     /// Names: repository, tag or digest, images and indexes.
     pub(super) names: BTreeMap<String, BTreeMap<String, Vec<ImageKey>>>,
 }
@@ -186,54 +185,6 @@ impl LayoutStore {
         });
         let member = members.flatten().find(|member| member.manifest == digest)?;
         Some(Selected::of_image(member.image.clone()?, None))
-    }
-
-    /// The name of a layer's file, its diff id, and if it may have to be rebuilt, its chain id.
-    fn parts<'k>(&self, key: &'k LayerKey) -> Option<(&'k str, DiffId, Option<ChainId>)> {
-        let (name, last) = key.id().rsplit_once('@')?;
-        if self.stand_ins.has_snapshots()
-            && let Some((name, diff_id)) = name.rsplit_once('@')
-        {
-            return Some((name, diff_id.parse().ok()?, Some(last.parse().ok()?)));
-        }
-        Some((name, last.parse().ok()?, None))
-    }
-
-    /// Whether nothing but a snapshot can have a layer.
-    fn needs_snapshot(&self, name: &str, diff_id: DiffId) -> Result<bool, Error> {
-        Ok(self.stand_ins.has_snapshots()
-            && !self.reader.files().exists(name)?
-            && self.stand_in(name, diff_id)?.is_none())
-    }
-
-    /// A layer that is rebuilt from what was unpacked of it.
-    fn rebuilt(&self, lost: Digest, diff_id: DiffId, chain: Option<ChainId>) -> Result<DiffLayer, Error> {
-        let (files, name) = (self.reader.files(), blob(lost));
-        let of = format!("layer {diff_id}");
-        let without_blob = format!("{of}, whose blob {lost} is missing,");
-        let unpacked = chain.map(|chain| self.stand_ins.unpacked(chain, &without_blob)).transpose()?;
-        let Some(layer) = unpacked.flatten() else {
-            return Err(files.missing(&of, "blob", &lost.to_string(), &name));
-        };
-        let what = format!("it is missing; {of} is rebuilt from {}", layer.dir.path().display());
-        Ok(layer.in_place_of_blob(lost, Notice::new(files.join(&name), what)))
-    }
-
-    /// Another blob with the tar of a layer whose own blob is missing, and the notice about it. Or its own
-    /// blob, if only another namespace has a record of it.
-    fn stand_in(&self, name: &str, diff_id: DiffId) -> Result<Option<(Place, Notice)>, Error> {
-        let files = self.reader.files();
-        if let Some(place) = files.try_find_hidden(name)? {
-            let what = format!("namespace {} has no record of it; the file is taken", self.partition);
-            return Ok(Some((place, Notice::new(files.join(name), what))));
-        }
-        for &other in self.stand_ins.blobs(diff_id) {
-            let Some(place) = files.try_find(&blob(other))? else { continue };
-            let what =
-                format!("it is missing; blob {other} has the same layer {diff_id} and takes its place");
-            return Ok(Some((place, Notice::new(files.join(name), what))));
-        }
-        Ok(None)
     }
 
     fn find(&self, name: &str) -> Result<Vec<Selected>, Error> {
@@ -395,31 +346,7 @@ impl Store for LayoutStore {
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         self.keys.check_layer(key)?;
-        let not_found = || Error::not_found(key.id());
-        let (name, diff_id, chain) = self.parts(key).ok_or_else(not_found)?;
-        let files = self.reader.files();
-        let (place, notice) = match files.try_find(name)? {
-            Some(place) => (place, None),
-            None => match self.stand_in(name, diff_id)? {
-                Some((place, notice)) => (place, Some(notice)),
-                None => {
-                    let blob = blob_digest(name).ok_or_else(not_found)?;
-                    return self.rebuilt(blob, diff_id, chain).map(LayerTar::Diff);
-                }
-            },
-        };
-        let compression = Compression::detect(&files.first::<6>(&place)?);
-        let plain = compression == Compression::None;
-        let named = blob_digest(&place.name);
-        if plain && let Some(named) = named.filter(|named| *named != diff_id.0) {
-            let why = format!(
-                "it is not compressed in a known way, and its digest {named} is not the diff id {diff_id}"
-            );
-            return Err(self.reader.malformed(name, why));
-        }
-        let digest = named.or(plain.then_some(diff_id.0));
-        let stored = FileRange { digest, ..place.range };
-        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id), notice }))
+        self.tar(key)
     }
 
     fn missing(&self) -> Result<Vec<Error>, Error> {

@@ -27,39 +27,52 @@ fn below(reader: &Reader, index: &Index, json: &Json, depth: usize) -> Result<In
         return Err(malformed("it is not an index".to_owned()));
     };
     let raw = documents::lines(json.raw());
+    let of = format!("index {}", json.digest());
     let lines = parsed.iter().zip(raw).filter_map(|(line, raw)| {
         // The listing of images reports a line that cannot be parsed.
         let line = Line { descriptor: line.as_ref().ok()?.clone(), raw: raw.get().to_owned() };
-        Some(self::line(reader, index, line, depth))
+        Some(self::line(reader, index, line, (&of, depth)))
     });
     let media_type = media_type(json.raw());
     Ok(IndexTree::new(media_type, json.digest(), json.raw().to_vec(), lines.collect()))
 }
 
-fn line(reader: &Reader, index: &Index, line: Line, depth: usize) -> IndexLine {
+fn line(reader: &Reader, index: &Index, line: Line, (of, depth): (&str, usize)) -> IndexLine {
     let Descriptor { digest, platform, .. } = &line.descriptor;
     let (digest, platform) = (*digest, platform.clone());
     let about = about(&line.raw);
     let member = index.members.iter().find(|member| member.manifest == digest);
     if let Some(member) = member {
-        let leads_to = member.image.clone().map_or(LeadsTo::Missing, LeadsTo::Image);
+        let leads_to = match &member.image {
+            Some(image) => LeadsTo::Image(image.clone()),
+            None => in_part(reader, &line).unwrap_or(LeadsTo::Missing),
+        };
         return IndexLine { about, ..IndexLine::new(digest, member.platform.clone(), line.raw, leads_to) };
     }
-    let leads_to = match reader.blob(&line.descriptor, INDEX, "manifest") {
-        Err(error) if error.kind() == ErrorKind::Missing => LeadsTo::Missing,
+    let leads_to = match reader.blob(&line.descriptor, of, "manifest") {
+        Err(error) if error.kind() == ErrorKind::Missing && !reader.files().is_recorded(digest) => {
+            LeadsTo::Missing
+        }
         Err(error) => LeadsTo::Unreadable(error),
         Ok(json) => match json.parsed() {
             Ok(Parsed::Index(_)) if depth < DEPTH => match below(reader, index, &json, depth + 1) {
                 Ok(tree) => LeadsTo::Index(tree),
                 Err(error) => LeadsTo::Unreadable(error),
             },
-            _ => match artifacts::of_line(reader, &line) {
-                Some(artifact) => LeadsTo::Artifact(Box::new(artifact)),
-                None => LeadsTo::Unreadable(reader.malformed(&blob(digest), "it is not a known manifest")),
+            _ => match (in_part(reader, &line), artifacts::of_line(reader, &line)) {
+                (Some(part), _) => part,
+                (None, Some(artifact)) => LeadsTo::Artifact(Box::new(artifact)),
+                (None, None) => {
+                    LeadsTo::Unreadable(reader.malformed(&blob(digest), "it is not a known manifest"))
+                }
             },
         },
     };
     IndexLine { about, ..IndexLine::new(digest, platform, line.raw, leads_to) }
+}
+
+fn in_part(reader: &Reader, line: &Line) -> Option<LeadsTo> {
+    artifacts::in_part(reader, line).map(|part| LeadsTo::InPart(Box::new(part)))
 }
 
 /// The media type that an index gives itself.

@@ -46,6 +46,9 @@ pub enum LeadsTo {
     Index(IndexTree),
     /// An attestation, or another artifact.
     Artifact(Box<Artifact>),
+    /// An image or an artifact that was never pulled as a whole: the blobs of it that are here, or what is
+    /// wrong with one of these.
+    InPart(Box<Artifact>),
     /// What this store does not have.
     Missing,
     /// What cannot be read.
@@ -87,5 +90,21 @@ impl IndexLine {
     /// A line with what it leads to.
     pub fn new(digest: Digest, platform: Option<Platform>, raw: String, leads_to: LeadsTo) -> Self {
         IndexLine { digest, platform, raw, about: None, leads_to }
+    }
+
+    /// What it leads to, if that is not an image that is here: an artifact with its blobs, or with those that
+    /// were ever here, or why it cannot be read. `None` too if nothing of it is here.
+    pub fn artifact(&self) -> Option<Artifact> {
+        match &self.leads_to {
+            LeadsTo::Artifact(artifact) | LeadsTo::InPart(artifact) => Some((**artifact).clone()),
+            LeadsTo::Unreadable(error) => Some(Artifact {
+                digest: self.digest,
+                kind: if self.about.is_some() { "attestation" } else { "unknown" }.to_owned(),
+                names: Vec::new(),
+                line: self.raw.clone(),
+                blobs: Err(error.clone()),
+            }),
+            LeadsTo::Image(_) | LeadsTo::Index(_) | LeadsTo::Missing => None,
+        }
     }
 }
