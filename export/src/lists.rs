@@ -13,6 +13,9 @@ use crate::plan::{Draft, Layered};
 use crate::select::WantedIndex;
 use crate::{Error, Options, Warning};
 
+/// Why attestations are left out with an image that cannot keep its manifest.
+pub(crate) const OF_OTHER_MANIFEST: &str = "the manifest that they are about is another one in the archive";
+
 /// The indexes that the archive has. If only one image of an index is left, the archive has that image and no
 /// index.
 pub(crate) fn plan(
@@ -179,7 +182,7 @@ pub(crate) fn changes(drafts: &[Draft], lists: &[List]) -> Result<Vec<Warning>, 
         };
         let count = list.companions.iter().filter(lost).count();
         if count > 0 {
-            let why = "the manifest that they are about is another one in the archive".to_owned();
+            let why = OF_OTHER_MANIFEST.to_owned();
             warnings.push(Warning::CompanionsLeftOut { image: name(), count, why });
         }
     }

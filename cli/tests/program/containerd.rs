@@ -130,3 +130,39 @@ fn the_rest_of_an_index() {
     }
     assert_eq!(run("verify", &[]).0, Some(0));
 }
+
+/// The exact blob from elsewhere is better than one that only has the same tar: the manifest stays.
+#[test]
+fn the_blob_itself_before_one_that_takes_its_place() {
+    const NAME: &str = "127.0.0.1:5777/bench/zstd-as-gzip:1.0";
+    const MANIFEST: &str = "201fc1b7cca3e79f084a5e23b1a6cec016458bdfd6e5391152c8128c20c3d8b9";
+    const MISSING: &str = "1c6613342f8a4d9813572cc9bcbda9ae3fed9075eb547a65047590f00df86ee2";
+    const BYTES: &str = "\
+        1f8b0800000000000203edd54b0ec220148561c6aea2c60558f002ebe9c3a4263e92b64e5cbd8421831a07a069ff2f21\
+        10260c4eeea1bddc8f2ab33af0d6c63d48f778d6628d785f4bbc77d67a555955c0739a9b313ca9b6a90df94fc36ff33f\
+        99347fafb551554dfed91df6cdad7752bda6b95fc352f8ca79eefeb2ff9da1ff4be5df8cdd903b7f27b290bf4bfb5fb4\
+        a3ff4b88edbfa307b7dcff8f6bde6ff3f3fc4b3aff267c17cc7f01217ba61f00000000000000006045de3d97931b0028\
+        0000";
+    let store = Store::containerd("docker-28");
+    let other = Store::containerd("docker-28");
+    let bytes: Vec<u8> =
+        (0..BYTES.len()).step_by(2).map(|at| u8::from_str_radix(&BYTES[at..at + 2], 16).unwrap()).collect();
+    let save = |args: &[&str]| {
+        let archive = store.beside("archive");
+        let _ = fs::remove_dir_all(&archive);
+        let mut save = layerlift();
+        save.args(["save", NAME, "--root"]).arg(&store.root).args(args).arg("-o").arg(archive.join(""));
+        let (status, said) = ended(&output(&mut save));
+        assert_eq!(status, Some(0), "{said}");
+        (archive.join("blobs/sha256").join(MANIFEST).exists(), said)
+    };
+    let (same, said) = save(&[]);
+    assert!(!same && said.contains("takes its place"), "{said}");
+    let repair = ["--salvage", "--repair-from", other.root.to_str().unwrap()];
+    assert!(!save(&repair).0, "the other one lacks it, too");
+    let blobs = other.root.join("containerd/daemon/io.containerd.content.v1.content/blobs/sha256");
+    fs::write(blobs.join(MISSING), bytes).unwrap();
+    let (same, said) = save(&repair);
+    assert!(same && said.contains("its bytes are taken from"), "{said}");
+    assert!(!said.contains("takes its place") && !said.contains("the manifest is"), "{said}");
+}

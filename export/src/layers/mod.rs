@@ -189,7 +189,7 @@ impl State {
 
 /// The blob of a layer of an image whose manifest stays, if the format can hold it: nothing of it changes,
 /// and its own digest is enough to prove it.
-fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> State {
+pub(crate) fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> State {
     match tar {
         LayerTar::Blob(layer)
             if options.layers == LayerCompression::AsStored && options.format.takes(layer.compression) =>

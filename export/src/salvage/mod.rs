@@ -15,10 +15,10 @@ use layerlift_archive::Options as WriteOptions;
 use layerlift_store::{Document, LayerTar, Reference, Rules, Store};
 
 use crate::document::salvaged::Declaration;
-use crate::layers::{PlannedLayer, State};
+use crate::layers::{Origin, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
 use crate::plan::Draft;
-use crate::{Error, Plan, Warning, prepare};
+use crate::{Error, Plan, Warning, lists, prepare};
 
 mod damage;
 mod header;
@@ -91,7 +91,8 @@ impl Plan {
         self.settle(left, &mended, report)
     }
 
-    /// For layers that would have to be computed: the exact bytes from elsewhere.
+    /// For layers whose blobs are missing, and others that would have to be computed: the exact bytes from
+    /// elsewhere. They are better than another blob with the same tar, because the manifest stays.
     fn find_exact(
         &mut self,
         surgery: &Surgery<'_>,
@@ -100,23 +101,41 @@ impl Plan {
     ) -> Result<(), Error> {
         for index in 0..self.layers.len() {
             let layer = &self.layers[index];
-            let State::Unmeasured(LayerTar::Diff(_)) = layer.state else { continue };
-            let Some(origin) = layer.origin.clone().filter(|origin| origin.diff_id.is_some()) else {
+            let Some(Origin { key, tar: Some(tar), diff_id: diff_id @ Some(_) }) = layer.origin.clone()
+            else {
                 continue;
             };
-            if layer.uses > 0
-                && let Some((measured, from)) = surgery.sound_elsewhere(&origin.key, origin.diff_id)?
-            {
-                let diff_id = origin.diff_id.map(|id| id.to_string());
+            let computed = matches!(layer.state, State::Unmeasured(LayerTar::Diff(_)));
+            let blob = tar.lost_blob();
+            if layer.uses == 0 || !computed && blob.is_none() {
+                continue;
+            }
+            let mut found = match blob {
+                Some(blob) => surgery.same_blob(&key, diff_id, blob)?,
+                None => None,
+            };
+            if found.is_none() && computed {
+                found = surgery.sound_elsewhere(&key, diff_id)?;
+            }
+            if let Some((measured, from)) = found {
+                let diff_id = diff_id.map(|id| id.to_string());
+                let why = match blob {
+                    Some(blob) => format!("its blob {blob} is missing"),
+                    None => "the record of its tar is lost".to_owned(),
+                };
                 report.layers.push(SalvagedLayer {
-                    layer: origin.key.id().to_owned(),
+                    layer: key.id().to_owned(),
                     new_diff_id: diff_id.clone(),
                     diff_id,
                     result: Salvaged::Repaired,
-                    why: "the record of its tar is lost".to_owned(),
+                    why,
                     from: Some(from),
                     files: Vec::new(),
                 });
+                if let Some(notice) = self.layers[index].notice.take().filter(|_| blob.is_some()) {
+                    let said = Warning::from(&notice);
+                    self.warnings.retain(|warning| *warning != said);
+                }
                 self.layers[index].state = State::Measured(measured);
                 mended.insert(index, Salvaged::Repaired);
             }
@@ -215,6 +234,9 @@ impl Plan {
         };
         self.warnings.retain(|warning| match warning {
             Warning::DigestNotKept { layer, .. } => !replaced(layer),
+            // Both are known, and said, when the documents are made.
+            Warning::OtherManifest { .. } => false,
+            Warning::CompanionsLeftOut { why, .. } => why != lists::OF_OTHER_MANIFEST,
             Warning::LayersRebuilt { image, others, .. } => {
                 let of_image = self.drafts.iter().filter(|draft| draft.name == *image);
                 let layers = of_image.flat_map(|draft| &draft.layers).map(|&index| &self.layers[index].id);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use layerlift_archive::{
-    Check, Compression, Compressor, Content, Error as ArchiveError, FileRange, Hasher, Options, Spool,
+    Check, Compression, Compressor, Content, Digest, Error as ArchiveError, FileRange, Hasher, Options, Spool,
 };
 use layerlift_store::{BlobLayer, DiffId, Found, LayerKey, LayerTar, Part, RecordedFile, SplitLayer};
 
@@ -15,7 +15,7 @@ use super::header;
 use super::reach::Reach;
 use super::report::{self, Salvaged, SalvagedLayer};
 use crate::Error;
-use crate::layers::{Measured, State, computed};
+use crate::layers::{self, Measured, State, computed};
 
 /// A damaged layer, and all that is needed to mend it.
 pub(super) struct Patient<'a> {
@@ -65,7 +65,8 @@ impl Surgery<'_> {
         }
         let stored = FileRange { digest: None, ..blob.stored.clone() };
         let tar = LayerTar::Blob(BlobLayer::new(stored, blob.compression, blob.diff_id));
-        let measured = self.accept(tar, patient.key.id(), patient.diff_id)?;
+        let state = State::of(tar, patient.diff_id, self.chosen);
+        let measured = self.accept(state, patient.key.id(), patient.diff_id)?;
         let from = "the blob itself, which has the layer's tar in another compressed form";
         let record = |measured| {
             (measured, self.record(patient, Salvaged::Repaired, Some(from.to_owned()), None, None))
@@ -81,7 +82,29 @@ impl Surgery<'_> {
     ) -> Result<Option<(Measured, String)>, Error> {
         for other in self.reach.same(key, diff_id) {
             let Some(tar) = other.open() else { continue };
-            if let Some(measured) = self.accept(tar, &other.name, diff_id)? {
+            let state = State::of(tar, diff_id, self.chosen);
+            if let Some(measured) = self.accept(state, &other.name, diff_id)? {
+                return Ok(Some((measured, other.name.clone())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The blob of this digest from elsewhere, if it is sound, and what messages call it.
+    pub(super) fn same_blob(
+        &self,
+        key: &LayerKey,
+        diff_id: Option<DiffId>,
+        blob: Digest,
+    ) -> Result<Option<(Measured, String)>, Error> {
+        for other in self.reach.same(key, diff_id) {
+            let Some(tar @ LayerTar::Blob(_)) = other.open() else { continue };
+            let is_it = matches!(&tar, LayerTar::Blob(layer) if layer.stored.digest == Some(blob));
+            if !is_it {
+                continue;
+            }
+            let state = layers::as_stored(tar, diff_id, self.chosen);
+            if let Some(measured) = self.accept(state, &other.name, diff_id)? {
                 return Ok(Some((measured, other.name.clone())));
             }
         }
@@ -89,8 +112,8 @@ impl Surgery<'_> {
     }
 
     /// The layer, if all its bytes are the recorded ones.
-    fn accept(&self, tar: LayerTar, name: &str, diff_id: Option<DiffId>) -> Result<Option<Measured>, Error> {
-        let (measured, failed) = match State::of(tar, diff_id, self.chosen) {
+    fn accept(&self, state: State, name: &str, diff_id: Option<DiffId>) -> Result<Option<Measured>, Error> {
+        let (measured, failed) = match state {
             State::Unmeasured(LayerTar::Diff(_)) | State::Unreadable => return Ok(None),
             State::Unmeasured(tar) => {
                 let compression = self.chosen.layers.target();

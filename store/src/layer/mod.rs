@@ -46,6 +46,8 @@ pub struct BlobLayer {
     pub diff_id: Option<DiffId>,
     /// That it stands in for the blob that its image names, which is missing.
     pub notice: Option<Notice>,
+    /// The digest of that blob.
+    pub in_place_of: Option<Digest>,
 }
 
 /// What was found while a tar was written.
@@ -74,6 +76,15 @@ impl LayerTar {
             LayerTar::Split(layer) => layer.digest().map(DiffId),
             LayerTar::Blob(layer) => layer.diff_id,
             LayerTar::Diff(_) => None,
+        }
+    }
+
+    /// The blob that its image names, if that is missing and this takes its place.
+    pub fn lost_blob(&self) -> Option<Digest> {
+        match self {
+            LayerTar::Blob(layer) => layer.in_place_of,
+            LayerTar::Diff(layer) => layer.blob,
+            LayerTar::Split(_) => None,
         }
     }
 
@@ -129,7 +140,7 @@ impl LayerTar {
 impl BlobLayer {
     /// A layer that is stored so, with the recorded digest of its uncompressed tar.
     pub fn new(stored: FileRange, compression: Compression, diff_id: Option<DiffId>) -> Self {
-        BlobLayer { stored, compression, diff_id, notice: None }
+        BlobLayer { stored, compression, diff_id, notice: None, in_place_of: None }
     }
 
     /// The digest of the blob as stored.

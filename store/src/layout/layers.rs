@@ -34,7 +34,9 @@ impl LayoutStore {
         }
         let digest = named.or(plain.then_some(diff_id.0));
         let stored = FileRange { digest, ..place.range };
-        Ok(LayerTar::Blob(BlobLayer { stored, compression, diff_id: Some(diff_id), notice }))
+        let in_place_of = blob_digest(name).filter(|own| notice.is_some() && named != Some(*own));
+        let layer = BlobLayer::new(stored, compression, Some(diff_id));
+        Ok(LayerTar::Blob(BlobLayer { notice, in_place_of, ..layer }))
     }
 
     /// The name of a layer's file, its diff id, and if it may have to be rebuilt, its chain id.
