@@ -45,6 +45,35 @@ pub(super) struct Metadata {
     database: Database,
 }
 
+/// Why parts of it could not be read. What lies beside them is there.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Error>);
+
+impl Faults {
+    fn ok<T>(&mut self, part: Result<T, Error>) -> Option<T> {
+        part.map_err(|error| self.add(error)).ok()
+    }
+
+    /// Adds an error once: a page that cannot be read is met on several ways.
+    fn add(&mut self, error: Error) {
+        if !self.0.iter().any(|known| known.to_string() == error.to_string()) {
+            self.0.push(error);
+        }
+    }
+
+    pub(super) fn extend(&mut self, more: Faults) {
+        more.0.into_iter().for_each(|error| self.add(error));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn into_errors(self) -> Vec<Error> {
+        self.0
+    }
+}
+
 /// What an image's record says.
 struct Record {
     media_type: String,
@@ -66,21 +95,19 @@ impl Metadata {
     }
 
     /// Namespaces that have images, sorted, each with the number of its names.
-    pub(super) fn namespaces(&self) -> Result<Vec<(String, usize)>, Error> {
-        let mut found = Vec::new();
-        let Some(v1) = self.database.root().bucket(b"v1")? else { return Ok(found) };
-        for entry in v1.entries() {
-            let Entry::Bucket { key, bucket } = entry? else { continue };
-            let Some(images) = bucket.bucket(b"images")? else { continue };
-            let mut count = 0;
-            for image in images.entries() {
-                count += usize::from(matches!(image?, Entry::Bucket { .. }));
-            }
+    pub(super) fn namespaces(&self) -> (Vec<(String, usize)>, Faults) {
+        let (mut found, mut faults) = (Vec::new(), Faults::default());
+        let v1 = faults.ok(self.database.root().bucket(b"v1")).flatten();
+        for entry in v1.iter().flat_map(Bucket::entries) {
+            let Some(Entry::Bucket { key, bucket }) = faults.ok(entry) else { continue };
+            let images = faults.ok(bucket.bucket(b"images")).flatten();
+            let images = images.iter().flat_map(Bucket::entries).filter_map(|image| faults.ok(image));
+            let count = images.filter(|image| matches!(image, Entry::Bucket { .. })).count();
             if count > 0 {
                 found.push((text(key), count));
             }
         }
-        Ok(found)
+        (found, faults)
     }
 
     /// All namespaces, sorted.
@@ -112,18 +139,24 @@ impl Metadata {
     }
 
     /// All that a namespace has. An image whose record cannot be read does not hide any other.
-    pub(super) fn namespace(&self, root: &Root, name: &str) -> Result<Namespace, Error> {
+    pub(super) fn namespace(&self, root: &Root, name: &str) -> (Namespace, Faults) {
         let mut namespace = Namespace { name: name.to_owned(), ..Namespace::default() };
-        let Some(bucket) = self.database.root().path(&[b"v1", name.as_bytes()])? else {
-            return Ok(namespace);
-        };
-        if let Some(images) = bucket.bucket(b"images")? {
-            add_images(&mut namespace, root, images)?;
+        let mut faults = Faults::default();
+        let bucket = faults.ok(self.database.root().path(&[b"v1", name.as_bytes()])).flatten();
+        if let Some(images) = bucket.and_then(|bucket| faults.ok(bucket.bucket(b"images")).flatten()) {
+            add_images(&mut namespace, root, images, &mut faults);
         }
-        if let Some(blobs) = bucket.path(&[b"content", b"blob"])? {
-            add_blobs(&mut namespace, blobs)?;
+        let mut of_blobs = Faults::default();
+        let blobs = bucket.and_then(|bucket| of_blobs.ok(bucket.path(&[b"content", b"blob"])).flatten());
+        if let Some(blobs) = blobs {
+            add_blobs(&mut namespace, blobs, &mut of_blobs);
         }
-        Ok(namespace)
+        // Which blobs are not its own is unknown then.
+        if !of_blobs.0.is_empty() {
+            namespace.blobs = None;
+        }
+        faults.extend(of_blobs);
+        (namespace, faults)
     }
 
     /// The snapshotters of a namespace that have unpacked a layer, and the name that each gives its
@@ -154,39 +187,41 @@ impl Metadata {
     }
 
     /// All layers that a namespace has unpacked, and those of which only the label of a config says so.
-    pub(super) fn unpacked(&self, namespace: &str) -> Result<Layers, Error> {
-        let mut found = BTreeMap::new();
+    pub(super) fn unpacked(&self, namespace: &str) -> (Layers, Vec<Error>) {
+        let (mut found, mut faults) = (BTreeMap::new(), Faults::default());
         let chain = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<ChainId>().ok();
-        let Some(bucket) = self.database.root().path(&[b"v1", namespace.as_bytes()])? else {
-            return Ok(found);
+        let below = |path: &[&[u8]], faults: &mut Faults| {
+            let path = [&[b"v1".as_slice(), namespace.as_bytes()], path].concat();
+            faults.ok(self.database.root().path(&path)).flatten()
         };
-        for entry in bucket.path(&[b"content", b"blob"])?.iter().flat_map(Bucket::entries) {
-            let Entry::Bucket { bucket: blob, .. } = entry? else { continue };
-            for label in blob.bucket(b"labels")?.iter().flat_map(Bucket::entries) {
-                let Entry::Value { key, value } = label? else { continue };
+        for entry in below(&[b"content", b"blob"], &mut faults).iter().flat_map(Bucket::entries) {
+            let Some(Entry::Bucket { bucket: blob, .. }) = faults.ok(entry) else { continue };
+            let labels = faults.ok(blob.bucket(b"labels")).flatten();
+            for label in labels.iter().flat_map(Bucket::entries) {
+                let Some(Entry::Value { key, value }) = faults.ok(label) else { continue };
                 if let (Some(snapshotter), Some(chain)) = (key.strip_prefix(UNPACKED), chain(value)) {
                     found.insert((text(snapshotter), chain), None);
                 }
             }
         }
-        for entry in bucket.bucket(b"snapshots")?.iter().flat_map(Bucket::entries) {
-            let Entry::Bucket { key: snapshotter, bucket } = entry? else { continue };
+        for entry in below(&[b"snapshots"], &mut faults).iter().flat_map(Bucket::entries) {
+            let Some(Entry::Bucket { key: snapshotter, bucket }) = faults.ok(entry) else { continue };
             for entry in bucket.entries() {
-                let Entry::Bucket { key, bucket: snapshot } = entry? else { continue };
-                if let (Some(chain), Some(name)) = (chain(key), snapshot.get(b"name")?) {
+                let Some(Entry::Bucket { key, bucket: snapshot }) = faults.ok(entry) else { continue };
+                if let (Some(chain), Some(name)) = (chain(key), faults.ok(snapshot.get(b"name")).flatten()) {
                     found.insert((text(snapshotter), chain), Some(name.to_vec()));
                 }
             }
         }
-        Ok(found)
+        (found, faults.into_errors())
     }
 }
 
 /// Groups the names of a namespace by their targets, since the CRI gives an image three names.
-fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>) -> Result<(), Error> {
+fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>, faults: &mut Faults) {
     let mut places: HashMap<Digest, usize> = HashMap::new();
     for entry in images.entries() {
-        let Entry::Bucket { key, bucket } = entry? else { continue };
+        let Some(Entry::Bucket { key, bucket }) = faults.ok(entry) else { continue };
         let name = text(key);
         let record = match record(root, &name, bucket) {
             Ok(record) => record,
@@ -205,7 +240,6 @@ fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>) -> Res
         let list = if is_id(&name) { &mut target.aliases } else { &mut target.names };
         list.push(name);
     }
-    Ok(())
 }
 
 /// Whether a name is not a tag but only a way to find the image: Docker's for a dangling image, and the
@@ -250,20 +284,22 @@ fn unknown_digest(name: &str, digest: &str) -> Error {
     Error::Unsupported { what, hint: None }
 }
 
-fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>) -> Result<(), Error> {
+fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>, faults: &mut Faults) {
     let (mut all, mut unpacked) = (HashSet::new(), HashSet::new());
     for entry in blobs.entries() {
-        let Entry::Bucket { key, bucket } = entry? else { continue };
+        let Some(Entry::Bucket { key, bucket }) = faults.ok(entry) else { continue };
         // Nothing looks for a blob with a digest of another kind.
         let Some(digest) = std::str::from_utf8(key).ok().and_then(|key| key.parse::<Digest>().ok()) else {
             continue;
         };
         all.insert(digest);
-        let Some(labels) = bucket.bucket(b"labels")? else { continue };
-        for label in labels.entries() {
-            match label? {
-                Entry::Value { key, .. } if key.starts_with(UNPACKED) => drop(unpacked.insert(digest)),
-                Entry::Value { key: UNCOMPRESSED, value } => {
+        let labels = faults.ok(bucket.bucket(b"labels")).flatten();
+        for label in labels.iter().flat_map(Bucket::entries) {
+            match faults.ok(label) {
+                Some(Entry::Value { key, .. }) if key.starts_with(UNPACKED) => {
+                    unpacked.insert(digest);
+                }
+                Some(Entry::Value { key: UNCOMPRESSED, value }) => {
                     let diff_id = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
                     diff_id.into_iter().for_each(|diff_id| namespace.stand_ins.add_blob(digest, diff_id));
                 }
@@ -271,8 +307,7 @@ fn add_blobs(namespace: &mut Namespace, blobs: Bucket<'_>) -> Result<(), Error> 
             }
         }
     }
-    (namespace.blobs, namespace.unpacked) = (all, unpacked);
-    Ok(())
+    (namespace.blobs, namespace.unpacked) = (Some(all), unpacked);
 }
 
 pub(super) fn text(bytes: &[u8]) -> String {

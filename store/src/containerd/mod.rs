@@ -22,6 +22,7 @@ mod numbers;
 mod snapshots;
 mod store;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::archive::Files;
@@ -38,11 +39,13 @@ const CONTENT: &str = "io.containerd.content.v1.content";
 
 /// The store of a directory: in it, or where Docker has its own.
 fn home(root: &Root) -> Result<Option<Root>, Error> {
-    if root.exists(DATABASE)? {
+    // Without its database, a store still has its blobs.
+    let is_here = |root: &Root| Ok(root.exists(DATABASE)? || root.exists(CONTENT)?);
+    if is_here(root)? {
         return Ok(Some(root.clone()));
     }
     match root.try_dir(OF_DOCKER) {
-        Ok(Some(own)) if own.exists(DATABASE)? => Ok(Some(own)),
+        Ok(Some(own)) if is_here(&own)? => Ok(Some(own)),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == ErrorKind::Missing => Ok(None),
         Err(error) => Err(error),
@@ -53,12 +56,13 @@ fn home(root: &Root) -> Result<Option<Root>, Error> {
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     let Some(own) = home(root)? else { return Ok(None) };
     // `open` reports a database that cannot be read.
-    let found = Metadata::open(&own).and_then(|metadata| metadata.namespaces());
-    let unused = found.as_ref().is_ok_and(Vec::is_empty);
+    let metadata = Metadata::open(&own);
+    let (found, faults) = metadata.as_ref().map(Metadata::namespaces).unwrap_or_default();
+    let unused = metadata.is_ok() && found.is_empty() && faults.is_empty();
     if unused && own.path() != root.path() && root.exists("image")? {
         return Ok(None);
     }
-    let partitions = found.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+    let partitions = found.into_iter().map(|(name, _)| name).collect();
     let evidence = [DATABASE, CONTENT].map(str::to_owned).to_vec();
     Ok(Some(Detected { kind: StoreKind::Containerd, root: own.path().to_owned(), partitions, evidence }))
 }
@@ -69,13 +73,14 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         return Err(Error::no_store(root.path(), format!("it has no {DATABASE}")));
     };
     let metadata = match Metadata::open(&root) {
-        Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Malformed) => {
+        Err(error) if is_of_database(&error) => {
             let docker = moby::Docker::of(&root, None)?;
-            return Ok(ContainerdStore::new(None, vec![without_names(&root, error)?], docker));
+            let images = without_names(&root, vec![error], HashSet::new())?;
+            return Ok(ContainerdStore::new(None, vec![images], docker));
         }
         metadata => Arc::new(metadata?),
     };
-    let found = metadata.namespaces()?;
+    let (found, mut faults) = metadata.namespaces();
     let names = || found.iter().map(|(name, _)| name.clone());
     let chosen: Vec<String> = match (&options.partition, &*found) {
         (Some(wanted), _) => names().filter(|name| name == wanted).collect(),
@@ -84,7 +89,7 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         }
         (None, _) => names().collect(),
     };
-    if let (Some(wanted), true) = (&options.partition, chosen.is_empty()) {
+    if let (Some(wanted), true) = (&options.partition, chosen.is_empty() && faults.is_empty()) {
         let (path, wanted) = (root.path().to_owned(), wanted.clone());
         return Err(Error::NoNamespace { path, wanted, present: names().collect() });
     }
@@ -93,19 +98,38 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         Some(other) if !moby::is_of_docker(other) => None,
         _ => moby::Docker::of(&root, Some(Arc::clone(&metadata)))?,
     };
+    // Whether an image may have lost its name.
+    let mut nameless = false;
     for name in chosen {
-        let mut namespace = metadata.namespace(&root, &name)?;
+        let (mut namespace, more) = metadata.namespace(&root, &name);
+        faults.extend(more);
+        nameless |= namespace.unreadable.iter().any(|record| is_of_database(&record.error));
         let unpacked = Unpacked::new(root.clone(), Arc::clone(&metadata), &name);
         namespace.stand_ins.set_snapshots(Box::new(unpacked));
         namespaces.push((name, namespace.open(files(&root)?)));
     }
+    nameless |= !faults.is_empty();
+    if nameless {
+        let known = namespaces.iter().flat_map(|(_, store)| store.ids().cloned()).collect();
+        namespaces.push(without_names(&root, faults.into_errors(), known)?);
+    }
     Ok(ContainerdStore::new(Some(metadata), namespaces, docker))
 }
 
-/// The images whose names are lost with the database.
-fn without_names(root: &Root, error: Error) -> Result<(String, LayoutStore), Error> {
-    let what = "the names of the images; those that are complete are listed by id";
-    Ok((String::new(), namespace::without_names(files(root)?, error.within(what))?))
+/// Whether the database, and not what surrounds it, is to blame.
+fn is_of_database(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Malformed | ErrorKind::Missing)
+}
+
+/// The images whose names are lost with the database or a part of it.
+fn without_names(
+    root: &Root,
+    lost: Vec<Error>,
+    known: HashSet<String>,
+) -> Result<(String, LayoutStore), Error> {
+    let what = "names of images; those that are complete are listed by id";
+    let lost = lost.into_iter().map(|error| error.within(what)).collect();
+    Ok((String::new(), namespace::without_names(files(root)?, lost, known)?))
 }
 
 /// The blobs. A store that never had any has no folder for them.

@@ -125,8 +125,8 @@ impl Snapshots for Unpacked {
     }
 
     fn missing(&self) -> Result<Vec<Error>, Error> {
-        let mut missing = Vec::new();
-        for ((snapshotter, chain), name) in self.metadata.unpacked(&self.namespace)? {
+        let (unpacked, mut missing) = self.metadata.unpacked(&self.namespace);
+        for ((snapshotter, chain), name) in unpacked {
             // Other snapshotters keep snapshots in other ways.
             if !readable(&snapshotter) {
                 continue;

@@ -290,6 +290,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether an image of containerd is listed elsewhere.
+    pub(super) fn is_known(&self, id: &str) -> bool {
+        self.of.is_some_and(|of| of.known.contains(id))
+    }
+
     /// Whether an image of this id is among them.
     pub(super) fn has(&self, id: &str) -> bool {
         self.contents.image(id).is_some()

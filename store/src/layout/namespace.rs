@@ -45,8 +45,8 @@ pub(crate) struct Namespace {
     pub(crate) name: String,
     pub(crate) targets: Vec<Target>,
     pub(crate) unreadable: Vec<Unreadable>,
-    /// Digests of its blobs.
-    pub(crate) blobs: HashSet<Digest>,
+    /// Digests of its blobs; `None` if some of the records cannot be read.
+    pub(crate) blobs: Option<HashSet<Digest>>,
     /// Digests of configs whose images have been unpacked.
     pub(crate) unpacked: HashSet<Digest>,
     pub(crate) stand_ins: StandIns,
@@ -56,10 +56,13 @@ impl Namespace {
     /// Its images, whose blobs are among these files.
     pub(crate) fn open(self, files: Files) -> LayoutStore {
         let Namespace { name, targets, unreadable, blobs, unpacked, stand_ins } = self;
-        let reader = Reader::without_layers(files.only(blobs));
+        let reader = Reader::without_layers(match blobs {
+            Some(blobs) => files.only(blobs),
+            None => files,
+        });
         reader.read_ahead(&targets.iter().map(|target| target.descriptor(None)).collect::<Vec<_>>());
         let keys = Keyring::new();
-        let of = Containerd { namespace: name.clone(), unpacked };
+        let of = Containerd { namespace: name.clone(), unpacked, known: HashSet::new() };
         let mut images = Builder::of_containerd(&reader, &keys, &of);
         for Unreadable { name, error } in unreadable {
             let id = Digest::of(name.as_bytes()).hex();
@@ -76,16 +79,20 @@ impl Namespace {
     }
 }
 
-/// The images of a content store whose names cannot be read: those that are complete, without names. `lost`
-/// says why.
-pub(crate) fn without_names(files: Files, lost: Error) -> Result<LayoutStore, Error> {
+/// The images of a content store whose names cannot be read: those that are complete, without names and
+/// without the `known` ones. `lost` says why.
+pub(crate) fn without_names(
+    files: Files,
+    lost: Vec<Error>,
+    known: HashSet<String>,
+) -> Result<LayoutStore, Error> {
     let reader = Reader::new(files);
     let keys = Keyring::new();
-    let of = Containerd::default();
+    let of = Containerd { known, ..Containerd::default() };
     let mut images = Builder::of_containerd(&reader, &keys, &of);
     salvage::add(&reader, &mut images)?;
     let mut contents = images.finish();
-    contents.lost.push(lost);
+    contents.lost.extend(lost);
     Ok(LayoutStore::of_containerd(String::new(), keys, reader, contents, Vec::new(), StandIns::default()))
 }
 

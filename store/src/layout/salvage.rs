@@ -7,7 +7,7 @@
 //!                         of directories <id>/ (Docker 1.10 to 24, see `chains`)
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use layerlift_archive::Digest;
 
@@ -23,16 +23,25 @@ use crate::archive::Files;
 /// Adds every image whose files are all there.
 pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error> {
     let mut configs = Vec::new();
+    // What a manifest calls its config needs no other way.
+    let mut described = HashSet::new();
     for hex in reader.files().list("blobs/sha256")? {
         let Some(digest) = Digest::from_hex(&hex) else { continue };
         let name = blob(digest);
         let Some(json) = small_document(reader, &name, digest) else { continue };
         match json.parsed() {
-            Ok(Parsed::Manifest(_)) => {
+            Ok(Parsed::Manifest(manifest)) => {
                 let what = What::Manifest(Descriptor::of_manifest(digest, json.raw()));
-                if image::load(reader, &what).and_then(Loaded::whole).is_ok() {
-                    images.add_found(what, ImageNames::default());
+                let known = images.is_known(&hex);
+                if known || image::load(reader, &what).and_then(Loaded::whole).is_ok() {
+                    described.insert(manifest.config.digest);
+                    if !known {
+                        images.add_found(what, ImageNames::default());
+                    }
                 }
+            }
+            Ok(Parsed::Artifact(artifact)) => {
+                described.extend(artifact.blobs.iter().flatten().map(|part| part.digest));
             }
             _ => configs.push((name, json)),
         }
@@ -43,6 +52,7 @@ pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error
             configs.push((name, json));
         }
     }
+    configs.retain(|(_, json)| !described.contains(&json.digest()));
     if configs.is_empty() {
         return Ok(());
     }

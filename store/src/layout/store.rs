@@ -187,6 +187,11 @@ impl LayoutStore {
         Some(Selected::of_image(member.image.clone()?, None))
     }
 
+    /// The ids of its images.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.contents.by_id.keys()
+    }
+
     fn find(&self, name: &str) -> Result<Vec<Selected>, Error> {
         let found = match lookup::resolve(self, Spelling::Qualified, name) {
             // Docker writes familiar names, which a request may spell out.

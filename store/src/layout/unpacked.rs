@@ -11,4 +11,6 @@ pub(super) struct Containerd {
     pub(super) namespace: String,
     /// Digests of the configs whose images have been unpacked there.
     pub(super) unpacked: HashSet<Digest>,
+    /// Ids of images that are listed elsewhere.
+    pub(super) known: HashSet<String>,
 }

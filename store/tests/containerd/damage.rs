@@ -1,11 +1,12 @@
 //! What is missing or damaged.
 
+use std::collections::BTreeSet;
 use std::fs;
 
-use layerlift_store::{ErrorKind, OpenOptions, open};
+use layerlift_store::{ErrorKind, Listing, OpenOptions, StoreKind, open};
 
 use crate::contract::key;
-use crate::fixture::{Copy, DATABASE, DOCKER};
+use crate::fixture::{CONTAINERD, Copy, DATABASE, DOCKER, OLD};
 
 const MANY: &str = "c36a04b0f54f5874cb4af697b61cfc83323340681bd751efab799a609f6ef73c";
 
@@ -70,6 +71,59 @@ fn a_damaged_database() {
     let many = listing.images.iter().find(|image| image.key.id() == MANY).unwrap();
     assert!(many.references.is_empty());
     assert_eq!(store.image(&many.key).unwrap().layers.len(), 60);
+}
+
+/// Without a page of the database, or the database, each image that is complete is still there, and a name that
+/// is lost is reported.
+#[test]
+fn a_damaged_page() {
+    // Of the larger ones, some pages are enough.
+    for (fixture, step) in [(DOCKER, 11), (CONTAINERD, 23), (OLD, 3)] {
+        let copy = Copy::of(fixture);
+        let database = copy.containerd().join(DATABASE);
+        let whole = fs::read(&database).unwrap();
+        let list = || {
+            let options = OpenOptions::default().with_kind(StoreKind::Containerd).with_all_partitions(true);
+            open(copy.root(), &options).unwrap().images().unwrap()
+        };
+        let ids = |listing: &Listing| -> BTreeSet<String> {
+            let members = listing.indexes.iter().flat_map(|index| &index.index.members);
+            let images = listing.images.iter().map(|image| &image.key);
+            images
+                .chain(members.filter_map(|one| one.image.as_ref()))
+                .map(|key| key.id().to_owned())
+                .collect()
+        };
+        let names = |listing: &Listing| -> Vec<String> {
+            let indexes = listing.indexes.iter().flat_map(|index| &index.references);
+            let images = listing.images.iter().flat_map(|image| &image.references);
+            images.chain(indexes).map(ToString::to_string).collect()
+        };
+        let all = names(&list());
+        fs::remove_file(&database).unwrap();
+        let listing = list();
+        let complete = ids(&listing);
+        assert!(!complete.is_empty() && listing.lost.len() == 1, "{:?}", listing.lost);
+        assert!(names(&listing).is_empty());
+        let mut hit = 0;
+        let written = |&at: &usize| whole[at..at + 4096].iter().any(|byte| *byte > 0);
+        for page in (0..whole.len()).step_by(4096).filter(written).step_by(step) {
+            let mut bytes = whole.clone();
+            bytes[page..page + 4096].fill(0);
+            fs::write(&database, &bytes).unwrap();
+            let listing = list();
+            let missing: Vec<_> = complete.difference(&ids(&listing)).cloned().collect();
+            assert!(missing.is_empty(), "{fixture}, page {}: {missing:?}", page / 4096);
+            let broken = listing.broken.iter().any(|broken| broken.error.to_string().contains("page"));
+            let lost = !listing.lost.is_empty() || broken;
+            assert!(lost || names(&listing) == all, "{fixture}, page {}", page / 4096);
+            hit += usize::from(!listing.lost.is_empty());
+        }
+        assert!(hit > 3, "{fixture}: {hit}");
+        fs::write(&database, &whole[..4096 * 3]).unwrap();
+        let listing = list();
+        assert_eq!((ids(&listing), listing.lost.len()), (complete, 1), "{fixture}");
+    }
 }
 
 /// An image whose config is missing is not one that this host never had: no other platform takes its place.
