@@ -35,6 +35,7 @@ mod store;
 mod tree;
 mod unpacked;
 mod v1;
+mod v1_tar;
 mod walk;
 
 use std::path::Path;

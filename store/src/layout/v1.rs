@@ -18,11 +18,13 @@ use serde::Deserialize;
 
 use super::cache::Cache;
 use super::reader::required;
+use super::v1_tar;
 use crate::archive::Files;
-use crate::json::{self, Unique};
+use crate::json;
 use crate::kind::StoreKind;
 use crate::lookup::{self, Catalog, Spelling};
 use crate::model::members::Readable;
+use crate::names::file::{self, Form};
 use crate::{
     BlobLayer, Broken, Document, Error, Image, ImageKey, ImageSummary, Keyring, Layer, LayerKey, LayerTar,
     Listing, Needs, Reference, Requirement, Requirements, Selected, Store, V1Document, V1Id,
@@ -50,7 +52,7 @@ pub(crate) struct V1ArchiveStore {
     /// Repository, tag, id as written.
     names: BTreeMap<String, BTreeMap<String, String>>,
     /// What is wrong with `repositories`.
-    damaged: Option<String>,
+    wrong: Vec<String>,
     /// What the archive had apart from the directories.
     lost: Vec<Error>,
 }
@@ -108,16 +110,16 @@ impl V1ArchiveStore {
             ids,
             required,
             names: BTreeMap::new(),
-            damaged: None,
+            wrong: Vec::new(),
             lost,
         };
         if let Some(bytes) = this.files.try_read(REPOSITORIES, json::LIMIT)? {
-            match json::object::<Unique<Unique<String>>>(&bytes) {
-                Ok(names) if names.0.values().map(|tags| tags.0.len()).sum::<usize>() > NAMES => {
-                    this.damaged = Some(format!("it has more than {NAMES} names"));
-                }
-                Ok(names) => this.names = names.0.into_iter().map(|(name, tags)| (name, tags.0)).collect(),
-                Err(why) => this.damaged = Some(why),
+            let read = file::parse(&bytes, Form::Archive);
+            this.wrong = read.error.into_iter().chain(read.wrong).collect();
+            if read.repositories.values().map(BTreeMap::len).sum::<usize>() > NAMES {
+                this.wrong = vec![format!("it has more than {NAMES} names")];
+            } else {
+                this.names = read.repositories;
             }
         }
         Ok(this)
@@ -141,11 +143,13 @@ impl V1ArchiveStore {
         };
         let json: RawV1Json = json::object(&raw).map_err(malformed)?;
         json::object::<Readable>(&raw).map_err(malformed)?;
-        if json.id.as_deref().is_some_and(|written| written != id.as_str()) {
-            return Err(malformed(format!(
-                "its id is {:?}, not its directory's name",
-                json.id.unwrap_or_default()
-            )));
+        match json.id.as_deref().unwrap_or_default() {
+            // An empty document would be an image without parents.
+            "" => return Err(malformed("it has no id".to_owned())),
+            written if written != id.as_str() => {
+                return Err(malformed(format!("its id is {written:?}, not its directory's name")));
+            }
+            _ => {}
         }
         let parent = match json.parent.filter(|parent| !parent.is_empty()) {
             Some(parent) => match V1Id::parse(&parent) {
@@ -232,13 +236,11 @@ impl Store for V1ArchiveStore {
     /// Images that have a name, and those that no other image has as its parent.
     fn images(&self) -> Result<Listing, Error> {
         let mut listing = Listing { lost: self.files.damage(), ..Listing::default() };
+        let wrong = self.wrong.iter().map(|why| Error::malformed(self.files.join(REPOSITORIES), why));
+        listing.lost.extend(wrong);
         let mut broken = |what: &str, references, error| {
             listing.broken.push(Broken::new(what, references, error));
         };
-        if let Some(why) = &self.damaged {
-            let error = Error::malformed(self.files.join(REPOSITORIES), why);
-            broken(REPOSITORIES, Vec::new(), error);
-        }
         let mut parents = HashSet::new();
         for id in &self.ids {
             // The parent of a document that cannot be read stays in the listing. The document is reported
@@ -273,7 +275,7 @@ impl Store for V1ArchiveStore {
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
-        let found = match (lookup::resolve(self, Spelling::Graph, name), &self.damaged) {
+        let found = match (lookup::resolve(self, Spelling::Graph, name), self.wrong.first()) {
             (Err(Error::NotFound { .. }), Some(why)) => {
                 Err(Error::malformed(self.files.join(REPOSITORIES), why))
             }
@@ -307,6 +309,11 @@ impl Store for V1ArchiveStore {
         let place = self.files.try_find(&format!("{id}/layer.tar"))?.ok_or_else(not_found)?;
         let compression = Compression::detect(&self.files.first::<6>(&place)?);
         let stored = FileRange { digest: None, ..place.range };
+        if compression == Compression::None {
+            let path = || self.files.join(&place.name);
+            let found = v1_tar::check(&stored).map_err(|error| Error::io("read", path(), error))?;
+            found.map_err(|why| Error::malformed(path(), why))?;
+        }
         Ok(LayerTar::Blob(BlobLayer::new(stored, compression, None)))
     }
 }

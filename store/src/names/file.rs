@@ -3,11 +3,14 @@
 //! ```text
 //! {"Repositories":{"base":{"1.0":"<id>","sha256:<manifest digest>":"<id>"}}}          until 1.9
 //! {"Repositories":{"base":{"base:1.0":"sha256:<id>","base@sha256:…":"sha256:<id>"}}}   since 1.10
+//! {"base":{"1.0":"<id>"}}                                                             in an archive
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::Repositories;
 use crate::json;
@@ -19,25 +22,37 @@ pub(crate) enum Form {
     /// Docker until 1.9: tags. Its decoder (Go's `encoding/json`) takes `null` for a missing value, lets the
     /// last of several keys count, and stops after the first JSON value.
     Tags,
-    /// Docker since 1.10: whole names. A repeated key is an error, since nothing says which value is meant.
+    /// An archive of Docker until 1.9: tags, without `Repositories` around them.
+    Archive,
+    /// Docker since 1.10: whole names. A name with two images is lost, since nothing says which is meant.
     Names,
 }
 
 /// What could be read.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(crate) struct Read {
     form: Form,
-    pub(super) repositories: Repositories,
+    pub(crate) repositories: Repositories,
     /// Entries that are wrong; they hide no others.
-    pub(super) wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
+    /// Names with two images.
+    twice: BTreeSet<String>,
     /// Why the rest of the file could not be read.
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// Reads a file as far as it can be read.
-pub(super) fn parse(bytes: &[u8], form: Form) -> Read {
-    let mut read = Read { form, repositories: Repositories::new(), wrong: Vec::new(), error: None };
+pub(crate) fn parse(bytes: &[u8], form: Form) -> Read {
+    let mut read = Read {
+        form,
+        repositories: Repositories::new(),
+        wrong: Vec::new(),
+        twice: BTreeSet::new(),
+        error: None,
+    };
     read.error = read.file(bytes).err();
+    let twice = read.twice.iter().map(|name| format!("{name:?} is there twice, with two images"));
+    read.wrong.extend(twice);
     read
 }
 
@@ -52,12 +67,13 @@ impl Read {
             Some(_) => return Err("it is not a JSON object".to_owned()),
         }
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let found = Level { read: self, at: At::File }.deserialize(&mut json);
+        let at = if self.form == Form::Archive { At::Repositories } else { At::File };
+        let found = Level { read: self, at }.deserialize(&mut json);
         let found = found.and_then(|found| {
-            if self.form == Form::Names {
+            if self.form != Form::Tags {
                 json.end()?;
             }
-            Ok(found)
+            Ok(found || self.form == Form::Archive)
         });
         match found {
             Ok(true) => Ok(()),
@@ -67,23 +83,26 @@ impl Read {
         }
     }
 
-    /// Takes an entry; the error says why it is one too many.
-    fn take(&mut self, repository: &str, name: String, image: String) -> Result<(), String> {
+    /// Takes an entry.
+    fn take(&mut self, repository: &str, name: String, image: String) {
         let tags = self.repositories.entry(repository.to_owned()).or_default();
         match self.form {
-            Form::Tags => _ = tags.insert(name, image),
+            Form::Tags | Form::Archive => _ = tags.insert(name, image),
             Form::Names => match reference::within(&name, repository) {
                 None => self.wrong.push(format!("{name:?} is not a name within {repository:?}")),
                 Some(tag) => {
                     let image = image.strip_prefix("sha256:").unwrap_or(&image).to_owned();
-                    if tags.insert(tag.to_owned(), image).is_some() {
-                        tags.remove(tag);
-                        return Err(format!("{name:?} is there twice"));
+                    match tags.get(tag) {
+                        Some(known) if *known != image => {
+                            tags.remove(tag);
+                            self.twice.insert(name);
+                        }
+                        _ if self.twice.contains(&name) => {}
+                        _ => _ = tags.insert(tag.to_owned(), image),
                     }
                 }
             },
         }
-        Ok(())
     }
 }
 
@@ -107,7 +126,7 @@ impl<'de> DeserializeSeed<'de> for Level<'_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         match self.at {
             At::File => deserializer.deserialize_map(self),
-            At::Repositories | At::Repository(_) => deserializer.deserialize_option(self),
+            At::Repositories | At::Repository(_) => deserializer.deserialize_any(self),
         }
     }
 }
@@ -119,23 +138,34 @@ impl<'de> Visitor<'de> for Level<'_, '_> {
         f.write_str("a map")
     }
 
-    fn visit_none<E: serde::de::Error>(self) -> Result<bool, E> {
-        self.visit_unit()
-    }
-
     /// Docker reads `null` and never writes it.
     fn visit_unit<E: serde::de::Error>(self) -> Result<bool, E> {
-        match self.at {
-            At::Repository(repository) => {
-                self.read.wrong.push(format!("{repository:?} is null, not an object"));
-                Ok(true)
-            }
-            At::Repositories | At::File => Err(E::custom("\"Repositories\" is null, not an object")),
-        }
+        self.other("null")
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_map(self)
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<bool, E> {
+        self.other("true or false")
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<bool, E> {
+        self.other("a number")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<bool, E> {
+        self.other("a number")
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<bool, E> {
+        self.other("a number")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<bool, E> {
+        self.other("a string")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        self.other("a list")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
@@ -143,35 +173,43 @@ impl<'de> Visitor<'de> for Level<'_, '_> {
         while let Some(key) = map.next_key::<String>()? {
             match self.at {
                 At::File if key == "Repositories" => {
-                    if std::mem::replace(&mut found, true) {
-                        return Err(A::Error::custom("\"Repositories\" is there twice"));
-                    }
+                    found = true;
                     map.next_value_seed(Level { read: &mut *self.read, at: At::Repositories })?;
                 }
                 At::File => _ = map.next_value::<IgnoredAny>()?,
                 At::Repositories => {
-                    if self.read.repositories.contains_key(&key) {
-                        match self.read.form {
-                            // The decoder of Go adds to a map that is there.
-                            Form::Tags => {}
-                            Form::Names => {
-                                return Err(A::Error::custom(format_args!("{key:?} is there twice")));
-                            }
-                        }
-                    }
                     self.read.repositories.entry(key.clone()).or_default();
                     map.next_value_seed(Level { read: &mut *self.read, at: At::Repository(&key) })?;
                 }
                 At::Repository(repository) => {
-                    let image = match self.read.form {
-                        Form::Tags => map.next_value::<Option<String>>()?.unwrap_or_default(),
-                        Form::Names => map.next_value()?,
+                    let value: Box<RawValue> = map.next_value()?;
+                    let image = match (self.read.form, value.get()) {
+                        (Form::Tags | Form::Archive, "null") => Ok(String::new()),
+                        (_, text) => json::parse::<String>(text.as_bytes()),
                     };
-                    self.read.take(repository, key, image).map_err(A::Error::custom)?;
+                    match image {
+                        Ok(image) => self.read.take(repository, key, image),
+                        Err(why) => self.read.wrong.push(format!("the image of {key:?}: {why}")),
+                    }
                 }
             }
         }
         Ok(found)
+    }
+}
+
+impl Level<'_, '_> {
+    /// A value that is not an object. It hides no other repository.
+    fn other<E: serde::de::Error>(self, what: &str) -> Result<bool, E> {
+        match self.at {
+            At::Repository(repository) => {
+                self.read.wrong.push(format!("{repository:?} is {what}, not an object"));
+                Ok(true)
+            }
+            At::Repositories | At::File => {
+                Err(E::custom(format_args!("\"Repositories\" is {what}, not an object")))
+            }
+        }
     }
 }
 
@@ -222,6 +260,51 @@ mod tests {
         }
     }
 
+    /// A value of another type, or a name with two images, hides no other name.
+    #[test]
+    fn one_entry_that_is_wrong() {
+        let rest = r#""z":{"z:1":"sha256:bb"}}}"#;
+        for (entry, names, wrong) in [
+            (
+                r#""a":{"a:0":"x","a:1":5},"#,
+                "a 0 x",
+                "the image of \"a:1\": it is the number 5, not a string",
+            ),
+            (r#""a":{"a:0":{},"a:1":"x"},"#, "a 1 x", "the image of \"a:0\": it is an object, not a string"),
+            (r#""a":[{"a:1":"x"}],"#, "", "\"a\" is a list, not an object"),
+            (r#""a":"x","#, "", "\"a\" is a string, not an object"),
+            (r#""a":1.5,"#, "", "\"a\" is a number, not an object"),
+            (r#""a":{"a:0":"x","a:1":"x","a:1":"y","a:1":"x"},"#, "a 0 x", "\"a:1\" is there twice"),
+            (r#""a":{"a:1":"x","a:1":"x"},"#, "a 1 x", ""),
+            (r#""a":{"a:1":"x"},"a":{"a:2":"y"},"#, "a 1 x,a 2 y", ""),
+        ] {
+            let text = format!(r#"{{"Repositories":{{{entry}{rest}"#);
+            let (entries, error) = flat(&text, Form::Names);
+            let expected: Vec<&str> = names.split_terminator(',').chain(["z 1 bb"]).collect();
+            assert_eq!(
+                (entries, &*error),
+                (expected.iter().map(ToString::to_string).collect(), ""),
+                "{entry}"
+            );
+            assert!(parse(text.as_bytes(), Form::Names).wrong.concat().contains(wrong), "{entry}");
+        }
+    }
+
+    #[test]
+    fn of_an_archive() {
+        let text = r#"{"Repositories":{"1":"aa"},"a":null,"b":{"1":"bb","2":7},"c":{}}"#;
+        assert_eq!(
+            flat(text, Form::Archive),
+            (vec!["Repositories 1 aa".into(), "b 1 bb".into()], String::new())
+        );
+        assert_eq!(parse(text.as_bytes(), Form::Archive).wrong.len(), 2);
+        assert_eq!(flat("{}", Form::Archive), (vec![], String::new()));
+        assert_eq!(
+            flat(r#"{"a":{"1":"aa"}} x"#, Form::Archive).1,
+            "it is not JSON from line 1, column 18 on"
+        );
+    }
+
     /// Whole entries before the place where a file ends or goes wrong.
     #[test]
     fn what_is_left_of_a_file() {
@@ -237,14 +320,10 @@ mod tests {
             ("{", 0, "it is cut after 1 bytes"),
             ("{}", 0, "it lacks \"Repositories\""),
             (r#"{"x":1}"#, 0, "it lacks \"Repositories\""),
-            (r#"{"Repositories":[]}"#, 0, "a value in it is a list, not an object"),
-            (r#"{"Repositories":{"a":{"a:1":5}}}"#, 0, "a value in it is the number 5, not a string"),
+            (r#"{"Repositories":[]}"#, 0, "\"Repositories\" is a list, not an object"),
             (cut, 1, "it is cut after"),
             (&tail, 1, "it is not JSON from line"),
-            (r#"{"Repositories":{"a":{"a:0":"x","a:1":"x","a:1":"y"}}}"#, 1, "\"a:1\" is there twice"),
-            (r#"{"Repositories":{"a":{"a:1":"x"},"a":{}}}"#, 1, "\"a\" is there twice"),
-            (r#"{"Repositories":{},"Repositories":{}}"#, 0, "\"Repositories\" is there twice"),
-            (&deep, 0, "a value in it is an object, not a string"),
+            (&deep, 0, "it is cut after"),
         ] {
             let (entries, error) = flat(text, Form::Names);
             assert!(error.contains(why), "{text:.60}: {error}");

@@ -10,7 +10,7 @@
 //! not images, and what stands before a cut is as good as ever.
 
 mod containers;
-mod file;
+pub(crate) mod file;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -71,8 +71,11 @@ impl NamesFile<'_> {
                 let read = file::parse(&bytes, self.form);
                 names.repositories = read.repositories;
                 names.lost.extend(read.wrong.into_iter().map(|why| Error::malformed(path(), why)));
-                let Some(why) = read.error else { return names };
-                Some(why)
+                match read.error {
+                    Some(why) => Some(why),
+                    None if names.lost.is_empty() => return names,
+                    None => return self.recovered(names, &exists).0,
+                }
             }
         };
         let kept = names.repositories.values().map(BTreeMap::len).sum::<usize>();

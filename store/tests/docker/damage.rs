@@ -399,12 +399,9 @@ fn names_that_cannot_be_read() {
         ("\0\0\0\0", "nothing but zeros"),
         (r#"{"x":1}"#, "it lacks \"Repositories\""),
         ("[]", "not a JSON object"),
-        (r#"{"Repositories":{"a":{"a:1":{}}}}"#, "a value in it is an object, not a string"),
+        (r#"{"Repositories":{"a":{"a:1":{}}}}"#, "the image of \"a:1\": it is an object, not a string"),
         (r#"{"Repositories":{"a":{"a:1":"x","a:1":"y"}}}"#, "is there twice"),
-        (
-            &format!(r#"{{"Repositories":{}"#, r#"{"x":"#.repeat(10_000)),
-            "a value in it is an object, not a string",
-        ),
+        (&format!(r#"{{"Repositories":{}"#, r#"{"x":"#.repeat(10_000)), "it is cut after"),
         (HUGE, "larger than 16 MiB"),
     ] {
         fs::write(&path, text).unwrap();

@@ -306,6 +306,8 @@ fn docker_v1() {
         (json(&b, &a), "not its directory's name"),
         ("[]".to_owned(), "not a JSON object"),
         (r#"{"id":5}"#.to_owned(), "id is the number 5, not a string"),
+        ("{}".to_owned(), "it has no id"),
+        (format!(r#"{{"parent":"{a}"}}"#), "it has no id"),
     ] {
         let tar = add(Tar::new(), &a, &format!(r#"{{"id":"{a}"}}"#));
         let store = store(&add(tar, &c, &json_of_c).file("repositories", &good).finish()).unwrap();
@@ -314,12 +316,36 @@ fn docker_v1() {
         refused(store.image(&key(&*store, "bad")), &[expected]);
         assert_eq!(store.image(&key(&*store, "good")).unwrap().layers.len(), 1);
     }
-    for repositories in ["[]", r#"{"a":{"1":5}}"#, r#"{"a":{},"a":{}}"#] {
+    for repositories in ["[]", "", r#"{"a":{"1":5}}"#, r#"{"a":null,"bad":{"1":null}}"#] {
         let tar = add(Tar::new(), &a, &format!(r#"{{"id":"{a}"}}"#));
         let store = store(&tar.file("repositories", repositories).finish()).unwrap();
         let listing = store.images().unwrap();
-        assert_eq!((listing.images.len(), listing.broken.len()), (1, 1), "{repositories}");
+        assert_eq!((listing.images.len(), listing.lost.len()), (1, 1), "{repositories}");
         refused(store.resolve("good"), &["repositories is malformed"]);
+    }
+}
+
+/// A name that is wrong hides no other, and a layer that is not a whole tar is named.
+#[test]
+fn parts_of_docker_v1() {
+    let id = "a".repeat(64);
+    let archive = |layer: &[u8], repositories: &str| {
+        let tar = Tar::new().file(&format!("{id}/json"), format!(r#"{{"id":"{id}"}}"#));
+        tar.file(&format!("{id}/layer.tar"), layer).file("repositories", repositories).finish()
+    };
+    let names = format!(r#"{{"a":null,"b":{{"1":"{id}","2":[]}},"c":5,"d":{{"1":"{id}"}}}}"#);
+    let store = store(&archive(&layer("x"), &names)).unwrap();
+    let listing = store.images().unwrap();
+    let references: Vec<String> = listing.images[0].references.iter().map(ToString::to_string).collect();
+    assert_eq!((references, listing.lost.len()), (vec!["b:1".to_owned(), "d:1".to_owned()], 3));
+    for (layer, why) in [
+        (&b""[..], "it is empty"),
+        (&[0x5a; 2048], "is not the header of a tar"),
+        (&layer("a long content")[..515], "it is cut off at byte 515"),
+    ] {
+        let store = crate::made::store(&archive(layer, &names)).unwrap();
+        let image = store.image(&key(&*store, "b:1")).unwrap();
+        refused(store.layer(&image.layers[0].key), &["layer.tar is malformed", why]);
     }
 }
 

@@ -104,7 +104,8 @@ fn an_archive_in_a_folder() {
         assert_eq!((store.kind(), verify(&*store)), (StoreKind::OciLayout, 1), "{folder}");
     }
     let id = "a".repeat(64);
-    let v1 = Tar::new().file(&format!("x/{id}/json"), "{}").file(&format!("x/{id}/layer.tar"), &layer);
+    let json = format!(r#"{{"id":"{id}"}}"#);
+    let v1 = Tar::new().file(&format!("x/{id}/json"), json).file(&format!("x/{id}/layer.tar"), &layer);
     let v1 = store(&v1.file("x/repositories", "{}").finish()).unwrap();
     assert_eq!((v1.kind(), verify(&*v1)), (StoreKind::DockerV1Archive, 1));
     refused(store(&oci("a/").file("b", "").finish()), &["it has no index.json"]);
