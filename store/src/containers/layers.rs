@@ -32,9 +32,17 @@ pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     let of_composefs = objects.is_some();
     let unusable = match split(images, record, &dir, objects)? {
         Some(Record::Exact(layer)) => return Ok(LayerTar::Split(layer)),
-        _ if of_composefs => {
-            let what = format!("the names of layer {id}'s files are only in an image of composefs");
-            return Err(Error::unsupported(what, "use `podman save`"));
+        // `--salvage` can find these in another store.
+        unusable if of_composefs => {
+            const ONLY: &str = "the names of its files are then only in an image of composefs";
+            let file = images.tar_split_file(id);
+            let path = images.places_of(id).next().map(|place| place.join(&file)).unwrap_or_default();
+            return Err(match unusable {
+                Some(Record::Unusable(unusable)) => {
+                    Error::malformed(path, format!("{}; {ONLY}", unusable.notice.what))
+                }
+                _ => Error::NotThere { path, why: format!("{ONLY}; `podman save` may read them") },
+            });
         }
         Some(Record::Unusable(unusable)) => Some(unusable),
         None => None,

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use super::bigdata;
 use super::images::{File, Found, Images};
 use super::records::{self, Flawed, ImageRecord, LayerId, LayerRecord};
+use crate::driver;
 use crate::{DiffId, Error, Reference, Root, Rules};
 
 /// Files of records that do not have all they had, by the places that they are in.
@@ -191,8 +192,8 @@ impl Images {
         listed.iter().any(|name| name.to_str().is_some_and(is_layer))
     }
 
-    /// Makes the records of layers that images need and whose tar-split data are there. Without these nothing
-    /// would prove the layer. Returns the layers, and their places.
+    /// Makes the records of layers that images need and whose tar-split data or directories are there.
+    /// Returns the layers, and their places.
     fn find_layers(&mut self) -> Vec<(LayerId, usize)> {
         let mut made = Vec::new();
         for (id, found) in &self.images {
@@ -213,7 +214,12 @@ impl Images {
         let mut found = Vec::new();
         for record in made {
             let file = format!("{}-layers/{}.tar-split.gz", self.driver, record.id);
-            let here = |place: &Root| place.exists(&file).unwrap_or(false);
+            let id = record.id.to_string();
+            let has_directory = |place: &Root| {
+                let driver = driver::find_containers(&self.driver);
+                driver.is_ok_and(|driver| driver.open(place, &id, "an image").is_ok())
+            };
+            let here = |place: &Root| place.exists(&file).unwrap_or(false) || has_directory(place);
             let Some(place) = self.places.iter().position(here) else { continue };
             match self.layers.entry(record.id) {
                 // Its id says which layer is below it.

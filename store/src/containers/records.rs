@@ -70,6 +70,9 @@ pub(super) struct LayerRecord {
     toc_digest: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "null_is_empty")]
     flags: Flags,
+    /// Whether no list has it, and a config says what it would have.
+    #[serde(skip)]
+    pub(super) is_of_config: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -138,6 +141,7 @@ impl LayerRecord {
             diff_size: None,
             toc_digest: None,
             flags: Flags::default(),
+            is_of_config: true,
         }
     }
 

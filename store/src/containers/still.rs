@@ -29,7 +29,7 @@ impl Images {
             Ok(false)
         };
         let path = self.layer_path(id);
-        let expected = self.is_recorded(id);
+        let expected = self.is_recorded(id) && !record.is_of_config;
         move || {
             let mut found = false;
             for place in &places {

@@ -34,12 +34,13 @@ pub(super) fn manifest(files: &Files) -> Result<Option<Digest>, Error> {
     }
     // What cannot be read is for the reader of a docker-archive to report.
     let Ok(Some(place)) = files.try_find(MANIFEST) else { return Ok(None) };
+    let is_dir = files.exists(VERSION)?;
     let first = files.first::<64>(&place)?;
-    if first.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+    if !is_dir && first.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Ok(None);
     }
     let Ok(bytes) = files.bytes(&place, json::LIMIT) else { return Ok(None) };
-    let is_manifest = json::object::<Manifest>(&bytes).is_ok() || files.exists(VERSION)?;
+    let is_manifest = is_dir || json::object::<Manifest>(&bytes).is_ok();
     Ok(is_manifest.then(|| Digest::of(&bytes)))
 }
 

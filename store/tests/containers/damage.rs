@@ -48,9 +48,10 @@ const MANIFEST: &str = concat!(
     "ODA2NWU2NjIyZTUwMzkyZmZhMDM5YjBiNmZlODI="
 );
 
-/// Without tar-split data nothing proves that a layer is what the rule of its id says.
-fn unproven(disk: &Disk) {
+/// Leaves nothing of a layer but what the images that need it say.
+pub(crate) fn unproven(disk: &Disk) {
     fs::remove_file(disk.join(&format!("additional/overlay-layers/{UPPER}.tar-split.gz"))).unwrap();
+    fs::remove_dir_all(disk.join(&format!("additional/overlay/{UPPER}"))).unwrap();
 }
 
 const CASES: &[Case] = &[

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use layerlift_store::{Error, ErrorKind, Listing};
+use layerlift_store::{Error, ErrorKind, LayerTar, Listing};
 
 use crate::NEEDS_ROOT;
-use crate::damage::make_fifo;
+use crate::damage::{make_fifo, unproven};
 use crate::fixture::{APP, BASE, Disk, LOWER, UPPER, root_user};
 use crate::hash_all;
 
@@ -137,10 +137,9 @@ fn names_that_containers_have() {
 
 #[test]
 fn what_cannot_be_found_again() {
-    // Without tar-split data nothing would prove the layer.
     let disk = Disk::small("additional");
     disk.write(LAYERS, "");
-    fs::remove_file(disk.join(&format!("additional/overlay-layers/{UPPER}.tar-split.gz"))).unwrap();
+    unproven(&disk);
     let listing = disk.store("additional").images().unwrap();
     assert_eq!((ids(&listing), listing.lost.len()), (vec![BASE], 1));
     assert_eq!(listing.broken[0].what, APP);
@@ -274,11 +273,45 @@ fn a_folder_of_no_image() {
     assert_eq!((ids(&listing), listing.lost.len(), listing.broken.len()), (vec![APP, BASE], 0, 0));
 }
 
+/// What a power loss leaves: records that are cut, and tar-split data that are empty or missing. The layers
+/// are still in their directories.
+#[test]
+fn layers_by_their_directories() {
+    for split in [Some(""), None] {
+        let disk = Disk::small("additional");
+        disk.write(LAYERS, "[");
+        let folder = disk.join("additional/overlay-layers");
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match split {
+                _ if entry.extension().is_none_or(|end| end != "gz") => {}
+                Some(text) => fs::write(entry, text).unwrap(),
+                None => fs::remove_file(entry).unwrap(),
+            }
+        }
+        let store = disk.store("additional");
+        let listing = store.images().unwrap();
+        assert_eq!((ids(&listing), listing.lost.len()), (vec![APP, BASE], 1), "{:?}", listing.broken);
+        for image in &listing.images {
+            for layer in store.image(&image.key).unwrap().layers {
+                let tar = store.layer(&layer.key).unwrap();
+                assert!(matches!(tar, LayerTar::Diff(_)));
+                if root_user(NEEDS_ROOT) {
+                    tar.write_to(&mut std::io::sink()).unwrap();
+                }
+            }
+        }
+    }
+}
+
 /// Without the folder of all layers, the images are still known.
 #[test]
 fn no_layers_at_all() {
     let disk = Disk::small("additional");
     fs::remove_dir_all(disk.join("additional/overlay-layers")).unwrap();
+    let listing = disk.store("additional").images().unwrap();
+    assert_eq!((ids(&listing), listing.lost.len()), (vec![APP, BASE], 1));
+    // And without that of their files.
+    fs::remove_dir_all(disk.join("additional/overlay")).unwrap();
     let listing = disk.store("additional").images().unwrap();
     assert!(listing.images.is_empty());
     let names: usize = listing.broken.iter().map(|broken| broken.references.len()).sum();

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Document, Layer, LayerKey, LayerTar, Store};
+use layerlift_store::{Document, ErrorKind, Layer, LayerKey, LayerTar, Store};
 
 use crate::NEEDS_ROOT;
 use crate::contract::key;
@@ -101,7 +101,7 @@ fn composefs_without_its_table_of_contents() {
     let store = disk.store("additional");
     let error = store.layer(&upper(&*store)).err().unwrap();
     assert!(error.to_string().contains("composefs"), "{error}");
-    assert_eq!(error.kind(), layerlift_archive::ErrorKind::Missing);
+    assert_eq!(error.kind(), ErrorKind::Missing);
 }
 
 /// Then one layer is made what a usual pull leaves, so that the image has layers of both kinds.
@@ -138,6 +138,21 @@ fn composefs_is_exact() {
     tar.arg("-xf").arg(disk.join("layer.tar")).arg("-C").arg(dir(&image.layers[0], "diff"));
     assert!(tar.status().unwrap().success());
     exact();
+
+    // Without tar-split data nothing else has the names: the layer is lost, and may be found elsewhere.
+    for (text, kind) in [(Some(""), ErrorKind::Malformed), (None, ErrorKind::Missing)] {
+        let layer = &image.layers[1];
+        let split = disk.join(&format!("store/overlay-layers/{}.tar-split.gz", layer.key.id()));
+        let whole = fs::read(&split).unwrap();
+        match text {
+            Some(text) => fs::write(&split, text).unwrap(),
+            None => fs::remove_file(&split).unwrap(),
+        }
+        let error = store.layer(&layer.key).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains("only in an image of composefs"), "{error}");
+        fs::write(&split, whole).unwrap();
+    }
 
     // A file that has changed is found by its digest.
     let of = |dir: &Path| fs::read_dir(dir).unwrap().next().map(|entry| entry.unwrap().path());
