@@ -73,8 +73,8 @@ fn a_damaged_database() {
     assert_eq!(store.image(&many.key).unwrap().layers.len(), 60);
 }
 
-/// Without a page of the database, or the database, each image that is complete is still there, and a name that
-/// is lost is reported.
+/// Without a page of the database, or the database, each image that is complete is still there, and a name
+/// that is lost is reported.
 #[test]
 fn a_damaged_page() {
     // Of the larger ones, some pages are enough.
