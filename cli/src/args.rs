@@ -15,6 +15,10 @@ use layerlift_store::{Platform, Platforms, StoreKind};
 
 pub(crate) use containers::Containers;
 
+mod partial;
+
+pub(crate) use partial::{Check, Join, Partial};
+
 const STATUS: &str = "\
 Exit status:
   0    done
@@ -42,6 +46,8 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Save(Save),
+    Join(Join),
+    Check(Check),
     Images(Images),
     Inspect(Inspect),
     Verify(Verify),
@@ -65,9 +71,9 @@ pub(crate) enum Command {
 pub(crate) struct PlaceArgs {
     /// Data root of an engine (/var/lib/docker, say), the root of a mounted disk or a home with such stores
     /// in the usual places, an image layout, an archive, or - for an archive on standard input [default: the
-    /// usual places on this machine].
+    /// usual places on this machine]. Archives can be several, which are then one source.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = root())]
-    pub(crate) root: Option<PathBuf>,
+    pub(crate) root: Vec<PathBuf>,
     /// Follow this symbolic link, which stands where a store keeps a directory of its own
     /// (/var/lib/docker/overlay2, say). Links that stay below --root are followed anyway.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
@@ -201,26 +207,6 @@ pub(crate) struct Save {
     pub(crate) work: Work,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-}
-
-/// What the other side has, so that it is left out.
-#[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = "Partial export")]
-pub(crate) struct Partial {
-    /// Leave out the layers of this image of the store, because the other side has it. Can be given several
-    /// times.
-    ///
-    /// The documents of the archive are complete, and requires.json in it lists what was left out. It loads
-    /// where these layers are.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) exclude: Vec<String>,
-    /// Leave out the layers of all images in an earlier archive or layout. Can be given several times.
-    #[arg(long, value_name = "ARCHIVE", value_hint = ValueHint::AnyPath)]
-    pub(crate) since: Vec<PathBuf>,
-    /// Leave out the layers in a list: diff ids, one a line, or what docker image inspect or podman image
-    /// inspect print on the other side; - is standard input. Can be given several times.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) have: Vec<PathBuf>,
 }
 
 impl Save {

@@ -48,6 +48,8 @@ pub(crate) enum Error {
     ListNotRead { path: PathBuf, source: io::Error },
     #[error("{} is not a list of layers: {why}", path.display())]
     NoList { path: PathBuf, why: String },
+    #[error("{} is not an archive or a layout, and only these are read as one", .0.display())]
+    NoArchive(PathBuf),
     #[error("found no image store in the usual places")]
     NoStore,
     #[error("found no image store at {} or below", .0.display())]
@@ -120,6 +122,9 @@ impl Error {
             }
             Error::NoList { .. } => {
                 "a line for each diff id, or what `docker image inspect` prints, is expected"
+            }
+            Error::NoArchive(_) => {
+                "name one store; layerlift join completes archives from stores with --root"
             }
             Error::NoStore => "name the data root of an engine with --root",
             Error::NoStoreBelow(_) => {

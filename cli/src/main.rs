@@ -22,6 +22,7 @@ mod sources;
 mod status;
 mod table;
 mod terminal;
+mod threads;
 mod time;
 
 use std::process::ExitCode;

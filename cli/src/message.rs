@@ -117,7 +117,8 @@ fn of_store(hint: &StoreHint) -> String {
             format!("{how}; then --root {}", typed(&Path::new("DIR").join(below)).trim_end_matches('/'))
         }
         StoreHint::NameOtherHalf => {
-            "this archive is partial: save from what has the layer, or complete it first".to_owned()
+            "this archive is partial: name what has the layer with another --root, or use layerlift join"
+                .to_owned()
         }
         StoreHint::Other(words) => words.clone().into_owned(),
         _ => String::new(),

@@ -45,13 +45,18 @@ impl Reporter {
     pub(crate) fn new(args: &Args) -> Self {
         let work: Option<&Work> = match &args.command {
             Command::Save(save) => Some(&save.work),
+            Command::Join(join) => Some(&join.work),
             Command::Verify(verify) => Some(&verify.work),
             _ => None,
         };
         Reporter {
             quiet: work.is_some_and(|work| work.quiet),
             json: work.is_some_and(|work| work.progress == ProgressKind::Json),
-            stops_at_image: matches!(&args.command, Command::Save(save) if !save.keep_going),
+            stops_at_image: match &args.command {
+                Command::Save(save) => !save.keep_going,
+                Command::Join(join) => !join.keep_going,
+                _ => false,
+            },
             bar: Mutex::new(None),
             noticed: Mutex::default(),
         }

@@ -7,44 +7,26 @@ use std::path::{Path, PathBuf};
 
 use layerlift_archive::{Options as WriteOptions, final_path};
 use layerlift_export::{FileResult, Outlook, Plan, Prepared, RepairSource, SalvageReport, SalvagedFile};
-use layerlift_store::{OpenOptions, Store, open_all};
+use layerlift_store::{OpenOptions, Opened, Store};
 
 use tempfile::NamedTempFile;
 
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::report::Reporter;
+use crate::sources::named;
 
 /// How many files a line lists.
 const LISTED: usize = 20;
 
 /// The stores and archives that repairs come from.
 #[derive(Default)]
-pub(crate) struct Repairs(Vec<(PathBuf, Box<dyn Store>)>);
+pub(crate) struct Repairs(Vec<Opened>);
 
 impl Repairs {
     /// Opens them. One that cannot be opened is an error: the user named it.
     pub(crate) fn open(paths: &[PathBuf], reporter: &Reporter) -> Result<Self, Error> {
-        let mut stores = Vec::new();
-        for path in paths {
-            let before = stores.len();
-            let mut failed = None;
-            for opened in
-                open_all(path, &OpenOptions::default().with_all_partitions(true)).map_err(Error::Open)?
-            {
-                match opened {
-                    Ok(opened) => stores.push((opened.root, opened.store)),
-                    Err(error) => {
-                        reporter.warn_error(&error);
-                        failed = Some(error);
-                    }
-                }
-            }
-            if let Some(error) = failed.filter(|_| stores.len() == before) {
-                return Err(Error::Open(error));
-            }
-        }
-        Ok(Repairs(stores))
+        named(paths, &OpenOptions::default().with_all_partitions(true), reporter).map(Repairs)
     }
 
     /// Reads every layer of a plan, and mends the damaged ones.
@@ -55,8 +37,10 @@ impl Repairs {
         options: &WriteOptions<'_>,
     ) -> Result<Plan, Error> {
         let sources = self.0.iter();
-        let sources =
-            sources.map(|(path, store)| RepairSource { name: path.display().to_string(), store: &**store });
+        let sources = sources.map(|Opened { root, store, .. }| RepairSource {
+            name: root.display().to_string(),
+            store: &**store,
+        });
         let sources: Vec<RepairSource<'_>> = sources.collect();
         Ok(plan.salvage(store, &sources, options)?)
     }

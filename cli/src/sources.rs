@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use layerlift_store::discover::open_usual;
 use layerlift_store::{
-    Broken, Containers, Error as StoreError, OpenOptions, Opened, Selected, Store, StoreKind, open_all,
+    Broken, Containers, Error as StoreError, Joined, OpenOptions, Opened, Selected, Store, StoreKind,
+    open_all,
 };
 
 use crate::args::PlaceArgs;
@@ -31,6 +32,8 @@ pub(crate) struct Sources {
     /// Whether the user named the root, so that nothing below it may be left out without saying so in the
     /// exit status.
     named: bool,
+    /// Whether they are archives that are read as one.
+    pub(crate) joined: bool,
 }
 
 /// The options that choose this store and no other.
@@ -55,11 +58,13 @@ impl Sources {
         options.kind = args.store;
         options.partition = args.driver.clone().or_else(|| args.namespace.clone());
         options.follow = args.follow.clone();
-        let all = match &args.root {
-            Some(root) => open_all(root, &options).map_err(Error::Open)?,
-            None => open_usual(&options),
+        let all = match &*args.root {
+            [] => open_usual(&options),
+            [root] => open_all(root, &options).map_err(Error::Open)?,
+            roots => return Sources::of_archives(roots, &options),
         };
-        let mut sources = Sources { opened: Vec::new(), failed: Vec::new(), named: args.root.is_some() };
+        let mut sources =
+            Sources { opened: Vec::new(), failed: Vec::new(), named: !args.root.is_empty(), joined: false };
         for opened in all {
             match opened {
                 Ok(Opened { root, store, .. }) => {
@@ -82,6 +87,19 @@ impl Sources {
             });
         }
         Ok(sources)
+    }
+
+    /// Several archives as one source.
+    fn of_archives(roots: &[PathBuf], options: &OpenOptions) -> Result<Self, Error> {
+        Ok(Sources::of_joined(join(roots, Vec::new(), options)?, roots))
+    }
+
+    /// The same for archives that are open.
+    pub(crate) fn of_joined(joined: Joined, roots: &[PathBuf]) -> Self {
+        let root =
+            roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(" and ").into();
+        let source = Source { root, kind: joined.kind(), store: Box::new(joined) };
+        Sources { opened: vec![source], failed: Vec::new(), named: true, joined: true }
     }
 
     /// Warns of stores that could not be opened, for a command on all stores.
@@ -124,6 +142,47 @@ impl Sources {
     pub(crate) fn several(&self) -> bool {
         self.opened.len() > 1
     }
+}
+
+/// Opens archives, to be read as one.
+pub(crate) fn join(roots: &[PathBuf], others: Vec<Opened>, options: &OpenOptions) -> Result<Joined, Error> {
+    let mut archives = Vec::new();
+    for root in roots {
+        for opened in open_all(root, options).map_err(Error::Open)? {
+            let opened = opened.map_err(Error::Open)?;
+            if !opened.store.kind().is_archive() {
+                return Err(Error::NoArchive(opened.root));
+            }
+            archives.push(opened);
+        }
+    }
+    Ok(Joined::new(archives, others)?)
+}
+
+/// Opens stores that the user names. One that cannot be opened is an error only if it hides everything there.
+pub(crate) fn named(
+    paths: &[PathBuf],
+    options: &OpenOptions,
+    reporter: &Reporter,
+) -> Result<Vec<Opened>, Error> {
+    let mut stores = Vec::new();
+    for path in paths {
+        let before = stores.len();
+        let mut failed = None;
+        for opened in open_all(path, options).map_err(Error::Open)? {
+            match opened {
+                Ok(opened) => stores.push(opened),
+                Err(error) => {
+                    reporter.warn_error(&error);
+                    failed = Some(error);
+                }
+            }
+        }
+        if let Some(error) = failed.filter(|_| stores.len() == before) {
+            return Err(Error::Open(error));
+        }
+    }
+    Ok(stores)
 }
 
 /// One error for all places that this user may not open: an ordinary user is refused the system's stores,

@@ -53,7 +53,7 @@ pub use error::{Error, Hint};
 pub use format::Format;
 pub use layerlift_archive::ErrorKind;
 pub use options::{LayerCompression, Options};
-pub use partial::{Omission, OtherSide};
+pub use partial::{Checked, CheckedLayer, CheckedRoot, Omission, OtherSide, Presence, check, select_partial};
 pub use plan::{Plan, PlannedImage, plan};
 pub use prepare::{Prepared, tree};
 pub use recreate::{Known, Recipe, compose, recipe};

@@ -54,11 +54,13 @@ pub(crate) fn plan(
             }
             continue;
         }
-        if options.keep_index || images.len() > 1 || !companions.is_empty() {
+        let as_archived = options.as_archived && tree.is_some();
+        if options.keep_index || as_archived || images.len() > 1 || !companions.is_empty() {
             lists.push(List {
                 index,
                 tree,
                 keep: options.keep_index,
+                as_archived,
                 images,
                 as_stored: references,
                 names: Vec::new(),

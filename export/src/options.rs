@@ -28,6 +28,8 @@ pub struct Options {
     pub recorded_only: bool,
     /// Keep the index of an image as it is stored, even if it names images that are not in the archive.
     pub keep_index: bool,
+    /// Keep every manifest and every index of an archive that still fits, whatever its media types.
+    pub as_archived: bool,
     /// How layers are compressed.
     pub layers: LayerCompression,
     /// What the other side has: such layers are left out.
@@ -87,6 +89,11 @@ impl Options {
     /// The same options, with or without indexes that stay as they are.
     pub fn with_keep_index(self, keep_index: bool) -> Self {
         Options { keep_index, ..self }
+    }
+
+    /// The same options, for images of archives that are put together.
+    pub fn with_as_archived(self, as_archived: bool) -> Self {
+        Options { as_archived, ..self }
     }
 
     /// The same options with this compression of layers.

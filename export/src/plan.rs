@@ -159,7 +159,8 @@ pub(crate) fn of_images(
         let planned = PlannedImage { key, references, image_id: None };
         on_top.extend(above.into_iter().map(|layer| (drafts.len(), layer)));
         let lists = || lists.iter().filter(|list| list.has(planned.key.id()));
-        let (of_index, keep) = (lists().next().is_some(), lists().any(|list| list.keep));
+        let of_index = options.as_archived || lists().next().is_some();
+        let keep = options.as_archived || lists().any(|list| list.keep);
         drafts.push(Draft {
             planned,
             name,

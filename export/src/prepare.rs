@@ -319,7 +319,9 @@ fn first_pass(
     for (index, result) in spool(&layers, chosen, options) {
         spooled.push((index, keep(result, index, &mut bad)?));
     }
-    let odd = layers.iter().filter_map(PlannedLayer::finding).map(Warning::from).collect();
+    let mut odd: Vec<Warning> = layers.iter().filter_map(PlannedLayer::finding).map(Warning::from).collect();
+    let wanted: Vec<Option<Digest>> = layers.iter().map(|layer| layer.wanted).collect();
+    let ids: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
     let checked = check(&layers, chosen.checks_first(), options);
     let mut omitted = Omitted::new();
     for (index, layer) in layers.iter().enumerate() {
@@ -327,6 +329,10 @@ fn first_pass(
     }
     let mut passed: Passed = layers.into_iter().map(PlannedLayer::into_measured).collect();
     for (index, layer) in spooled {
+        let wanted = wanted[index].zip(layer.as_ref().and_then(|layer| layer.digest));
+        if let Some((old, new)) = wanted.filter(|(old, new)| old != new) {
+            odd.push(Warning::OtherBlobDigest { layer: ids[index].clone(), old, new });
+        }
         passed[index] = layer;
     }
     for (index, result) in checked {
@@ -382,15 +388,15 @@ pub(crate) fn spool(
         _ => None,
     });
     let unmeasured: Vec<(usize, &PlannedLayer, &LayerTar)> = unmeasured.collect();
-    let compression = chosen.layers.target();
     let spool = |(index, layer, tar): (usize, &PlannedLayer, &LayerTar)| {
+        let compression = layer.packed.unwrap_or(chosen.layers.target());
         if layer.omitted.is_some() {
             return (index, computed::measure(&layer.name(), tar, compression, options));
         }
         let hash = layer.needs_digest;
         (index, computed::spool(&layer.name(), tar, &folder, compression, hash, options))
     };
-    if compression.is_some() {
+    if unmeasured.iter().any(|(_, layer, _)| layer.packed.unwrap_or(chosen.layers.target()).is_some()) {
         // One after another: each is compressed on all threads.
         return unmeasured.into_iter().map(spool).collect();
     }

@@ -118,6 +118,19 @@ impl StoreKind {
         StoreKind::Containerd,
     ];
 
+    /// Whether it carries images from one engine to another, and no engine works on it.
+    pub fn is_archive(self) -> bool {
+        match self {
+            StoreKind::OciLayout | StoreKind::DockerArchive | StoreKind::DockerV1Archive | StoreKind::Dir => {
+                true
+            }
+            StoreKind::DockerGraph
+            | StoreKind::Docker
+            | StoreKind::ContainersStorage
+            | StoreKind::Containerd => false,
+        }
+    }
+
     /// As written on a command line.
     pub fn name(self) -> &'static str {
         match self {

@@ -26,6 +26,7 @@ mod fs;
 mod graph;
 mod hint;
 mod id;
+mod joined;
 mod json;
 mod kind;
 mod layer;
@@ -53,6 +54,7 @@ pub use error::Error;
 pub use fs::Root;
 pub use hint::Hint;
 pub use id::{ChainId, DiffId, ImageId, V1Id, hex_id};
+pub use joined::Joined;
 pub use kind::{Detected, OpenOptions, StoreKind};
 pub use layer::{
     BlobLayer, DiffLayer, Found, LayerDir, LayerTar, OtherFile, Part, Parts, RecordedFile, SplitLayer,

@@ -1,16 +1,15 @@
 //! The commands, one file each.
 
+mod check;
 mod containers;
 mod images;
 mod inspect;
+mod join;
 mod save;
 mod stores;
 mod verify;
 
 use std::io;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
 
 use clap::CommandFactory;
 
@@ -18,40 +17,17 @@ use crate::args::{Args, Command, processors};
 use crate::error::Error;
 use crate::report::Reporter;
 use crate::status::Status;
-
-/// Limits the threads of all crates. Called before any store is read, so that listings obey it, too.
-///
-/// Rayon's pool is made of all its threads or fails for good, and its first use panics then. So the threads
-/// are started first, and the pool is made of those that the system gives; of this one alone, if it gives
-/// none (`prlimit --nproc`, a small `RLIMIT_AS`).
-fn limit_threads(threads: NonZeroUsize) {
-    let (sender, waiting) = mpsc::channel::<rayon::ThreadBuilder>();
-    let waiting = Arc::new(Mutex::new(waiting));
-    let start = |_: &usize| {
-        let waiting = waiting.clone();
-        let work = move || {
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            if let Ok(thread) = next {
-                thread.run();
-            }
-        };
-        thread::Builder::new().spawn(work).is_ok()
-    };
-    let started = (0..threads.get()).take_while(start).count();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(started.max(1));
-    // Only the first call in a process counts, and a command makes one.
-    let _ = if started == 0 {
-        pool.use_current_thread().build_global()
-    } else {
-        let hand_over = |thread| sender.send(thread).map_err(|_| io::ErrorKind::BrokenPipe.into());
-        pool.spawn_handler(hand_over).build_global()
-    };
-}
+use crate::threads::limit_threads;
 
 /// Runs a command.
 pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error> {
     match command {
         Command::Save(args) => save::run(&args, reporter),
+        Command::Join(args) => join::run(&args, reporter),
+        Command::Check(args) => {
+            limit_threads(processors());
+            check::run(&args, reporter)
+        }
         Command::Images(args) => {
             limit_threads(processors());
             images::run(&args, reporter)

@@ -1,10 +1,13 @@
 //! `layerlift save`: names become images, images a plan; what the plan prepares goes to an output.
 
+use std::path::PathBuf;
+
 use layerlift_archive::{CompressionLevel, Options as WriteOptions};
 use layerlift_export::{
     Error as ExportError, Layout, Omission, Options, Plan, SalvageReport, Selection, plan, select_all,
+    select_partial,
 };
-use layerlift_store::{Platforms, Store};
+use layerlift_store::{OpenOptions, Platforms, Store};
 
 use crate::args::Save;
 use crate::destination::Destination;
@@ -14,11 +17,29 @@ use crate::partial;
 use crate::progress::{LeftOut, Progress, Summary};
 use crate::report::Reporter;
 use crate::salvage::{self, Repairs, ReportFile};
-use crate::sources::{Source, Sources};
+use crate::sources::{Source, Sources, join, named};
 use crate::status::Status;
 use crate::terminal::visible;
+use crate::threads::limit_threads;
 
 pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
+    export(args, &Input::Stores, reporter)
+}
+
+/// Where the images come from.
+pub(crate) enum Input<'a> {
+    /// The stores that the arguments mean.
+    Stores,
+    /// Archives that are completed, also from these other stores.
+    Parts {
+        others: &'a [PathBuf],
+        /// Whether only the images of archives are meant that leave something out.
+        only_partial: bool,
+    },
+}
+
+/// Exports images.
+pub(crate) fn export(args: &Save, input: &Input<'_>, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
     let compression = destination.compression(args.archive_compress)?;
     if !args.dry_run {
@@ -27,10 +48,10 @@ pub(crate) fn run(args: &Save, reporter: &Reporter) -> Result<Status, Error> {
     let report = args.salvage_report.as_ref().filter(|_| !args.dry_run);
     let mut report = report.map(|path| ReportFile::begin(path, &destination)).transpose()?;
     let threads = args.work.threads();
-    super::limit_threads(threads);
+    limit_threads(threads);
 
     for tries_left in (0..TRIES).rev() {
-        let error = match once(args, &destination, compression, &mut report, reporter)? {
+        let error = match once(args, input, &destination, compression, &mut report, reporter)? {
             Ended::With(status) => return Ok(status),
             Ended::Changed(error) => error,
         };
@@ -61,22 +82,32 @@ enum Ended {
 /// Plans, prepares and writes.
 fn once(
     args: &Save,
+    input: &Input<'_>,
     destination: &Destination,
     compression: Option<CompressionLevel>,
     report: &mut Option<ReportFile>,
     reporter: &Reporter,
 ) -> Result<Ended, Error> {
-    let sources = Sources::open(&args.store, reporter)?;
-    let (source, selection, mut status) = if args.all {
-        all(&sources, &args.platforms(), reporter)?
-    } else {
-        by_name(&sources, args, reporter)?
+    let (sources, partial_only) = match input {
+        Input::Stores => (Sources::open(&args.store, reporter)?, None),
+        Input::Parts { others, only_partial } => {
+            let others = named(others, &OpenOptions::default().with_all_partitions(true), reporter)?;
+            let joined = join(&args.store.place.root, others, &OpenOptions::default())?;
+            let selection = only_partial.then(|| select_partial(&joined)).transpose()?;
+            (Sources::of_joined(joined, &args.store.place.root), selection)
+        }
+    };
+    let (source, selection, mut status) = match partial_only {
+        Some(selection) => (&sources.opened[0], selection, Status::Done),
+        None if args.all => all(&sources, &args.platforms(), reporter)?,
+        None => by_name(&sources, args, reporter)?,
     };
     let temp_dir = args.temp_dir.clone().or_else(|| destination.folder()).unwrap_or_else(std::env::temp_dir);
     let repairs = args.salvage.then(|| Repairs::open(&args.repair_from, reporter)).transpose()?;
     let other_side = partial::other_side(&args.partial, &*source.store)?;
     let options = Options::default()
         .with_other_side(other_side)
+        .with_as_archived(sources.joined)
         .with_salvage(args.salvage)
         .with_format(args.format)
         .with_tags(args.tags)

@@ -22,6 +22,7 @@ use crate::size::human;
 use crate::sources::{Source, Sources, broken_error};
 use crate::status::Status;
 use crate::table::Table;
+use crate::threads::limit_threads;
 
 mod request;
 
@@ -99,7 +100,7 @@ struct LayerJson {
 
 pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     let threads = args.work.threads();
-    super::limit_threads(threads);
+    limit_threads(threads);
     let sources = Sources::open(&args.store, reporter)?;
     let mut requests: Vec<Request> = sources.opened.iter().map(|_| Request::default()).collect();
     // Everything that is here, unless some platforms are asked for.

@@ -2,7 +2,8 @@
 
 use crate::program::{ended, layerlift, output};
 
-const COMMANDS: &[&str] = &["save", "images", "inspect", "verify", "stores", "completions", "man"];
+const COMMANDS: &[&str] =
+    &["save", "join", "check", "images", "inspect", "verify", "stores", "completions", "man"];
 
 fn printed(args: &[&str]) -> String {
     let output = output(layerlift().args(args).env("COLUMNS", "100"));

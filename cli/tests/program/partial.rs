@@ -92,3 +92,114 @@ fn lists_of_layers() {
         assert!(!out.exists());
     }
 }
+
+/// An image, its base, a part of it without the base, and the whole.
+struct Halves {
+    dir: tempfile::TempDir,
+}
+
+impl Halves {
+    fn new() -> Self {
+        let (store, dir) = (Store::example(), tempfile::tempdir().unwrap());
+        let halves = Halves { dir };
+        for (name, args) in [
+            ("base.tar", &["base:latest"][..]),
+            ("full.tar", &["base:child"]),
+            ("part.tar", &["base:child", "--exclude", "base:latest"]),
+        ] {
+            let done = output(save(&store.root).args(args).arg("-o").arg(halves.path(name)));
+            assert_eq!(done.status.code(), Some(0), "{:?}", ended(&done));
+        }
+        halves
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let output = output(layerlift().current_dir(self.dir.path()).args(args));
+        let (status, messages) = ended(&output);
+        (status, String::from_utf8_lossy(&output.stdout).into_owned(), messages)
+    }
+
+    fn is_full(&self, name: &str) -> bool {
+        fs::read(self.path(name)).unwrap() == fs::read(self.path("full.tar")).unwrap()
+    }
+}
+
+#[test]
+fn parts_become_whole() {
+    let halves = Halves::new();
+    for args in [
+        &["join", "base.tar", "part.tar", "-o", "joined.tar"][..],
+        &["join", "part.tar", "--root", "base.tar", "-o", "joined.tar"],
+        &["join", "part.tar", "base.tar", "--image", "base:child", "-o", "joined.tar"],
+        &["save", "--root", "base.tar", "--root", "part.tar", "base:child", "-o", "joined.tar"],
+    ] {
+        let (status, _, messages) = halves.run(args);
+        assert_eq!((status, &*messages), (Some(0), ""), "{args:?}");
+        assert!(halves.is_full("joined.tar"), "{args:?}");
+        fs::remove_file(halves.path("joined.tar")).unwrap();
+    }
+    let (status, table, _) = halves.run(&["verify", "--root", "base.tar", "--root", "part.tar"]);
+    assert_eq!(status, Some(0));
+    assert!(table.contains("base:child") && !table.contains("needs"), "{table}");
+
+    let (status, _, messages) = halves.run(&["join", "part.tar", "-o", "joined.tar"]);
+    assert_eq!(status, Some(1));
+    assert!(messages.contains("part.tar leaves out layer sha256:") && messages.contains("base:latest"));
+    assert!(!halves.path("joined.tar").exists());
+    let (status, _, messages) = halves.run(&["images", "--root", "part.tar", "--root", "/var/lib"]);
+    assert_eq!(status, Some(2), "{messages}");
+}
+
+#[test]
+fn cut_and_damaged_parts() {
+    let halves = Halves::new();
+    let part = fs::read(halves.path("part.tar")).unwrap();
+    let base = fs::read(halves.path("base.tar")).unwrap();
+    let mut damaged = base.clone();
+    let layer = damaged.iter().position(|byte| *byte == b'b').unwrap() + 2048;
+    damaged[layer] ^= 1;
+    for (name, bytes, args) in [
+        ("part.tar", &part[..part.len() / 2], &["join", "base.tar", "part.tar", "-o", "joined.tar"]),
+        ("base.tar", &damaged[..], &["join", "base.tar", "part.tar", "-o", "joined.tar"]),
+        ("base.tar", &base[..1024], &["join", "base.tar", "part.tar", "-o", "joined.tar"]),
+    ] {
+        let before = fs::read(halves.path(name)).unwrap();
+        fs::write(halves.path(name), bytes).unwrap();
+        let (status, _, messages) = halves.run(args);
+        assert!(matches!(status, Some(1 | 2)), "{name}: {messages}");
+        assert!(!messages.is_empty() && !halves.path("joined.tar").exists(), "{name}: {messages}");
+        fs::write(halves.path(name), before).unwrap();
+    }
+}
+
+#[test]
+fn what_is_missing() {
+    let halves = Halves::new();
+    let (status, text, messages) = halves.run(&["check", "part.tar"]);
+    assert_eq!((status, &*messages), (Some(1), ""));
+    assert!(text.contains("MISSING") && text.contains("incomplete: needs 1 layer of base:latest"), "{text}");
+    let (status, text, _) = halves.run(&["check", "part.tar", "--root", "base.tar"]);
+    assert_eq!((status, &*text), (Some(0), "complete: all of 1 layer that it needs are here\n"));
+    let (status, text, _) = halves.run(&["check", "full.tar"]);
+    assert_eq!((status, &*text), (Some(0), "complete: nothing is left out\n"));
+    let (status, text, _) = halves.run(&["check", "part.tar", "--json"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (status, &json["complete"], &json["layers"][0]["result"]),
+        (Some(1), &false.into(), &"missing".into())
+    );
+    // The store that it came from records no digests: they are computed.
+    let store = Store::example();
+    let (status, text, _) = halves.run(&["check", "part.tar", "--root", text_of(&store.root)]);
+    assert_eq!(status, Some(0), "{text}");
+    let (status, _, _) = halves.run(&["check", "part.tar", "--root", "/nonexistent"]);
+    assert_eq!(status, Some(2));
+}
+
+fn text_of(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

@@ -54,6 +54,7 @@ impl V1Image {
         let legacy = match &image.image.document {
             Document::V1(documents) => {
                 let mut legacy = documents.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+                with_times(&mut legacy);
                 if image.salvaged.is_some() {
                     renamed(&mut legacy, documents, image)?;
                 }
@@ -143,6 +144,20 @@ fn renamed(
         parent = Some(id);
     }
     Ok(())
+}
+
+/// Gives folders of layers whose documents have no time that of the image above them. Docker since 1.10, and
+/// this crate, write 1970 into the documents of all layers but the top one, and the image's time into the
+/// headers of all.
+fn with_times(legacy: &mut [LegacyImage]) {
+    let mut above: Option<Time> = None;
+    for image in legacy.iter_mut().rev() {
+        match above.take() {
+            Some(time) if image.created == Time::epoch() => image.created = time,
+            _ => {}
+        }
+        above = Some(image.created.clone());
+    }
 }
 
 fn layer_path(id: &V1Id) -> String {

@@ -30,6 +30,8 @@ pub(crate) struct List {
     pub(crate) tree: Option<IndexTree>,
     /// Whether the stored index stays, whatever is left out of it.
     pub(crate) keep: bool,
+    /// Whether it stays if all its images in the archive keep their manifests.
+    pub(crate) as_archived: bool,
     /// The ids of its images that were chosen, the default choice first.
     pub(crate) images: Vec<String>,
     /// Its names, as the store has them.
@@ -85,8 +87,9 @@ impl List {
             .flat_map(|one| one.artifact.blobs.clone())
             .collect();
         let (lines, is_whole) = self.lines(&here, &manifests, &along);
+        let is_unedited = lines.iter().all(|line| !line.edited);
         let root = match &self.tree {
-            Some(tree) if is_whole || self.keep => {
+            Some(tree) if is_whole || self.keep || self.as_archived && is_unedited => {
                 for index in tree.indexes() {
                     let size = index.raw.len() as u64;
                     let descriptor = Descriptor::new(&*index.media_type, index.digest, size);

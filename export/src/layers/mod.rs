@@ -3,13 +3,14 @@
 mod compressed;
 pub(crate) mod computed;
 pub(crate) mod odd;
+mod packed;
 mod padding;
 
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use layerlift_archive::{Compression, Content, Digest, Explanation};
+use layerlift_archive::{Compression, CompressionLevel, Content, Digest, Explanation};
 use layerlift_store::{
     BlobLayer, DiffId, Document, Image, Layer, LayerKey, LayerTar, Notice, Requirement, Store,
 };
@@ -32,6 +33,10 @@ pub(crate) struct PlannedLayer {
     /// What is odd about its record.
     pub(crate) notice: Option<Notice>,
     pub(crate) state: State,
+    /// How it is packed, if not as the options say: uncompressed, or so.
+    pub(crate) packed: Option<Option<CompressionLevel>>,
+    /// The blob that the image names, where another archive has the layer.
+    pub(crate) wanted: Option<Digest>,
     /// That it is left out: what the other side has of it.
     pub(crate) omitted: Option<Held>,
     /// Where it came from; only for a salvage.
@@ -94,7 +99,18 @@ impl PlannedLayer {
         let notice = tar.as_ref().and_then(|tar| tar.notice().cloned());
         let state = tar.map_or(State::Unreadable, state);
         let (id, called) = (id.to_owned(), id.to_owned());
-        PlannedLayer { id, called, uses: 0, needs_digest: false, notice, state, omitted: None, origin: None }
+        PlannedLayer {
+            id,
+            called,
+            uses: 0,
+            needs_digest: false,
+            notice,
+            state,
+            packed: None,
+            wanted: None,
+            omitted: None,
+            origin: None,
+        }
     }
 
     /// Bytes that it takes in the archive, if known.
@@ -168,6 +184,14 @@ impl PlannedLayer {
 }
 
 impl State {
+    /// A layer that has to become a certain blob.
+    fn packed(tar: LayerTar, to: Option<CompressionLevel>, diff_id: Option<DiffId>) -> State {
+        match (tar, to) {
+            (LayerTar::Split(layer), None) => State::Measured(Measured::plain(Arc::new(layer), diff_id)),
+            (tar, _) => State::Unmeasured(tar),
+        }
+    }
+
     /// A compressed layer stays as it is where the format and the options allow that.
     pub(crate) fn of(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> State {
         let (format, layers) = (options.format, options.layers);
@@ -250,11 +274,7 @@ impl Measured {
     /// A layer that a partial archive lacks, and the other side has: as its documents describe it. `None` if
     /// the archive to be written would have other bytes of it.
     fn of_requirement(required: &Requirement, of_manifest: bool, options: &Options) -> Option<Self> {
-        let compression = match required.media_type.as_deref() {
-            Some(kind) if kind.ends_with("gzip") => Compression::Gzip,
-            Some(kind) if kind.ends_with("zstd") => Compression::Zstd,
-            _ => Compression::None,
-        };
+        let compression = packed::compression(required);
         let (format, layers) = (options.format, options.layers);
         let as_stored = of_manifest && layers == LayerCompression::AsStored && format.takes(compression);
         let needs_nothing = format == Format::DockerV1 && required.id.is_some();
@@ -289,7 +309,7 @@ pub(crate) struct Distinct {
     of_v1: Vec<bool>,
     /// The flag is part of the key: a blob that one manifest describes wrongly can be a sound layer of
     /// another image.
-    places: HashMap<(LayerKey, bool), usize>,
+    places: HashMap<(LayerKey, bool, Option<Digest>), usize>,
 }
 
 impl Distinct {
@@ -299,7 +319,8 @@ impl Distinct {
         let of_manifest = keep || image.own_manifest().is_some();
         let of_v1 = matches!(image.document, Document::V1(_));
         let place = |layer: &Layer| {
-            *self.places.entry((layer.key.clone(), layer.lost.is_some())).or_insert_with(|| {
+            let wanted = layer.wanted.as_ref().and_then(|required| required.digest);
+            *self.places.entry((layer.key.clone(), layer.lost.is_some(), wanted)).or_insert_with(|| {
                 self.layers.push(layer.clone());
                 self.of_manifest.push(of_manifest);
                 self.of_v1.push(of_v1);
@@ -347,7 +368,15 @@ impl Distinct {
                 let diff_id = recorded.or(tar.as_ref().and_then(LayerTar::diff_id));
                 Origin { key: key.clone(), tar: tar.clone(), diff_id }
             });
+            let wanted = layer.wanted.as_ref().zip(tar.as_ref());
+            let packed = wanted.and_then(|(wanted, tar)| packed::packed_as(tar, wanted, recorded, options));
+            let wanted = layer.wanted.as_ref().and_then(|wanted| wanted.digest);
             let layer = match of_manifest {
+                _ if packed.is_some() => {
+                    let to = packed.flatten();
+                    let state = |tar| State::packed(tar, to, recorded);
+                    PlannedLayer { packed, wanted, ..PlannedLayer::of(key.id(), tar, state) }
+                }
                 true => PlannedLayer::of(key.id(), tar, |tar| as_stored(tar, recorded, options)),
                 false => PlannedLayer::new(key.id(), tar, recorded, options),
             };

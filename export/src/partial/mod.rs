@@ -8,10 +8,14 @@
 //! A layer is known by the digest of its tar. Documents are always complete, so a layer that is left out is
 //! read if its digest has to be computed for one, and only then.
 
+mod check;
+pub(crate) mod join;
 mod listed;
 pub(crate) mod other_side;
 pub(crate) mod required;
 pub(crate) mod warnings;
 
+pub use check::{Checked, CheckedLayer, CheckedRoot, Presence, check};
+pub use join::select_partial;
 pub use other_side::OtherSide;
 pub use required::Omission;

@@ -55,6 +55,8 @@ pub(super) struct LayoutIndex {
 pub(super) struct Contents {
     pub(super) images: Vec<LayoutImage>,
     pub(super) indexes: Vec<LayoutIndex>,
+    /// The ids of images and indexes that the documents name, in their order, with the names of each.
+    pub(super) roots: Vec<(String, Vec<Reference>)>,
     /// All names, in the order of the documents.
     pub(super) order: Vec<Reference>,
     /// What can no longer be read of what names them.
@@ -84,6 +86,8 @@ pub(super) struct Builder<'a> {
     pub(super) contents: Contents,
     /// Configs of what is not an image. `manifest.json` may name them as if they were of images.
     pub(super) artifacts: HashSet<Digest>,
+    /// Names of `index.json` in containerd's spelling alone.
+    pub(super) unspelled: HashSet<Reference>,
     /// Lines and items that lead to nothing.
     pub(super) unread: Vec<Unread>,
 }
@@ -100,7 +104,15 @@ pub(super) struct Unread {
 impl<'a> Builder<'a> {
     pub(super) fn new(reader: &'a Reader, keys: &'a Keyring) -> Self {
         let contents = Contents::default();
-        Builder { reader, keys, of: None, contents, artifacts: HashSet::new(), unread: Vec::new() }
+        Builder {
+            reader,
+            keys,
+            of: None,
+            contents,
+            artifacts: HashSet::new(),
+            unspelled: HashSet::new(),
+            unread: Vec::new(),
+        }
     }
 
     /// The same for images of a namespace of containerd.
@@ -138,6 +150,9 @@ impl<'a> Builder<'a> {
             };
             self.note(INDEX, &descriptor.odd);
             let names = ImageNames::of(descriptor);
+            if ImageNames::is_only_containerds(descriptor) {
+                self.unspelled.extend(names.references.iter().cloned());
+            }
             let same = || by_names.get(&(names.references.clone(), names.aliases.clone()));
             match same().filter(|_| !names.is_empty()) {
                 Some(&group) => groups[group].1.push(descriptor.clone()),
@@ -181,7 +196,9 @@ impl<'a> Builder<'a> {
             return self.add_error(first.hex(), names, unread.unwrap_or_else(artifact), listed);
         }
         if alone && indexes.is_empty() {
-            return drop(self.add(What::Manifest(manifests.remove(0)), names, true));
+            let references = names.references.clone();
+            let key = self.add(What::Manifest(manifests.remove(0)), names, true);
+            return self.contents.roots.push((key.id().to_owned(), references));
         }
         // A part of the index cannot be read. One that is missing may have been left out on purpose.
         if let Some(error) = unread.filter(|error| error.kind() != ErrorKind::Missing) {
@@ -205,6 +222,7 @@ impl<'a> Builder<'a> {
             Some(&index) if alone => (index, index.hex()),
             _ => (within, Digest::of(format!("{within}{first}").as_bytes()).hex()),
         };
+        self.contents.roots.push((id.clone(), names.references.clone()));
         self.add_members(
             names,
             images,

@@ -1,17 +1,17 @@
 //! What `manifest.json` names, and the lines of both documents that lead to nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use layerlift_archive::Digest;
 
 use super::documents::{INDEX, MANIFEST};
 use super::image::{self, Identity, What};
-use super::images::{Builder, LayoutImage, Unread, id_in_name};
+use super::images::{Builder, Contents, LayoutImage, Unread, id_in_name};
 use super::manifest_json::{self, BadItem};
 use super::names::ImageNames;
 use super::reader::Json;
 use crate::reference::familiar_name;
-use crate::{Error, Notice, Reference};
+use crate::{Error, Notice, Reference, Rules};
 
 impl Builder<'_> {
     /// Adds what `manifest.json` names. Manifests and names of the index stay.
@@ -21,6 +21,7 @@ impl Builder<'_> {
     pub(super) fn add_items(&mut self, json: &Json, beside_index: bool) -> Result<(), Error> {
         let malformed = |why| self.reader.malformed(MANIFEST, why);
         let mut of_index = self.names_of_manifests();
+        let mut spelled: HashMap<Reference, Reference> = HashMap::new();
         for item in manifest_json::parse(json.raw()).map_err(malformed)? {
             let item = match item {
                 Ok(item) => item,
@@ -37,6 +38,9 @@ impl Builder<'_> {
                 self.contents.notices.push(Notice::new(self.reader.files().join(MANIFEST), what));
                 continue;
             }
+            for tag in item.tags.iter().filter_map(|tag| Reference::parse(tag, Rules::Stored).ok()) {
+                spelled.extend(Some((tag.full(), tag)).filter(|(full, _)| self.unspelled.contains(full)));
+            }
             let mut names = ImageNames::default();
             for tag in item.tags.iter().filter(|tag| !of_index.contains(familiar_name(tag))) {
                 names.add(tag);
@@ -48,12 +52,29 @@ impl Builder<'_> {
                 continue;
             }
             let taken = names.references.clone();
+            let before = self.count();
             let key = self.add(what, names, true);
+            if self.count() > before || !taken.is_empty() {
+                self.contents.roots.push((key.id().to_owned(), taken.clone()));
+            }
             if self.contents.image(key.id()).is_some_and(LayoutImage::has_manifest) {
                 of_index.extend(taken.iter().map(familiar));
             }
         }
+        self.respell(&spelled);
         Ok(())
+    }
+
+    /// Spells the names of the index as `manifest.json` does, which has them as its writer had them.
+    fn respell(&mut self, spelled: &HashMap<Reference, Reference>) {
+        let Contents { images, indexes, order, roots, .. } = &mut self.contents;
+        images.iter_mut().for_each(|image| image.names.respell(spelled));
+        indexes.iter_mut().for_each(|index| index.names.respell(spelled));
+        for name in order.iter_mut().chain(roots.iter_mut().flat_map(|(_, names)| names)) {
+            if let Some(other) = spelled.get(name) {
+                *name = other.clone();
+            }
+        }
     }
 
     /// Whether it is a directory, which changes in place. An archive is what its writer made of it.

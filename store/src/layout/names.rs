@@ -4,7 +4,7 @@
 //! for Podman. A word that cannot be a repository (`1.0-RC1`) still finds its image. Any other text is a name
 //! as it stands, valid or not (`Team/App:1`): which names an output can have is for its format to say.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::documents::Descriptor;
 use crate::{Reference, Rules};
@@ -26,10 +26,28 @@ impl ImageNames {
     /// own, and only the tag into that of the specification.
     pub(super) fn of(descriptor: &Descriptor) -> Self {
         let mut names = ImageNames::default();
-        if let Some(name) = descriptor.image_name.as_ref().or(descriptor.ref_name.as_ref()) {
+        let whole = descriptor.ref_name.as_ref().filter(|name| is_spelling_of(name, descriptor));
+        if let Some(name) = whole.or(descriptor.image_name.as_ref()).or(descriptor.ref_name.as_ref()) {
             names.add(name);
         }
         names
+    }
+
+    /// Whether a descriptor has a whole name in containerd's spelling alone, so that nothing says how its
+    /// writer spelled it.
+    pub(super) fn is_only_containerds(descriptor: &Descriptor) -> bool {
+        let spelled = descriptor.ref_name.as_ref().is_some_and(|name| is_spelling_of(name, descriptor));
+        descriptor.image_name.is_some() && !spelled
+    }
+
+    /// Spells names as their writer did.
+    pub(super) fn respell(&mut self, spelled: &HashMap<Reference, Reference>) {
+        for name in &mut self.references {
+            if let Some(other) = spelled.get(name) {
+                *name = other.clone();
+                self.known.insert(other.clone());
+            }
+        }
     }
 
     /// These names, and others that only find the image.
@@ -74,4 +92,11 @@ impl ImageNames {
     pub(super) fn is_empty(&self) -> bool {
         self.references.is_empty() && self.aliases.is_empty()
     }
+}
+
+/// Whether a name is containerd's name of the same image, spelled in another way: `app:1` for
+/// `docker.io/library/app:1`, but not the tag alone.
+fn is_spelling_of(name: &str, descriptor: &Descriptor) -> bool {
+    let full = |name: &str| Reference::parse(name, Rules::Stored).ok().map(|name| name.full().to_string());
+    name.contains([':', '/']) && full(name).is_some_and(|name| descriptor.image_name == Some(name))
 }

@@ -31,7 +31,7 @@ pub(crate) struct LayoutStore {
     /// Of its keys; empty but for a namespace of containerd.
     pub(super) partition: String,
     pub(super) reader: Reader,
-    contents: Contents,
+    pub(super) contents: Contents,
     /// What takes the place of the lines of `index.json`, in stores that do not have this file.
     lines: Option<Vec<Line>>,
     /// What these lines say; read when it is asked for.
@@ -111,7 +111,7 @@ impl LayoutStore {
         Err(first.unwrap_or_else(|| Error::not_found(&image.id)))
     }
 
-    fn key(&self, id: &str) -> ImageKey {
+    pub(super) fn key(&self, id: &str) -> ImageKey {
         self.keys.image(&self.partition, id)
     }
 
@@ -155,7 +155,7 @@ impl LayoutStore {
     }
 
     /// The image or index of a key.
-    fn selected(&self, key: ImageKey, reference: Option<Reference>) -> Selected {
+    pub(super) fn selected(&self, key: ImageKey, reference: Option<Reference>) -> Selected {
         match self.contents.indexes.iter().find(|index| index.id == key.id()) {
             Some(index) => Selected::of_index(index.index.clone(), reference),
             None => Selected::of_image(key, reference),
@@ -257,7 +257,8 @@ impl Store for LayoutStore {
             );
             notices.push(Notice::new(files.join(INDEX), what));
         }
-        Ok(Listing { order, lost, notices, artifacts, ..Listing::new(images, indexes, broken) })
+        let roots = self.roots();
+        Ok(Listing { order, lost, notices, artifacts, roots, ..Listing::new(images, indexes, broken) })
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {

@@ -33,6 +33,8 @@ pub struct Layer {
     pub lost: Option<Error>,
     /// In a partial archive: that the layer is left out on purpose. It is `lost`, too.
     pub left_out: Option<Requirement>,
+    /// That an archive leaves it out, and this layer of another one takes its place: what is required of it.
+    pub wanted: Option<Requirement>,
 }
 
 /// What describes an image, byte for byte as it is stored.
@@ -88,7 +90,7 @@ impl V1Document {
 impl Layer {
     /// A layer of an image.
     pub fn new(key: LayerKey, diff_id: Option<DiffId>) -> Self {
-        Layer { key, diff_id, lost: None, left_out: None }
+        Layer { key, diff_id, lost: None, left_out: None, wanted: None }
     }
 
     /// The same layer, which cannot be read.

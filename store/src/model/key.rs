@@ -100,6 +100,11 @@ impl Keyring {
 }
 
 impl ImageKey {
+    /// The number of the keyring that made it.
+    pub(crate) fn keyring(&self) -> u64 {
+        self.0.keyring
+    }
+
     /// The part of the store that has the image: a graph driver, a namespace. Empty if the store has only
     /// one part.
     pub fn partition(&self) -> &str {
@@ -114,6 +119,11 @@ impl ImageKey {
 }
 
 impl LayerKey {
+    /// The number of the keyring that made it.
+    pub(crate) fn keyring(&self) -> u64 {
+        self.0.keyring
+    }
+
     /// As in [`ImageKey`].
     pub fn partition(&self) -> &str {
         &self.0.partition

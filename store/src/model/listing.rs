@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::index::check;
-use super::{Artifact, Image, ImageKey, Index, Member, Needs, Notice, Platforms, config};
+use super::{Artifact, Image, ImageKey, Index, Member, Needs, Notice, Platforms, Selected, config};
 use crate::{Document, Error, Reference, Store};
 
 /// What [`crate::Store::images`] found.
@@ -28,6 +28,8 @@ pub struct Listing {
     pub lost: Vec<Error>,
     /// What is odd and was read nevertheless. Nothing is lost by it.
     pub notices: Vec<Notice>,
+    /// What the documents of an archive name, in their order. Empty for a store that has no order.
+    pub roots: Vec<Selected>,
     /// The order of names, where some names of an image are those of an index.
     pub(crate) order: Vec<Reference>,
 }
@@ -107,7 +109,7 @@ impl Listing {
 
     /// Adds what another part of the store lists.
     pub(crate) fn append(&mut self, more: Listing) {
-        let Listing { images, indexes, intermediate, artifacts, broken, lost, notices, order } = more;
+        let Listing { images, indexes, intermediate, artifacts, broken, lost, notices, roots, order } = more;
         self.images.extend(images);
         self.indexes.extend(indexes);
         self.intermediate.extend(intermediate);
@@ -115,6 +117,7 @@ impl Listing {
         self.broken.extend(broken);
         self.lost.extend(lost);
         self.notices.extend(notices);
+        self.roots.extend(roots);
         self.order.extend(order);
         self.sort();
     }

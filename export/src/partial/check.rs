@@ -1,0 +1,256 @@
+//! Whether what a partial archive requires is there: in stores of engines, as these engines look for it, or
+//! in other archives.
+//!
+//! | engine | looks for |
+//! |---|---|
+//! | Docker with a graph driver | the stack of layers, by its chain id |
+//! | Podman and its like | the layer, by its diff id |
+//! | containerd, Docker with its store | the blob; without it, the stack lets containers run, and no more |
+//! | Docker until 1.9 | the layer of a v1 image, by its id |
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+
+use layerlift_archive::Options;
+use layerlift_store::{
+    ChainId, DiffId, Document, Image, ImageKey, LayerKey, LayerTar, Needs, Requirement, Store, StoreKind,
+};
+
+use crate::Error;
+
+/// What there is of a layer that an archive requires, from nothing to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Presence {
+    /// Nothing.
+    Missing,
+    /// The same layer on top of others, where the engine does not look for it.
+    OtherStack,
+    /// The unpacked layer, but not the blob: the engine runs the image, and cannot save or push it.
+    OtherBlob,
+    /// All that is needed.
+    Here,
+}
+
+/// A layer that an archive requires, and what there is of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CheckedLayer {
+    /// The layer.
+    pub required: Requirement,
+    /// What there is of it.
+    pub presence: Presence,
+    /// Where that is: the name of a root. `None` if it is nowhere.
+    pub place: Option<String>,
+}
+
+/// What [`check`] found.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Checked {
+    /// Every layer that an archive requires, once.
+    pub layers: Vec<CheckedLayer>,
+    /// Number of images that were looked at.
+    pub images: usize,
+    /// What the images need that is not there.
+    pub missing: Needs,
+}
+
+/// A store in which layers are looked up, and its name.
+pub struct CheckedRoot<'s> {
+    /// What messages call it: its path.
+    pub name: String,
+    /// The store.
+    pub store: &'s dyn Store,
+}
+
+impl Checked {
+    /// Whether every layer is there, in whatever form the engine can use.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// Number of layers of which there is just this.
+    pub fn count(&self, presence: Presence) -> usize {
+        self.layers.iter().filter(|layer| layer.presence == presence).count()
+    }
+}
+
+/// Looks for all that the images of some archives require. Layers of stores that record no digests are read
+/// if something is not found without them.
+///
+/// # Errors
+///
+/// An image of an archive that cannot be read, and a store that cannot be listed.
+pub fn check(
+    archives: &[&dyn Store],
+    roots: &[CheckedRoot<'_>],
+    options: &Options<'_>,
+) -> Result<Checked, Error> {
+    let mut inventories = roots.iter().map(Inventory::of).collect::<Result<Vec<Inventory<'_>>, Error>>()?;
+    let mut images = Vec::new();
+    for archive in archives {
+        for key in keys(*archive)? {
+            images.push(archive.image(&key)?);
+        }
+    }
+    let mut checked = look(&images, &inventories);
+    if !checked.is_complete() {
+        inventories.iter_mut().try_for_each(|inventory| inventory.hash(options))?;
+        checked = look(&images, &inventories);
+    }
+    Ok(checked)
+}
+
+/// Looks each required layer up in all roots. One of several images is enough to miss it.
+fn look(images: &[Image], inventories: &[Inventory<'_>]) -> Checked {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut layers: Vec<CheckedLayer> = Vec::new();
+    for image in images {
+        let chains = chains(image);
+        for (layer, chain) in image.layers.iter().zip(chains) {
+            let Some(required) = &layer.left_out else { continue };
+            let found = inventories.iter().map(|root| (root.presence(required, chain), root.name));
+            let found = found.max_by_key(|(presence, _)| *presence);
+            let (presence, place) = match found {
+                Some((presence, name)) if presence > Presence::Missing => (presence, Some(name.to_owned())),
+                _ => (Presence::Missing, None),
+            };
+            let at = *places.entry(identity(required)).or_insert(layers.len());
+            match layers.get_mut(at) {
+                Some(known) if known.presence <= presence => {}
+                Some(known) => (known.presence, known.place) = (presence, place),
+                None => layers.push(CheckedLayer { required: required.clone(), presence, place }),
+            }
+        }
+    }
+    let missing = layers.iter().filter(|layer| layer.presence <= Presence::OtherStack);
+    let missing = Needs::of(missing.map(|layer| &layer.required));
+    Checked { images: images.len(), missing, layers }
+}
+
+fn identity(required: &Requirement) -> String {
+    let digest = required.digest.map_or_else(String::new, |digest| digest.hex());
+    format!("{} {digest}", required.name())
+}
+
+/// The chain ids of an image's layers, as far as their digests are known.
+fn chains(image: &Image) -> Vec<Option<ChainId>> {
+    let mut below = Some(None);
+    let next = |layer: &layerlift_store::Layer| {
+        let chain = below.zip(layer.diff_id).map(|(below, diff_id)| ChainId::new(below, diff_id));
+        below = chain.map(Some);
+        chain
+    };
+    image.layers.iter().map(next).collect()
+}
+
+/// Every image of a store, also those that only others were built on.
+fn keys(store: &dyn Store) -> Result<Vec<ImageKey>, Error> {
+    let listing = store.images()?;
+    let members = listing.indexes.iter().flat_map(|index| &index.index.members);
+    let members = members.filter_map(|member| member.image.clone());
+    let listed = listing.images.iter().chain(&listing.intermediate).map(|image| image.key.clone());
+    let mut seen = HashSet::new();
+    Ok(listed.chain(members).filter(|key| seen.insert(key.clone())).collect())
+}
+
+/// The layers of a store.
+struct Inventory<'s> {
+    name: &'s str,
+    store: &'s dyn Store,
+    by_diff_id: BTreeMap<DiffId, Vec<LayerKey>>,
+    v1_ids: HashSet<String>,
+    chains: HashSet<ChainId>,
+    /// Images with layers whose digests nobody recorded.
+    unrecorded: Vec<Image>,
+}
+
+impl<'s> Inventory<'s> {
+    fn of(root: &'s CheckedRoot<'_>) -> Result<Self, Error> {
+        let mut inventory = Inventory {
+            name: &root.name,
+            store: root.store,
+            by_diff_id: BTreeMap::new(),
+            v1_ids: HashSet::new(),
+            chains: HashSet::new(),
+            unrecorded: Vec::new(),
+        };
+        for key in keys(root.store)? {
+            // What cannot be read is not there.
+            let Ok(image) = root.store.image(&key) else { continue };
+            inventory.add(image);
+        }
+        Ok(inventory)
+    }
+
+    fn add(&mut self, image: Image) {
+        let is_v1 = matches!(image.document, Document::V1(_));
+        for (layer, chain) in image.layers.iter().zip(chains(&image)) {
+            if layer.lost.is_some() {
+                continue;
+            }
+            if is_v1 {
+                self.v1_ids.insert(layer.key.id().to_owned());
+            }
+            if let Some(diff_id) = layer.diff_id {
+                let known = self.by_diff_id.entry(diff_id).or_default();
+                known.extend(Some(&layer.key).filter(|key| !known.contains(key)).cloned());
+            }
+            self.chains.extend(chain);
+        }
+        if image.layers.iter().any(|layer| layer.diff_id.is_none() && layer.lost.is_none()) {
+            self.unrecorded.push(image);
+        }
+    }
+
+    /// Computes the digests that nobody recorded.
+    fn hash(&mut self, options: &Options<'_>) -> Result<(), Error> {
+        let mut known: HashMap<LayerKey, DiffId> = HashMap::new();
+        for mut image in std::mem::take(&mut self.unrecorded) {
+            for layer in &mut image.layers {
+                if options.observer.cancelled() {
+                    return Err(layerlift_archive::Error::Cancelled.into());
+                }
+                let Ok(tar) = self.store.layer(&layer.key) else { continue };
+                let found = match known.get(&layer.key) {
+                    Some(found) => *found,
+                    None => match tar.write_to(&mut io::sink()) {
+                        Ok(written) => written.diff_id,
+                        Err(_) => continue,
+                    },
+                };
+                known.insert(layer.key.clone(), found);
+                layer.diff_id = Some(found);
+            }
+            self.add(image);
+        }
+        Ok(())
+    }
+
+    /// What the store has of a layer that an image has at the top of a stack.
+    fn presence(&self, required: &Requirement, chain: Option<ChainId>) -> Presence {
+        let keys = required.diff_id.and_then(|diff_id| self.by_diff_id.get(&diff_id));
+        let has_stack = chain.is_some_and(|chain| self.chains.contains(&chain));
+        let by_id = || required.id.as_ref().is_some_and(|id| self.v1_ids.contains(id.as_str()));
+        match (self.store.kind(), keys) {
+            (StoreKind::Containerd, Some(keys)) if keys.iter().any(|key| self.is_blob(key, required)) => {
+                Presence::Here
+            }
+            (StoreKind::Containerd, Some(_)) if has_stack => Presence::OtherBlob,
+            (StoreKind::Docker, Some(_)) if has_stack => Presence::Here,
+            (StoreKind::Containerd | StoreKind::Docker, Some(_)) => Presence::OtherStack,
+            (_, Some(_)) => Presence::Here,
+            (_, None) if by_id() => Presence::Here,
+            (_, None) => Presence::Missing,
+        }
+    }
+
+    /// Whether a layer of containerd is there as just this blob.
+    fn is_blob(&self, key: &LayerKey, required: &Requirement) -> bool {
+        match self.store.layer(key) {
+            Ok(LayerTar::Blob(blob)) => blob.notice.is_none() && blob.digest() == required.digest,
+            _ => false,
+        }
+    }
+}
