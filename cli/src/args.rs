@@ -178,6 +178,12 @@ pub(crate) struct Save {
     /// Leave out images that cannot be read, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// For layers of containerd whose blobs are missing, decompress all blobs to find one with the same tar.
+    ///
+    /// Labels usually say which blob has a layer. Without them, this reads the whole content store. The image
+    /// keeps its id but gets another manifest.
+    #[arg(long)]
+    pub(crate) find_blobs: bool,
     /// Refuse images of which a layer can only be rebuilt from its directory, so that they may get another
     /// id.
     #[arg(long)]
@@ -296,6 +302,9 @@ pub(crate) struct Verify {
     /// Print a JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+    /// For layers of containerd whose blobs are missing, decompress all blobs to find one with the same tar.
+    #[arg(long)]
+    pub(crate) find_blobs: bool,
     #[command(flatten)]
     pub(crate) work: Work,
     #[command(flatten)]

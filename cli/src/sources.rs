@@ -54,6 +54,15 @@ impl Sources {
         Sources::open_with(args.as_ref(), OpenOptions::default().with_all_partitions(true), reporter)
     }
 
+    /// The same, perhaps with a search for blobs.
+    pub(crate) fn open_finding(
+        args: &impl AsRef<PlaceArgs>,
+        find_blobs: bool,
+        reporter: &Reporter,
+    ) -> Result<Self, Error> {
+        Sources::open_with(args.as_ref(), OpenOptions::default().with_find_blobs(find_blobs), reporter)
+    }
+
     fn open_with(args: &PlaceArgs, mut options: OpenOptions, reporter: &Reporter) -> Result<Self, Error> {
         options.kind = args.store;
         options.partition = args.driver.clone().or_else(|| args.namespace.clone());

@@ -49,6 +49,9 @@ pub struct OpenOptions {
     pub follow: Vec<PathBuf>,
     /// The folder below which links of a store may lead; by default the one that is opened.
     pub within: Option<PathBuf>,
+    /// In containerd, for layers whose blobs are missing: decompress all blobs to find their tars, where no
+    /// label says which blob has one.
+    pub find_blobs: bool,
     /// Where a compressed archive is decompressed to; by default the system's directory for temporary files.
     pub temp_dir: Option<PathBuf>,
 }
@@ -81,6 +84,12 @@ impl OpenOptions {
     /// Lets links of a store lead to anything below this folder.
     pub fn with_within(mut self, within: impl Into<PathBuf>) -> Self {
         self.within = Some(within.into());
+        self
+    }
+
+    /// Decompresses blobs to find missing layers.
+    pub fn with_find_blobs(mut self, find: bool) -> Self {
+        self.find_blobs = find;
         self
     }
 

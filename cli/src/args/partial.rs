@@ -96,6 +96,7 @@ impl Join {
             partial: Partial { exclude: Vec::new(), since: Vec::new(), have: Vec::new() },
             keep_going: self.keep_going,
             no_rebuild: false,
+            find_blobs: false,
             salvage: false,
             repair_from: Vec::new(),
             salvage_report: None,

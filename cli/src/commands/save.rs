@@ -89,7 +89,7 @@ fn once(
     reporter: &Reporter,
 ) -> Result<Ended, Error> {
     let (sources, partial_only) = match input {
-        Input::Stores => (Sources::open(&args.store, reporter)?, None),
+        Input::Stores => (Sources::open_finding(&args.store, args.find_blobs, reporter)?, None),
         Input::Parts { others, only_partial } => {
             let others = named(others, &OpenOptions::default().with_all_partitions(true), reporter)?;
             let joined = join(&args.store.place.root, others, &OpenOptions::default())?;

@@ -101,7 +101,7 @@ struct LayerJson {
 pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     let threads = args.work.threads();
     limit_threads(threads);
-    let sources = Sources::open(&args.store, reporter)?;
+    let sources = Sources::open_finding(&args.store, args.find_blobs, reporter)?;
     let mut requests: Vec<Request> = sources.opened.iter().map(|_| Request::default()).collect();
     // Everything that is here, unless some platforms are asked for.
     let platforms = &match args.store.platforms() {

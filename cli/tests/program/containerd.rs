@@ -6,6 +6,24 @@ use crate::program::{ended, is_root, layerlift, output};
 use crate::store::Store;
 
 const SNAPSHOTS: &str = "io.containerd.snapshotter.v1.overlayfs/snapshots";
+const BLOBS: &str = "containerd/daemon/io.containerd.content.v1.content/blobs/sha256";
+/// A layer of the image in gzip, which the store lacks.
+const IN_GZIP: (&str, &str) = (
+    "1c6613342f8a4d9813572cc9bcbda9ae3fed9075eb547a65047590f00df86ee2",
+    "1f8b0800000000000203edd54b0ec220148561c6aea2c60558f002ebe9c3a4263e92b64e5cbd8421831a07a069ff2f21\
+     10260c4eeea1bddc8f2ab33af0d6c63d48f778d6628d785f4bbc77d67a555955c0739a9b313ca9b6a90df94fc36ff33f\
+     99347fafb551554dfed91df6cdad7752bda6b95fc352f8ca79eefeb2ff9da1ff4be5df8cdd903b7f27b290bf4bfb5fb4\
+     a3ff4b88edbfa307b7dcff8f6bde6ff3f3fc4b3aff267c17cc7f01217ba61f00000000000000006045de3d97931b0028\
+     0000",
+);
+
+/// Puts that blob into a store, without a record of it.
+fn add_in_gzip(store: &Store) {
+    let (digest, hex) = IN_GZIP;
+    let bytes: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    fs::write(store.root.join(BLOBS).join(digest), bytes).unwrap();
+}
 
 /// A node that has discarded the blobs of its layers: each is named, and so is a snapshot that was removed.
 #[test]
@@ -97,7 +115,7 @@ fn the_rest_of_an_index() {
     }
     assert_eq!(run("verify", &["--platform", "linux/amd64"]).2.matches("   ok").count(), 1);
 
-    let blobs = store.root.join("containerd/daemon/io.containerd.content.v1.content/blobs/sha256");
+    let blobs = store.root.join(BLOBS);
     for (blob, is_chosen, of_it) in [
         (ARM64, false, &format!("layer {ARM64}")),
         (ATTESTATION, true, &format!("artifact sha256:{ATTESTATION}")),
@@ -136,17 +154,8 @@ fn the_rest_of_an_index() {
 fn the_blob_itself_before_one_that_takes_its_place() {
     const NAME: &str = "127.0.0.1:5777/bench/zstd-as-gzip:1.0";
     const MANIFEST: &str = "201fc1b7cca3e79f084a5e23b1a6cec016458bdfd6e5391152c8128c20c3d8b9";
-    const MISSING: &str = "1c6613342f8a4d9813572cc9bcbda9ae3fed9075eb547a65047590f00df86ee2";
-    const BYTES: &str = "\
-        1f8b0800000000000203edd54b0ec220148561c6aea2c60558f002ebe9c3a4263e92b64e5cbd8421831a07a069ff2f21\
-        10260c4eeea1bddc8f2ab33af0d6c63d48f778d6628d785f4bbc77d67a555955c0739a9b313ca9b6a90df94fc36ff33f\
-        99347fafb551554dfed91df6cdad7752bda6b95fc352f8ca79eefeb2ff9da1ff4be5df8cdd903b7f27b290bf4bfb5fb4\
-        a3ff4b88edbfa307b7dcff8f6bde6ff3f3fc4b3aff267c17cc7f01217ba61f00000000000000006045de3d97931b0028\
-        0000";
     let store = Store::containerd("docker-28");
     let other = Store::containerd("docker-28");
-    let bytes: Vec<u8> =
-        (0..BYTES.len()).step_by(2).map(|at| u8::from_str_radix(&BYTES[at..at + 2], 16).unwrap()).collect();
     let save = |args: &[&str]| {
         let archive = store.beside("archive");
         let _ = fs::remove_dir_all(&archive);
@@ -160,9 +169,37 @@ fn the_blob_itself_before_one_that_takes_its_place() {
     assert!(!same && said.contains("takes its place"), "{said}");
     let repair = ["--salvage", "--repair-from", other.root.to_str().unwrap()];
     assert!(!save(&repair).0, "the other one lacks it, too");
-    let blobs = other.root.join("containerd/daemon/io.containerd.content.v1.content/blobs/sha256");
-    fs::write(blobs.join(MISSING), bytes).unwrap();
+    add_in_gzip(&other);
     let (same, said) = save(&repair);
     assert!(same && said.contains("its bytes are taken from"), "{said}");
     assert!(!said.contains("takes its place") && !said.contains("the manifest is"), "{said}");
+}
+
+/// A blob that nothing but its bytes leads to: the image keeps its id.
+#[test]
+fn a_blob_that_is_found_by_its_tar() {
+    const CONFIG: &str = "00e3826985ad256d4c7d1ff5170783aef94114010705c3d1f64279ba2640116a";
+    let store = Store::containerd("docker-28");
+    let lost = "43ee6b5bda77fb5dec20abcca8d2f125ecdfc786ae67bd136ef1f18eb4208d7d";
+    fs::remove_file(store.root.join(BLOBS).join(lost)).unwrap();
+    add_in_gzip(&store);
+    let save = |args: &[&str]| {
+        let archive = store.beside("archive");
+        let _ = fs::remove_dir_all(&archive);
+        let mut save = layerlift();
+        save.args(["save", "bench/zstd:1.0", "--root"]).arg(&store.root).args(args);
+        let (status, said) = ended(&output(save.arg("-o").arg(archive.join(""))));
+        (status, archive.join("blobs/sha256").join(CONFIG).exists(), said)
+    };
+    let (status, same, said) = save(&["--find-blobs"]);
+    assert_eq!((status, same), (Some(0), true), "{said}");
+    assert!(said.contains(&format!("blob sha256:{} has the same layer", IN_GZIP.0)), "{said}");
+    let (status, _, said) = save(&["--no-rebuild"]);
+    assert_eq!(status, Some(1), "{said}");
+    let verify = |args: &[&str]| {
+        let mut verify = layerlift();
+        verify.args(["verify", "bench/zstd:1.0", "--root"]).arg(&store.root).args(args);
+        ended(&output(&mut verify)).0
+    };
+    assert_eq!((verify(&[]), verify(&["--find-blobs"])), (Some(1), Some(0)));
 }

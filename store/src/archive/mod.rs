@@ -254,14 +254,18 @@ impl Files {
     /// Names of the files in a directory, at most two levels down, sorted; empty if there is no such
     /// directory.
     pub(crate) fn list(&self, dir: &str) -> Result<Vec<String>, Error> {
+        let mut names = self.list_all(dir)?;
+        names.retain(|name| !self.is_hidden(&format!("{dir}/{name}")));
+        Ok(names)
+    }
+
+    /// The same with blobs that do not count.
+    pub(crate) fn list_all(&self, dir: &str) -> Result<Vec<String>, Error> {
         match &self.source {
             Source::Dir(root) => match root.try_list(dir) {
                 // A file has nothing in it.
                 Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotADirectory => Ok(Vec::new()),
-                listed => {
-                    let names = listed?.into_iter().filter_map(|name| name.into_string().ok());
-                    Ok(names.filter(|name| !self.is_hidden(&format!("{dir}/{name}"))).collect())
-                }
+                listed => Ok(listed?.into_iter().filter_map(|name| name.into_string().ok()).collect()),
             },
             Source::Tar(entries) => Ok(entries.list(&format!("{}{dir}", self.folder))),
         }

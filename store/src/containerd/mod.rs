@@ -106,6 +106,9 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         nameless |= namespace.unreadable.iter().any(|record| is_of_database(&record.error));
         let unpacked = Unpacked::new(root.clone(), Arc::clone(&metadata), &name);
         namespace.stand_ins.set_snapshots(Box::new(unpacked));
+        if options.find_blobs {
+            namespace.stand_ins.set_search();
+        }
         namespaces.push((name, namespace.open(files(&root)?)));
     }
     nameless |= !faults.is_empty();

@@ -5,11 +5,15 @@
 //! that contains the same tar: its label `containerd.io/uncompressed` is the layer's diff id. (`docker pull`
 //! of Docker 26 and 28, the CRI and `ctr images pull` of containerd 2.1.)
 //!
+//! A label may be missing, as in what an old containerd wrote. On request, all blobs are decompressed to find
+//! the tar ([`super::search`]).
+//!
 //! Where no blob has the layer, what was unpacked of it may still be there: a node that is set to discard the
 //! blobs of unpacked layers has nothing else (`discard_unpacked_layers` of the CRI).
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use layerlift_archive::Digest;
 
@@ -22,6 +26,8 @@ pub(crate) struct StandIns {
     /// By diff ids, the blobs that are labelled with them.
     blobs: BTreeMap<DiffId, Vec<Digest>>,
     snapshots: Option<Box<dyn Snapshots>>,
+    /// If other blobs are to be decompressed: those that were found, by diff ids.
+    search: Option<OnceLock<BTreeMap<DiffId, Digest>>>,
 }
 
 /// Layers that are unpacked.
@@ -58,6 +64,28 @@ impl StandIns {
     /// What was unpacked but is missing.
     pub(super) fn missing(&self) -> Result<Vec<Error>, Error> {
         self.snapshots.as_ref().map_or(Ok(Vec::new()), |snapshots| snapshots.missing())
+    }
+
+    /// From now on, blobs may be found by decompressing all.
+    pub(crate) fn set_search(&mut self) {
+        self.search = Some(OnceLock::new());
+    }
+
+    /// A blob that was found by decompressing, if that is wanted; `all` decompresses, once.
+    pub(super) fn found(
+        &self,
+        diff_id: DiffId,
+        all: impl FnOnce() -> Result<BTreeMap<DiffId, Digest>, Error>,
+    ) -> Result<Option<Digest>, Error> {
+        let Some(search) = &self.search else { return Ok(None) };
+        let found = match search.get() {
+            Some(found) => found,
+            None => {
+                let all = all()?;
+                search.get_or_init(|| all)
+            }
+        };
+        Ok(found.get(&diff_id).copied())
     }
 
     /// The blobs that are labelled with this diff id, in the order of the database.

@@ -3,6 +3,7 @@
 use layerlift_archive::{Compression, Digest, FileRange};
 
 use super::reader::{blob, blob_digest};
+use super::search;
 use super::store::LayoutStore;
 use crate::archive::Place;
 use crate::{BlobLayer, ChainId, DiffId, DiffLayer, Error, LayerKey, LayerTar, Notice};
@@ -78,12 +79,17 @@ impl LayoutStore {
             let what = format!("namespace {} has no record of it; the file is taken", self.partition);
             return Ok(Some((place, Notice::new(files.join(name), what))));
         }
-        for &other in self.stand_ins.blobs(diff_id) {
-            let Some(place) = files.try_find(&blob(other))? else { continue };
+        let notice = |other: Digest| {
             let what =
                 format!("it is missing; blob {other} has the same layer {diff_id} and takes its place");
-            return Ok(Some((place, Notice::new(files.join(name), what))));
+            Notice::new(files.join(name), what)
+        };
+        for &other in self.stand_ins.blobs(diff_id) {
+            if let Some(place) = files.try_find(&blob(other))? {
+                return Ok(Some((place, notice(other))));
+            }
         }
-        Ok(None)
+        let Some(other) = self.stand_ins.found(diff_id, || search::all(files))? else { return Ok(None) };
+        Ok(search::place(files, other)?.map(|place| (place, notice(other))))
     }
 }

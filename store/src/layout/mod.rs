@@ -31,6 +31,7 @@ pub(crate) mod namespace;
 mod reader;
 mod referrers;
 mod salvage;
+mod search;
 mod store;
 mod tree;
 mod unpacked;
