@@ -139,8 +139,12 @@ Examples:
   layerlift save app:2 --exclude base:1 -o part.tar   without what the other side has")]
 pub(crate) struct Save {
     /// What to export.
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present_any = ["all", "containers"])]
     pub(crate) names: Vec<String>,
+    /// Save this container as an image, as docker commit or podman commit would make it, under the name after
+    /// the = if there is one. Can be given several times, and together with names of images.
+    #[arg(long = "container", value_name = "NAME[=REPO:TAG]", conflicts_with = "all")]
+    pub(crate) containers: Vec<String>,
     /// Export every image of the store, with all its tags.
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,

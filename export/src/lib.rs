@@ -25,6 +25,7 @@
 
 mod artifacts;
 mod bundle;
+mod committed;
 mod document;
 mod dry_run;
 mod error;
@@ -32,6 +33,7 @@ mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
+mod layered;
 mod layers;
 mod left_out;
 mod lines;
@@ -61,7 +63,7 @@ pub use salvage::{
     FileBytes, FileResult, FoundBytes, Outlook, RepairSource, SalvageReport, Salvaged, SalvagedFile,
     SalvagedImage, SalvagedLayer, outlook,
 };
-pub use select::{Chosen, ChosenIndex, Selection, TagPolicy, select, select_all};
+pub use select::{Chosen, ChosenContainer, ChosenIndex, Selection, TagPolicy, select, select_all};
 pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify};
 pub use warning::Warning;

@@ -7,9 +7,10 @@ use layerlift_store::{Artifact, Document, ErrorKind, Index, IndexLine, IndexTree
 
 use crate::artifacts::PlannedArtifact;
 use crate::format::list::{Companion, List};
+use crate::layered::Layered;
 use crate::left_out::LeftOut;
 use crate::lines::Lines;
-use crate::plan::{Draft, Layered};
+use crate::plan::Draft;
 use crate::select::WantedIndex;
 use crate::{Error, Options, Warning};
 

@@ -7,10 +7,12 @@ use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, R
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::artifacts::{self, PlannedArtifact};
+use crate::committed;
 use crate::document::salvaged::Declaration;
 use crate::format::list::List;
 use crate::format::manifest_json::RepoTags;
 use crate::format::{Contents, Documents, Made, SourceImage};
+use crate::layered::Layered;
 use crate::layers::odd::{padding_left_out, refused_as_stored};
 use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
@@ -70,16 +72,6 @@ pub(crate) struct Draft {
     pub(crate) salvaged: Option<Declaration>,
 }
 
-/// An image that a store has, and layers that go on top of it.
-pub(crate) struct Layered {
-    pub(crate) wanted: Wanted,
-    pub(crate) name: String,
-    pub(crate) image: Image,
-    /// Layers that no store has a record of, the lowest first: what messages call them, and how their tars
-    /// come about.
-    pub(crate) on_top: Vec<(String, LayerTar)>,
-}
-
 /// Plans an export. Nothing is written, no layer is read.
 pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Result<Plan, Error> {
     options.check()?;
@@ -113,6 +105,13 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
                 readable.push(Layered { wanted, name, image, on_top: Vec::new() });
             }
             Err(error) => left_out.add(Error::from(error).of_image(&name))?,
+        }
+    }
+    for chosen in selection.containers {
+        let name = chosen.name();
+        match committed::layered(store, chosen, &mut warnings) {
+            Ok(image) => readable.push(image),
+            Err(error) => left_out.add(error.of_image(&name))?,
         }
     }
     notices.extend(in_part.iter().flat_map(|one| one.image.notices.iter().cloned()));

@@ -295,8 +295,11 @@ impl Layers for Parts {
     }
 }
 
-/// An image whose id could not be kept.
+/// An image whose id could not be kept. One with layers on top is a new image.
 fn other_image_id(draft: &Draft) -> Option<Warning> {
+    if draft.layers.len() > draft.image.layers.len() {
+        return None;
+    }
     let (old, new) = (draft.image.image_id()?, draft.planned.image_id?);
     (old != new).then(|| Warning::OtherImageId { image: draft.name.clone(), old, new })
 }

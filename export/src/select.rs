@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use layerlift_store::{
-    Artifact, Broken, ImageKey, ImageSummary, Index, IndexSummary, Notice, Platforms, Reference, Selected,
-    Store, Subject,
+    Artifact, Broken, Container, ImageKey, ImageSummary, Index, IndexSummary, Notice, Platforms, Reference,
+    Selected, Store, Subject,
 };
 
 use crate::Error;
@@ -25,6 +25,8 @@ pub enum TagPolicy {
 pub struct Selection {
     /// The images, in the order of the request; one that several names mean comes several times.
     pub images: Vec<Chosen>,
+    /// Containers that are saved as images, behind the images.
+    pub containers: Vec<ChosenContainer>,
     /// The indexes from which images were chosen. An archive has an index, too, if it has several of its
     /// images, or attestations.
     pub indexes: Vec<ChosenIndex>,
@@ -41,6 +43,29 @@ pub struct Selection {
     pub(crate) everything: bool,
     /// The platforms that the images were chosen for.
     pub(crate) platforms: Platforms,
+}
+
+/// A container that is to be saved as an image, and the name of that image.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ChosenContainer {
+    /// The container.
+    pub container: Container,
+    /// The name that the image gets; `None` for an image without a name.
+    pub reference: Option<Reference>,
+}
+
+impl ChosenContainer {
+    /// A container, and the name that its image gets.
+    pub fn new(container: Container, reference: Option<Reference>) -> Self {
+        ChosenContainer { container, reference }
+    }
+
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        let name = self.container.names.first().map_or(self.container.key.id(), String::as_str);
+        format!("container {name}")
+    }
 }
 
 /// An index from which images were chosen.

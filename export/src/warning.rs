@@ -24,6 +24,14 @@ pub enum Warning {
         /// Which rule it breaks.
         why: &'static str,
     },
+    /// Nothing says for which platform the image of a container is.
+    #[error("{what}: nothing says for which platform it is; it is marked as one for {platform}")]
+    GuessedPlatform {
+        /// "the image of container web".
+        what: String,
+        /// The platform of this machine.
+        platform: String,
+    },
     /// Several images have the name; the first of them keeps it.
     #[error("the name {name} stays with image {kept_by}; image {lost_by} loses it")]
     NameTaken {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use layerlift_archive::Digest;
 
 use crate::kind::StoreKind;
-use crate::{Artifact, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected};
+use crate::{
+    Artifact, Error, Image, ImageKey, Index, IndexTree, Layer, LayerKey, LayerTar, Listing, Selected,
+};
+use crate::{Container, DiffLayer};
 use crate::{ContainerKey, ContainerListing};
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
@@ -71,4 +74,13 @@ pub trait Containers: Send + Sync {
     /// Bytes of the files in a container's writable layer, links counted once. `None` if the container has no
     /// layer of its own.
     fn written(&self, key: &ContainerKey) -> Result<Option<u64>, Error>;
+
+    /// What a container wrote, as a layer on top of those of its image: in the form that the `commit` of its
+    /// engine gives it. Whiteouts that come from a comparison of trees have the time at which the container
+    /// ended, else that at which it was made. `None` if the container has no layer of its own.
+    fn layer(&self, container: &Container) -> Result<Option<DiffLayer>, Error>;
+
+    /// The layers below it, base first, from the records of layers alone: for a container whose image was
+    /// removed.
+    fn below(&self, container: &Container) -> Result<Vec<Layer>, Error>;
 }

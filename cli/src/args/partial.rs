@@ -85,6 +85,7 @@ impl Join {
     pub(crate) fn as_save(&self) -> Save {
         Save {
             names: self.image.clone(),
+            containers: Vec::new(),
             all: self.all || self.image.is_empty(),
             output: self.output.clone(),
             format: self.format,

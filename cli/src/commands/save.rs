@@ -9,6 +9,7 @@ use layerlift_export::{
 };
 use layerlift_store::{OpenOptions, Platforms, Store};
 
+use super::containers;
 use crate::args::Save;
 use crate::destination::Destination;
 use crate::error::Error;
@@ -297,6 +298,10 @@ fn by_name<'s>(
             Err(error) if args.keep_going => failed(error),
             added => added?,
         }
+    }
+    for (text, place, chosen) in containers::chosen(sources, &args.containers)? {
+        places.push((place, text));
+        selection.containers.push(chosen);
     }
     let Some(&(first, _)) = places.first() else { return Err(Error::NothingLeft) };
     if places.iter().any(|&(place, _)| place != first) {

@@ -5,6 +5,7 @@
 //!              <───to_v1────
 //! ```
 
+pub(crate) mod commit;
 pub(crate) mod edit;
 pub(crate) mod go_json;
 pub(crate) mod salvaged;

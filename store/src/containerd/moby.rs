@@ -20,10 +20,12 @@ use layerlift_archive::Digest;
 
 use super::metadata::{DATABASE, Metadata, text};
 use super::snapshots;
-use crate::diff::written;
+use crate::diff::{Form, written};
 use crate::docker::containers::{self, Found};
 use crate::docker::working;
-use crate::{ContainerKey, ContainerListing, Containers, Error, Keyring, Root};
+use crate::{
+    Container, ContainerKey, ContainerListing, Containers, DiffLayer, Error, Keyring, Layer, LayerDir, Root,
+};
 
 /// Where Docker has a containerd of its own, below its data root.
 pub(super) const OF_DOCKER: &str = "containerd/daemon";
@@ -99,6 +101,26 @@ impl Containers for Docker {
     }
 
     fn written(&self, key: &ContainerKey) -> Result<Option<u64>, Error> {
+        let (dir, holds) = self.writable(key)?;
+        written::of(&dir, &holds).map(Some)
+    }
+
+    fn layer(&self, container: &Container) -> Result<Option<DiffLayer>, Error> {
+        let (dir, holds) = self.writable(&container.key)?;
+        let layer = DiffLayer::new(dir, holds, container.last_known_secs());
+        Ok(Some(layer.in_form(Form::Today)))
+    }
+
+    fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
+        let (of, path) = (format!("container {}", container.key.id()), self.root.join(DATABASE));
+        let id = container.image_id.clone().unwrap_or_default();
+        Err(Error::Missing { of, what: "image", id, path })
+    }
+}
+
+impl Docker {
+    /// The directory that a container writes to, and what it holds.
+    fn writable(&self, key: &ContainerKey) -> Result<(Root, LayerDir), Error> {
         self.keys.check_container(key)?;
         let of = format!("container {}", key.id());
         let missing = |path| {
@@ -118,14 +140,10 @@ impl Containers for Docker {
         let Some((snapshotter, name)) = found else {
             return Err(missing(self.root.join(DATABASE)));
         };
-        let Some((dir, below)) = snapshots::writable(&self.root, &snapshotter, &name)? else {
+        snapshots::writable(&self.root, &snapshotter, &name)?.ok_or_else(|| {
             let path = self.root.join(snapshots::path(&snapshotter));
-            return Err(Error::Missing { of, what: "snapshot", id: text(&name), path });
-        };
-        match below {
-            None => written::bytes(&dir).map(Some),
-            Some(below) => written::changed_bytes(&dir, &below).map(Some),
-        }
+            Error::Missing { of, what: "snapshot", id: text(&name), path }
+        })
     }
 }
 

@@ -194,13 +194,12 @@ fn record(snapshot: Bucket<'_>) -> Result<Option<Record>, Error> {
     Ok(id.filter(|_| committed).map(|id| Record { id, parent }))
 }
 
-/// The directory of a snapshot that can be written to, and for a whole tree that of the snapshot below it.
-/// `None` if it is not there.
+/// The directory of a snapshot that can be written to, and what it holds. `None` if it is not there.
 pub(super) fn writable(
     root: &Root,
     snapshotter: &str,
     name: &[u8],
-) -> Result<Option<(Root, Option<Root>)>, Error> {
+) -> Result<Option<(Root, LayerDir)>, Error> {
     if !readable(snapshotter) {
         let what = format!("it is in a snapshot of {snapshotter}, a snapshotter that is not known");
         return Err(Error::unsupported(what, "overlayfs, fuse-overlayfs and native are read"));
@@ -217,8 +216,8 @@ pub(super) fn writable(
     };
     match snapshot(name)? {
         Some((dir, Some(parent))) if snapshotter == NATIVE => {
-            Ok(snapshot(&parent)?.map(|(below, _)| (dir, Some(below))))
+            Ok(snapshot(&parent)?.map(|(below, _)| (dir, LayerDir::Full { parent: Some(below) })))
         }
-        found => Ok(found.map(|(dir, _)| (dir, None))),
+        found => Ok(found.map(|(dir, _)| (dir, LayerDir::Upper))),
     }
 }

@@ -9,9 +9,9 @@ use super::{bigdata, layers, lists, working};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::{
-    Broken, ContainerKey, ContainerListing, Containers, DiffId, Document, Error, Image, ImageKey,
-    ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing, Reference,
-    Root, Selected, Store,
+    Broken, Container, ContainerKey, ContainerListing, Containers, DiffId, DiffLayer, Document, Error, Image,
+    ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing,
+    Reference, Root, Selected, Store,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
@@ -236,5 +236,15 @@ impl Containers for ContainersStore {
     fn written(&self, key: &ContainerKey) -> Result<Option<u64>, Error> {
         self.keys.check_container(key)?;
         working::written(self.driver(key.partition())?, key)
+    }
+
+    fn layer(&self, container: &Container) -> Result<Option<DiffLayer>, Error> {
+        self.keys.check_container(&container.key)?;
+        working::layer(self.driver(container.key.partition())?, container)
+    }
+
+    fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
+        self.keys.check_container(&container.key)?;
+        working::below(&self.keys, self.driver(container.key.partition())?, &container.key)
     }
 }

@@ -17,11 +17,11 @@ use serde_json::value::RawValue;
 use super::images::Images;
 use super::libpod::{self, Known, Libpod};
 use super::records::{self, LayerId};
-use crate::diff::written;
+use crate::diff::{Form, written};
 use crate::driver::{self, Holds};
 use crate::{
-    Container, ContainerKey, ContainerListing, ContainerRecord, ContainerState, ContainerStatus, Error,
-    Keyring, Root, json,
+    Container, ContainerKey, ContainerListing, ContainerRecord, ContainerState, ContainerStatus, DiffLayer,
+    Error, Keyring, Layer, LayerDir, Root, json,
 };
 
 /// A record of containers-storage.
@@ -146,6 +146,40 @@ impl Record {
 
 /// Bytes of the files in the writable layer of a container.
 pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<Option<u64>, Error> {
+    match writable(images, key)? {
+        Some((dir, holds, _)) => written::of(&dir, &holds).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What a container wrote.
+pub(super) fn layer(images: &Images, container: &Container) -> Result<Option<DiffLayer>, Error> {
+    let found = writable(images, &container.key)?;
+    let layer = |(dir, holds, _)| {
+        DiffLayer::new(dir, holds, container.last_known_secs()).in_form(Form::ContainersStorage)
+    };
+    Ok(found.map(layer))
+}
+
+/// The layers below, as the records of layers have them.
+pub(super) fn below(keys: &Keyring, images: &Images, key: &ContainerKey) -> Result<Vec<Layer>, Error> {
+    let mut next = writable(images, key)?.and_then(|(_, _, parent)| parent);
+    let mut layers = Vec::new();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = next {
+        let record = images.layer(id, &format!("container {}", key.id()))?;
+        if !seen.insert(id) {
+            return Err(images.malformed_layer(id, "its parents form a circle"));
+        }
+        layers.push(Layer::new(keys.layer(&images.driver, id.to_string()), record.diff_id()));
+        next = record.parent;
+    }
+    layers.reverse();
+    Ok(layers)
+}
+
+/// The directory that a container writes to, what it holds, and the layer below it.
+fn writable(images: &Images, key: &ContainerKey) -> Result<Option<(Root, LayerDir, Option<LayerId>)>, Error> {
     let of = format!("container {}", key.id());
     let mut listing = ContainerListing::default();
     let mut records = read(images, &mut listing)?.into_iter();
@@ -164,14 +198,12 @@ pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<Option<u64>
         }
         Err(missing.unwrap_or_else(|| Error::not_found(&of)))
     };
-    let dir = place(&layer)?;
-    if driver.holds == Holds::Upper {
-        return written::bytes(&dir).map(Some);
-    }
-    let parent =
-        LayerId::parse(&layer).and_then(|id| images.layers.get(&id)).and_then(|found| found.record.parent);
-    match parent {
-        Some(parent) => written::changed_bytes(&dir, &place(&parent.to_string())?).map(Some),
-        None => written::bytes(&dir).map(Some),
-    }
+    let parent = LayerId::parse(&layer).and_then(|id| images.layers.get(&id));
+    let parent = parent.and_then(|found| found.record.parent);
+    let holds = match (driver.holds, parent) {
+        (Holds::Upper, _) => LayerDir::Upper,
+        (Holds::Full, None) => LayerDir::Full { parent: None },
+        (Holds::Full, Some(parent)) => LayerDir::Full { parent: Some(place(&parent.to_string())?) },
+    };
+    Ok(Some((place(&layer)?, holds, parent)))
 }

@@ -1,7 +1,7 @@
 //! Writes records as tar entries, as Docker's `addTarFile` did (`pkg/archive/archive.go` of 1.8, on Go 1.4),
 //! or as engines do today.
 //!
-//! | | until Docker 1.9 | today |
+//! | | until Docker 1.9 | today (containerd) |
 //! |---|---|---|
 //! | headers | of Go 1.4 | PAX, where a record is needed |
 //! | mode | with the file type | without |
@@ -9,8 +9,10 @@
 //! | `.wh..wh..opq` | the same | a file with owner and permissions of its directory, time 0 |
 //! | socket | type 0 | left out |
 //!
-//! Today's whiteouts are those of containerd (`archive/tar.go`). Those of Docker and Podman have the time
-//! and the owner of the device, and would differ from host to host. The opaque file is Docker's (28).
+//! Whiteouts of layers that are rebuilt are those of containerd (`archive/tar.go`), and the opaque file is
+//! Docker's (28). What containers wrote has the form of their engine: whiteouts have the time and the owner
+//! of the device, with Docker the mode 0600, and from the second name of one inode on a link name that nobody
+//! reads; Docker keeps no attributes of users, and makes capabilities of revision 3 those of revision 2.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -37,8 +39,28 @@ pub(super) enum Encoding {
         /// Seconds since 1970.
         created: i64,
     },
-    /// Those of today's engines.
+    /// containerd's.
     Today,
+    /// Docker's with a graph driver (28).
+    Docker28 {
+        /// Of whiteouts that come from a comparison, in seconds since 1970.
+        created: i64,
+    },
+    /// That of Podman and Buildah (containers/storage, 5.8).
+    ContainersStorage {
+        /// The same.
+        created: i64,
+    },
+}
+
+impl Encoding {
+    /// Which attributes it writes of an upper directory.
+    pub(super) fn wanted(self) -> Wanted {
+        match self {
+            Encoding::Docker28 { .. } => Wanted::Capability,
+            _ => Wanted::CapabilityAndUsers,
+        }
+    }
 }
 
 const BUFFER: usize = 256 << 10;
@@ -61,7 +83,7 @@ pub(super) fn write(
         links: HashMap::new(),
         encoder: Encoder::new(match encoding {
             Encoding::Docker18 { .. } => Dialect::Go14,
-            Encoding::Today => Dialect::Pax,
+            _ => Dialect::Pax,
         }),
         blocks: Vec::new(),
         buffer: vec![0; BUFFER],
@@ -93,26 +115,48 @@ impl Writer<'_> {
             Kind::Present => self.present(id, path, &entry.metadata),
             Kind::Opaque => {
                 let Metadata { mode, uid, gid, .. } = self.records.get(entry.parent).metadata;
-                self.marker(path.to_vec(), (mode & 0o777, uid, gid))
+                let metadata = Metadata { mode: mode & 0o777, uid, gid, ..Metadata::default() };
+                self.marker(path.to_vec(), &metadata, b"")
             }
             Kind::Whiteout => {
                 let (dir, name) = path.split_at(path.len() - self.records.name(id).len());
-                self.marker([dir, b".wh.", name].concat(), (0, 0, 0))
+                let marker = [dir, b".wh.", name].concat();
+                match (self.encoding, entry.metadata) {
+                    // Without a device of overlayfs, it comes from a comparison.
+                    (Encoding::Docker28 { created } | Encoding::ContainersStorage { created }, found)
+                        if found.mode == 0 =>
+                    {
+                        self.marker(marker, &Metadata { mtime: created, ..Metadata::default() }, b"")
+                    }
+                    (Encoding::Docker28 { .. } | Encoding::ContainersStorage { .. }, found) => {
+                        let docker = matches!(self.encoding, Encoding::Docker28 { .. });
+                        // Docker and Podman take it for a link, then write it as a file.
+                        let link = self.first_name(id, &found).map(|first| {
+                            let first = self.records.path(first);
+                            if docker { first } else { removal(&first) }
+                        });
+                        let mode = if docker { 0o600 } else { 0 };
+                        let metadata = Metadata { mode, ..found };
+                        self.marker(marker, &metadata, &link.unwrap_or_default())
+                    }
+                    _ => self.marker(marker, &Metadata::default(), b""),
+                }
             }
         }
     }
 
-    fn marker(&mut self, name: Vec<u8>, (mode, uid, gid): (u32, u32, u32)) -> Result<(), Error> {
+    fn marker(&mut self, name: Vec<u8>, metadata: &Metadata, link: &[u8]) -> Result<(), Error> {
         let header = Header { name: &name, ..Header::default() };
+        let Metadata { mode, uid, gid, mtime, .. } = *metadata;
         self.header(&match self.encoding {
             Encoding::Docker18 { created } => Header { mtime: created, ..header },
-            Encoding::Today => Header { kind: b'0', mode, uid: uid.into(), gid: gid.into(), ..header },
+            _ => Header { kind: b'0', mode, uid: uid.into(), gid: gid.into(), mtime, link, ..header },
         })
     }
 
     fn present(&mut self, id: Id, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
         let file_type = metadata.file_type();
-        let today = self.encoding == Encoding::Today;
+        let today = !matches!(self.encoding, Encoding::Docker18 { .. });
         if today && file_type == FileType::Socket {
             return Ok(());
         }
@@ -186,7 +230,10 @@ impl Writer<'_> {
     fn attributes(&mut self, id: Id) -> Result<Vec<Attribute>, Error> {
         let dir = self.cursor.dir(self.records, self.records.get(id).parent)?;
         let found = self.attributes.wanted(dir, self.records.name(id), self.wanted);
-        let found = found.map_err(|errno| self.error("read attributes of", id, errno.into()))?;
+        let mut found = found.map_err(|errno| self.error("read attributes of", id, errno.into()))?;
+        if matches!(self.encoding, Encoding::Docker28 { .. }) {
+            found.iter_mut().for_each(|(_, value)| without_root(value));
+        }
         match found.iter().find(|(attribute, _)| attribute.contains(&b'=')) {
             None => Ok(found),
             Some((attribute, _)) => {
@@ -244,6 +291,22 @@ impl Writer<'_> {
     fn changed(&self, id: Id, size: u64) -> Error {
         let why = format!("its size changed from {size} bytes while it was read: something writes to it");
         Error::damaged(self.path(id), why)
+    }
+}
+
+/// The name by which a layer removes another.
+fn removal(path: &[u8]) -> Vec<u8> {
+    let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let (dir, name) = path.split_at(at);
+    [dir, b".wh.", name].concat()
+}
+
+/// Docker writes capabilities of revision 3 as those of revision 2, which belong to no user namespace.
+fn without_root(capability: &mut Vec<u8>) {
+    const REVISION: usize = 3;
+    if let Some(revision @ 3) = capability.get_mut(REVISION) {
+        *revision = 2;
+        capability.truncate(20);
     }
 }
 

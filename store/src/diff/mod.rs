@@ -77,6 +77,7 @@ pub struct DiffLayer {
     /// A record that does not give the tar, and still says what the files are.
     files: Option<Box<SplitLayer>>,
     watch: Option<Watch>,
+    form: Form,
     /// Bytes of its files, as the file at this path says.
     recorded_size: Option<(u64, PathBuf)>,
     finding: Arc<OnceLock<Notice>>,
@@ -93,6 +94,7 @@ impl DiffLayer {
             blob: None,
             files: None,
             watch: None,
+            form: Form::Docker18,
             recorded_size: None,
             finding: Arc::default(),
         }
@@ -137,7 +139,17 @@ impl DiffLayer {
 
     /// The same layer, which is rebuilt because its blob is missing. `notice` says so.
     pub(crate) fn in_place_of_blob(self, blob: Digest, notice: Notice) -> Self {
-        DiffLayer { notice: Some(notice), blob: Some(blob), ..self }
+        DiffLayer { notice: Some(notice), blob: Some(blob), form: Form::Today, ..self }
+    }
+
+    /// The same layer in the form of another engine.
+    pub(crate) fn in_form(self, form: Form) -> Self {
+        DiffLayer { form, ..self }
+    }
+
+    /// Whether the layer has no entry. Only metadata are read.
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        Ok(!self.records()?.0.any_written())
     }
 
     /// Walks the directories and writes the tar. The same directories give the same bytes.
@@ -165,22 +177,45 @@ impl DiffLayer {
     }
 
     fn write_tar(&self, out: &mut dyn Write) -> Result<(), Error> {
-        use attributes::Wanted::{Capability, CapabilityAndUsers};
-        use order::Order::{Paths, Walk};
-        let today = self.blob.is_some();
-        let (order, attributes) = if today { (Walk, CapabilityAndUsers) } else { (Paths, Capability) };
-        let (records, order, attributes) = match &self.holds {
-            LayerDir::Full { parent: None } => (changes::all(&self.dir)?, Walk, attributes),
-            LayerDir::Full { parent: Some(parent) } => {
-                (changes::compare(&self.dir, parent, today)?, order, attributes)
-            }
-            LayerDir::Upper => (upper::read(&self.dir)?, Walk, CapabilityAndUsers),
+        let created = self.created;
+        let encoding = match self.form {
+            Form::Docker18 => Encoding::Docker18 { created },
+            Form::Today => Encoding::Today,
+            Form::Docker28 => Encoding::Docker28 { created },
+            Form::ContainersStorage => Encoding::ContainersStorage { created },
         };
-        let encoding = match today {
-            true => Encoding::Today,
-            false => Encoding::Docker18 { created: self.created },
+        let (records, order) = self.records()?;
+        let attributes = match (&self.holds, self.form) {
+            (LayerDir::Full { .. }, Form::Docker18) => attributes::Wanted::Capability,
+            _ => encoding.wanted(),
         };
         self.compare_size(&records);
         encode::write(&self.dir, &records, order, attributes, encoding, out)
     }
+
+    /// What is in the layer, and in which order it is written.
+    fn records(&self) -> Result<(records::Records, order::Order), Error> {
+        use order::Order::{Paths, Walk};
+        let today = self.form == Form::Today;
+        Ok(match &self.holds {
+            LayerDir::Full { parent: None } => (changes::all(&self.dir)?, Walk),
+            LayerDir::Full { parent: Some(parent) } => {
+                (changes::compare(&self.dir, parent, today)?, if today { Walk } else { Paths })
+            }
+            LayerDir::Upper => (upper::read(&self.dir)?, Walk),
+        })
+    }
+}
+
+/// The engine in whose form a tar is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Docker's until 1.9.
+    Docker18,
+    /// containerd's.
+    Today,
+    /// Docker's with a graph driver (28).
+    Docker28,
+    /// That of Podman and Buildah (5.8).
+    ContainersStorage,
 }

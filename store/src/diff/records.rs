@@ -113,6 +113,12 @@ impl Records {
         sizes
     }
 
+    /// Whether any entry is written by today's engines, which leave out sockets.
+    pub(super) fn any_written(&self) -> bool {
+        let socket = |record: &Record| record.metadata.file_type() == FileType::Socket;
+        self.records.iter().any(|record| record.written && !socket(record))
+    }
+
     /// Adds a record. Those of one directory are added in one go, sorted by name, and then
     /// [`Records::close`]d.
     pub(super) fn push(

@@ -78,7 +78,7 @@ pub(super) fn read(root: &Root) -> Result<Records, Error> {
                 return Err(incomplete(&records, root, dir, name, attribute));
             }
             if marks.whiteout {
-                records.push(dir, name, Kind::Whiteout, Metadata::default(), true);
+                records.push(dir, name, Kind::Whiteout, metadata, true);
                 continue;
             }
             let id = records.push(dir, name, Kind::Present, metadata, true);

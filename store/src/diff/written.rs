@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use rustix::fs::FileType;
 
-use super::changes;
 use super::records::{Kind, Metadata, ROOT, Records};
 use super::walk::{Cursor, DirNames};
+use super::{LayerDir, changes};
 use crate::{Error, Root};
 
 /// Bytes of the files in a directory, each counted once, as Docker counts them (`pkg/directory`). Memory
 /// holds a record of each directory, and of each file with several names.
-pub(crate) fn bytes(root: &Root) -> Result<u64, Error> {
+fn bytes(root: &Root) -> Result<u64, Error> {
     let mut records = Records::new(Metadata::new(&root.stat()?));
     let mut cursor = Cursor::new(root);
     let mut names = DirNames::default();
@@ -41,7 +41,10 @@ pub(crate) fn bytes(root: &Root) -> Result<u64, Error> {
     Ok(bytes)
 }
 
-/// The same for what differs between a whole tree and the one that it began with.
-pub(crate) fn changed_bytes(tree: &Root, began_with: &Root) -> Result<u64, Error> {
-    Ok(changes::compare(tree, began_with, false)?.sizes()[0])
+/// Bytes of the files of a layer in a directory.
+pub(crate) fn of(dir: &Root, holds: &LayerDir) -> Result<u64, Error> {
+    match holds {
+        LayerDir::Full { parent: Some(parent) } => Ok(changes::compare(dir, parent, false)?.sizes()[0]),
+        _ => bytes(dir),
+    }
 }

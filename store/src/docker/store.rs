@@ -11,8 +11,8 @@ use crate::lookup::{self, Match, Spelling};
 use crate::model::config;
 use crate::tarsplit::{self, Record};
 use crate::{
-    ChainId, ContainerKey, ContainerListing, Containers, DiffLayer, Document, Error, Image, ImageKey, Layer,
-    LayerKey, LayerTar, Listing, Root, Selected, Store,
+    ChainId, Container, ContainerKey, ContainerListing, Containers, DiffLayer, Document, Error, Image,
+    ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected, Store,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -171,7 +171,15 @@ impl Containers for DockerStore {
     }
 
     fn written(&self, key: &ContainerKey) -> Result<Option<u64>, Error> {
-        working::written(&self.images, key)
+        working::written(&self.images, key).map(Some)
+    }
+
+    fn layer(&self, container: &Container) -> Result<Option<DiffLayer>, Error> {
+        working::layer(&self.images, container).map(Some)
+    }
+
+    fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
+        working::below(&self.images, &container.key)
     }
 }
 

@@ -10,9 +10,10 @@
 use super::containers::{self, Found};
 use super::imagedb;
 use super::images::Images;
-use crate::diff::written;
+use super::layerdb::LayerDb;
+use crate::diff::{Form, written};
 use crate::driver::{self, Driver, Holds, overlay};
-use crate::{ContainerKey, ContainerListing, Error, Root};
+use crate::{ChainId, Container, ContainerKey, ContainerListing, DiffLayer, Error, Layer, LayerDir, Root};
 
 /// Bytes that an id may have, far more than any has.
 const LIMIT: u64 = 1 << 12;
@@ -67,24 +68,60 @@ pub(crate) fn is_mounted(data: &Root, id: &str) -> Result<bool, Error> {
 }
 
 /// Bytes of the files in the writable layer of a container.
-pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<Option<u64>, Error> {
+pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<u64, Error> {
+    let (dir, holds) = writable(images, key)?;
+    written::of(&dir, &holds)
+}
+
+/// What a container wrote.
+pub(super) fn layer(images: &Images, container: &Container) -> Result<DiffLayer, Error> {
+    let (dir, holds) = writable(images, &container.key)?;
+    Ok(DiffLayer::new(dir, holds, container.last_known_secs()).in_form(Form::Docker28))
+}
+
+/// The layers below, as the records of layers have them.
+pub(super) fn below(images: &Images, key: &ContainerKey) -> Result<Vec<Layer>, Error> {
+    let root = images.root(key.partition(), key.id())?;
+    let file = format!("layerdb/mounts/{}/parent", key.id());
+    // An image without layers.
+    let Some(bytes) = root.try_read(&file, LIMIT)? else { return Ok(Vec::new()) };
+    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    let mut chain = match text.parse::<ChainId>() {
+        Ok(chain) => Some(chain),
+        Err(_) => {
+            return Err(Error::malformed(root.join(file), format!("{text:?} is not the id of a layer")));
+        }
+    };
+    let records = LayerDb::open(root)?;
+    let mut layers = Vec::new();
+    // Each id is a digest of the one below, so that they cannot form a circle.
+    while let Some(id) = chain {
+        let record = records.record(id)?;
+        layers.push(Layer::new(images.keys.layer(key.partition(), id.0.hex()), Some(record.diff_id)));
+        chain = record.parent;
+    }
+    layers.reverse();
+    Ok(layers)
+}
+
+/// The directory that a container writes to, and what it holds.
+fn writable(images: &Images, key: &ContainerKey) -> Result<(Root, LayerDir), Error> {
     images.keys.check_container(key)?;
     let root = images.root(key.partition(), key.id())?;
     let driver = driver::find(key.partition())?;
     let of = format!("container {}", key.id());
     let mount = id(root, key.id(), "mount-id")?;
+    let open = |id: &str| driver.open(&images.data, id, &of);
     match driver.holds {
-        Holds::Upper => written::bytes(&driver.open(&images.data, &mount, &of)?),
+        Holds::Upper => Ok((open(&mount)?, LayerDir::Upper)),
         Holds::Full => match overlay_upper(images, driver, &mount)? {
-            Some(upper) => written::bytes(&upper),
+            Some(upper) => Ok((upper, LayerDir::Upper)),
             None => {
-                let init = id(root, key.id(), "init-id")?;
-                let open = |id: &str| driver.open(&images.data, id, &of);
-                written::changed_bytes(&open(&mount)?, &open(&init)?)
+                let init = open(&id(root, key.id(), "init-id")?)?;
+                Ok((open(&mount)?, LayerDir::Full { parent: Some(init) }))
             }
         },
     }
-    .map(Some)
 }
 
 /// The writable layer of a container of the first overlay driver.

@@ -207,6 +207,21 @@ impl Container {
     }
 }
 
+impl Container {
+    /// When it ended, else when it was made: RFC 3339, as stored. Without either, the time at which nothing
+    /// has a time.
+    pub fn last_known(&self) -> &str {
+        let found = self.state.finished.as_deref().or(self.created.as_deref());
+        found.unwrap_or("0001-01-01T00:00:00Z")
+    }
+
+    /// The same in seconds since 1970; 0 if it cannot be.
+    pub(crate) fn last_known_secs(&self) -> i64 {
+        let time = self.last_known().parse::<jiff::Timestamp>();
+        time.map_or(0, |time| time.as_second().max(0))
+    }
+}
+
 impl Port {
     /// A port that is only exposed: `8080/tcp`, or a range (`8000-8010/tcp`).
     pub(crate) fn exposed(text: &str) -> Option<Self> {

@@ -145,6 +145,11 @@ impl ContainerKey {
     pub fn id(&self) -> &str {
         &self.0.id
     }
+
+    /// The key of the image that is made of the container. No store has that image.
+    pub fn as_image(&self) -> ImageKey {
+        ImageKey(self.0.clone())
+    }
 }
 
 /// Without the keyring, so that the keys of two openings of a store look the same.

@@ -1,6 +1,7 @@
 //! `layerlift containers`: what a store keeps of containers, as `docker ps -a` prints it.
 
 mod again;
+mod chosen;
 mod inspect;
 mod json;
 mod row;
@@ -14,6 +15,7 @@ use crate::sources::Sources;
 use crate::status::Status;
 use jiff::Timestamp;
 
+pub(super) use chosen::chosen;
 pub(super) use inspect::{Inspected, row_of};
 use json::ContainerJson;
 use row::{Row, find, row};

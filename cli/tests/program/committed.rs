@@ -1,0 +1,152 @@
+//! `save --container`: what containers wrote, against the layers and configs that `commit` of their engines
+//! made, byte for byte.
+//!
+//! What only a running engine knows differs: times, author, comment, its version. Docker 20.10 and Podman 4.3
+//! write headers in another form than those of today, so their layers are compared entry by entry.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::listing::entries;
+use crate::program::{ended, is_root, output, save};
+use crate::store::Store;
+
+fn fixture(engine: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures/containers").join(engine)
+}
+
+/// The files of an archive.
+fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(tar).entries().expect("a tar") {
+        let mut entry = entry.expect("an entry");
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).expect("its bytes");
+        files.insert(entry.path().expect("a name").to_string_lossy().into_owned(), bytes);
+    }
+    files
+}
+
+/// The config of the only image, and its top layer.
+fn image(files: &BTreeMap<String, Vec<u8>>) -> (Value, Vec<u8>) {
+    let manifest: Value = serde_json::from_slice(&files["manifest.json"]).expect("JSON");
+    let name = |value: &Value| value.as_str().expect("a name").to_owned();
+    let config = serde_json::from_slice(&files[&name(&manifest[0]["Config"])]).expect("JSON");
+    let layers = manifest[0]["Layers"].as_array().expect("layers");
+    let layer = &files[&name(layers.last().expect("one"))];
+    let mut tar = Vec::new();
+    match layer.starts_with(b"\x1f\x8b") {
+        true => drop(flate2::read::GzDecoder::new(&**layer).read_to_end(&mut tar).expect("gzip")),
+        false => tar.clone_from(layer),
+    }
+    (config, tar)
+}
+
+/// What the engines' answers and ours must agree on.
+fn comparable(mut config: Value, layer: bool) -> Value {
+    let object = config.as_object_mut().expect("an object");
+    for key in ["created", "docker_version", "author"] {
+        object.remove(key);
+    }
+    let last = config["history"].as_array_mut().and_then(|all| all.last_mut()).expect("an entry");
+    let last = last.as_object_mut().expect("an object");
+    last.remove("created");
+    last.remove("author");
+    if !last.get("comment").and_then(Value::as_str).is_some_and(|comment| comment.starts_with("FROM ")) {
+        last.remove("comment");
+    }
+    if !layer {
+        config["rootfs"]["diff_ids"].as_array_mut().expect("a list").pop();
+    }
+    config
+}
+
+#[test]
+fn as_the_engines_commit_them() {
+    if !is_root("as_the_engines_commit_them", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let mut compared = 0;
+    for engine in ["docker-20.10", "docker-28.5", "docker-28.5-containerd", "podman-4.3", "podman-5.8"] {
+        let store = Store::containers(engine);
+        for file in std::fs::read_dir(fixture(engine)).expect("a folder") {
+            let path = file.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let Some(name) = name.strip_prefix("commit-").and_then(|name| name.strip_suffix(".tar.xz"))
+            else {
+                continue;
+            };
+            let expected = Command::new("xz").arg("-dc").arg(&path).output().expect("xz starts").stdout;
+            let (expected, expected_layer) = image(&files(&expected));
+            let got = output(save(&store.root).arg("--container").arg(format!("{name}=team/rescued:1")));
+            let (status, errors) = ended(&got);
+            assert_eq!((status, &*errors), (Some(0), ""), "{engine} {name}");
+            let (got, layer) = image(&files(&got.stdout));
+            let of_today = matches!(engine, "docker-28.5" | "podman-5.8");
+            // What containerd leaves out because it did not change is left in.
+            let union = engine == "docker-28.5-containerd" && name == "changed";
+            let exact = of_today || !union && layer == expected_layer;
+            assert_eq!(comparable(got, exact), comparable(expected, exact), "{engine} {name}");
+            if of_today {
+                assert!(layer == expected_layer, "{engine} {name}: another layer");
+            } else if !union {
+                let rows = |tar: &[u8]| {
+                    let all = entries(tar).expect("a tar").into_iter();
+                    all.map(|entry| (entry.row.name, entry.row.kind, entry.row.size, entry.bytes)).collect()
+                };
+                let (ours, theirs): (Vec<_>, Vec<_>) = (rows(&layer), rows(&expected_layer));
+                assert_eq!(ours.len(), theirs.len(), "{engine} {name}");
+                assert!(ours == theirs, "{engine} {name}: other entries");
+            }
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 25);
+}
+
+/// `docker commit` fails then; the layers are still there.
+#[test]
+fn an_image_that_was_removed() {
+    if !is_root("an_image_that_was_removed", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let store = Store::containers("docker-28.5");
+    let whole = output(save(&store.root).args(["--container", "changed"]));
+    let (whole, layer) = image(&files(&whole.stdout));
+    let id = "31ba1f917197618253d27f85280777986df7c491247cd619df201ac485b7f8d7";
+    let config = store.root.join("image/overlay2/imagedb/content/sha256").join(id);
+    std::fs::remove_file(config).expect("it was there");
+    let got = output(save(&store.root).args(["--container", "changed"]));
+    assert_eq!(ended(&got), (Some(0), String::new()));
+    let (got, same) = image(&files(&got.stdout));
+    assert!(layer == same);
+    assert_eq!(got["rootfs"], whole["rootfs"]);
+    assert_eq!(got["config"], whole["config"]);
+    assert_eq!(got["history"].as_array().map(Vec::len), Some(3), "an entry for each layer");
+    assert_eq!((&got["architecture"], &got["os"]), (&"amd64".into(), &"linux".into()));
+}
+
+#[test]
+fn with_images_in_any_format_and_always_the_same() {
+    if !is_root("with_images_in_any_format", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let store = Store::containers("podman-5.8");
+    let containers = ["localhost/base:1", "--container", "changed=x:1", "--container", "in-pod"];
+    for format in ["docker-archive", "oci-archive", "docker-v1"] {
+        let once = output(save(&store.root).args(containers).args(["--format", format]));
+        assert_eq!(ended(&once), (Some(0), String::new()), "{format}");
+        let again = output(save(&store.root).args(containers).args(["--format", format, "-j", "1"]));
+        assert!(once.stdout == again.stdout, "{format}");
+    }
+    for (value, status) in [("nope=x:1", 2), ("changed=X:1", 2), ("changed=x@sha256:0", 2)] {
+        let out = store.beside("out.tar");
+        let failed = output(save(&store.root).args(["--container", value, "-o"]).arg(&out));
+        assert_eq!(ended(&failed).0, Some(status), "{value}");
+        assert!(!out.exists());
+    }
+}

@@ -1,0 +1,82 @@
+//! Containers that are saved as images: what a container wrote goes on top of the layers of its image.
+
+use layerlift_store::{
+    Container, ContainerRecord, Document, Image, ImageKey, Layer, LayerTar, Platform, Platforms, Store,
+};
+
+use crate::document::commit::{self, Base};
+use crate::layered::Layered;
+use crate::select::{ChosenContainer, Wanted};
+use crate::{Error, Warning};
+
+/// The image of a container, and what to say of it.
+pub(crate) fn layered(
+    store: &dyn Store,
+    chosen: ChosenContainer,
+    warnings: &mut Vec<Warning>,
+) -> Result<Layered, Error> {
+    let name = chosen.name();
+    let ChosenContainer { container, reference } = chosen;
+    let unsupported =
+        |why: &str| Error::Document { what: format!("the image of {name}"), why: why.to_owned() };
+    let ability = store.containers().ok_or_else(|| unsupported("its store has no containers"))?;
+    let tar =
+        ability.layer(&container)?.ok_or_else(|| unsupported("the container has no layer of its own"))?;
+    let (layers, base) = match image(store, &container)? {
+        Some(Image { document: Document::Config { raw, .. }, layers, .. }) => {
+            (layers, Base::of_image(&raw).map_err(|why| unsupported(&why))?)
+        }
+        Some(_) => return Err(unsupported("its image has no config")),
+        None => {
+            let layers = ability.below(&container)?;
+            let host = Platform::host();
+            let (os, architecture) = (host.os.to_string(), host.architecture.to_string());
+            if Base::is_guessed(&container) {
+                let what = format!("the image of {name}");
+                warnings.push(Warning::GuessedPlatform { what, platform: host.to_string() });
+            }
+            let base = Base::of_layers(&container, layers.len(), (&os, &architecture));
+            (layers, base)
+        }
+    };
+    if let Some(layer) = layers.iter().find(|layer| layer.diff_id.is_none()) {
+        let why = format!("no digest is recorded of layer {}", layer.key.id());
+        return Err(unsupported(&why));
+    }
+    let diff_ids: Vec<_> = layers.iter().filter_map(|layer: &Layer| layer.diff_id).collect();
+    // Podman adds an empty layer, too.
+    let empty = matches!(container.record, ContainerRecord::Docker { .. }) && tar.is_empty()?;
+    let config = commit::config(&container, &base, &diff_ids, empty).map_err(|why| unsupported(&why))?;
+    let key = container.key.as_image();
+    let document = Document::Config { raw: config, manifests: Vec::new() };
+    let image = Image::new(key.clone(), document, layers);
+    let wanted = Wanted { key, references: reference.into_iter().collect() };
+    let on_top = (!empty).then(|| (container.key.id().to_owned(), LayerTar::Diff(tar)));
+    Ok(Layered { wanted, name, image, on_top: on_top.into_iter().collect() })
+}
+
+/// The image that the container was made of, if it is still there.
+fn image(store: &dyn Store, container: &Container) -> Result<Option<Image>, Error> {
+    if !container.image_present {
+        return Ok(None);
+    }
+    let Some(key) = image_key(store, container) else { return Ok(None) };
+    Ok(Some(store.image(&key)?))
+}
+
+/// With containerd, the record names the manifest if the image has several.
+fn image_key(store: &dyn Store, container: &Container) -> Option<ImageKey> {
+    let manifest = match &container.record {
+        ContainerRecord::Docker { config, .. } => {
+            let config: serde_json::Value = serde_json::from_slice(config).ok()?;
+            let digest = config.get("ImageManifest").and_then(|manifest| manifest.get("digest"));
+            digest.and_then(|digest| digest.as_str()).map(str::to_owned)
+        }
+        _ => None,
+    };
+    let names = manifest.iter().chain(&container.image_id);
+    names.into_iter().find_map(|name| {
+        let selected = store.resolve(name).ok()?.into_iter().next()?;
+        selected.choose_all(store, &Platforms::Usual).ok()?.into_iter().next()
+    })
+}
