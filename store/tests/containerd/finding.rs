@@ -6,7 +6,7 @@ use std::path::Path;
 
 use layerlift_store::{Detected, OpenOptions, StoreKind, detect, discover, open, open_all};
 
-use crate::fixture::{CONTAINERD, Copy, DATABASE, DOCKER, OF_DOCKER};
+use crate::fixture::{CONTAINERD, Copy, DATABASE, DOCKER, OF_DOCKER, OLD};
 
 fn found(root: &Path) -> Vec<(StoreKind, Vec<String>)> {
     detect(root).unwrap().into_iter().map(|Detected { kind, partitions, .. }| (kind, partitions)).collect()
@@ -68,5 +68,28 @@ fn below_a_disk() {
                 .collect();
             assert!(roots.iter().any(|root| root == place), "{place}: {roots:?}");
         }
+    }
+}
+
+/// Schemas 1 and 2, of containerd 1.0 and 1.1, differ only in what is not read: they have no list of the
+/// children of a snapshot, and downloads in another bucket. No store of them was at hand, so this is one of
+/// containerd 1.6 with another version.
+#[test]
+fn older_schemas() {
+    let copy = Copy::of(OLD);
+    let database = copy.containerd().join(DATABASE);
+    let shown = || {
+        let listing = copy.namespace("default").images().unwrap();
+        format!("{:?}", (listing.images, listing.indexes, listing.broken))
+    };
+    let (expected, sound) = (shown(), fs::read(&database).unwrap());
+    for version in [1u8, 2] {
+        let mut bytes = sound.clone();
+        let places: Vec<usize> =
+            (0..bytes.len() - 8).filter(|&at| bytes[at..].starts_with(b"version\x06")).collect();
+        assert!(!places.is_empty());
+        places.into_iter().for_each(|at| bytes[at + 7] = version << 1);
+        fs::write(&database, bytes).unwrap();
+        assert_eq!(shown(), expected, "{version}");
     }
 }
