@@ -6,6 +6,7 @@ mod discarded;
 mod layout;
 mod live;
 mod material;
+mod platforms;
 mod stores;
 
 use std::path::Path;
@@ -54,6 +55,7 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
     if options.wants(Engine::Containerd, "overlayfs") {
         stores::containerd(&round, report)?;
         discarded::run_all(&round, report)?;
+        platforms::run_all(&round, report)?;
         live::containerd(&round, report)?;
     }
     if options.wants(Engine::Docker, "containerd") {
