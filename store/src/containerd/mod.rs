@@ -26,6 +26,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::archive::Files;
+use crate::docker;
 use crate::kind::{Detected, OpenOptions, StoreKind};
 use crate::layout::{LayoutStore, namespace};
 use crate::{Error, ErrorKind, Root};
@@ -59,7 +60,7 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     let metadata = Metadata::open(&own);
     let (found, faults) = metadata.as_ref().map(Metadata::namespaces).unwrap_or_default();
     let unused = metadata.is_ok() && found.is_empty() && faults.is_empty();
-    if unused && own.path() != root.path() && root.exists("image")? {
+    if unused && own.path() != root.path() && docker::detect(root)?.is_some() {
         return Ok(None);
     }
     let partitions = found.into_iter().map(|(name, _)| name).collect();

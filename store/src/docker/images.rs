@@ -10,6 +10,8 @@ pub(super) struct Images {
     pub(super) data: Root,
     /// The preferred driver first.
     pub(super) roots: Vec<ImageRoot>,
+    /// What is missing as a whole.
+    pub(super) lost: Vec<Error>,
 }
 
 /// The images of one driver.
@@ -20,8 +22,8 @@ pub(super) struct ImageRoot {
 }
 
 impl Images {
-    pub(super) fn new(data: Root, roots: Vec<ImageRoot>) -> Self {
-        Images { keys: Keyring::new(), data, roots }
+    pub(super) fn new(data: Root, roots: Vec<ImageRoot>, lost: Vec<Error>) -> Self {
+        Images { keys: Keyring::new(), data, roots, lost }
     }
 
     /// The directory of a driver. `id` is for the error: what was looked for in it.
@@ -37,11 +39,21 @@ pub(super) fn drivers(root: &Root) -> Result<Vec<String>, Error> {
     let mut drivers = Vec::new();
     for name in root.try_list("image")? {
         if let Ok(name) = name.into_string()
-            && root.exists(format!("image/{name}/imagedb"))?
+            && (root.exists(format!("image/{name}/imagedb"))?
+                || root.exists(format!("image/{name}/layerdb"))?)
         {
             drivers.push(name);
         }
     }
     drivers.sort_by_key(|name| driver::preference(name));
     Ok(drivers)
+}
+
+/// A number of things.
+pub(super) fn count(number: usize, what: &str) -> String {
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(start)) => format!("{number} {start}ies"),
+        (_, None) => format!("{number} {what}s"),
+    }
 }

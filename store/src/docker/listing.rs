@@ -14,7 +14,7 @@ use crate::names::{MOMENTS, Names};
 use crate::{Broken, ChainId, DiffId, Error, ErrorKind, ImageSummary, Keyring, Listing, parallel};
 
 pub(super) fn list(all: &Images) -> Result<Listing, Error> {
-    let mut listing = Listing::default();
+    let mut listing = Listing { lost: all.lost.clone(), ..Listing::default() };
     for images in &all.roots {
         match steady(all, images) {
             Err(error) if all.roots.len() > 1 => {

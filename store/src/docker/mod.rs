@@ -20,6 +20,7 @@ mod imagedb;
 mod images;
 mod layerdb;
 mod listing;
+mod lost;
 mod repositories;
 mod settings;
 mod store;
@@ -36,11 +37,16 @@ use images::{ImageRoot, Images, drivers};
 
 /// Looks for this kind of store in a data root.
 pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
-    let drivers = drivers(root)?;
+    let mut drivers = drivers(root)?;
+    let mut evidence: Vec<String> = drivers.iter().map(|driver| format!("image/{driver}/imagedb")).collect();
+    if drivers.is_empty() {
+        let found = lost::drivers(root)?.into_iter().map(|(name, _)| name.to_owned());
+        drivers = found.collect();
+        evidence.clone_from(&drivers);
+    }
     if drivers.is_empty() {
         return Ok(None);
     }
-    let evidence = drivers.iter().map(|driver| format!("image/{driver}/imagedb")).collect();
     Ok(Some(Detected {
         kind: StoreKind::Docker,
         root: root.path().to_owned(),
@@ -53,11 +59,19 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
 pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Error> {
     let found = drivers(&root)?;
     let wanted = |driver: &&String| options.partition.as_ref().is_none_or(|only| only == *driver);
-    let mut images = Vec::new();
+    let (mut images, mut lost) = (Vec::new(), Vec::new());
+    if found.is_empty() {
+        let drivers = lost::drivers(&root)?;
+        lost.extend((!drivers.is_empty()).then(|| lost::everything(&root, &drivers)));
+    }
     for driver in found.iter().filter(wanted) {
+        if !root.exists(format!("image/{driver}/imagedb"))? {
+            lost.push(lost::configs(&root, driver)?);
+            continue;
+        }
         images.push(ImageRoot { driver: driver.clone(), root: root.dir(format!("image/{driver}"))? });
     }
-    if images.is_empty() {
+    if images.is_empty() && lost.is_empty() {
         let path = root.path().to_owned();
         return Err(match &options.partition {
             Some(driver) if !found.is_empty() => {
@@ -66,5 +80,5 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
             _ => Error::no_store(path, "it has no directory image/<driver>/imagedb"),
         });
     }
-    Ok(DockerStore::new(Images::new(root, images)))
+    Ok(DockerStore::new(Images::new(root, images, lost)))
 }

@@ -29,6 +29,7 @@ pub(super) fn file<'i>(all: &'i Images, images: &'i ImageRoot) -> NamesFile<'i> 
 
 /// Reads the names of one driver.
 pub(super) fn read(all: &Images, images: &ImageRoot) -> Names {
-    let any = || imagedb::ids(&images.root).map_or(true, |ids| !ids.is_empty());
+    let layers = || images.root.try_list("layerdb/sha256").is_ok_and(|layers| !layers.is_empty());
+    let any = || imagedb::ids(&images.root).map_or(true, |ids| !ids.is_empty() || layers());
     file(all, images).read(any, |id| imagedb::exists(&images.root, id).unwrap_or(false))
 }

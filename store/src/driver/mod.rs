@@ -75,6 +75,11 @@ pub(crate) fn inventory(driver: &str) -> Option<&'static str> {
     INVENTORIES.iter().find(|(name, _)| *name == driver).map(|(_, dir)| *dir)
 }
 
+/// All drivers whose layers are directories.
+pub(crate) fn all() -> impl Iterator<Item = &'static Driver> {
+    DRIVERS.iter()
+}
+
 /// The rank of a driver; an unknown one comes last.
 pub(crate) fn preference(name: &str) -> usize {
     DRIVERS.iter().position(|driver| driver.name == name).unwrap_or(DRIVERS.len())

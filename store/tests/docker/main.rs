@@ -8,6 +8,7 @@ mod damage;
 mod drivers;
 mod fixture;
 mod links;
+mod lost;
 mod names;
 mod records;
 
