@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +27,9 @@ const ENTRIES: usize = 1 << 18;
 /// Total length of all names.
 const NAMES: usize = 64 << 20;
 
+/// What names the images of an archive.
+const DOCUMENTS: [&str; 3] = ["index.json", "manifest.json", "repositories"];
+
 /// An index of a tar.
 #[derive(Debug)]
 pub(crate) struct Entries {
@@ -34,6 +39,8 @@ pub(crate) struct Entries {
     entries: BTreeMap<String, TarEntry>,
     /// Where the tar is cut off or damaged. All entries before that are complete.
     cut: Option<Cut>,
+    /// Where something is not a header, before others that are.
+    gap: Option<u64>,
     /// Sparse entries that were needed.
     expanded: Expanded,
     /// Names that lead out of the tar.
@@ -88,6 +95,7 @@ impl Entries {
             len,
             entries: BTreeMap::new(),
             cut: None,
+            gap: None,
             expanded: Expanded::new(options),
             outside: Vec::new(),
             stream,
@@ -103,6 +111,15 @@ impl Entries {
             let header = match header {
                 Ok(header) => header,
                 Err(end) => {
+                    let failed = |error| Error::io("read", path, error);
+                    let is_lone =
+                        end == End::Mark && header::is_lone_zero(&this.file, len, at).map_err(failed)?;
+                    let end = if is_lone { End::NoHeader(at) } else { end };
+                    let next = this.resume(&end, at).map_err(failed)?;
+                    if let Some(next) = next {
+                        at = next;
+                        continue;
+                    }
                     this.end(end, at)?;
                     return Ok(this);
                 }
@@ -115,6 +132,11 @@ impl Entries {
             }
             let end = header.offset.checked_add(header.len).filter(|end| *end <= len);
             let name = String::from_utf8_lossy(&header.name).into_owned();
+            if this.gap.is_some() && !header::of_images(&name) {
+                // Of a file in a layer, perhaps.
+                at = header.offset.next_multiple_of(512);
+                continue;
+            }
             this.add(&name, at, &header, end.is_some());
             let Some(end) = end else {
                 this.cut = Some(Cut { at: len, how: format!("in the middle of {name}"), only_mark: false });
@@ -127,6 +149,31 @@ impl Entries {
                 return Ok(this);
             }
         }
+    }
+
+    /// Where the tar goes on after a damaged header. Once there was one, no end can be trusted: a layer whose
+    /// header is damaged has an end of its own.
+    fn resume(&mut self, end: &End, at: u64) -> io::Result<Option<u64>> {
+        let is_damage = match end {
+            // An archive without these has not come to its end.
+            End::Mark if !DOCUMENTS.iter().any(|name| self.entries.contains_key(*name)) => true,
+            End::Mark => self.gap.is_some(),
+            End::NoHeader(_) if self.entries.is_empty() => {
+                let mut block = [0; 512];
+                self.file.read_exact_at(&mut block, at)?;
+                header::is_ustar(&block) || block == [0; 512]
+            }
+            End::NoHeader(_) => true,
+            End::InHeader | End::NoMark => false,
+        };
+        if !is_damage {
+            return Ok(None);
+        }
+        let next = header::search(&self.file, self.len, at + 512)?;
+        if next.is_some() {
+            self.gap.get_or_insert(at);
+        }
+        Ok(next)
     }
 
     fn add(&mut self, name: &str, at: u64, header: &header::Header, whole: bool) {
@@ -278,12 +325,13 @@ impl Entries {
     }
 
     pub(super) fn is_cut(&self) -> bool {
-        self.cut.is_some() || self.stream.is_some()
+        self.cut.is_some() || self.gap.is_some() || self.stream.is_some()
     }
 
     pub(super) fn damage(&self) -> Vec<Error> {
         let mut errors = Vec::new();
-        if self.cut.as_ref().is_some_and(|cut| !cut.only_mark) || self.stream.is_some() {
+        let is_cut = self.cut.as_ref().is_some_and(|cut| !cut.only_mark);
+        if is_cut || self.gap.is_some() || self.stream.is_some() {
             errors.push(self.cut_off(""));
         }
         if self.trailing {
@@ -304,6 +352,9 @@ impl Entries {
         let mut why = Vec::new();
         if let Some(stream) = &self.stream {
             why.push(format!("its compressed data end too early or are damaged ({stream})"));
+        }
+        if let Some(at) = self.gap {
+            why.push(format!("what it has at byte {at} is not the header of an entry"));
         }
         if let Some(cut) = &self.cut {
             why.push(format!("the tar ends at byte {}, {}", cut.at, cut.how));

@@ -9,6 +9,12 @@ use super::sparse::{self, Map, Sparse};
 /// Largest size of the records before an entry. A path has at most 4096 bytes.
 const RECORDS: u64 = 1 << 20;
 const BLOCK: u64 = 512;
+/// Where a header has its magic.
+const MAGIC: std::ops::Range<usize> = 257..262;
+/// How much is read at a time to find a header.
+const WINDOW: usize = 1 << 20;
+/// After so many windows of zeros, nothing else is expected.
+const HOLE: usize = 256;
 /// Where the header of an old sparse entry has its first pieces, and whether others follow in blocks of their
 /// own, and the length of the file.
 const PIECES: std::ops::Range<usize> = 386..482;
@@ -126,8 +132,70 @@ fn extensions(file: &File, file_len: u64, at: u64, pieces: &mut Vec<u8>) -> io::
     }
 }
 
+/// Looks for the header of an entry that archives of images have, after something that is not a header.
+/// Layers are tars themselves, so other headers may be those of files in a layer.
+pub(super) fn search(file: &File, file_len: u64, from: u64) -> io::Result<Option<u64>> {
+    let mut at = from.next_multiple_of(BLOCK);
+    let mut window = vec![0; WINDOW];
+    let mut zeros = 0;
+    while let Some(left) = file_len.checked_sub(at).filter(|left| *left >= BLOCK) {
+        let len = left.min(WINDOW as u64) / BLOCK * BLOCK;
+        let window = &mut window[..len as usize];
+        file.read_exact_at(window, at)?;
+        zeros = if window.iter().all(|&byte| byte == 0) { zeros + 1 } else { 0 };
+        if zeros > HOLE {
+            return Ok(None);
+        }
+        for block in window.chunks_exact(BLOCK as usize) {
+            if is_ustar(block) && is_of_images(block) {
+                return Ok(Some(at));
+            }
+            at += BLOCK;
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a block of zeros is followed by something else. The end of a tar has two of them.
+pub(super) fn is_lone_zero(file: &File, file_len: u64, at: u64) -> io::Result<bool> {
+    let next = at + BLOCK;
+    let mut block = [0; BLOCK as usize];
+    if next + BLOCK > file_len {
+        return Ok(false);
+    }
+    file.read_exact_at(&mut block, next)?;
+    Ok(block.iter().any(|&byte| byte != 0))
+}
+
+/// Whether a block would be a header if its checksum were right.
+pub(super) fn is_ustar(block: &[u8]) -> bool {
+    block.get(MAGIC).is_some_and(|magic| magic == b"ustar")
+}
+
+/// Whether a block is the header of a file that an archive of images has.
+fn is_of_images(block: &[u8]) -> bool {
+    let header = tar::Header::from_byte_slice(block);
+    let path = header.path_bytes();
+    checksum_holds(header, block) && std::str::from_utf8(&path).is_ok_and(of_images)
+}
+
+/// Whether an archive of images has a file of this name.
+pub(super) fn of_images(name: &str) -> bool {
+    let name = name.trim_start_matches("./");
+    let (first, rest) = name.split_once('/').unwrap_or((name, ""));
+    match rest {
+        "" => {
+            let of_digest = [".json", ".tar"].iter().find_map(|end| first.strip_suffix(end));
+            ["index.json", "manifest.json", "oci-layout", "repositories"].contains(&first)
+                || of_digest.is_some_and(crate::hex_id)
+        }
+        "VERSION" | "json" | "layer.tar" => crate::hex_id(first),
+        rest => first == "blobs" && rest.split_once('/').is_some_and(|(_, hex)| !hex.is_empty()),
+    }
+}
+
 /// The checksum: the sum of all bytes, with spaces for the checksum itself. Old programs summed signed bytes.
-fn checksum_holds(header: &tar::Header, block: &[u8]) -> bool {
+pub(crate) fn checksum_holds(header: &tar::Header, block: &[u8]) -> bool {
     let (before, rest) = block.split_at(148);
     let bytes = || before.iter().chain(&[b' '; 8]).chain(&rest[8..]);
     let unsigned: u32 = bytes().map(|&byte| u32::from(byte)).sum();

@@ -34,6 +34,7 @@ mod sparse;
 mod whole;
 
 use entries::Entries;
+pub(crate) use header::checksum_holds;
 pub(crate) use name::clean;
 
 /// How many links a name may lead through.

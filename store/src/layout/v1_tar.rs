@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use layerlift_archive::FileRange;
 
-use crate::tarsplit::header_matches;
+use crate::archive::checksum_holds;
 
 const BLOCK: u64 = 512;
 /// The longest records of a PAX header that are searched for a size.
@@ -28,10 +28,10 @@ pub(super) fn check(layer: &FileRange) -> io::Result<Result<(), String>> {
         if block.iter().all(|&byte| byte == 0) {
             break;
         }
-        if !header_matches(&block) {
+        let header = tar::Header::from_byte_slice(&block);
+        if !checksum_holds(header, &block) {
             return Ok(Err(format!("what it has at byte {at} is not the header of a tar")));
         }
-        let header = tar::Header::from_byte_slice(&block);
         at += BLOCK;
         let recorded = std::mem::take(&mut size_of_next).or_else(|| header.entry_size().ok());
         let Some(size) = recorded else {

@@ -60,11 +60,6 @@ impl Headers {
     }
 }
 
-/// Whether a block has the checksum that it says.
-pub(crate) fn matches(block: &[u8; BLOCK]) -> bool {
-    compare(block).is_ok()
-}
-
 fn compare(block: &[u8]) -> Result<(), String> {
     let field = &block[CHECKSUM];
     let text =

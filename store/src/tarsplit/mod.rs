@@ -45,7 +45,6 @@ use lines::Lines;
 use reader::Reader;
 pub use recorded::{Found, OtherFile, Part, Parts, RecordedFile};
 
-pub(crate) use headers::matches as header_matches;
 pub(crate) use objects::Objects;
 pub(crate) use record::{Record, Unusable, open, open_with};
 

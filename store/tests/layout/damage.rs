@@ -42,6 +42,45 @@ fn cut_off_anywhere() {
     assert!(salvaged > 0);
 }
 
+/// Wherever a header is damaged, the files behind it are found, and with them all images that do not need the
+/// file of this header. The contents of a layer are not taken for entries of the archive.
+#[test]
+fn a_damaged_header() {
+    for name in ["docker-20.10-save", "podman-4.3-oci-archive"] {
+        let good = bytes(name);
+        let all = store(&good).unwrap().images().unwrap().images.len();
+        let mut found = 0;
+        let mut tar = tar::Archive::new(&good[..]);
+        let headers = tar.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.raw_header_position() as usize, entry.path().unwrap().into_owned())
+        });
+        for (at, path) in headers.collect::<Vec<_>>() {
+            for fill in [0, b'!'] {
+                let mut damaged = good.clone();
+                damaged[at..at + 512].fill(fill);
+                let Ok(store) = store(&damaged) else {
+                    assert_eq!((at, fill), (0, b'!'), "{name}, {}", path.display());
+                    continue;
+                };
+                let Ok(listing) = store.images() else { continue };
+                let words: String = listing.lost.iter().map(|error| text(error)).collect();
+                let says = [
+                    format!("at byte {at} is not the header of an entry"),
+                    format!("ends at byte {at}, with something that is not an entry"),
+                ];
+                let said = says.iter().any(|says| words.contains(says));
+                assert!(said, "{name}, {}: {words}", path.display());
+                for image in &listing.images {
+                    assert!(whole(&*store, &image.key).is_ok(), "{name}, {}", path.display());
+                }
+                found += listing.images.len();
+            }
+        }
+        assert!(found > 2 * all, "{name}: {found}");
+    }
+}
+
 /// Podman and skopeo write the directories of docker-v1 after the layers and the config, so the image is
 /// found by the latter.
 #[test]
