@@ -45,7 +45,7 @@ fn home(root: &Root) -> Result<Option<Root>, Error> {
     if is_here(root)? {
         return Ok(Some(root.clone()));
     }
-    match root.try_dir(OF_DOCKER) {
+    match root.try_own_dir(OF_DOCKER) {
         Ok(Some(own)) if is_here(&own)? => Ok(Some(own)),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == ErrorKind::Missing => Ok(None),
@@ -138,7 +138,7 @@ fn without_names(
 
 /// The blobs. A store that never had any has no folder for them.
 fn files(root: &Root) -> Result<Files, Error> {
-    let content = root.try_dir(CONTENT)?;
+    let content = root.try_own_dir(CONTENT)?;
     Ok(Files::in_dir(match content {
         Some(content) => content,
         None => root.clone(),

@@ -69,7 +69,7 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
             lost.push(lost::configs(&root, driver)?);
             continue;
         }
-        images.push(ImageRoot { driver: driver.clone(), root: root.dir(format!("image/{driver}"))? });
+        images.push(ImageRoot { driver: driver.clone(), root: root.own_dir(format!("image/{driver}"))? });
     }
     if images.is_empty() && lost.is_empty() {
         let path = root.path().to_owned();

@@ -35,11 +35,17 @@ struct Link {
 }
 
 impl Link {
-    /// Whether it stands for a directory that a store keeps at its top: that of a driver, or its blobs.
+    /// Whether it stands for a directory of a store's own, which is not that of a layer: `overlay2`,
+    /// `blobs/sha256`, `image/overlay2/layerdb`, `containerd/daemon`.
     fn is_at_the_top(&self) -> bool {
         let mut parts = self.path.components();
-        let blobs = parts.next() == Some(Component::Normal(OsStr::new("blobs")));
-        parts.count() <= usize::from(blobs)
+        let below = match parts.next() {
+            Some(Component::Normal(name)) if name == OsStr::new("image") => 2,
+            Some(Component::Normal(name)) if name == OsStr::new("blobs") => 1,
+            Some(Component::Normal(name)) if name == OsStr::new("containerd") => 1,
+            _ => 0,
+        };
+        parts.count() <= below
     }
 }
 
@@ -73,14 +79,16 @@ pub(super) fn error(root: &Root, relative: &Path) -> Error {
         return Error::malformed(root.join(relative), why);
     };
     let path = root.join(&link.path);
-    if root.reach().is_some() && link.is_at_the_top() {
+    let is_file = std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    if root.reach().is_some() && link.is_at_the_top() && !is_file {
         let why = target(root, &link).err().unwrap_or_else(|| "it leads to another link".to_owned());
         return Error::Link { path, target: link.target, why };
     }
     let what = if link.path == relative { "it".to_owned() } else { path.display().to_string() };
     let target = link.target.display();
+    let way_out = if is_file { "; copy the file into its place" } else { "" };
     let why = format!(
-        "{what} is a symbolic link to {target}, which no engine puts there and which is not followed"
+        "{what} is a symbolic link to {target}, which no engine puts there and which is not followed{way_out}"
     );
     Error::malformed(root.join(relative), why)
 }

@@ -61,7 +61,17 @@ impl Root {
         Ok(Root { dir: Arc::new(dir), path: self.join(relative), reach: None })
     }
 
+    /// The same for a directory of the store's own: links in it may lead where those of the store may.
+    pub(crate) fn own_dir(&self, relative: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Root { reach: self.reach.clone(), ..self.dir(relative)? })
+    }
+
     /// The same; `None` if it does not exist.
+    pub(crate) fn try_own_dir(&self, relative: impl AsRef<Path>) -> Result<Option<Self>, Error> {
+        not_found_is_none(self.own_dir(relative))
+    }
+
+    /// A directory below; `None` if it does not exist.
     pub fn try_dir(&self, relative: impl AsRef<Path>) -> Result<Option<Self>, Error> {
         not_found_is_none(self.dir(relative))
     }

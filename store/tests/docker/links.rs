@@ -141,3 +141,31 @@ fn links_of_a_disk() {
     let places: Vec<PathBuf> = discover::search(&named).into_iter().map(|place| place.path).collect();
     assert_eq!(places, [disk.join("data/docker")]);
 }
+
+/// What Docker keeps of its images beside its layers may be moved, too.
+#[test]
+fn records() {
+    for part in ["image", "image/overlay2", "image/overlay2/layerdb", "image/overlay2/imagedb"] {
+        let Some((data, docker)) = case() else { return };
+        // Its own link stays.
+        let follow = [docker.join("overlay2"), docker.join(part)];
+        fs::rename(docker.join(part), data.path().join("moved")).unwrap();
+        symlink("/moved", docker.join(part)).unwrap();
+        let error = open(&docker, &OpenOptions::default()).and_then(|store| store.images());
+        let error = match error {
+            Ok(listing) => {
+                let broken = listing.broken.into_iter().map(|broken| broken.error);
+                broken.chain(listing.lost).next().expect("the link leads out")
+            }
+            Err(error) => error,
+        };
+        assert!(matches!(&error, Error::Link { path, .. } if *path == docker.join(part)), "{part}: {error}");
+        fs::remove_file(docker.join(part)).unwrap();
+        symlink(data.path().join("moved"), docker.join(part)).unwrap();
+        let (count, error) = read(&docker, &OpenOptions::default().with_follow(follow));
+        assert_eq!((count, error.map(|error| error.to_string())), (5, None), "{part}");
+        // Below the folder that the caller named.
+        let (count, _) = read(&docker, &OpenOptions::default().with_within(data.path()));
+        assert_eq!(count, 5, "{part}");
+    }
+}
