@@ -197,7 +197,8 @@ pub(crate) struct Save {
     /// Bytes of a damaged or missing file or layer are taken from elsewhere in reach, if their size, their
     /// checksum and in the end the digest of the layer prove them: the image keeps its id. Where that is
     /// impossible, a file is saved as it is now, or left out. Then the image gets another id, a label, and
-    /// names that end in -salvaged; salvage.json in the archive lists every file, and the status is 1.
+    /// names that end in -salvaged; salvage.json in the archive lists every file, and the status is 1. Images
+    /// that cannot be salvaged are left out, as with --keep-going.
     #[arg(long)]
     pub(crate) salvage: bool,
     /// A store or an archive that may have the missing bytes. Can be given several times.
@@ -220,6 +221,11 @@ pub(crate) struct Save {
 }
 
 impl Save {
+    /// Whether images that cannot be exported are left out.
+    pub(crate) fn leaves_out(&self) -> bool {
+        self.keep_going || self.salvage
+    }
+
     /// The images of an index that are meant.
     pub(crate) fn platforms(&self) -> Platforms {
         if self.all_platforms { Platforms::All } else { self.store.platforms() }

@@ -53,7 +53,7 @@ impl Reporter {
             quiet: work.is_some_and(|work| work.quiet),
             json: work.is_some_and(|work| work.progress == ProgressKind::Json),
             stops_at_image: match &args.command {
-                Command::Save(save) => !save.keep_going,
+                Command::Save(save) => !save.leaves_out(),
                 Command::Join(join) => !join.keep_going,
                 _ => false,
             },

@@ -112,7 +112,7 @@ fn once(
         .with_salvage(args.salvage)
         .with_format(args.format)
         .with_tags(args.tags)
-        .with_keep_going(args.keep_going)
+        .with_keep_going(args.leaves_out())
         .with_recorded_only(args.no_rebuild)
         .with_keep_index(args.keep_index)
         .with_layers(args.compress.unwrap_or_default())
@@ -129,7 +129,7 @@ fn once(
         match write(plan, (&*source.store, repairs), output, args, reporter) {
             Ok(false) => {}
             Ok(true) => status = Status::Incomplete,
-            Err(error) if args.keep_going && error.is_of_content() => return Ok(Ended::Changed(error)),
+            Err(error) if args.leaves_out() && error.is_of_content() => return Ok(Ended::Changed(error)),
             Err(error) => return Err(error),
         }
     }
@@ -192,7 +192,7 @@ fn write(
             destination.check_space(bytes)?;
         }
         progress.begin("write", Some(bytes));
-        let written = output.write(args.keep_going, &options);
+        let written = output.write(args.leaves_out(), &options);
         // Another export has made the layout in the meantime.
         if written.as_ref().is_err_and(Error::is_of_full_directory)
             && let Some(made) = destination.layout(args.format)?
@@ -288,14 +288,14 @@ fn by_name<'s>(
             places.push((place, name));
             for selected in &found {
                 match selection.add(&*sources.opened[place].store, selected) {
-                    Err(error) if args.keep_going => failed(error.into()),
+                    Err(error) if args.leaves_out() => failed(error.into()),
                     added => added?,
                 }
             }
             Ok(())
         });
         match added {
-            Err(error) if args.keep_going => failed(error),
+            Err(error) if args.leaves_out() => failed(error),
             added => added?,
         }
     }

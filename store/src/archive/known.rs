@@ -83,7 +83,9 @@ const SYSTEM: &[&str] =
 
 /// A tar without images, whose entries have these names.
 pub(super) fn by_names<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<Known> {
-    if let Some((why, below)) = names.clone().find_map(data_root) {
+    // In the order of the table: the data root of Docker has a store of containerd in it.
+    let data_root = ROOTS.iter().find_map(|root| names.clone().find_map(|name| data_root(name, root)));
+    if let Some((why, below)) = data_root {
         return Some(Known { why, hint: Hint::NameContents { how: UNPACK.into(), below } });
     }
     let tops = SYSTEM.iter().filter(|top| {
@@ -98,17 +100,15 @@ pub(super) fn by_names<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Opti
     None
 }
 
-/// The data root that a name is in.
-fn data_root(name: &str) -> Option<(&'static str, PathBuf)> {
+/// The data root of this sort that a name is in.
+fn data_root(name: &str, (folders, why): &(&[&str], &'static str)) -> Option<(&'static str, PathBuf)> {
     let components: Vec<&str> = name.split('/').collect();
     for depth in 0..components.len().min(DEPTH) {
-        for (folders, why) in ROOTS {
-            let here = components[depth..].iter().zip(*folders);
-            if components.len() >= depth + folders.len()
-                && here.clone().all(|(component, folder)| component == folder || *folder == "*")
-            {
-                return Some((why, components[..depth].iter().collect()));
-            }
+        let here = components[depth..].iter().zip(*folders);
+        if components.len() >= depth + folders.len()
+            && here.clone().all(|(component, folder)| component == folder || *folder == "*")
+        {
+            return Some((why, components[..depth].iter().collect()));
         }
     }
     None
@@ -133,7 +133,12 @@ mod tests {
             ("graph/x", None),
             ("etc/passwd", None),
         ] {
-            assert_eq!(data_root(name).map(|(_, root)| root), below.map(PathBuf::from), "{name}");
+            let found = ROOTS.iter().find_map(|root| data_root(name, root));
+            assert_eq!(found.map(|(_, root)| root), below.map(PathBuf::from), "{name}");
         }
+        let names =
+            ["docker/containerd/daemon/io.containerd.content.v1.content/x", "docker/image/vfs/layerdb"];
+        let found = by_names(names.into_iter()).unwrap();
+        assert_eq!(found.why, "it is a backup of a data root of Docker");
     }
 }
