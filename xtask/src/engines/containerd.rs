@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::daemon::Daemon;
 use super::image::{Image, familiar, hex};
 use super::place::Place;
-use super::process::{bytes, run, text};
+use super::process::{bytes, program, run, text};
 use crate::Outcome;
 
 /// A running daemon. Dropping it stops it.
@@ -35,20 +35,33 @@ impl Containerd {
 
     /// Starts one that is installed elsewhere.
     pub(crate) fn start_in(place: &Place, home: &Path) -> Outcome<Self> {
+        // CRI is disabled, under its names of 1.x and of 2.x.
+        let without_cri = "disabled_plugins = [\"io.containerd.grpc.v1.cri\", \
+                           \"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\", \
+                           \"io.containerd.nri.v1.nri\"]\n";
+        Containerd::start_with(place, home, "interop", without_cri, "")
+    }
+
+    /// Starts one whose CRI discards the blobs of layers that it has unpacked, as a Kubernetes node may.
+    pub(crate) fn start_discarding(place: &Place, home: &Path) -> Outcome<Self> {
+        let of_1 = "[plugins.\"io.containerd.grpc.v1.cri\".containerd]\ndiscard_unpacked_layers = true\n";
+        let of_2 = "[plugins.\"io.containerd.cri.v1.images\"]\ndiscard_unpacked_layers = true\n";
+        Containerd::start_with(place, home, "k8s.io", "", &format!("{of_1}{of_2}"))
+    }
+
+    fn start_with(
+        place: &Place,
+        home: &Path,
+        namespace: &'static str,
+        top: &str,
+        plugins: &str,
+    ) -> Outcome<Self> {
         fs::create_dir_all(home)?;
         let (config, socket) = (home.join("config.toml"), home.join("socket"));
-        // CRI is disabled, under its names of 1.x and of 2.x.
-        fs::write(
-            &config,
-            format!(
-                "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n\
-                 disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.images\", \
-                 \"io.containerd.cri.v1.runtime\", \"io.containerd.nri.v1.nri\"]\n\
-                 [grpc]\naddress = \"{0}/socket\"\n",
-                home.display()
-            ),
-        )?;
-        let ctr = Ctr::new(place, &socket, "interop");
+        let paths = format!("root = \"{0}/root\"\nstate = \"{0}/state\"\n", home.display());
+        let grpc = format!("[grpc]\naddress = \"{}\"\n", socket.display());
+        fs::write(&config, format!("version = 2\n{paths}{top}{grpc}{plugins}"))?;
+        let ctr = Ctr::new(place, &socket, namespace);
         let mut command = place.program("containerd", ["--config"]);
         command.arg(&config);
         let daemon = Daemon::start(command, &home.join("log"), || run(ctr.command(["version"])).is_ok())?;
@@ -79,6 +92,33 @@ impl Ctr {
         let mut command = self.place.program("ctr", ["--namespace", self.namespace, "--address"]);
         command.arg(&self.socket).args(arguments);
         command
+    }
+
+    /// Pulls an image through the CRI, as kubelet does: `PullImage` of `runtime.v1.ImageService`, spoken by
+    /// curl. In protobuf, the name is field 1 of a message that is field 1.
+    pub(crate) fn pull_by_cri(&self, image: &str, folder: &Path) -> Outcome {
+        let field = |bytes: &[u8]| -> Outcome<Vec<u8>> {
+            let mut field =
+                vec![0x0a, u8::try_from(bytes.len()).ok().filter(|len| *len < 0x80).ok_or("too long")?];
+            field.extend(bytes);
+            Ok(field)
+        };
+        let message = field(&field(image.as_bytes())?)?;
+        let mut request = vec![0];
+        request.extend(u32::try_from(message.len())?.to_be_bytes());
+        request.extend(message);
+        let (body, headers) = (folder.join("request"), folder.join("headers"));
+        fs::write(&body, request)?;
+        let mut curl =
+            program("curl", ["--silent", "--show-error", "--http2-prior-knowledge", "--unix-socket"]);
+        curl.arg(&self.socket).args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
+        curl.arg("--data-binary").arg(format!("@{}", body.display())).arg("--dump-header").arg(&headers);
+        run(curl.arg("http://localhost/runtime.v1.ImageService/PullImage").args(["--output", "/dev/null"]))?;
+        let said = fs::read_to_string(&headers)?;
+        match said.lines().any(|line| line.trim() == "grpc-status: 0") {
+            true => Ok(()),
+            false => Err(format!("PullImage of {image}: {}", said.trim()).into()),
+        }
     }
 
     /// Names, and the digests that they lead to.

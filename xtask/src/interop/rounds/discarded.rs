@@ -1,14 +1,17 @@
-//! A containerd whose layer blobs were removed after unpacking, as Kubernetes nodes may be set to do.
+//! A containerd whose layer blobs were removed after unpacking, by hand or by the CRI's own setting, as
+//! Kubernetes nodes may have it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::Round;
 use super::content;
 use crate::Outcome;
 use crate::engines::containerd::Containerd;
-use crate::engines::image::hex;
-use crate::engines::process::{bytes, output, program, run};
+use crate::engines::image::{familiar, hex};
+use crate::engines::process::{bytes, installed, output, program, run};
 use crate::interop::archive::{self, Format};
 use crate::interop::listing::Listing;
 use crate::interop::readers::Written;
@@ -55,6 +58,67 @@ pub(super) fn run_all(round: &Round<'_>, report: &mut Report) -> Outcome {
         }
     }
     report.check(&format!("{name}: the store is as it was"), || before.same(&Listing::of(&root)?));
+    Ok(())
+}
+
+/// The same with the setting of the CRI, and an image that was pulled through it.
+pub(super) fn by_cri(round: &Round<'_>, report: &mut Report) -> Outcome {
+    let name = format!("{}: containerd whose CRI discards layers", round.suite.name());
+    let Some(image) = round.material.pulled.as_ref().filter(|_| installed("curl")) else {
+        report.not_run(&name, "docker-registry or curl is not installed");
+        return Ok(());
+    };
+    let home = round.checks.scratch.folder("s-cri")?;
+    let containerd = match Containerd::start_discarding(&round.place, &home) {
+        Ok(containerd) => containerd,
+        Err(error) => {
+            report.not_run(&name, &error.to_string());
+            return Ok(());
+        }
+    };
+    let root = home.join("root");
+    let discarded = report.check(&format!("{name}: PullImage"), || {
+        containerd.pull_by_cri(image, &home)?;
+        let stored = content::stored(&containerd, &root)?;
+        let layers: Vec<PathBuf> = stored
+            .iter()
+            .flat_map(|one| &one.layers)
+            .map(|layer| root.join(content::BLOBS).join(hex(layer)))
+            .collect();
+        // Garbage is collected a moment later.
+        for _ in 0..100 {
+            if !layers.iter().any(|layer| layer.exists()) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Err("the blobs of layers are still there".into())
+    });
+    containerd.stop()?;
+    if !discarded {
+        return Ok(());
+    }
+    report.check(&format!("{name}: layerlift save --no-rebuild"), || refused(round, &root, &home));
+    let written = report.step(&format!("{name}: layerlift save, each digest, each file"), || {
+        let (tar, folder) = (home.join("all.tar"), home.join("all"));
+        run(round.checks.save(&root, Shape::PLAIN[0]).arg("--output").arg(&tar))?;
+        archive::unpack(&tar, &folder)?;
+        let layers = archive::layers(&folder, &familiar(image))?;
+        let names: Vec<BTreeSet<Vec<u8>>> =
+            layers.iter().map(|layer| members(layer)).collect::<Outcome<_>>()?;
+        let expected = ["one", "other"]
+            .map(|file| ["etc", "etc/last", file].into_iter().map(|name| name.as_bytes().to_vec()).collect());
+        if names != expected {
+            return Err(format!("other names: {names:?}").into());
+        }
+        let images = archive::images(&folder, Format::DockerArchive)?;
+        Ok(Written { shape: Shape::PLAIN[0], tar, folder, images })
+    });
+    if let Some(written) = written {
+        for readers in round.checks.readers {
+            readers.check(&name, &written, report);
+        }
+    }
     Ok(())
 }
 
@@ -106,5 +170,6 @@ fn members(layer: &Path) -> Outcome<BTreeSet<Vec<u8>>> {
         let line = line.strip_prefix(b"./").unwrap_or(line);
         line.strip_suffix(b"/").unwrap_or(line).to_vec()
     };
-    Ok(listed.split(|&byte| byte == b'\n').map(name).collect())
+    let lines = listed.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.map(name).collect())
 }

@@ -55,6 +55,7 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
     if options.wants(Engine::Containerd, "overlayfs") {
         stores::containerd(&round, report)?;
         discarded::run_all(&round, report)?;
+        discarded::by_cri(&round, report)?;
         platforms::run_all(&round, report)?;
         live::containerd(&round, report)?;
     }
