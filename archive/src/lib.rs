@@ -50,7 +50,7 @@ pub use hash::Hasher;
 pub use options::{Observer, Options};
 pub use output::{
     Check, Staging, Unfinished, check, digest, final_path, is_empty_dir, sync_dir, write_dir, write_file,
-    write_file_or_keep, write_files, write_stream,
+    write_file_or_keep, write_file_with, write_files, write_stream,
 };
 pub use produce::{Item, Order, Outcome, Sink, first_failure, produce};
 pub use spool::{Spool, Spooled};

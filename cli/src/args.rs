@@ -13,7 +13,7 @@ use layerlift_archive::{CompressionLevel, ParseCompressionError};
 use layerlift_export::{Format, LayerCompression, TagPolicy};
 use layerlift_store::{Platform, Platforms, StoreKind};
 
-pub(crate) use containers::Containers;
+pub(crate) use containers::{Containers, Volume, Volumes};
 
 mod partial;
 
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Verify(Verify),
     Containers(Containers),
+    Volumes(Volumes),
+    Volume(Volume),
     Stores(Stores),
     /// Print the completions for a shell.
     Completions {

@@ -67,6 +67,16 @@ impl Destination {
             }
             _ => {}
         }
+        self.check_folder()
+    }
+
+    /// The same for a tar that is not an archive of images.
+    pub(crate) fn check_tar(&self) -> Result<(), Error> {
+        self.check(Format::DockerArchive)
+    }
+
+    /// Whether the folder of the output is there.
+    fn check_folder(&self) -> Result<(), Error> {
         let Some(folder) = self.folder() else { return Ok(()) };
         match folder.metadata() {
             Ok(metadata) if metadata.is_dir() => Ok(()),

@@ -10,6 +10,10 @@ use layerlift_archive::{ErrorKind, content_error};
 use crate::containers::owner::is_in_store_of;
 use crate::{Hint, Platform, Reference};
 
+mod words;
+
+use words::{because, counted, damaged_files, had_by, only_in, platforms};
+
 /// Why a store could not answer.
 ///
 /// The message says what failed, where and why. What can be done about it is not in the message: hints are
@@ -98,6 +102,28 @@ pub enum Error {
         name: String,
         /// Similar names that exist.
         suggestions: Vec<String>,
+    },
+    /// No volume has this name.
+    #[error("no such volume: {name}")]
+    NoVolume {
+        /// What was asked for.
+        name: String,
+        /// Similar names that exist.
+        suggestions: Vec<String>,
+    },
+    /// There is no such file or directory in a volume.
+    #[error("there is no {name}")]
+    NoFile {
+        /// The path, and the volume.
+        name: String,
+    },
+    /// The data of a volume are not in the store.
+    #[error("the data of volume {volume} are not in the store: they are {place}")]
+    Elsewhere {
+        /// Its name.
+        volume: String,
+        /// Where they are: a path on its host, a device, an address.
+        place: String,
     },
     /// A name or a prefix matches several images, or containers.
     #[error("{name} is ambiguous, it means any of\n  {}", candidates.join("\n  "))]
@@ -267,11 +293,15 @@ impl Error {
             }
             Error::NotFound { .. }
             | Error::NoContainer { .. }
+            | Error::NoVolume { .. }
+            | Error::NoFile { .. }
             | Error::NoPartition { .. }
             | Error::NoNamespace { .. }
             | Error::NoPlatform { .. } => ErrorKind::NotFound,
             Error::Changed { .. } => ErrorKind::Environment,
-            Error::Unsupported { .. } | Error::Link { .. } => ErrorKind::Unsupported,
+            Error::Unsupported { .. } | Error::Link { .. } | Error::Elsewhere { .. } => {
+                ErrorKind::Unsupported
+            }
             Error::Damaged { .. } | Error::Checksum { .. } | Error::DamagedFiles { .. } => ErrorKind::Damaged,
             Error::Malformed { .. } => ErrorKind::Malformed,
             Error::Missing { .. }
@@ -298,7 +328,9 @@ impl Error {
                 let moved = path.parent().map_or_else(|| target.clone(), |folder| folder.join(target));
                 vec![Hint::FollowLink(path.clone()), Hint::MountInPlace(moved, path.clone())]
             }
-            Error::NotFound { suggestions, .. } | Error::NoContainer { suggestions, .. }
+            Error::NotFound { suggestions, .. }
+            | Error::NoContainer { suggestions, .. }
+            | Error::NoVolume { suggestions, .. }
                 if !suggestions.is_empty() =>
             {
                 vec![Hint::Similar(suggestions.clone())]
@@ -363,71 +395,9 @@ impl Error {
     }
 }
 
-fn only_in(present: &[String]) -> String {
-    if present.is_empty() { String::new() } else { format!(", only in {}", present.join(", ")) }
-}
-
-fn counted(present: &[(String, usize)]) -> String {
-    let one = |(name, count): &(String, usize)| match count {
-        1 => format!("{name} (1 name)"),
-        count => format!("{name} ({count} names)"),
-    };
-    present.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn had_by(of: &[String]) -> String {
-    if of.is_empty() { String::new() } else { format!(", which {} has", of.join(" or ")) }
-}
-
-fn because(why: &Option<Cow<'static, str>>) -> String {
-    why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
-}
-
-fn platforms(wanted: Option<&Platform>, here: &[String], missing: &[String]) -> String {
-    let found = here.join(", ");
-    match (here, missing, wanted) {
-        ([], [], _) => "is an index without images".to_owned(),
-        ([], [only], _) => format!("is not here: its image for {only} is missing"),
-        ([], several, _) => format!("is not here: its images for {} are missing", several.join(", ")),
-        (_, _, None) => format!("is here for {found}; this machine is {}", Platform::host()),
-        (_, missing, Some(wanted)) => {
-            let named = |text: &String| text.parse().is_ok_and(|platform: Platform| platform.matches(wanted));
-            let named = if missing.iter().any(named) { "; the image that it names is missing" } else { "" };
-            format!("is here for {found}, not for {wanted}{named}")
-        }
-    }
-}
-
-fn damaged_files(files: &[String], more: usize) -> String {
-    let count = files.len() + more;
-    let verb = if count == 1 { "is" } else { "are" };
-    let mut text = format!("{count} of its files {verb} not what was recorded:\n  {}", files.join("\n  "));
-    if more > 0 {
-        text.push_str(&format!("\n  and {more} more"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_are_counted() {
-        for (count, first, last) in [
-            (1_usize, "1 of its files is not what was recorded:", "  file 0"),
-            (2, "2 of its files are not what was recorded:", "  file 1"),
-            (20, "20 of its files are not what was recorded:", "  file 19"),
-            (21, "21 of its files are not what was recorded:", "  and 1 more"),
-            (27, "27 of its files are not what was recorded:", "  and 7 more"),
-        ] {
-            let files: Vec<String> = (0..count.min(20)).map(|number| format!("file {number}")).collect();
-            let text = Error::DamagedFiles { files, more: count.saturating_sub(20) }.to_string();
-            let lines: Vec<&str> = text.lines().collect();
-            assert_eq!((lines.first(), lines.last()), (Some(&first), Some(&last)));
-            assert_eq!(lines.len(), count.min(21) + 1);
-        }
-    }
 
     #[test]
     fn kinds_and_hints_come_through() {

@@ -66,7 +66,7 @@ pub use model::{
     ContainerState, ContainerStatus, Document, Image, ImageKey, ImageSummary, Index, IndexLine, IndexSummary,
     IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Mount, Needs, Notice,
     ParsePlatformError, Platform, Platforms, Pod, Port, Requirement, Requirements, Selected, Subject,
-    V1Document,
+    V1Document, Volume, VolumeListing,
 };
 pub use reference::{Reference, Rules};
 pub use store::{Containers, Store};

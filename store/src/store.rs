@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::Digest;
 
+use crate::VolumeListing;
 use crate::kind::StoreKind;
 use crate::{
     Artifact, Error, Image, ImageKey, Index, IndexTree, Layer, LayerKey, LayerTar, Listing, Selected,
@@ -83,4 +84,7 @@ pub trait Containers: Send + Sync {
     /// The layers below it, base first, from the records of layers alone: for a container whose image was
     /// removed.
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error>;
+
+    /// All volumes, and what cannot be read.
+    fn volumes(&self) -> Result<VolumeListing, Error>;
 }

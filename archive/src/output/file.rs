@@ -87,7 +87,7 @@ pub fn write_file_or_keep(
 }
 
 /// The regular file that a path leads to, be it there or not. `None` for a device or a pipe.
-fn target(path: &Path) -> Result<Option<PathBuf>, Error> {
+pub(super) fn target(path: &Path) -> Result<Option<PathBuf>, Error> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => {
             Err(Error::output("write", path)(io::ErrorKind::IsADirectory.into()))

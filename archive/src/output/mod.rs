@@ -5,9 +5,11 @@ mod dir;
 mod file;
 mod stream;
 mod temporary;
+mod with;
 
 pub use check::{Check, check, digest};
 pub use dir::{is_empty_dir, write_dir, write_files};
 pub use file::{Unfinished, write_file, write_file_or_keep};
 pub use stream::write_stream;
 pub use temporary::{Staging, final_path, sync_dir};
+pub use with::write_file_with;

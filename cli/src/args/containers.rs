@@ -1,6 +1,8 @@
-//! The arguments of commands about containers.
+//! The arguments of commands about containers and volumes.
 
-use clap::Args as ClapArgs;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueHint};
 
 use super::PlaceArgs;
 
@@ -35,6 +37,42 @@ pub(crate) struct Containers {
     /// Do not shorten ids and commands.
     #[arg(long)]
     pub(crate) no_trunc: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// List the volumes of Docker and Podman, and which containers use them.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Volumes {
+    /// Print a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Do not shorten names of volumes that nobody named.
+    #[arg(long)]
+    pub(crate) no_trunc: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// Write the data of a volume as a tar.
+///
+/// The tar has owners, modes, times, links, devices, capabilities and attributes of users, and an entry ./
+/// for the directory itself. podman volume import loads it, and so does tar -xp in a directory.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  layerlift volume db --root /mnt/disk/var/lib/docker -o db.tar
+  layerlift volume db --path pgdata/postgresql.conf | tar -xO")]
+pub(crate) struct Volume {
+    /// Which volume; of one that nobody named, the beginning of its name.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Where to write: a file, or - for standard output [default: -].
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Only what is at this path in the volume.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }

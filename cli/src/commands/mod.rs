@@ -8,6 +8,7 @@ mod join;
 mod save;
 mod stores;
 mod verify;
+mod volumes;
 
 use std::io;
 
@@ -40,6 +41,11 @@ pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error
             limit_threads(processors());
             containers::run(&args, reporter)
         }
+        Command::Volumes(args) => {
+            limit_threads(processors());
+            volumes::run(&args, reporter)
+        }
+        Command::Volume(args) => volumes::export(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Stores(args) => stores::run(&args),
         Command::Completions { shell } => completions(shell),

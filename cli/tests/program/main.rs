@@ -22,3 +22,4 @@ mod program;
 mod salvage;
 mod store;
 mod system_calls;
+mod volumes;

@@ -22,9 +22,10 @@ use super::metadata::{DATABASE, Metadata, text};
 use super::snapshots;
 use crate::diff::{Form, written};
 use crate::docker::containers::{self, Found};
-use crate::docker::working;
+use crate::docker::{volumes, working};
 use crate::{
     Container, ContainerKey, ContainerListing, Containers, DiffLayer, Error, Keyring, Layer, LayerDir, Root,
+    VolumeListing,
 };
 
 /// Where Docker has a containerd of its own, below its data root.
@@ -115,6 +116,10 @@ impl Containers for Docker {
         let (of, path) = (format!("container {}", container.key.id()), self.root.join(DATABASE));
         let id = container.image_id.clone().unwrap_or_default();
         Err(Error::Missing { of, what: "image", id, path })
+    }
+
+    fn volumes(&self) -> Result<VolumeListing, Error> {
+        volumes::read(&self.data)
     }
 }
 

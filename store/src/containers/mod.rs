@@ -26,6 +26,7 @@ mod records;
 pub(crate) mod settings;
 mod still;
 mod store;
+mod volumes;
 mod working;
 
 use std::collections::BTreeSet;

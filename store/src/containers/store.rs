@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use super::catalog::ContainersCatalog;
 use super::images::Images;
 use super::records::{ImageRecord, LayerId, LayerRecord};
-use super::{bigdata, layers, lists, working};
+use super::{bigdata, layers, lists, volumes, working};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::{
     Broken, Container, ContainerKey, ContainerListing, Containers, DiffId, DiffLayer, Document, Error, Image,
     ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing,
-    Reference, Root, Selected, Store,
+    Reference, Root, Selected, Store, VolumeListing,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
@@ -246,5 +246,12 @@ impl Containers for ContainersStore {
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
         self.keys.check_container(&container.key)?;
         working::below(&self.keys, self.driver(container.key.partition())?, &container.key)
+    }
+
+    fn volumes(&self) -> Result<VolumeListing, Error> {
+        match self.drivers.first().and_then(|images| images.places.first()) {
+            Some(root) => volumes::read(root),
+            None => Ok(VolumeListing::default()),
+        }
     }
 }

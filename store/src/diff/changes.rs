@@ -35,6 +35,11 @@ pub(super) fn all(root: &Root) -> Result<Records, Error> {
     Comparison::new(root, root)?.run(None)
 }
 
+/// The same for a tree that is not a layer: a name means nothing but itself.
+pub(super) fn tree(root: &Root) -> Result<Records, Error> {
+    Comparison { literal: true, ..Comparison::new(root, root)? }.run(None)
+}
+
 /// What turns `old` into `new`. `contents` are compared where times say nothing.
 pub(super) fn compare(new: &Root, old: &Root, contents: bool) -> Result<Records, Error> {
     let device = old.stat()?.st_dev;
@@ -45,6 +50,8 @@ pub(super) fn compare(new: &Root, old: &Root, contents: bool) -> Result<Records,
 
 struct Comparison<'a> {
     contents: bool,
+    /// Whether names that mean deletions in a layer are names like others.
+    literal: bool,
     records: Records,
     new: Cursor<'a>,
     old: Cursor<'a>,
@@ -56,6 +63,7 @@ impl<'a> Comparison<'a> {
     fn new(new: &'a Root, old: &'a Root) -> Result<Self, Error> {
         Ok(Comparison {
             contents: false,
+            literal: false,
             records: Records::new(Metadata::new(&new.stat()?)),
             new: Cursor::new(new),
             old: Cursor::new(old),
@@ -129,7 +137,7 @@ impl<'a> Comparison<'a> {
         if !written && !metadata.is_dir() {
             return Ok(None);
         }
-        if written && removes(name.bytes) {
+        if written && !self.literal && removes(name.bytes) {
             return Err(unrepresentable(self.records.join(self.new.root(), dir.id, name.bytes)));
         }
         let id = self.records.push(dir.id, name.bytes, Kind::Present, metadata, written);

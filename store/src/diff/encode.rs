@@ -27,7 +27,7 @@ use rustix::fs::FileType;
 
 use super::attributes::{Attribute, Attributes, Wanted};
 use super::order::Order;
-use super::records::{Id, Kind, Metadata, Records};
+use super::records::{Id, Kind, Metadata, ROOT, Records};
 use super::walk::Cursor;
 use crate::{Error, Root, fs};
 
@@ -74,24 +74,34 @@ pub(super) fn write(
     encoding: Encoding,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let mut writer = Writer {
-        records,
-        wanted,
-        encoding,
-        cursor: Cursor::new(root),
-        attributes: Attributes::default(),
-        links: HashMap::new(),
-        encoder: Encoder::new(match encoding {
-            Encoding::Docker18 { .. } => Dialect::Go14,
-            _ => Dialect::Pax,
-        }),
-        blocks: Vec::new(),
-        buffer: vec![0; BUFFER],
-        out: BufWriter::with_capacity(BUFFER, out),
-    };
+    let mut writer = Writer::new(root, records, wanted, encoding, out);
     order.visit(records, |id, path| writer.entry(id, path))?;
-    writer.put_zeros(TRAILER)?;
-    writer.out.flush().map_err(|source| output(root, source))
+    writer.finish()
+}
+
+/// Writes the tar of a tree that is not a layer: with an entry `./` for its root, or of it only `within`, a
+/// path without a slash at its end.
+pub(super) fn write_tree(
+    root: &Root,
+    records: &Records,
+    within: Option<&[u8]>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let encoding = Encoding::ContainersStorage { created: 0 };
+    let mut writer = Writer::new(root, records, encoding.wanted(), encoding, out);
+    if within.is_none() {
+        let Metadata { mode, uid, gid, mtime, .. } = records.get(ROOT).metadata;
+        let (mode, uid, gid) = (mode & 0o7777, uid.into(), gid.into());
+        writer.header(&Header { name: b"./", kind: b'5', mode, uid, gid, mtime, ..Header::default() })?;
+    }
+    Order::Walk.visit(records, |id, path| {
+        let rest = within.map_or(Some(&b""[..]), |within| path.strip_prefix(within));
+        match rest {
+            Some(rest) if within.is_none() || rest.is_empty() || rest[0] == b'/' => writer.entry(id, path),
+            _ => Ok(()),
+        }
+    })?;
+    writer.finish()
 }
 
 struct Writer<'a> {
@@ -106,6 +116,38 @@ struct Writer<'a> {
     blocks: Vec<u8>,
     buffer: Vec<u8>,
     out: BufWriter<&'a mut dyn Write>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        root: &'a Root,
+        records: &'a Records,
+        wanted: Wanted,
+        encoding: Encoding,
+        out: &'a mut dyn Write,
+    ) -> Self {
+        Writer {
+            records,
+            wanted,
+            encoding,
+            cursor: Cursor::new(root),
+            attributes: Attributes::default(),
+            links: HashMap::new(),
+            encoder: Encoder::new(match encoding {
+                Encoding::Docker18 { .. } => Dialect::Go14,
+                _ => Dialect::Pax,
+            }),
+            blocks: Vec::new(),
+            buffer: vec![0; BUFFER],
+            out: BufWriter::with_capacity(BUFFER, out),
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Error> {
+        self.put_zeros(TRAILER)?;
+        let root = self.cursor.root();
+        self.out.flush().map_err(|source| output(root, source))
+    }
 }
 
 impl Writer<'_> {

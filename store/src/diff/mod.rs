@@ -207,6 +207,11 @@ impl DiffLayer {
     }
 }
 
+/// Writes the tar of a directory that is not a layer, or of a part of it.
+pub(crate) fn write_tree(dir: &Root, within: Option<&[u8]>, out: &mut dyn Write) -> Result<(), Error> {
+    encode::write_tree(dir, &changes::tree(dir)?, within, out)
+}
+
 /// The engine in whose form a tar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {

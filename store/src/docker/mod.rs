@@ -9,7 +9,7 @@
 //!   layerdb/mounts/, layerdb/tmp/        layers of containers, see `working`; leftovers
 //!   distribution/                        digests of layers in registries; not needed here
 //! <driver>/…/<cache-id>/…                files of layers, see `driver`
-//! containers/<id>/                       see `containers`
+//! containers/<id>/, volumes/<name>/       see `containers`, `volumes`
 //! ```
 //!
 //! Checked with Docker 20.10. Docker 29 with graph drivers still writes it. Manifests are not kept.
@@ -25,6 +25,7 @@ mod repositories;
 mod settings;
 mod store;
 mod unclaimed;
+pub(crate) mod volumes;
 pub(crate) mod working;
 
 use crate::kind::{Detected, OpenOptions, StoreKind};

@@ -3,7 +3,7 @@
 use super::catalog::DockerCatalog;
 use super::images::Images;
 use super::layerdb::{LayerDb, Record as LayerRecord};
-use super::{imagedb, listing, unclaimed, working};
+use super::{imagedb, listing, unclaimed, volumes, working};
 use crate::diff::{LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
 use crate::kind::StoreKind;
@@ -12,7 +12,7 @@ use crate::model::config;
 use crate::tarsplit::{self, Record};
 use crate::{
     ChainId, Container, ContainerKey, ContainerListing, Containers, DiffLayer, Document, Error, Image,
-    ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected, Store,
+    ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected, Store, VolumeListing,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -180,6 +180,10 @@ impl Containers for DockerStore {
 
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
         working::below(&self.images, &container.key)
+    }
+
+    fn volumes(&self) -> Result<VolumeListing, Error> {
+        volumes::read(&self.images.data)
     }
 }
 

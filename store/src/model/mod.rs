@@ -13,6 +13,7 @@ mod notice;
 mod platform;
 mod requirement;
 mod tree;
+mod volume;
 
 pub use artifact::{Artifact, ArtifactBlob};
 pub use container::{
@@ -26,3 +27,4 @@ pub use notice::Notice;
 pub use platform::{ParsePlatformError, Platform, Platforms};
 pub use requirement::{Needs, Requirement, Requirements};
 pub use tree::{IndexLine, IndexTree, LeadsTo};
+pub use volume::{Volume, VolumeListing};

@@ -32,6 +32,9 @@ pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
         let config = bucket.get(b"config")?.map(crate::json::object::<Pod>);
         found.pods.extend(config.and_then(Result::ok).map(|pod| (id, pod.name)));
     }
+    for (name, bucket) in buckets(&database, &[b"vol"])? {
+        found.volumes.extend(bucket.get(b"config")?.map(|config| (name, config.to_vec())));
+    }
     Ok(true)
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Libpod {
     pub(super) containers: BTreeMap<String, Documents>,
     /// Names of pods by their ids.
     pub(super) pods: BTreeMap<String, String>,
+    /// Configs of volumes by their names.
+    pub(super) volumes: BTreeMap<String, Vec<u8>>,
     /// Databases that cannot be read, and what cannot be read of others.
     pub(super) lost: Vec<Error>,
     pub(super) notices: Vec<Notice>,

@@ -37,6 +37,7 @@ pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
     for (id, name) in rows(root, &database, "PodConfig", ["ID", "Name"], &mut found.lost) {
         found.pods.insert(id, String::from_utf8_lossy(&name).into_owned());
     }
+    found.volumes.extend(rows(root, &database, "VolumeConfig", ["Name", "JSON"], &mut found.lost));
     Ok(true)
 }
 

@@ -1,0 +1,167 @@
+//! `layerlift volumes` and `layerlift volume`, against what Docker and Podman said of theirs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::program::{ended, is_root, layerlift, output};
+use crate::store::Store;
+
+const ENGINES: [&str; 5] =
+    ["docker-20.10", "docker-28.5", "docker-28.5-containerd", "podman-4.3", "podman-5.8"];
+
+fn answer(engine: &str, file: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures/containers");
+    fs::read_to_string(folder.join(engine).join(file)).expect("an answer")
+}
+
+fn volumes(root: &Path) -> (Option<i32>, BTreeMap<String, Value>, String) {
+    let out = output(layerlift().args(["volumes", "--json", "--root"]).arg(root));
+    let (status, errors) = ended(&out);
+    let all: Vec<Value> = serde_json::from_slice(&out.stdout).expect("JSON");
+    let named = |volume: Value| (volume["name"].as_str().expect("a name").to_owned(), volume);
+    (status, all.into_iter().map(named).collect(), errors)
+}
+
+fn volume(root: &Path, arguments: &[&str]) -> Output {
+    output(layerlift().arg("volume").args(arguments).arg("--root").arg(root))
+}
+
+#[test]
+fn as_the_engines_list_them() {
+    for engine in ENGINES {
+        let store = Store::containers(engine);
+        let (status, ours, errors) = volumes(&store.root);
+        assert_eq!((status, &*errors), (Some(0), ""), "{engine}");
+        let theirs: Vec<Value> = serde_json::from_str(&answer(engine, "volumes.json")).expect("JSON");
+        assert_eq!(ours.len(), theirs.len(), "{engine}");
+        for said in theirs {
+            let volume = &ours[said["Name"].as_str().expect("a name")];
+            assert_eq!(volume["driver"], said["Driver"], "{engine}");
+            let labels = said["Labels"].as_object().cloned().unwrap_or_default();
+            assert_eq!(volume["labels"], Value::Object(labels), "{engine}: {said}");
+            assert!(volume["path"].as_str().expect("a path").ends_with("/_data"));
+        }
+        for line in answer(engine, "volume-users.txt").lines() {
+            let (name, users) = line.split_once(':').expect("a colon");
+            let expected: Vec<&str> = users.split_whitespace().collect();
+            assert_eq!(ours[name]["used_by"], serde_json::json!(expected), "{engine}: {name}");
+        }
+        assert_eq!((&ours["named"]["size"], &ours["unused"]["size"]), (&20.into(), &0.into()), "{engine}");
+    }
+}
+
+/// Everything that a tree can have comes back out of the tar.
+#[test]
+fn data_come_back() {
+    if !is_root("data_come_back", "to make devices and set owners") {
+        return;
+    }
+    let store = Store::containers("docker-28.5");
+    let data = store.root.join("volumes/named/_data");
+    let script = "cd \"$1\" && mkdir -p sub/deep && echo one > sub/one && ln sub/one sub/two \
+                  && ln -s one sub/link && mkfifo sub/fifo && mknod sub/null c 1 3 && mknod sub/zero c 0 0 \
+                  && echo x > .wh.file && chown 999:998 . sub/one && chmod 2750 sub \
+                  && truncate -s 1M sub/sparse && touch -d @-5 sub/old";
+    let made = Command::new("sh").args(["-c", script, "sh"]).arg(&data).status().expect("sh starts");
+    assert!(made.success());
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("a mode");
+    let out = store.beside("named.tar");
+    assert_eq!(
+        ended(&volume(&store.root, &["named", "-o", out.to_str().expect("UTF-8")])),
+        (Some(0), String::new())
+    );
+    let back = store.beside("back");
+    fs::create_dir(&back).expect("a folder");
+    let unpacked =
+        Command::new("tar").arg("-xpf").arg(&out).arg("-C").arg(&back).output().expect("tar starts");
+    assert!(unpacked.status.success(), "{unpacked:?}");
+    let listed = |folder: &Path| {
+        let format = "%P %y %m %U:%G %T@ %n %l\\n";
+        let found = Command::new("find").arg(folder).args(["-printf", format]).output().expect("find starts");
+        let text = String::from_utf8(found.stdout).expect("UTF-8");
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.iter().map(|line| without_fraction(line)).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&data), listed(&back));
+    let metadata = back.metadata().expect("it is there");
+    assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (999, 998, 0o700));
+    let part = volume(&store.root, &["named", "--path", "/sub/deep/../one"]);
+    assert_eq!(ended(&part).0, Some(2));
+    let part = volume(&store.root, &["named", "--path", "/sub/one"]);
+    let names = |tar: &[u8]| -> Vec<PathBuf> {
+        let mut archive = tar::Archive::new(tar);
+        let entries = archive.entries().expect("a tar");
+        entries.map(|entry| entry.expect("an entry").path().expect("a name").into_owned()).collect()
+    };
+    assert_eq!(names(&part.stdout), [Path::new("sub/one")]);
+    let part = volume(&store.root, &["named", "--path", "sub"]);
+    assert_eq!(names(&part.stdout).len(), 10);
+}
+
+/// A line of `find` with times in seconds, as the tar has them.
+fn without_fraction(line: &str) -> String {
+    let words = line.split(' ').map(|word| match word.split_once('.') {
+        Some((seconds, fraction)) if fraction.len() == 10 => seconds,
+        _ => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn data_that_are_elsewhere() {
+    let store = Store::containers("docker-28.5");
+    let options =
+        r#"{"MountType":"none","MountOpts":"bind","MountDevice":"/srv/elsewhere","Quota":{"Size":0}}"#;
+    fs::write(store.root.join("volumes/named/opts.json"), options).expect("written");
+    let (status, all, _) = volumes(&store.root);
+    assert_eq!(status, Some(0));
+    assert_eq!((&all["named"]["device"], &all["named"]["size"]), (&"/srv/elsewhere".into(), &Value::Null));
+    let out = store.beside("out.tar");
+    let failed = volume(&store.root, &["named", "-o", out.to_str().expect("UTF-8")]);
+    let (status, errors) = ended(&failed);
+    assert_eq!(status, Some(2));
+    assert!(errors.contains("not in the store: they are at /srv/elsewhere"), "{errors}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn what_is_damaged_hides_no_other() {
+    for (engine, database) in [("docker-28.5", "volumes/metadata.db"), ("podman-5.8", "db.sql")] {
+        let store = Store::containers(engine);
+        let data = store.root.join("volumes/unused/_data");
+        fs::remove_dir_all(&data).expect("it was there");
+        symlink("/etc", &data).expect("a link");
+        let (status, all, errors) = volumes(&store.root);
+        assert_eq!((status, &all["unused"]["size"]), (Some(1), &Value::Null), "{engine}");
+        assert!(errors.contains("volumes/unused/_data"), "{errors}");
+        assert_eq!(ended(&volume(&store.root, &["unused"])).0, Some(1));
+        let count = all.len();
+        fs::write(store.root.join(database), [0; 5000]).expect("written");
+        let (status, all, errors) = volumes(&store.root);
+        assert_eq!((status, all.len()), (Some(1), count), "{engine}: the folders have the names");
+        assert!(errors.contains(database), "{errors}");
+    }
+}
+
+#[test]
+fn names_that_nobody_has() {
+    let store = Store::containers("podman-5.8");
+    let out = store.beside("out.tar");
+    for (name, path) in [("nmaed", None), ("named", Some("no/such")), ("4f3e7da7e5b2", None)] {
+        let mut arguments = vec![name, "-o", out.to_str().expect("UTF-8")];
+        arguments.extend(path.iter().flat_map(|path| ["--path", path]));
+        let (status, errors) = ended(&volume(&store.root, &arguments));
+        if name.len() == 12 {
+            assert_eq!((status, &*errors), (Some(0), ""));
+        } else {
+            assert_eq!(status, Some(2), "{errors}");
+            assert!(errors.contains(path.unwrap_or(name)) && !out.exists(), "{errors}");
+        }
+    }
+}
