@@ -12,7 +12,7 @@
 use super::bigdata;
 use super::images::Images;
 use super::records::{LayerId, LayerRecord};
-use crate::diff::{LayerDir, Watch};
+use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
 use crate::tarsplit::{self, Objects, Record};
 use crate::{DiffLayer, Error, LayerKey, LayerTar, Root};
@@ -54,7 +54,8 @@ pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     };
     let still = images.still(record, unusable.is_some());
     still()?;
-    Ok(LayerTar::Diff(DiffLayer::new(dir, holds, 0).in_place_of(unusable).watched(Watch::new(still))))
+    let layer = DiffLayer::new(dir, holds, 0).in_form(Form::ContainersStorage);
+    Ok(LayerTar::Diff(layer.in_place_of(unusable).watched(Watch::new(still))))
 }
 
 /// The directory of a layer: beside its record, or in another place of the store.

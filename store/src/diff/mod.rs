@@ -16,8 +16,9 @@
 //! - A hard link leads to its first name in the tar, whatever device it is on.
 //! - A file that cannot be read is an error. Docker logged it and wrote a layer without the file.
 //!
-//! A layer of containerd whose blob is missing is rebuilt from its snapshot, with headers and an order as
-//! today's engines write them (see `encode.rs`).
+//! In stores since Docker 1.10 and in containers-storage, a layer has the form that their engines give it
+//! today. A layer of containerd whose blob is missing is rebuilt from its snapshot in the same way (see
+//! `encode.rs`).
 //!
 //! Only metadata are compared. For trees of containerd, contents are compared too where the times do not
 //! decide. Memory holds a small record for each entry that is written and for each directory.

@@ -4,7 +4,7 @@ use super::catalog::DockerCatalog;
 use super::images::Images;
 use super::layerdb::{LayerDb, Record as LayerRecord};
 use super::{imagedb, listing, unclaimed, volumes, working};
-use crate::diff::{LayerDir, Watch};
+use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
@@ -156,7 +156,8 @@ impl Store for DockerStore {
         layers.still(chain, &cache_id, has_tar_split)?;
         let watch = Watch::new(move || layers.still(chain, &cache_id, has_tar_split));
         // A layer can belong to many images, so none of them gives the time for whiteouts.
-        let layer = DiffLayer::new(tree, holds, 0).in_place_of(unusable).watched(watch);
+        let layer = DiffLayer::new(tree, holds, 0).in_form(Form::Docker28);
+        let layer = layer.in_place_of(unusable).watched(watch);
         Ok(LayerTar::Diff(layer))
     }
 

@@ -7,7 +7,7 @@ mod damage;
 mod fixture;
 
 use fixture::{ALL, Data};
-use layerlift_store::ContainerStatus;
+use layerlift_store::{ContainerStatus, LayerTar, Platforms};
 use serde_json::Value;
 
 fn strings(value: &Value) -> Vec<String> {
@@ -141,4 +141,29 @@ fn the_host_died() {
     let listing = data.containers();
     let state = &listing.find("volumes").unwrap().state;
     assert_eq!((state.status, &state.finished), (ContainerStatus::Running, &None));
+}
+
+/// A layer that Podman built, without the record of its bytes: rebuilt in the form of today's Podman, it is
+/// the same.
+#[test]
+fn rebuilt_layers_have_the_form_of_their_engine() {
+    use std::os::unix::fs::MetadataExt;
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    let data = Data::of("podman-5.8");
+    for file in std::fs::read_dir(data.path().join("overlay-layers")).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_string_lossy().ends_with(".tar-split.gz") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let store = data.store();
+    let found = store.resolve("localhost/app:2").unwrap().remove(0);
+    let key = found.choose_all(&*store, &Platforms::Usual).unwrap().remove(0);
+    let top = store.image(&key).unwrap().layers.pop().unwrap();
+    let tar = store.layer(&top.key).unwrap();
+    assert!(matches!(tar, LayerTar::Diff(_)));
+    let written = tar.write_to(&mut std::io::sink()).unwrap();
+    assert_eq!(Some(written.diff_id), top.diff_id);
 }
