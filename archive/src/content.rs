@@ -1,11 +1,9 @@
 //! The bytes of a file entry: how many there are is known first, then they are read.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use crate::{Digest, Error, Explanation, Hasher};
+use crate::{Digest, Error, Explanation, Hasher, ReadAt};
 
 /// Bytes whose number is known before the first of them exists.
 ///
@@ -58,7 +56,7 @@ impl Content for Bytes {
 #[derive(Debug, Clone)]
 pub struct FileRange {
     /// The file. Its position is neither used nor changed.
-    pub file: Arc<File>,
+    pub file: Arc<dyn ReadAt>,
     /// Where the part begins, in bytes.
     pub offset: u64,
     /// How long it is, in bytes.

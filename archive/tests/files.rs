@@ -43,7 +43,7 @@ fn a_damaged_file_gets_no_name() {
     let mut file = tempfile::tempfile().unwrap();
     std::io::Write::write_all(&mut file, b"0123456789").unwrap();
     let digest = Some(Digest::of(b"other"));
-    let damaged = FileRange { file: file.into(), offset: 0, len: 10, digest };
+    let damaged = FileRange { file: std::sync::Arc::new(file), offset: 0, len: 10, digest };
     let good = Bytes(b"new".to_vec());
     let files: [(&str, &dyn Content); 2] = [("a", &damaged), ("b", &good)];
     let error = write_files(dir.path(), &files, &Options::default()).unwrap_err();

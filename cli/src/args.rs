@@ -15,8 +15,10 @@ use layerlift_store::{Platform, Platforms, StoreKind};
 
 pub(crate) use containers::{Containers, Volume, Volumes};
 
+mod delivery;
 mod partial;
 
+pub(crate) use delivery::Delivery;
 pub(crate) use partial::{Check, Join, Partial};
 
 const STATUS: &str = "\
@@ -45,7 +47,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Save(Save),
+    Save(Box<Save>),
     Join(Join),
     Check(Check),
     Images(Images),
@@ -179,6 +181,8 @@ pub(crate) struct Save {
     /// name of the output says: .gz, .tgz, .zst].
     #[arg(long, value_name = "HOW", value_parser = str::parse::<ArchiveCompression>)]
     pub(crate) archive_compress: Option<ArchiveCompression>,
+    #[command(flatten)]
+    pub(crate) delivery: Delivery,
     #[command(flatten)]
     pub(crate) partial: Partial,
     /// Leave out images that cannot be read, export the rest, and exit with status 1.

@@ -7,12 +7,13 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::{
-    Compression, CompressionLevel, Options, Tree, Unfinished, final_path, is_empty_dir, write_dir,
-    write_file, write_file_or_keep, write_stream,
+    Compression, CompressionLevel, Options, Tree, final_path, is_empty_dir, write_dir, write_file,
+    write_file_hashed, write_file_or_keep, write_stream, write_stream_hashed,
 };
 use layerlift_export::{Bundle, Format, Layout, Prepared, push, tree};
 
 use crate::args::ArchiveCompression;
+use crate::delivery::Delivered;
 use crate::error::Error;
 use crate::output::stdout_was_closed;
 use crate::signals::Guard;
@@ -204,21 +205,27 @@ impl Output<'_> {
     }
 
     /// Writes it. Where something in it failed and `keep` says so, what was read of the rest is given back.
-    pub(crate) fn write(&self, keep: bool, options: &Options<'_>) -> Result<Option<Unfinished>, Error> {
+    /// With `hashed`, a single file or stream is written front to back, and hashed on the way.
+    pub(crate) fn write(&self, keep: bool, hashed: bool, options: &Options<'_>) -> Result<Delivered, Error> {
+        let mut delivered = Delivered::default();
         match self {
             Output::Tree(Destination::Stream, tree) => {
                 // The handle itself: that of the standard library looks for line ends in all that it is
                 // given.
                 let out = io::stdout().as_fd().try_clone_to_owned().map_err(Error::Stdout)?;
                 widen(&out);
-                write_stream(tree, File::from(out), options)?;
+                match hashed {
+                    true => delivered.digest = Some(write_stream_hashed(tree, File::from(out), options)?),
+                    false => write_stream(tree, File::from(out), options)?,
+                }
             }
             Output::Tree(destination @ Destination::File(path), tree) => {
                 let _guard = destination.folder().map(|_| Guard::new());
-                if keep {
-                    return Ok(write_file_or_keep(tree, path, options)?);
+                match (hashed, keep) {
+                    (true, _) => delivered.digest = Some(write_file_hashed(tree, path, options)?),
+                    (false, true) => delivered.unfinished = write_file_or_keep(tree, path, options)?,
+                    (false, false) => write_file(tree, path, options)?,
                 }
-                write_file(tree, path, options)?;
             }
             Output::Tree(Destination::Dir(path), tree) => {
                 let _guard = Guard::new();
@@ -229,7 +236,7 @@ impl Output<'_> {
                 push(bundle, layout, options)?;
             }
         }
-        Ok(None)
+        Ok(delivered)
     }
 }
 

@@ -50,6 +50,14 @@ pub(crate) enum Error {
     NoList { path: PathBuf, why: String },
     #[error("{} is not an archive or a layout, and only these are read as one", .0.display())]
     NoArchive(PathBuf),
+    #[error("a directory has neither volumes nor a digest of its own")]
+    DirectoryInOrder,
+    #[error("volumes need the name of a file")]
+    StreamInVolumes,
+    #[error("the number of volumes is not known in advance if the archive is compressed as a whole")]
+    CompressedVolumes,
+    #[error("{} would be taken for a volume of this archive", .0.display())]
+    OtherVolume(PathBuf),
     #[error("found no image store in the usual places")]
     NoStore,
     #[error("found no image store at {} or below", .0.display())]
@@ -126,6 +134,9 @@ impl Error {
             Error::NoArchive(_) => {
                 "name one store; layerlift join completes archives from stores with --root"
             }
+            Error::StreamInVolumes => "name it with -o FILE",
+            Error::CompressedVolumes => "compress its layers with --compress",
+            Error::OtherVolume(_) => "remove it, or write to another name",
             Error::NoStore => "name the data root of an engine with --root",
             Error::NoStoreBelow(_) => {
                 "name the data root of an engine, or the folder where a disk is mounted"

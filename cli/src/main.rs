@@ -6,6 +6,7 @@
 mod args;
 mod chain;
 mod commands;
+mod delivery;
 mod destination;
 mod error;
 mod index;

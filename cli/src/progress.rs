@@ -7,7 +7,8 @@
 //! ```
 //!
 //! `layers` of `done` are all layers of the images. Those of them that a partial archive does not have are in
-//! `"left_out":{"layers":2,"bytes":4096}`.
+//! `"left_out":{"layers":2,"bytes":4096}`. `volumes` is their number, `digest` that of the archive, where it
+//! was computed. Volumes are announced: `{"event":"volumes","count":3,"size":4000000000,"bytes":9300000000}`.
 //! Phases are `prepare` (layers are read once, to know their digests or lengths), `write` and `verify`.
 //! `total` is left out where it is not known; `seconds` count from the start of the phase, in `done` from
 //! that of the program's work. Warnings and errors are `{"event":"warning","message":…,"hints":[…]}`. A
@@ -59,6 +60,11 @@ pub(crate) struct Summary {
     pub(crate) layers: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_out: Option<LeftOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) volumes: Option<usize>,
+    /// Of the archive, if it was computed on the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<String>,
 }
 
 /// What a partial archive does not have.
@@ -202,6 +208,12 @@ impl Summary {
         if let Some(LeftOut { layers, bytes }) = &self.left_out {
             words.push_str(&format!("; left out {} ({})", plural(*layers, "layer"), human(*bytes)));
         }
+        if let Some(volumes) = self.volumes {
+            words.push_str(&format!("; {}", plural(volumes, "volume")));
+        }
+        if let Some(digest) = &self.digest {
+            words.push_str(&format!("; {digest}"));
+        }
         words
     }
 }
@@ -283,8 +295,15 @@ mod tests {
 
     #[test]
     fn summary_words() {
-        let summary =
-            Summary { output: "base.tar".to_owned(), bytes: 10_240, images: 1, layers: 3, left_out: None };
+        let summary = Summary {
+            output: "base.tar".to_owned(),
+            bytes: 10_240,
+            images: 1,
+            layers: 3,
+            left_out: None,
+            volumes: None,
+            digest: None,
+        };
         assert_eq!(summary.words(), "wrote base.tar: 1 image, 3 layers, 10.2kB");
         let left_out = Some(LeftOut { layers: 2, bytes: 1_200_000 });
         let words = Summary { left_out, ..summary }.words();

@@ -135,6 +135,14 @@ impl Reporter {
         }
     }
 
+    /// A line for people, or an event for machines.
+    pub(crate) fn announce(&self, text: &str, event: &impl Serialize) {
+        match self.json {
+            true => self.event(event),
+            false => self.note(text),
+        }
+    }
+
     /// An event for machines; nothing for others.
     pub(crate) fn event(&self, event: &impl Serialize) {
         if let (true, Ok(line)) = (self.json, serde_json::to_string(event)) {

@@ -7,11 +7,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::stream::write_stream;
+use super::stream::{write_stream, write_stream_hashed};
 use super::temporary::{Draft, clear, final_path, folder, sync_folder};
 use crate::produce::{OnFailure, Order, Outcome, Sink, first_failure, run};
 use crate::tar::{TRAILER, items};
-use crate::{Error, FileRange, Options, Tree};
+use crate::{Digest, Error, FileRange, Options, Tree};
 
 /// Writes the tree as a tar to `path`.
 ///
@@ -37,6 +37,23 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
     temporary.persist(&target)?;
     sync_folder(&target);
     Ok(())
+}
+
+/// As [`write_file`], front to back, and returns the digest of the file, which is computed on the way.
+pub fn write_file_hashed(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<Digest, Error> {
+    let Some(target) = target(path)? else {
+        let file = OpenOptions::new().write(true).open(path).map_err(Error::output("open", path))?;
+        return write_stream_hashed(tree, file, options);
+    };
+    clear(&folder(&target));
+    let temporary = Draft::beside(&target)?;
+    let digest = write_stream_hashed(tree, temporary.as_file(), options).map_err(|error| match error {
+        Error::Stream(source) => Error::Output { action: "write", path: target.clone(), source },
+        error => error,
+    })?;
+    temporary.persist(&target)?;
+    sync_folder(&target);
+    Ok(digest)
 }
 
 /// A tar that was not completed, because some contents failed. It has all others.

@@ -5,11 +5,13 @@ mod dir;
 mod file;
 mod stream;
 mod temporary;
+mod volumes;
 mod with;
 
 pub use check::{Check, check, digest};
 pub use dir::{is_empty_dir, write_dir, write_files};
-pub use file::{Unfinished, write_file, write_file_or_keep};
-pub use stream::write_stream;
+pub use file::{Unfinished, write_file, write_file_hashed, write_file_or_keep};
+pub use stream::{write_stream, write_stream_hashed};
 pub use temporary::{Staging, final_path, sync_dir};
+pub use volumes::{Volumes, WrittenVolumes, write_text, write_volumes};
 pub use with::write_file_with;

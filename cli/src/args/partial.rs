@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueHint};
 use layerlift_export::{Format, LayerCompression, TagPolicy};
 
-use super::{ArchiveCompression, PlaceArgs, Save, StoreArgs, Work, formats, layer_compression};
+use super::{ArchiveCompression, Delivery, PlaceArgs, Save, StoreArgs, Work, formats, layer_compression};
 
 /// What the other side has, so that it is left out.
 #[derive(Debug, Clone, ClapArgs)]
@@ -67,6 +67,8 @@ pub(crate) struct Join {
     /// name of the output says: .gz, .tgz, .zst].
     #[arg(long, value_name = "HOW", value_parser = str::parse::<ArchiveCompression>)]
     pub(crate) archive_compress: Option<ArchiveCompression>,
+    #[command(flatten)]
+    pub(crate) delivery: Delivery,
     /// Leave out images that cannot be completed or read, export the rest, and exit with status 1.
     #[arg(long)]
     pub(crate) keep_going: bool,
@@ -94,6 +96,7 @@ impl Join {
             keep_index: false,
             compress: self.compress,
             archive_compress: self.archive_compress,
+            delivery: self.delivery.clone(),
             partial: Partial { exclude: Vec::new(), since: Vec::new(), have: Vec::new() },
             keep_going: self.keep_going,
             no_rebuild: false,

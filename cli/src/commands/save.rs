@@ -11,7 +11,8 @@ use layerlift_store::{OpenOptions, Platforms, Store};
 
 use super::containers;
 use crate::args::Save;
-use crate::destination::Destination;
+use crate::delivery;
+use crate::destination::{Destination, Output};
 use crate::error::Error;
 use crate::output::print;
 use crate::partial;
@@ -45,6 +46,7 @@ pub(crate) fn export(args: &Save, input: &Input<'_>, reporter: &Reporter) -> Res
     let compression = destination.compression(args.archive_compress)?;
     if !args.dry_run {
         destination.check(args.format)?;
+        delivery::check(&args.delivery, &destination, compression.is_some())?;
     }
     let report = args.salvage_report.as_ref().filter(|_| !args.dry_run);
     let mut report = report.map(|path| ReportFile::begin(path, &destination)).transpose()?;
@@ -167,12 +169,14 @@ fn write(
     if plan.is_empty() {
         return Err(Error::NothingLeft);
     }
-    if let Some(len) = plan.tar_len().filter(|_| !compressed) {
+    let in_volumes = args.delivery.volume_size.is_some();
+    if let Some(len) = plan.tar_len().filter(|_| !compressed && !in_volumes) {
         destination.check_space(len)?;
     }
     // If something is left out at the end, the rest is copied, and there must be room for that.
     let roomy = plan.tar_len().is_some_and(|len| destination.has_room_for_two(len));
-    let plan = plan.with_unchecked(roomy && destination.can_leave_out(compression));
+    let plan =
+        plan.with_unchecked(roomy && !args.delivery.is_in_order() && destination.can_leave_out(compression));
     let first_pass_len = plan.first_pass_len();
     if first_pass_len != Some(0) {
         progress.begin("prepare", first_pass_len);
@@ -182,17 +186,25 @@ fn write(
     prepared.warnings().iter().for_each(|warning| reporter.warning(warning));
     incomplete |= report_left_out(prepared.left_out(), reporter);
     let mut layout = layout;
-    let bytes = loop {
+    let (bytes, delivered) = loop {
         if prepared.is_empty() {
             return Err(Error::NothingLeft);
         }
         let output = destination.output(&prepared, layout.take());
         let bytes = output.len();
-        if !compressed {
-            destination.check_space(bytes)?;
+        let volumes = delivery::volumes(&args.delivery, destination, bytes);
+        match &volumes {
+            Some(volumes) => delivery::announce(volumes, &args.delivery, destination, reporter)?,
+            None if !compressed => destination.check_space(bytes)?,
+            None => {}
         }
         progress.begin("write", Some(bytes));
-        let written = output.write(args.leaves_out(), &options);
+        let written = match (&volumes, &output) {
+            (Some(volumes), Output::Tree(_, tree)) => {
+                delivery::write(tree, volumes, &args.delivery, &options)
+            }
+            _ => output.write(args.leaves_out(), args.delivery.is_in_order(), &options),
+        };
         // Another export has made the layout in the meantime.
         if written.as_ref().is_err_and(Error::is_of_full_directory)
             && let Some(made) = destination.layout(args.format)?
@@ -201,12 +213,15 @@ fn write(
             progress.end();
             continue;
         }
-        let written = written.map_err(|error| match error {
+        let mut written = written.map_err(|error| match error {
             Error::Archive(error) => prepared.explain(error.into()).into(),
             Error::Export(error) => prepared.explain(error).into(),
             other => other,
         })?;
-        let Some(unfinished) = written else { break destination.written().unwrap_or(bytes) };
+        let Some(unfinished) = written.unfinished.take() else {
+            let len = destination.written().filter(|_| volumes.is_none());
+            break (len.unwrap_or(bytes), written);
+        };
         progress.end();
         prepared = prepared.without(unfinished)?;
         incomplete |= report_left_out(prepared.left_out(), reporter);
@@ -215,7 +230,16 @@ fn write(
     let left_out = Omission::from(prepared.requirements());
     let left_out =
         (left_out.layers > 0).then_some(LeftOut { layers: left_out.layers, bytes: left_out.bytes });
-    progress.finish(&Summary { output: destination.name(), bytes, images, layers, left_out });
+    delivery::write_digest(&args.delivery, destination, delivered.digest)?;
+    progress.finish(&Summary {
+        output: destination.name(),
+        bytes,
+        images,
+        layers,
+        left_out,
+        volumes: delivered.volumes.map(|written| written.digests.len()),
+        digest: delivered.digest.map(|digest| digest.to_string()),
+    });
     // A tree has the report in it; a layout that gets more images has it beside its index.
     let declared = prepared.salvaged().is_some_and(SalvageReport::is_declared);
     let beside = destination.report_beside(args.format).filter(|_| declared);

@@ -8,6 +8,7 @@ mod conformance;
 mod containerd;
 mod containers;
 mod determinism;
+mod divided;
 mod failures;
 mod finding;
 mod guides;

@@ -4,14 +4,12 @@
 //! their length are limited, and so is memory.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use layerlift_archive::{FileRange, TrailingBytes};
+use layerlift_archive::{FileRange, ReadAt, TrailingBytes};
 
 use super::expanded::Expanded;
 use super::header::{self, End, Kind};
@@ -34,7 +32,7 @@ const DOCUMENTS: [&str; 3] = ["index.json", "manifest.json", "repositories"];
 #[derive(Debug)]
 pub(crate) struct Entries {
     path: PathBuf,
-    file: Arc<File>,
+    file: Arc<dyn ReadAt>,
     len: u64,
     entries: BTreeMap<String, TarEntry>,
     /// Where the tar is cut off or damaged. All entries before that are complete.
@@ -91,7 +89,7 @@ impl Entries {
         let Whole { file, len, damage: stream, trailing, unpacked } = whole;
         let mut this = Entries {
             path: path.to_owned(),
-            file: Arc::new(file),
+            file,
             len,
             entries: BTreeMap::new(),
             cut: None,
@@ -107,13 +105,13 @@ impl Entries {
         let mut count = 0;
         loop {
             let header =
-                header::read(&this.file, this.len, at).map_err(|error| Error::io("read", path, error))?;
+                header::read(&*this.file, this.len, at).map_err(|error| Error::io("read", path, error))?;
             let header = match header {
                 Ok(header) => header,
                 Err(end) => {
                     let failed = |error| Error::io("read", path, error);
                     let is_lone =
-                        end == End::Mark && header::is_lone_zero(&this.file, len, at).map_err(failed)?;
+                        end == End::Mark && header::is_lone_zero(&*this.file, len, at).map_err(failed)?;
                     let end = if is_lone { End::NoHeader(at) } else { end };
                     let next = this.resume(&end, at).map_err(failed)?;
                     if let Some(next) = next {
@@ -169,7 +167,7 @@ impl Entries {
         if !is_damage {
             return Ok(None);
         }
-        let next = header::search(&self.file, self.len, at + 512)?;
+        let next = header::search(&*self.file, self.len, at + 512)?;
         if next.is_some() {
             self.gap.get_or_insert(at);
         }
@@ -209,7 +207,7 @@ impl Entries {
         self.cut = match end {
             End::Mark => None,
             End::NoHeader(_) | End::InHeader if self.entries.is_empty() && self.stream.is_none() => {
-                if let Some(known) = known::by_bytes(&self.file, self.unpacked) {
+                if let Some(known) = known::by_bytes(&*self.file, self.unpacked) {
                     return Err(known.error(&self.path));
                 }
                 let why = "it is neither a tar nor one compressed with gzip, zstd, xz or bzip2";
@@ -241,7 +239,8 @@ impl Entries {
                     return Ok(Some(Place { name: at.to_owned(), range }));
                 }
                 &TarEntry::Sparse { at: header } => {
-                    let range = self.expanded.range(&self.file, self.len, header, || self.path.join(name))?;
+                    let range =
+                        self.expanded.range(&*self.file, self.len, header, || self.path.join(name))?;
                     return Ok(Some(Place { name: at.to_owned(), range }));
                 }
                 TarEntry::Link { to: Some(to), .. } => at = to,
@@ -304,7 +303,7 @@ impl Entries {
     pub(super) fn no_image(&self, why: &'static str) -> Error {
         let names = self.entries.keys().map(|name| &**name);
         let known = match self.entries.is_empty() {
-            true => known::by_bytes(&self.file, self.unpacked),
+            true => known::by_bytes(&*self.file, self.unpacked),
             false => known::by_names(names),
         };
         known.map_or_else(|| Error::no_store(&self.path, why), |known| known.error(&self.path))

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use layerlift_archive::FileRange;
+use layerlift_archive::{FileRange, ReadAt};
 
 use super::header::{self, Kind};
 use super::sparse::{self, Pieces};
@@ -45,7 +45,7 @@ impl Expanded {
     /// The file of the entry whose headers begin at `at` in the tar.
     pub(super) fn range(
         &self,
-        tar: &File,
+        tar: &dyn ReadAt,
         tar_len: u64,
         at: u64,
         path: impl Fn() -> PathBuf,
@@ -62,7 +62,7 @@ impl Expanded {
     fn expand(
         &self,
         state: &mut State,
-        tar: &File,
+        tar: &dyn ReadAt,
         tar_len: u64,
         at: u64,
         path: impl Fn() -> PathBuf,

@@ -1,8 +1,8 @@
 //! Reads the headers of a tar and skips the contents: ustar, GNU long names, PAX records.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use layerlift_archive::ReadAt;
 
 use super::sparse::{self, Map, Sparse};
 
@@ -61,7 +61,7 @@ pub(super) enum End {
 }
 
 /// Reads the header at `at`. The outer error is that of the file system.
-pub(super) fn read(file: &File, file_len: u64, at: u64) -> io::Result<Result<Header, End>> {
+pub(super) fn read(file: &dyn ReadAt, file_len: u64, at: u64) -> io::Result<Result<Header, End>> {
     let mut records = Records::default();
     let mut at = at;
     loop {
@@ -113,7 +113,12 @@ pub(super) fn read(file: &File, file_len: u64, at: u64) -> io::Result<Result<Hea
 
 /// The pieces of a sparse entry in the blocks behind its header, of which `at` is the first. Returns where
 /// its content begins.
-fn extensions(file: &File, file_len: u64, at: u64, pieces: &mut Vec<u8>) -> io::Result<Result<u64, End>> {
+fn extensions(
+    file: &dyn ReadAt,
+    file_len: u64,
+    at: u64,
+    pieces: &mut Vec<u8>,
+) -> io::Result<Result<u64, End>> {
     let mut at = at;
     loop {
         if at.checked_add(BLOCK).is_none_or(|end| end > file_len) {
@@ -134,7 +139,7 @@ fn extensions(file: &File, file_len: u64, at: u64, pieces: &mut Vec<u8>) -> io::
 
 /// Looks for the header of an entry that archives of images have, after something that is not a header.
 /// Layers are tars themselves, so other headers may be those of files in a layer.
-pub(super) fn search(file: &File, file_len: u64, from: u64) -> io::Result<Option<u64>> {
+pub(super) fn search(file: &dyn ReadAt, file_len: u64, from: u64) -> io::Result<Option<u64>> {
     let mut at = from.next_multiple_of(BLOCK);
     let mut window = vec![0; WINDOW];
     let mut zeros = 0;
@@ -157,7 +162,7 @@ pub(super) fn search(file: &File, file_len: u64, from: u64) -> io::Result<Option
 }
 
 /// Whether a block of zeros is followed by something else. The end of a tar has two of them.
-pub(super) fn is_lone_zero(file: &File, file_len: u64, at: u64) -> io::Result<bool> {
+pub(super) fn is_lone_zero(file: &dyn ReadAt, file_len: u64, at: u64) -> io::Result<bool> {
     let next = at + BLOCK;
     let mut block = [0; BLOCK as usize];
     if next + BLOCK > file_len {

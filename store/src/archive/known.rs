@@ -1,11 +1,9 @@
 //! What a file is that is not an archive of images, where people may take it for one: by its first bytes, or
 //! by the names in the tar.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use layerlift_archive::Compression;
+use layerlift_archive::{Compression, ReadAt};
 
 use crate::{Error, Hint};
 
@@ -46,7 +44,7 @@ const DISKS: &[(u64, &[u8], &str)] = &[
 ];
 
 /// A file that is not a tar. `unpacked` says that it was decompressed.
-pub(super) fn by_bytes(file: &File, unpacked: bool) -> Option<Known> {
+pub(super) fn by_bytes(file: &dyn ReadAt, unpacked: bool) -> Option<Known> {
     let at = |offset: u64, bytes: &[u8]| {
         let mut found = vec![0; bytes.len()];
         file.read_exact_at(&mut found, offset).is_ok() && found == bytes

@@ -4,6 +4,7 @@
 //! x.tar          an index of the entries, made in one pass over the headers; nothing is unpacked
 //! x.tar.gz       the same, after it was decompressed into a temporary file (also zst, xz, bz2)
 //! x/             a directory, read through [`Root`]
+//! x.tar.001      the first of several volumes, which are read as one
 //! ```
 //!
 //! All entries of a tar may lie in one folder, as `tar cf x.tar x/` leaves them. The files of skopeo's `dir:`
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use layerlift_archive::{Content, Digest, FileRange};
 
-use crate::fs::named;
+use crate::fs::{named, volumes};
 use crate::kind::OpenOptions;
 use crate::{Error, Hint, Requirement, Root};
 
@@ -89,8 +90,13 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<Files, Error> {
         };
         return Err(Error::NoStore { path: path.to_owned(), why: Some(why.into()), hint: Some(hint) });
     }
-    let (file, metadata) = named::open(path)?;
-    let whole = whole::open(file, metadata.len(), metadata.is_file(), path, options)?;
+    let whole = match volumes::open(path)? {
+        Some(volumes) => whole::of_volumes(volumes, path, options)?,
+        None => {
+            let (file, metadata) = named::open(path)?;
+            whole::open(file, metadata.len(), metadata.is_file(), path, options)?
+        }
+    };
     Ok(Files::of(Source::Tar(Box::new(Entries::read(whole, path, options)?))))
 }
 

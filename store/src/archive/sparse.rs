@@ -12,9 +12,9 @@
 //! `--sparse-version`.) The file that an image needs is put together in a temporary file, whose holes take no
 //! room either.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use layerlift_archive::ReadAt;
 
 const BLOCK: u64 = 512;
 /// How many pieces an entry may have.
@@ -61,7 +61,7 @@ pub(super) struct Pieces {
 
 /// The pieces of an entry whose content is `len` bytes at `offset`. The inner error says what is wrong.
 pub(super) fn pieces(
-    file: &File,
+    file: &dyn ReadAt,
     sparse: &Sparse,
     offset: u64,
     len: u64,
@@ -125,7 +125,7 @@ fn listed(text: &[u8]) -> Option<Vec<u64>> {
 
 /// The lines that precede the content.
 struct Lines<'a> {
-    file: &'a File,
+    file: &'a dyn ReadAt,
     /// Behind the last line that was read.
     at: u64,
     end: u64,

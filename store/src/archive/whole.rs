@@ -7,8 +7,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use layerlift_archive::{Compression, TrailingBytes};
+use layerlift_archive::{Compression, Concatenated, FileRange, ReadAt, TrailingBytes};
 
 use crate::kind::OpenOptions;
 use crate::{Error, Hint};
@@ -20,7 +21,7 @@ const LOOK: u64 = 64 << 20;
 
 /// A file that can be read at any offset.
 pub(super) struct Whole {
-    pub(super) file: File,
+    pub(super) file: Arc<dyn ReadAt>,
     pub(super) len: u64,
     /// What is wrong with the compressed stream. The bytes before that are in the file.
     pub(super) damage: Option<String>,
@@ -43,11 +44,28 @@ pub(super) fn open(
     check(&first, path)?;
     let compression = Compression::detect(&first);
     if seekable && compression == Compression::None {
-        return Ok(Whole { file, len, damage: None, trailing: false, unpacked: false });
+        return Ok(Whole { file: Arc::new(file), len, damage: None, trailing: false, unpacked: false });
     }
     let reader = compression.decompress(io::Cursor::new(first).chain(file)).map_err(read)?;
     let whole = spool(reader, &folder(options), path)?;
     Ok(Whole { unpacked: compression != Compression::None, ..whole })
+}
+
+/// The volumes of an archive as one file.
+pub(super) fn of_volumes(volumes: Concatenated, path: &Path, options: &OpenOptions) -> Result<Whole, Error> {
+    let read = |error| Error::io("read", path, error);
+    let len = volumes.len();
+    let file: Arc<dyn ReadAt> = Arc::new(volumes);
+    let range = FileRange { file: file.clone(), offset: 0, len, digest: None };
+    let mut first = Vec::new();
+    range.clone().into_raw_reader().take(6).read_to_end(&mut first).map_err(read)?;
+    check(&first, path)?;
+    let compression = Compression::detect(&first);
+    if compression == Compression::None {
+        return Ok(Whole { file, len, damage: None, trailing: false, unpacked: false });
+    }
+    let reader = compression.decompress(range.into_raw_reader()).map_err(read)?;
+    Ok(Whole { unpacked: true, ..spool(reader, &folder(options), path)? })
 }
 
 /// Where temporary files are.
@@ -107,7 +125,7 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
         }
         len += n as u64;
     };
-    Ok(Whole { file, len, damage, trailing, unpacked: false })
+    Ok(Whole { file: Arc::new(file), len, damage, trailing, unpacked: false })
 }
 
 /// Whether the disk has room for more bytes of a temporary file.

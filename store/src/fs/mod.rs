@@ -6,6 +6,7 @@
 //! Folder    a folder of a layer that stays open
 //! beneath   how a path is opened: with `openat2`, or with `walk` where that is refused
 //! reach     links in place of a store's own directories, and which of them are followed
+//! volumes   several files that the caller names as one
 //! named     files and directories that the caller names, and places where stores are looked for
 //! ```
 //!
@@ -27,6 +28,7 @@ mod folder;
 pub(crate) mod named;
 mod reach;
 mod root;
+pub(crate) mod volumes;
 mod walk;
 
 pub(crate) use folder::Folder;

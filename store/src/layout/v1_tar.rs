@@ -2,7 +2,6 @@
 //! itself is all that can tell. Engines refuse a layer that fails here (Go's `archive/tar`).
 
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use layerlift_archive::FileRange;
 

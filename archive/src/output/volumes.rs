@@ -1,0 +1,256 @@
+//! A tar in several files of one size, which `cat` puts together again. No format of its own:
+//!
+//! ```text
+//! x.tar.001  x.tar.002  …   as many digits as the last number needs, at least three
+//! x.tar.sums                what `sha256sum -c` checks, written last
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::stream::write_stream;
+use super::temporary::{Draft, clear, folder, sync_folder};
+use crate::{Digest, Error, Hasher, Options, Tree};
+
+/// How a tar is divided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Volumes {
+    /// The name of the whole: those of the volumes begin with it.
+    pub path: PathBuf,
+    /// Bytes of each volume but the last.
+    pub size: u64,
+    /// Bytes of the whole.
+    pub len: u64,
+}
+
+/// What [`write_volumes`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WrittenVolumes {
+    /// The digest of the whole.
+    pub digest: Digest,
+    /// The digests of the volumes.
+    pub digests: Vec<Digest>,
+    /// Number of volumes that were there and complete.
+    pub kept: usize,
+}
+
+impl Volumes {
+    /// `len` bytes, divided into volumes of `size`, which is at least 1.
+    pub fn new(path: impl Into<PathBuf>, size: u64, len: u64) -> Self {
+        Volumes { path: path.into(), size: size.max(1), len }
+    }
+
+    /// Number of volumes.
+    pub fn count(&self) -> u64 {
+        self.len.div_ceil(self.size).max(1)
+    }
+
+    /// The name of a volume; the first is 1.
+    pub fn name(&self, number: u64) -> PathBuf {
+        let digits = self.count().to_string().len().max(3);
+        beside(&self.path, &format!(".{number:0digits$}"))
+    }
+
+    /// The name of the file with the digests.
+    pub fn sums(&self) -> PathBuf {
+        beside(&self.path, ".sums")
+    }
+
+    /// Files that look like volumes of another set: `cat` would take them for volumes of this one.
+    pub fn strangers(&self) -> io::Result<Vec<PathBuf>> {
+        let folder = folder(&self.path);
+        let own = self.path.file_name().map(|name| name.as_encoded_bytes().to_owned()).unwrap_or_default();
+        let mut strangers = Vec::new();
+        for entry in fs::read_dir(&folder)? {
+            let name = entry?.file_name();
+            let digits = name.as_encoded_bytes().strip_prefix(&*own).and_then(|rest| rest.strip_prefix(b"."));
+            let Some(digits) = digits.filter(|rest| rest.len() >= 3 && rest.iter().all(u8::is_ascii_digit))
+            else {
+                continue;
+            };
+            let number: Option<u64> = String::from_utf8_lossy(digits).parse().ok();
+            let path = folder.join(&name);
+            let is_own = number.is_some_and(|number| {
+                (1..=self.count()).contains(&number) && self.name(number).file_name() == Some(&*name)
+            });
+            if !is_own {
+                strangers.push(path);
+            }
+        }
+        strangers.sort();
+        Ok(strangers)
+    }
+}
+
+/// Writes the tree as a tar in several files, each of which appears under its name when it is complete, and
+/// the file with their digests last. After a failure, complete volumes stay, so that the next run can resume.
+///
+/// If `resume` is set, the bytes of volumes that are there are compared with those that are to be written; a
+/// volume that is complete stays as it is. `options.compression` is ignored: the length of the whole is
+/// known.
+pub fn write_volumes(
+    tree: &Tree,
+    volumes: &Volumes,
+    resume: bool,
+    options: &Options<'_>,
+) -> Result<WrittenVolumes, Error> {
+    clear(&folder(&volumes.path));
+    let sums = volumes.sums();
+    match fs::remove_file(&sums) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::output("remove", &sums)(error));
+        }
+        _ => {}
+    }
+    let mut writer = Writer {
+        volumes,
+        resume,
+        number: 0,
+        at: 0,
+        now: None,
+        hasher: Hasher::default(),
+        whole: Hasher::default(),
+        digests: Vec::new(),
+        kept: 0,
+        failed: None,
+    };
+    let written = write_stream(tree, &mut writer, &options.with_compression(None));
+    if let Some(error) = writer.failed.take() {
+        return Err(error);
+    }
+    written?;
+    let Writer { digests, kept, whole, .. } = writer;
+    let mut lines = String::new();
+    for (number, digest) in (1..).zip(&digests) {
+        let name = volumes.name(number);
+        let name = name.file_name().unwrap_or_default().to_string_lossy();
+        lines.push_str(&format!("{}  {name}\n", digest.hex()));
+    }
+    write_text(&sums, lines.as_bytes())?;
+    sync_folder(&volumes.path);
+    Ok(WrittenVolumes { digest: whole.finish(), digests, kept })
+}
+
+/// Writes a small file, which appears when it is complete. A device or a pipe is written to as it is.
+pub fn write_text(path: &Path, text: &[u8]) -> Result<(), Error> {
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        return fs::write(path, text).map_err(Error::output("write", path));
+    }
+    let target = super::temporary::final_path(path).map_err(Error::output("resolve", path))?;
+    let draft = Draft::beside(&target)?;
+    draft.as_file().write_all(text).map_err(Error::output("write", &target))?;
+    draft.persist(&target)
+}
+
+/// `path` with more at the end of its name.
+fn beside(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    name.into()
+}
+
+struct Writer<'v> {
+    volumes: &'v Volumes,
+    resume: bool,
+    /// Of the volume that is written; 0 before the first.
+    number: u64,
+    /// Bytes of it that are done.
+    at: u64,
+    now: Option<Volume>,
+    hasher: Hasher,
+    whole: Hasher,
+    digests: Vec<Digest>,
+    kept: usize,
+    failed: Option<Error>,
+}
+
+enum Volume {
+    /// It is there, and as far as it was compared, it is right.
+    There(File),
+    New(Draft),
+}
+
+impl Writer<'_> {
+    /// Bytes of the volume that is written.
+    fn len(&self) -> u64 {
+        let before = (self.number - 1) * self.volumes.size;
+        (self.volumes.len - before).min(self.volumes.size)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let path = match self.now {
+            Some(_) => self.volumes.name(self.number),
+            None => {
+                self.number += 1;
+                self.at = 0;
+                let path = self.volumes.name(self.number);
+                self.now = Some(self.open(&path)?);
+                path
+            }
+        };
+        let left = usize::try_from(self.len() - self.at).unwrap_or(usize::MAX);
+        let bytes = &bytes[..bytes.len().min(left)];
+        let write = Error::output("write", &path);
+        match &self.now {
+            Some(Volume::There(file)) if !continues(file, bytes) => {
+                // What was compared is right, and is copied.
+                let read = Error::output("read", &path);
+                let file = File::open(&path).map_err(&read)?;
+                let draft = Draft::beside(&path)?;
+                io::copy(&mut file.take(self.at), &mut draft.as_file()).map_err(&write)?;
+                draft.as_file().write_all(bytes).map_err(&write)?;
+                self.now = Some(Volume::New(draft));
+            }
+            Some(Volume::There(_)) => {}
+            Some(Volume::New(draft)) => draft.as_file().write_all(bytes).map_err(&write)?,
+            None => {}
+        }
+        self.hasher.update(bytes);
+        self.whole.update(bytes);
+        self.at += bytes.len() as u64;
+        if self.at == self.len() {
+            match self.now.take() {
+                Some(Volume::New(draft)) => draft.persist(&path)?,
+                _ => self.kept += 1,
+            }
+            self.digests.push(std::mem::take(&mut self.hasher).finish());
+        }
+        Ok(bytes.len())
+    }
+
+    /// A volume that is there with the right length, or a new one.
+    fn open(&self, path: &Path) -> Result<Volume, Error> {
+        if self.resume
+            && let Ok(file) = File::open(path)
+            && file.metadata().is_ok_and(|found| found.is_file() && found.len() == self.len())
+        {
+            return Ok(Volume::There(file));
+        }
+        Draft::beside(path).map(Volume::New)
+    }
+}
+
+/// Whether a file goes on with these bytes.
+fn continues(mut file: &File, bytes: &[u8]) -> bool {
+    let mut there = vec![0; bytes.len()];
+    file.read_exact(&mut there).is_ok() && there == bytes
+}
+
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        self.put(bytes).map_err(|error| {
+            self.failed = Some(error);
+            io::ErrorKind::Other.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! What becomes of an archive beside being written: its digest, and volumes.
+
+use layerlift_archive::{
+    Digest, Options, Tree, Unfinished, Volumes, WrittenVolumes, write_text, write_volumes,
+};
+use serde::Serialize;
+
+use crate::args::Delivery;
+use crate::destination::Destination;
+use crate::error::Error;
+use crate::report::Reporter;
+use crate::signals::Guard;
+use crate::size::human;
+
+/// What was written.
+#[derive(Default)]
+pub(crate) struct Delivered {
+    /// What was read of an archive that was not completed.
+    pub(crate) unfinished: Option<Unfinished>,
+    /// The digest of the archive, if it was computed on the way.
+    pub(crate) digest: Option<Digest>,
+    pub(crate) volumes: Option<WrittenVolumes>,
+}
+
+/// What is announced before the first byte, for machines.
+#[derive(Serialize)]
+struct Announced<'a> {
+    event: &'a str,
+    count: u64,
+    size: u64,
+    bytes: u64,
+}
+
+/// Refuses now what would fail after all the work.
+pub(crate) fn check(delivery: &Delivery, destination: &Destination, compressed: bool) -> Result<(), Error> {
+    match destination {
+        Destination::Dir(_) if delivery.is_in_order() => Err(Error::DirectoryInOrder),
+        Destination::Stream if delivery.volume_size.is_some() => Err(Error::StreamInVolumes),
+        Destination::File(_) if delivery.volume_size.is_some() && destination.folder().is_none() => {
+            Err(Error::StreamInVolumes)
+        }
+        _ if delivery.volume_size.is_some() && compressed => Err(Error::CompressedVolumes),
+        _ => Ok(()),
+    }
+}
+
+/// The volumes of an archive of this length; `None` if it is one file.
+pub(crate) fn volumes(delivery: &Delivery, destination: &Destination, len: u64) -> Option<Volumes> {
+    match (destination, delivery.volume_size) {
+        (Destination::File(path), Some(size)) => Some(Volumes::new(path, size.get(), len)),
+        _ => None,
+    }
+}
+
+/// Says how many volumes there will be, and refuses to mix them with those of another set.
+pub(crate) fn announce(
+    volumes: &Volumes,
+    delivery: &Delivery,
+    destination: &Destination,
+    reporter: &Reporter,
+) -> Result<(), Error> {
+    let strangers = volumes
+        .strangers()
+        .map_err(|source| Error::Folder { path: destination.folder().unwrap_or_default(), source })?;
+    if let Some(stranger) = strangers.into_iter().next() {
+        return Err(Error::OtherVolume(stranger));
+    }
+    let there = |number: u64| volumes.name(number).metadata().map_or(0, |found| found.len());
+    let there: u64 = if delivery.resume { (1..=volumes.count()).map(there).sum() } else { 0 };
+    destination.check_space(volumes.len.saturating_sub(there))?;
+    let count = volumes.count();
+    let plural = if count == 1 { "volume" } else { "volumes" };
+    let text = format!(
+        "{count} {plural} of {}, {} in all: {} to {}",
+        human(volumes.size.min(volumes.len)),
+        human(volumes.len),
+        volumes.name(1).display(),
+        volumes.name(count).display()
+    );
+    let (size, bytes) = (volumes.size, volumes.len);
+    reporter.announce(&text, &Announced { event: "volumes", count, size, bytes });
+    Ok(())
+}
+
+/// Writes the volumes.
+pub(crate) fn write(
+    tree: &Tree,
+    volumes: &Volumes,
+    delivery: &Delivery,
+    options: &Options<'_>,
+) -> Result<Delivered, Error> {
+    let _guard = Guard::new();
+    let written = write_volumes(tree, volumes, delivery.resume, options)?;
+    Ok(Delivered { unfinished: None, digest: Some(written.digest), volumes: Some(written) })
+}
+
+/// Writes the digest where it was asked for.
+pub(crate) fn write_digest(
+    delivery: &Delivery,
+    destination: &Destination,
+    digest: Option<Digest>,
+) -> Result<(), Error> {
+    let Some((path, digest)) = delivery.digest_file.as_ref().zip(digest) else { return Ok(()) };
+    let name = match destination {
+        Destination::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        Destination::Stream | Destination::Dir(_) => "-".to_owned(),
+    };
+    Ok(write_text(path, format!("{}  {name}\n", digest.hex()).as_bytes())?)
+}

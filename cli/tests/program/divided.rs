@@ -1,0 +1,144 @@
+//! Archives in volumes, and the digest of an archive.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use layerlift_archive::Digest;
+use serde_json::Value;
+
+use crate::program::{ended, layerlift, output, save};
+use crate::store::Store;
+
+struct Folder {
+    store: Store,
+    dir: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Folder { store: Store::example(), dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn save(&self, args: &[&str]) -> (Option<i32>, String) {
+        ended(&output(save(&self.store.root).arg("base:child").args(args).current_dir(self.dir.path())))
+    }
+
+    fn run(&self, args: &[&str]) -> (Option<i32>, String) {
+        ended(&output(layerlift().args(args).current_dir(self.dir.path())))
+    }
+
+    /// Names in the folder, sorted.
+    fn names(&self) -> Vec<String> {
+        let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn sums_are_right(&self) -> bool {
+        let mut check = Command::new("sha256sum");
+        check.args(["--quiet", "--check", "x.tar.sums"]).current_dir(self.dir.path());
+        check.status().unwrap().success()
+    }
+}
+
+#[test]
+fn volumes_are_the_archive() {
+    let folder = Folder::new();
+    assert_eq!(folder.save(&["-o", "full.tar"]), (Some(0), String::new()));
+    let full = fs::read(folder.path("full.tar")).unwrap();
+    let third = format!("{}", full.len().div_ceil(3));
+    let args = ["-o", "x.tar", "--volume-size", &third, "--digest-file", "digest", "--progress", "json"];
+    let (status, messages) = folder.save(&args);
+    assert_eq!(status, Some(0), "{messages}");
+    assert_eq!(folder.names(), ["digest", "full.tar", "x.tar.001", "x.tar.002", "x.tar.003", "x.tar.sums"]);
+    let events: Vec<Value> = messages.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let announced = events.iter().position(|event| event["event"] == "volumes").unwrap();
+    assert_eq!(events[announced]["count"], 3);
+    assert_eq!(events[announced + 1]["event"], "start", "before the first byte: {messages}");
+    let done = events.last().unwrap();
+    assert_eq!((&done["volumes"], &done["digest"]), (&3.into(), &Digest::of(&full).to_string().into()));
+    let digest = fs::read_to_string(folder.path("digest")).unwrap();
+    assert_eq!(digest, format!("{}  x.tar\n", Digest::of(&full).hex()));
+    let volume = |number: u32| fs::read(folder.path(&format!("x.tar.{number:03}"))).unwrap();
+    assert!([volume(1), volume(2), volume(3)].concat() == full);
+    assert!(folder.sums_are_right());
+
+    // They are read in place.
+    let (status, messages) = folder.run(&["save", "--root", "x.tar.001", "--all", "-o", "again.tar"]);
+    assert_eq!((status, &*messages), (Some(0), ""));
+    assert!(fs::read(folder.path("again.tar")).unwrap() == full);
+    assert_eq!(folder.run(&["verify", "--root", "x.tar.001"]), (Some(0), String::new()));
+    let (status, messages) = folder.run(&["images", "--root", "x.tar.002"]);
+    assert!(
+        status == Some(2) && messages.contains("volume 2") && messages.contains("x.tar.001"),
+        "{messages}"
+    );
+
+    // What is missing or differs is written again.
+    let (second, mut third_volume) = (volume(2), volume(3));
+    fs::remove_file(folder.path("x.tar.002")).unwrap();
+    *third_volume.last_mut().unwrap() ^= 1;
+    fs::write(folder.path("x.tar.003"), &third_volume).unwrap();
+    let untouched = fs::metadata(folder.path("x.tar.001")).unwrap().modified().unwrap();
+    let (status, messages) = folder.save(&["-o", "x.tar", "--volume-size", &third, "--resume"]);
+    assert!(status == Some(0) && messages.contains("3 volumes of"), "{messages}");
+    assert!(volume(2) == second && folder.sums_are_right());
+    assert_eq!(fs::metadata(folder.path("x.tar.001")).unwrap().modified().unwrap(), untouched);
+}
+
+#[test]
+fn sets_that_are_not_whole() {
+    let folder = Folder::new();
+    assert_eq!(folder.save(&["-o", "x.tar", "--volume-size", "2K"]).0, Some(0));
+    let listed = |root: &str| folder.run(&["verify", "--root", root]);
+    assert_eq!(listed("x.tar.001"), (Some(0), String::new()));
+
+    fs::rename(folder.path("x.tar.003"), folder.path("kept")).unwrap();
+    let (status, messages) = listed("x.tar.001");
+    assert!(status == Some(2) && messages.contains("x.tar.003 is missing"), "{messages}");
+    fs::copy(folder.path("x.tar.002"), folder.path("x.tar.003")).unwrap();
+    let (status, messages) = listed("x.tar.001");
+    assert!(matches!(status, Some(1 | 2)) && !messages.is_empty(), "in the wrong order: {messages}");
+    fs::write(folder.path("x.tar.003"), b"of another set").unwrap();
+    let (status, messages) = listed("x.tar.001");
+    assert!(status == Some(2) && messages.contains("does not belong to the volumes before it"), "{messages}");
+    fs::rename(folder.path("kept"), folder.path("x.tar.003")).unwrap();
+
+    // A set with fewer volumes would be put together with the rest of this one.
+    let (status, messages) = folder.save(&["-o", "x.tar", "--volume-size", "1M"]);
+    assert!(status == Some(2) && messages.contains("would be taken for a volume"), "{messages}");
+    assert!(listed("x.tar.001").0 == Some(0));
+}
+
+#[test]
+fn outputs_that_cannot_be_divided() {
+    let folder = Folder::new();
+    for args in [
+        &["-o", "dir/", "--volume-size", "1M"][..],
+        &["-o", "dir/", "--digest-file", "digest"],
+        &["-o", "x.tar.gz", "--volume-size", "1M"],
+        &["-o", "x.tar", "--volume-size", "0"],
+        &["-o", "x.tar", "--resume"],
+        &["--volume-size", "1M"],
+    ] {
+        let (status, messages) = folder.save(args);
+        assert_eq!(status, Some(2), "{args:?}: {messages}");
+        assert!(folder.names().is_empty(), "{args:?}: {:?}", folder.names());
+    }
+    // A digest goes with any single output.
+    let (status, _) = folder.save(&["-o", "x.tar.gz", "--digest-file", "digest"]);
+    assert_eq!(status, Some(0));
+    let digest = fs::read_to_string(folder.path("digest")).unwrap();
+    let found = Digest::of(&fs::read(folder.path("x.tar.gz")).unwrap());
+    assert_eq!(digest, format!("{}  x.tar.gz\n", found.hex()));
+    let piped =
+        output(save(&folder.store.root).args(["base:child", "--digest-file"]).arg(folder.path("piped")));
+    let digest = fs::read_to_string(folder.path("piped")).unwrap();
+    assert_eq!(digest, format!("{}  -\n", Digest::of(&piped.stdout).hex()));
+}
