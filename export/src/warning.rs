@@ -198,7 +198,7 @@ pub enum Warning {
     #[error(
         "layer {layer}{} left out, but the other side has {} compressed in another way: Docker with a graph \
          driver loads the images; containerd, and Docker with its store, run them and cannot save or push \
-         them",
+         them; Podman loads them only if the layer is not compressed in the archive",
         if *others == 0 { " is".to_owned() } else { format!(" and {others} more are") },
         if *others == 0 { "it" } else { "them" },
     )]

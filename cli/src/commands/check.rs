@@ -110,6 +110,7 @@ fn word(presence: Presence) -> &'static str {
         Presence::Here => "here",
         Presence::OtherBlob => "other blob",
         Presence::OtherStack => "other stack",
+        Presence::OtherPacking => "other packing",
         _ => "missing",
     }
 }
@@ -134,6 +135,7 @@ fn table(checked: &Checked) -> String {
                 match layer.presence {
                     Presence::OtherBlob => "other blob".to_owned(),
                     Presence::OtherStack => "only on top of other layers".to_owned(),
+                    Presence::OtherPacking => "only as another blob".to_owned(),
                     _ => "MISSING".to_owned(),
                 },
             ]);

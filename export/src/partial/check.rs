@@ -4,17 +4,18 @@
 //! | engine | looks for |
 //! |---|---|
 //! | Docker with a graph driver | the stack of layers, by its chain id |
-//! | Podman and its like | the layer, by its diff id |
+//! | Podman and its like | the layer, by its blob; by its diff id if the blob is not compressed |
 //! | containerd, Docker with its store | the blob; without it, the stack lets containers run, and no more |
 //! | Docker until 1.9 | the layer of a v1 image, by its id |
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
-use layerlift_archive::Options;
+use layerlift_archive::{Digest, Options};
 use layerlift_store::{
     ChainId, DiffId, Document, Image, ImageKey, LayerKey, LayerTar, Needs, Requirement, Store, StoreKind,
 };
+use serde::Deserialize;
 
 use crate::Error;
 
@@ -26,6 +27,8 @@ pub enum Presence {
     Missing,
     /// The same layer on top of others, where the engine does not look for it.
     OtherStack,
+    /// The same layer, but as another blob, and the engine does not look for it by its tar.
+    OtherPacking,
     /// The unpacked layer, but not the blob: the engine runs the image, and cannot save or push it.
     OtherBlob,
     /// All that is needed.
@@ -124,7 +127,7 @@ fn look(images: &[Image], inventories: &[Inventory<'_>]) -> Checked {
             }
         }
     }
-    let missing = layers.iter().filter(|layer| layer.presence <= Presence::OtherStack);
+    let missing = layers.iter().filter(|layer| layer.presence < Presence::OtherBlob);
     let missing = Needs::of(missing.map(|layer| &layer.required));
     Checked { images: images.len(), missing, layers }
 }
@@ -155,6 +158,21 @@ fn keys(store: &dyn Store) -> Result<Vec<ImageKey>, Error> {
     Ok(listed.chain(members).filter(|key| seen.insert(key.clone())).collect())
 }
 
+/// The blobs of layers that the manifests of an image name.
+fn named_blobs(image: &Image) -> Vec<Digest> {
+    #[derive(Deserialize)]
+    struct Named {
+        layers: Vec<Blob>,
+    }
+    #[derive(Deserialize)]
+    struct Blob {
+        digest: String,
+    }
+    let Document::Config { manifests, .. } = &image.document else { return Vec::new() };
+    let named = manifests.iter().filter_map(|manifest| serde_json::from_slice::<Named>(&manifest.raw).ok());
+    named.flat_map(|named| named.layers).filter_map(|blob| blob.digest.parse().ok()).collect()
+}
+
 /// The layers of a store.
 struct Inventory<'s> {
     name: &'s str,
@@ -162,6 +180,8 @@ struct Inventory<'s> {
     by_diff_id: BTreeMap<DiffId, Vec<LayerKey>>,
     v1_ids: HashSet<String>,
     chains: HashSet<ChainId>,
+    /// The blobs that manifests name, be they there or not.
+    blobs: HashSet<Digest>,
     /// Images with layers whose digests nobody recorded.
     unrecorded: Vec<Image>,
 }
@@ -174,6 +194,7 @@ impl<'s> Inventory<'s> {
             by_diff_id: BTreeMap::new(),
             v1_ids: HashSet::new(),
             chains: HashSet::new(),
+            blobs: HashSet::new(),
             unrecorded: Vec::new(),
         };
         for key in keys(root.store)? {
@@ -186,6 +207,7 @@ impl<'s> Inventory<'s> {
 
     fn add(&mut self, image: Image) {
         let is_v1 = matches!(image.document, Document::V1(_));
+        self.blobs.extend(named_blobs(&image));
         for (layer, chain) in image.layers.iter().zip(chains(&image)) {
             if layer.lost.is_some() {
                 continue;
@@ -240,10 +262,19 @@ impl<'s> Inventory<'s> {
             (StoreKind::Containerd, Some(_)) if has_stack => Presence::OtherBlob,
             (StoreKind::Docker, Some(_)) if has_stack => Presence::Here,
             (StoreKind::Containerd | StoreKind::Docker, Some(_)) => Presence::OtherStack,
+            // Podman 5.8 looks for a compressed blob by its own digest alone.
+            (StoreKind::ContainersStorage, Some(_)) if !self.knows_blob(required) => Presence::OtherPacking,
             (_, Some(_)) => Presence::Here,
             (_, None) if by_id() => Presence::Here,
             (_, None) => Presence::Missing,
         }
+    }
+
+    /// Whether containers-storage finds a layer by its blob.
+    fn knows_blob(&self, required: &Requirement) -> bool {
+        required.digest.is_none_or(|blob| {
+            required.diff_id.is_some_and(|diff_id| diff_id.0 == blob) || self.blobs.contains(&blob)
+        })
     }
 
     /// Whether a layer of containerd is there as just this blob.

@@ -39,10 +39,7 @@ const ENGINES: &[Expected] = &[
     (
         "ctr-1.6-export",
         StoreKind::DockerArchive,
-        &[
-            (TORTURE, &["docker.io/bench/torture:1.0"]),
-            (MANY, &["docker.io/bench/many:1.0", "docker.io/bench/many:latest"]),
-        ],
+        &[(TORTURE, &["bench/torture:1.0"]), (MANY, &["bench/many:1.0", "bench/many:latest"])],
         71,
     ),
     ("ctr-1.6-export-gzip", StoreKind::DockerArchive, &[("", &["127.0.0.1:5555/bench/torture:1.0"])], 11),
@@ -158,8 +155,8 @@ fn found_by_every_name() {
         (
             "ctr-1.6-export",
             &[
-                ("bench/torture:1.0", Some("docker.io/bench/torture:1.0")),
-                ("docker.io/bench/torture", Some("docker.io/bench/torture:1.0")),
+                ("bench/torture:1.0", Some("bench/torture:1.0")),
+                ("docker.io/bench/torture", Some("bench/torture:1.0")),
                 (
                     "bench/torture@sha256:0ede7a05b76a3a6979128666f2a98585c1a1198362b2ba406d92ce3e0fa90d6f",
                     None,

@@ -84,7 +84,7 @@ fn push(folder: &Path, registry: &Registry) -> Outcome<String> {
 }
 
 /// `/bin/busybox`, and `/bin/echo` and `/bin/sh` as links to it.
-fn program_layer(busybox: &[u8]) -> Vec<u8> {
+pub(super) fn program_layer(busybox: &[u8]) -> Vec<u8> {
     let mut tar = Tarball::new(Dialect::Gnu);
     tar.add(&Member::new(DIRECTORY, "bin/"));
     tar.add(&Member { data: busybox, mode: 0o755, ..Member::new(FILE, "bin/busybox") });
@@ -94,7 +94,7 @@ fn program_layer(busybox: &[u8]) -> Vec<u8> {
     tar.finish(1024)
 }
 
-fn file(name: &str) -> Vec<u8> {
+pub(super) fn file(name: &str) -> Vec<u8> {
     let mut tar = Tarball::new(Dialect::Gnu);
     tar.file(name, name.as_bytes()).directory("etc/").file("etc/last", name.as_bytes());
     tar.finish(1024)

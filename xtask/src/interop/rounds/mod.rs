@@ -6,6 +6,7 @@ mod discarded;
 mod layout;
 mod live;
 mod material;
+mod partial;
 mod platforms;
 mod stores;
 
@@ -21,6 +22,7 @@ use crate::engines::place::Place;
 use crate::engines::scratch::{Mount, Scratch};
 use crate::engines::suite::Suite;
 use material::Material;
+use partial::Parts;
 
 /// What the checks of a round share.
 struct Round<'a> {
@@ -52,7 +54,10 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
     let readers = [&newer, &host];
     let checks = Checks { layerlift, scratch: &scratch, readers: &readers };
     let round = Round { suite, place: chroot.place.clone(), material: &material, checks };
+    let parts = scratch.folder("parts").and_then(|folder| Parts::make(&folder, &chroot.root, layerlift));
+    let parts = report.step(&format!("{name}: parts of images"), || parts);
     if options.wants(Engine::Containerd, "overlayfs") {
+        parts.iter().try_for_each(|parts| partial::containerd(&round, parts, report))?;
         stores::containerd(&round, report)?;
         discarded::run_all(&round, report)?;
         discarded::by_cri(&round, report)?;
@@ -60,11 +65,17 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
         live::containerd(&round, report)?;
     }
     if options.wants(Engine::Docker, "containerd") {
+        parts.iter().try_for_each(|parts| partial::docker(&round, ImageStore::Containerd, parts, report))?;
         stores::docker(&round, ImageStore::Containerd, report)?;
         live::docker(&round, report)?;
     }
     if options.wants(Engine::Docker, "overlay2") {
+        let store = ImageStore::Driver("overlay2");
+        parts.iter().try_for_each(|parts| partial::docker(&round, store, parts, report))?;
         stores::docker(&round, ImageStore::Driver("overlay2"), report)?;
+    }
+    if options.wants(Engine::Podman, "vfs") {
+        parts.iter().try_for_each(|parts| partial::podman(&round, parts, report))?;
     }
     Ok(())
 }
