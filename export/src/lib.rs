@@ -33,6 +33,7 @@ mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
+mod history;
 mod layered;
 mod layers;
 mod left_out;

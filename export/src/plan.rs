@@ -12,6 +12,7 @@ use crate::document::salvaged::Declaration;
 use crate::format::list::List;
 use crate::format::manifest_json::RepoTags;
 use crate::format::{Contents, Documents, Made, SourceImage};
+use crate::history;
 use crate::layered::Layered;
 use crate::layers::odd::{padding_left_out, refused_as_stored};
 use crate::layers::{Distinct, Measured, PlannedLayer, State};
@@ -185,6 +186,7 @@ pub(crate) fn of_images(
     layers.iter_mut().for_each(PlannedLayer::omit);
     let mut warnings = settle_names(&mut drafts, &mut lists, options.format);
     warnings.extend(odd_records(&drafts, &layers));
+    warnings.extend(drafts.iter().filter_map(|draft| history::too_long(draft, options.format)));
     warnings.extend(drafts.iter().filter_map(|draft| digest_not_kept(draft, &layers)));
     let mut made = Vec::with_capacity(drafts.len());
     for draft in drafts {

@@ -126,6 +126,19 @@ pub enum Warning {
         /// Which engines, in words.
         engines: &'static str,
     },
+    /// The config says of more layers than there are how they were made.
+    #[error(
+        "Docker with a graph driver cannot load {image}: its history has {history} entries for {}",
+        if *layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") }
+    )]
+    HistoryTooLong {
+        /// The image's name, or its id.
+        image: String,
+        /// How many entries have a layer.
+        history: usize,
+        /// How many layers the image has.
+        layers: usize,
+    },
     /// The format cannot hold what is not an image.
     #[error(
         "{name} is left out: it is not an image but an artifact ({artifact}), which {format} cannot hold"

@@ -281,3 +281,26 @@ fn progress_of_the_first_pass() {
         assert_eq!(counter.0.into_inner(), done, "{name}");
     }
 }
+
+/// Docker refuses an image whose history has more layers than it has.
+#[test]
+fn a_history_that_is_too_long() {
+    let mut store = Fake::default();
+    let layer = store.add_layer("x", Kept::Plain);
+    for (name, history, expected) in [
+        ("fits:1", r#"[{},{"empty_layer":true},null]"#, 2),
+        ("empty:1", r#"[{"empty_layer":true},{}]"#, 0),
+        ("null:1", "null", 0),
+        ("long:1", r#"[{},{"empty_layer":false},{}]"#, 3),
+    ] {
+        store.add_image(&[layer], &[name], &format!(r#","history":{history}"#));
+        for format in [Format::DockerArchive, Format::OciArchive] {
+            let plan = common::planned(&store, &[name], &Options::default().with_format(format)).unwrap();
+            let found = plan.warnings().iter().find_map(|warning| match warning {
+                Warning::HistoryTooLong { history, layers: 1, .. } => Some(*history),
+                _ => None,
+            });
+            assert_eq!(found.unwrap_or_default(), expected, "{name}: {:?}", plan.warnings());
+        }
+    }
+}
