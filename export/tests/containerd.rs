@@ -11,7 +11,7 @@ use std::path::Path;
 
 use common::{data_root, exported};
 use layerlift_archive::Digest;
-use layerlift_export::{Format, Options};
+use layerlift_export::{Format, Options, Salvaged};
 use layerlift_store::{OpenOptions, Store, open};
 use liblzma::read::XzDecoder;
 use serde_json::Value;
@@ -157,6 +157,34 @@ fn as_the_engines_save_them() {
             // Neither needs nor keeps a manifest.
             let v1 = Options::default().with_format(Format::DockerV1);
             exported(&*store, &[name], &v1).unwrap_or_else(|error| panic!("{fixture}: {name}: {error}"));
+        }
+    }
+}
+
+/// A blob that is damaged is salvaged from what was unpacked of its layer, as one that is missing is rebuilt.
+#[test]
+fn a_damaged_blob_whose_layer_is_unpacked() {
+    const LAYER: &str = "883f2e0959c42f56926e41cb5f65fa035f50878b4c9f0b677b9950eb79fd0d92";
+    for (fixture, of) in [(CONTAINERD, "default"), (DOCKER, "moby")] {
+        let Some(root) = data_root(&format!("containerd/{fixture}/store.tar.xz")) else { return };
+        let below = std::fs::read_dir(root.path()).unwrap().next().unwrap().unwrap().path();
+        let content = "io.containerd.content.v1.content/blobs/sha256";
+        let places = [below.join(content), below.join("containerd/daemon").join(content)];
+        let blob = places.iter().map(|place| place.join(LAYER)).find(|blob| blob.exists()).unwrap();
+        let len = std::fs::metadata(&blob).unwrap().len() as usize;
+        for bytes in [vec![], vec![0; len], vec![b'x'; len]] {
+            std::fs::write(&blob, bytes).unwrap();
+            let store = namespace(root.path(), of);
+            let options = Options::default().with_salvage(true);
+            let plan = common::planned(&*store, &["bench/many:1.0"], &options).unwrap();
+            let plan = plan.salvage(&*store, &[], &common::threaded(2)).unwrap();
+            let prepared = plan.prepare(&common::threaded(2)).unwrap();
+            let report = prepared.salvaged().unwrap();
+            let [layer] = &report.layers[..] else { panic!("{fixture}: {report:?}") };
+            assert_eq!(layer.from.as_deref(), Some("the files that were unpacked of it"), "{fixture}");
+            // Docker writes tars as they are computed here; that of the fixture was crafted.
+            assert_eq!(layer.result, Salvaged::Declared, "{fixture}");
+            assert_ne!(layer.new_diff_id, layer.diff_id);
         }
     }
 }

@@ -7,10 +7,9 @@ use layerlift_archive::Digest;
 use crate::VolumeListing;
 use crate::kind::StoreKind;
 use crate::{
-    Artifact, Error, Image, ImageKey, Index, IndexTree, Layer, LayerKey, LayerTar, Listing, Selected,
+    Artifact, Container, ContainerKey, ContainerListing, DiffId, DiffLayer, Error, Image, ImageKey, Index,
+    IndexTree, Layer, LayerKey, LayerTar, Listing, Selected,
 };
-use crate::{Container, DiffLayer};
-use crate::{ContainerKey, ContainerListing};
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
 pub trait Store: Send + Sync {
@@ -49,6 +48,12 @@ pub trait Store: Send + Sync {
     /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is
     /// damaged: then its digest can still prove it.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
+
+    /// What an engine has unpacked of a layer, apart from where [`Store::layer`] finds its bytes: for a layer
+    /// whose blob is damaged. `diff_ids` are those of its image up to this layer, base first.
+    fn unpacked(&self, _key: &LayerKey, _diff_ids: &[DiffId]) -> Result<Option<LayerTar>, Error> {
+        Ok(None)
+    }
 
     /// What the store has on record but lacks, although no image needs it: unpacked layers, for example. No
     /// layer is read.

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use layerlift_archive::Options as WriteOptions;
-use layerlift_store::{Document, LayerTar, Reference, Rules, Store};
+use layerlift_store::{Document, LayerKey, LayerTar, Reference, Rules, Store};
 
 use crate::document::salvaged::Declaration;
 use crate::layers::{Origin, PlannedLayer, State};
@@ -72,7 +72,11 @@ impl Plan {
             };
             let tar = origin.tar.as_ref();
             let patient = Patient { key: &origin.key, tar, diff_id: origin.diff_id, error: &error };
-            match surgery.mend(&patient) {
+            let mended_layer = match surgery.mend(&patient) {
+                Ok(None) => surgery.rebuild(&patient, || self.unpacked(store, index, &origin.key)),
+                other => other,
+            };
+            match mended_layer {
                 Ok(Some((measured, record))) => {
                     self.layers[index].state = State::Measured(measured);
                     // The other side has what was recorded.
@@ -141,6 +145,16 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// What the store's engine has unpacked of a layer.
+    fn unpacked(&self, store: &dyn Store, index: usize, key: &LayerKey) -> Option<LayerTar> {
+        self.drafts.iter().find_map(|draft| {
+            let place = draft.layers.iter().position(|layer| *layer == index)?;
+            let up_to = draft.image.layers.get(..=place)?;
+            let diff_ids = up_to.iter().map(|layer| layer.diff_id).collect::<Option<Vec<_>>>()?;
+            store.unpacked(key, &diff_ids).ok()?
+        })
     }
 
     /// Reads all layers. Returns what is wrong with the damaged ones.

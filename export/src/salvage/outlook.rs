@@ -28,7 +28,7 @@ pub fn outlook(store: &dyn Store, report: &Report) -> Vec<Option<Outlook>> {
     }
     let reach = Reach::new([(store, String::new())]);
     let mut outlooks = Vec::new();
-    for layer in &report.layers {
+    for (index, layer) in report.layers.iter().enumerate() {
         let Some(error) = layer.error.as_ref().filter(|error| is_damaged(error)) else {
             outlooks.push(None);
             continue;
@@ -43,8 +43,20 @@ pub fn outlook(store: &dyn Store, report: &Report) -> Vec<Option<Outlook>> {
                 Ok(damages) => Some(Outlook::Files(damages.values().map(damage::Damage::report).collect())),
                 Err(_) => None,
             },
+            (None, _) if is_unpacked(store, report, index) => Some(Outlook::Files(Vec::new())),
             (None, _) => damage::is_damage(error).then_some(Outlook::Elsewhere),
         });
     }
     outlooks
+}
+
+/// Whether an engine has unpacked a layer of the report.
+fn is_unpacked(store: &dyn Store, report: &Report, index: usize) -> bool {
+    report.images.iter().any(|image| {
+        let place = image.layers.iter().position(|layer| *layer == index);
+        let up_to = place.and_then(|place| image.layers.get(..=place)).unwrap_or_default();
+        let diff_ids = up_to.iter().map(|layer| report.layers[*layer].expected).collect::<Option<Vec<_>>>();
+        let unpacked = diff_ids.map(|diff_ids| store.unpacked(&report.layers[index].key, &diff_ids));
+        matches!(unpacked, Some(Ok(Some(_))))
+    })
 }

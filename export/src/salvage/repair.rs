@@ -54,6 +54,25 @@ impl Surgery<'_> {
         Ok(Some((measured, self.record(patient, result, None, Some(&damages), Some(found)))))
     }
 
+    /// The layer as a tar of the files that an engine has unpacked of it.
+    pub(super) fn rebuild(
+        &self,
+        patient: &Patient<'_>,
+        unpacked: impl FnOnce() -> Option<LayerTar>,
+    ) -> Result<Option<(Measured, SalvagedLayer)>, Error> {
+        let Some(tar) = unpacked() else { return Ok(None) };
+        let (name, compression) = (patient.key.id(), self.chosen.layers.target());
+        let measured = match computed::spool(name, &tar, self.folder, compression, true, self.options) {
+            Ok(measured) => measured,
+            Err(error) => return keep(error).map(|_| None),
+        };
+        let exact = measured.diff_id == patient.diff_id;
+        let result = if exact { Salvaged::Repaired } else { Salvaged::Declared };
+        let from = Some("the files that were unpacked of it".to_owned());
+        let record = self.record(patient, result, from, None, measured.diff_id);
+        Ok(Some((measured, record)))
+    }
+
     /// A blob that is not what its digest says, but has the layer's tar.
     fn packed_otherwise(
         &self,

@@ -11,8 +11,8 @@ use super::moby::Docker;
 use crate::kind::StoreKind;
 use crate::layout::LayoutStore;
 use crate::{
-    Artifact, Containers, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing, Selected,
-    Store,
+    Artifact, Containers, DiffId, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing,
+    Selected, Store,
 };
 
 /// containerd's images. The id of an image is the digest of its manifest; the digest of its config finds it
@@ -107,6 +107,10 @@ impl Store for ContainerdStore {
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         self.namespace(key.partition(), key.id())?.layer(key)
+    }
+
+    fn unpacked(&self, key: &LayerKey, diff_ids: &[DiffId]) -> Result<Option<LayerTar>, Error> {
+        self.namespace(key.partition(), key.id())?.unpacked(key, diff_ids)
     }
 
     fn missing(&self) -> Result<Vec<Error>, Error> {

@@ -355,6 +355,13 @@ impl Store for LayoutStore {
         self.tar(key)
     }
 
+    fn unpacked(&self, key: &LayerKey, diff_ids: &[DiffId]) -> Result<Option<LayerTar>, Error> {
+        self.keys.check_layer(key)?;
+        let Some((chain, ..)) = config::chain(diff_ids).last() else { return Ok(None) };
+        let layer = self.stand_ins.unpacked(chain, &self.layer_name(key))?;
+        Ok(layer.map(LayerTar::Diff))
+    }
+
     fn missing(&self) -> Result<Vec<Error>, Error> {
         self.stand_ins.missing()
     }
