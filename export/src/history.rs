@@ -31,6 +31,7 @@ pub(crate) fn too_long(draft: &Draft, format: Format) -> Option<Warning> {
     let entries = config.history.unwrap_or_default();
     let is_layer = |entry: &Option<Entry>| entry.as_ref().and_then(|entry| entry.empty_layer) != Some(true);
     let history = entries.iter().filter(|entry| is_layer(entry)).count();
-    let (image, layers) = (draft.name.clone(), draft.image.layers.len());
+    // With those on top of the image, of a container.
+    let (image, layers) = (draft.name.clone(), draft.layers.len());
     (history > layers).then_some(Warning::HistoryTooLong { image, history, layers })
 }
