@@ -5,7 +5,6 @@
 use layerlift_store::Document;
 use serde::Deserialize;
 
-use crate::plan::Draft;
 use crate::{Format, Warning};
 
 #[derive(Deserialize)]
@@ -20,9 +19,9 @@ struct Entry {
     empty_layer: Option<bool>,
 }
 
-/// The warning for an image that Docker refuses.
-pub(crate) fn too_long(draft: &Draft, format: Format) -> Option<Warning> {
-    let Document::Config { raw, .. } = &draft.image.document else { return None };
+/// The warning for an image that Docker refuses. `layers` counts those on top of it, of a container, too.
+pub(crate) fn too_long(document: &Document, name: &str, layers: usize, format: Format) -> Option<Warning> {
+    let Document::Config { raw, .. } = document else { return None };
     if format == Format::DockerV1 {
         return None;
     }
@@ -31,7 +30,5 @@ pub(crate) fn too_long(draft: &Draft, format: Format) -> Option<Warning> {
     let entries = config.history.unwrap_or_default();
     let is_layer = |entry: &Option<Entry>| entry.as_ref().and_then(|entry| entry.empty_layer) != Some(true);
     let history = entries.iter().filter(|entry| is_layer(entry)).count();
-    // With those on top of the image, of a container.
-    let (image, layers) = (draft.name.clone(), draft.layers.len());
-    (history > layers).then_some(Warning::HistoryTooLong { image, history, layers })
+    (history > layers).then(|| Warning::HistoryTooLong { image: name.to_owned(), history, layers })
 }

@@ -186,7 +186,9 @@ pub(crate) fn of_images(
     layers.iter_mut().for_each(PlannedLayer::omit);
     let mut warnings = settle_names(&mut drafts, &mut lists, options.format);
     warnings.extend(odd_records(&drafts, &layers));
-    warnings.extend(drafts.iter().filter_map(|draft| history::too_long(draft, options.format)));
+    warnings.extend(drafts.iter().filter_map(|draft| {
+        history::too_long(&draft.image.document, &draft.name, draft.layers.len(), options.format)
+    }));
     warnings.extend(drafts.iter().filter_map(|draft| digest_not_kept(draft, &layers)));
     let mut made = Vec::with_capacity(drafts.len());
     for draft in drafts {
