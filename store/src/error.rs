@@ -111,8 +111,8 @@ pub enum Error {
         /// Similar names that exist.
         suggestions: Vec<String>,
     },
-    /// There is no such file or directory in a volume.
-    #[error("there is no {name}")]
+    /// A file or directory that a volume does not have.
+    #[error("{name} does not exist")]
     NoFile {
         /// The path, and the volume.
         name: String,

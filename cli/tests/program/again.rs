@@ -56,7 +56,7 @@ fn an_image_that_was_removed() {
     let config = store.root.join("image/overlay2/imagedb/content/sha256").join(image);
     std::fs::remove_file(config).expect("it was there");
     let text = printed(&store.root, &["volumes", "--run"]);
-    assert!(text.contains(&format!("# volumes: its image is no longer in the store: {image}\n")), "{text}");
+    assert!(text.contains(&format!("# volumes: its image was removed from the store: {image}\n")), "{text}");
     // Nothing says which settings were the image's.
     assert!(text.contains(" --env PATH=/bin:/opt ") && text.contains(" --entrypoint /bin/pause "), "{text}");
     assert!(text.ends_with(" app:2 serve --all\n"), "{text}");

@@ -62,7 +62,7 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
     }
     if !container.image_present {
         recipe.comment(format!(
-            "its image is no longer in the store: {}",
+            "its image was removed from the store: {}",
             container.image_id.as_deref().unwrap_or("it was not recorded")
         ));
     }

@@ -254,8 +254,8 @@ impl ContainerListing {
     ///
     /// # Errors
     ///
-    /// [`Error::NoContainer`] if there is none, [`Error::Ambiguous`] if there are several, and the error of
-    /// the container if it is one that cannot be read.
+    /// [`Error::NoContainer`] if nothing has this name, [`Error::Ambiguous`] if several have it, and the
+    /// error of the container if it is one that cannot be read.
     pub fn find(&self, name: &str) -> Result<&Container, Error> {
         let wanted = name.strip_prefix('/').unwrap_or(name);
         let is_prefix = !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());

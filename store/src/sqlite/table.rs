@@ -26,7 +26,7 @@ pub(crate) struct Row {
 }
 
 impl Database {
-    /// The table of this name; `None` if there is none.
+    /// The table of this name; `None` if the file does not have it.
     pub(crate) fn table(&self, name: &str) -> Result<Option<Table<'_>>, Error> {
         let schema = Table { database: self, root: SCHEMA, columns: Vec::new() };
         for row in schema.rows() {

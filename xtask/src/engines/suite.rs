@@ -79,7 +79,7 @@ impl Suite {
                 "--variant=apt",
                 "--aptopt=APT::Install-Recommends \"false\"",
                 "--aptopt=Acquire::Languages \"none\"",
-                // The Release file of a mirror that is no longer updated has expired.
+                // The Release file of a mirror that nobody updates has expired.
                 "--aptopt=Acquire::Check-Valid-Until \"false\"",
                 "--dpkgopt=path-exclude=/usr/share/doc/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*",

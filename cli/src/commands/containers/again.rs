@@ -41,7 +41,7 @@ fn recipes(rows: &[Row<'_>]) -> Vec<Recipe> {
     rows.iter().map(one).collect()
 }
 
-/// What the config of an image says of its containers. `None` if the image is no longer there.
+/// What the config of an image says of its containers. `None` if the image was removed.
 fn image(source: &Source, id: Option<&str>) -> Option<Value> {
     let store = &*source.store;
     let selected = store.resolve(id?).ok()?;

@@ -25,7 +25,7 @@ pub(in crate::commands) struct Inspected<'a> {
     /// The state in Podman's database.
     #[serde(skip_serializing_if = "Option::is_none")]
     state_record: Option<Value>,
-    /// The record of containers-storage, where there is no other.
+    /// The record of containers-storage, for a container that has only this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     storage_record: Option<Value>,
 }
