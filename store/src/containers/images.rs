@@ -145,15 +145,12 @@ impl Images {
         let (mut here, mut named) = (BTreeMap::new(), BTreeMap::new());
         for record in records.good {
             if !crate::hex_id(&record.id) {
-                flawed.push(Flawed { what: record.id, why: "its id is not 64 hex digits".to_owned() });
+                flawed.push(Flawed::new(record.id, "its id is not 64 hex digits"));
                 continue;
             }
             named.extend(record.names.iter().map(|name| (name.clone(), record.id.clone())));
             if let Some(first) = here.insert(record.id.clone(), record) {
-                flawed.push(Flawed {
-                    what: first.id,
-                    why: "it is there twice; the second one counts".to_owned(),
-                });
+                flawed.push(Flawed::new(first.id, "it is there twice; the second one counts"));
             }
         }
         for (id, record) in here {

@@ -104,14 +104,18 @@ impl Images {
             match of_folder(&dir, id) {
                 Ok(Some(record)) => {
                     self.images.insert(id.to_owned(), Found { place, record });
-                    found.push((id.to_owned(), flawed.map(|at| self.flawed.remove(at).record.why)));
+                    let flawed = flawed.map(|at| self.flawed.remove(at).record);
+                    for name in flawed.iter().flat_map(|flawed| &flawed.names) {
+                        names.entry(name.clone()).or_insert_with(|| id.to_owned());
+                    }
+                    found.push((id.to_owned(), flawed));
                 }
                 // A removal that was interrupted leaves such a folder.
                 Ok(None) if lost.is_none() => {}
                 _ if flawed.is_some() => {}
                 unusable => {
                     let why = "its record is lost, and its folder has no config".to_owned();
-                    let record = Flawed { what: id.to_owned(), why: unusable.err().unwrap_or(why) };
+                    let record = Flawed::new(id.to_owned(), &unusable.err().unwrap_or(why));
                     self.flawed.push(Found { place, record });
                 }
             }
@@ -137,11 +141,15 @@ impl Images {
     }
 
     /// Notes images that a whole file of records does not have, or has in a way that cannot be read.
-    fn note_unrecorded(&mut self, place: usize, found: Vec<(String, Option<String>)>, means: &str) {
+    fn note_unrecorded(&mut self, place: usize, found: Vec<(String, Option<Flawed>)>, means: &str) {
         let path = self.path(place, File::Images);
         for (id, flaw) in found {
             let why = match flaw {
-                Some(why) => format!("the record of image {id} cannot be read ({why}); {means}"),
+                Some(Flawed { why, names, .. }) => {
+                    let means =
+                        if names.is_empty() { means } else { "it is found by its folder, and by name" };
+                    format!("the record of image {id} cannot be read ({why}); {means}")
+                }
                 None => format!("it has no record of image {id}; {means}"),
             };
             self.lost.push(Error::malformed(&path, why));
@@ -252,7 +260,7 @@ impl Images {
     }
 
     /// Names that containers have for images that were found in this place.
-    fn names_of_containers(&self, place: usize, found: &[(String, Option<String>)]) -> Vec<(String, String)> {
+    fn names_of_containers(&self, place: usize, found: &[(String, Option<Flawed>)]) -> Vec<(String, String)> {
         let mut names = Vec::new();
         if found.is_empty() {
             return names;

@@ -100,6 +100,14 @@ pub(super) struct Flawed {
     /// Its id, or its number if it has no id.
     pub(super) what: String,
     pub(super) why: String,
+    /// Its names, if it has any that can be read.
+    pub(super) names: Vec<String>,
+}
+
+impl Flawed {
+    pub(super) fn new(what: String, why: &str) -> Self {
+        Flawed { what, why: why.to_owned(), names: Vec::new() }
+    }
 }
 
 impl<T> Records<T> {
@@ -219,7 +227,8 @@ pub(super) fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> (Records<T>, Op
         match json::object(raw) {
             Ok(record) => records.good.push(record),
             Err(why) => {
-                records.flawed.push(Flawed { what: id(raw).unwrap_or(format!("record {index}")), why })
+                let what = id(raw).unwrap_or(format!("record {index}"));
+                records.flawed.push(Flawed { what, why, names: names(raw) })
             }
         }
     }
@@ -238,6 +247,17 @@ fn before_a_cut(bytes: &[u8]) -> Vec<&RawValue> {
         rest = after.trim_ascii_start().strip_prefix(b",");
     }
     values
+}
+
+/// The names in a record that cannot be understood as a whole.
+fn names(raw: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        names: Option<&'a RawValue>,
+    }
+    let named = json::object::<Named<'_>>(raw).ok().and_then(|record| record.names);
+    named.and_then(|names| json::parse(names.get().as_bytes()).ok()).unwrap_or_default()
 }
 
 /// The id of a record, whatever else it has.

@@ -191,6 +191,13 @@ impl<'a> Builder<'a> {
         if manifests.is_empty() {
             // Only attestations, or an index that cannot be read.
             let listed = unread.is_some();
+            if !listed && !indexes.is_empty() {
+                // `podman manifest create` writes one before anything is added to it.
+                let path = self.reader.files().join(&blob(first));
+                let what = |name| format!("{name} leads to this index, which names no image");
+                let notices = names.references.iter().map(|name| Notice::new(path.clone(), what(name)));
+                self.contents.notices.extend(notices);
+            }
             let what = || format!("{first} is not an image and names none");
             let artifact = || Error::unsupported(what(), "it may be an attestation or a signature");
             return self.add_error(first.hex(), names, unread.unwrap_or_else(artifact), listed);

@@ -264,6 +264,24 @@ fn records_that_cannot_be_read() {
     }
 }
 
+/// Names are read from a record of which something else cannot be read.
+#[test]
+fn names_in_a_record_that_cannot_be_read() {
+    let names = |disk: &Disk| {
+        let listing = disk.store("additional").images().unwrap();
+        let names = listing.images.iter().flat_map(|image| &image.references);
+        (names.map(ToString::to_string).collect::<Vec<_>>(), words(&listing))
+    };
+    let whole = names(&Disk::small("additional")).0;
+    for member in ["layer", "big-data-names", "big-data-sizes", "big-data-digests", "created"] {
+        let disk = Disk::small("additional");
+        disk.edit(IMAGES, &format!("\"{member}\":"), &format!("\"{member}\":7.5,\"old\":"));
+        let (found, words) = names(&disk);
+        assert_eq!(found, whole, "{member}: {words}");
+        assert!(words.contains("it is found by its folder, and by name"), "{member}: {words}");
+    }
+}
+
 /// What an interrupted removal leaves: a folder without a record, and no documents in it.
 #[test]
 fn a_folder_of_no_image() {

@@ -6,8 +6,8 @@ use std::path::Path;
 use layerlift_store::{ErrorKind, Listing, OpenOptions, Store, open};
 
 use crate::made::{
-    CONFIG, MANIFEST, Tar, config, descriptor, fixture, index, layer, manifest, named, refused, store, text,
-    verify,
+    CONFIG, INDEX, MANIFEST, Tar, config, descriptor, fixture, index, layer, manifest, named, refused, store,
+    text, verify,
 };
 
 /// Config and layer of an image.
@@ -308,6 +308,23 @@ fn a_new_layout() {
     assert!(listing.images.is_empty() && listing.lost.is_empty() && listing.broken.is_empty());
     fs::write(dir.path().join("index.json"), r#"{"schemaVersion":2}"#).unwrap();
     assert!(open(dir.path(), &OpenOptions::default()).is_err());
+}
+
+/// A name of nothing is said, not lost.
+#[test]
+fn an_index_without_images() {
+    let (layer, empty) = (layer("x"), index(&[]));
+    let image_config = config(&[&layer], "");
+    let image = manifest(&image_config, &[&layer]);
+    let top = index(&[
+        descriptor(MANIFEST, &image, &named("t/x:1")),
+        descriptor(INDEX, &empty, &named("t/none:1")),
+    ]);
+    let tar = Tar::new().blob(&layer).blob(&image_config).blob(&image).blob(&empty);
+    let listing = store(&tar.file("index.json", top).finish()).unwrap().images().unwrap();
+    assert_eq!((listing.images.len(), listing.broken.len()), (1, 0), "{listing:?}");
+    let notices: Vec<String> = listing.notices.iter().map(ToString::to_string).collect();
+    assert!(notices.concat().contains("t/none:1 leads to this index, which names no image"), "{notices:?}");
 }
 
 /// Without a config it is neither an image nor, if it has no type of its own, an artifact.

@@ -105,6 +105,7 @@ impl Layout {
                 Category::Data => "it does not list manifests".to_owned(),
                 _ => format!("it is not JSON from line {}, column {} on", error.line(), error.column()),
             };
+            let why = format!("{why}; export to another directory, or restore this file");
             Error::Document { what: path.display().to_string(), why }
         })
     }
