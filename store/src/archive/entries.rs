@@ -327,10 +327,15 @@ impl Entries {
         self.cut.is_some() || self.gap.is_some() || self.stream.is_some()
     }
 
+    /// Whether all that is missing is the end mark.
+    pub(super) fn lacks_mark_only(&self) -> bool {
+        let only_mark = self.cut.as_ref().is_some_and(|cut| cut.only_mark);
+        only_mark && self.gap.is_none() && self.stream.is_none()
+    }
+
     pub(super) fn damage(&self) -> Vec<Error> {
         let mut errors = Vec::new();
-        let is_cut = self.cut.as_ref().is_some_and(|cut| !cut.only_mark);
-        if is_cut || self.gap.is_some() || self.stream.is_some() {
+        if self.is_cut() && !self.lacks_mark_only() {
             errors.push(self.cut_off(""));
         }
         if self.trailing {

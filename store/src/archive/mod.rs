@@ -305,6 +305,11 @@ impl Files {
         matches!(&self.source, Source::Tar(entries) if entries.is_cut())
     }
 
+    /// Whether the tar ends between two entries or behind the last one, without an end mark.
+    pub(crate) fn lacks_mark_only(&self) -> bool {
+        matches!(&self.source, Source::Tar(entries) if entries.lacks_mark_only())
+    }
+
     /// The error for a consequence of a missing end; `None` if nothing is missing.
     pub(crate) fn cut_off(&self, consequence: &str) -> Option<Error> {
         match &self.source {

@@ -115,10 +115,15 @@ impl Here {
         !self.index && !self.manifest && self.flat.is_none() && traces
     }
 
-    /// What is missing from an archive that is not cut.
+    /// What is missing from an archive that lacks what names its images. A cut inside of an entry is not
+    /// meant: [`Files::damage`] says it.
     fn loss(&self, files: &Files) -> Option<Error> {
         if files.is_cut() {
-            return None;
+            // Some programs write no end mark, but all write what names the images.
+            let named = self.index || self.manifest || files.exists(v1::REPOSITORIES).unwrap_or(false);
+            return files
+                .cut_off("what names its images is missing")
+                .filter(|_| files.lacks_mark_only() && !named);
         }
         let why = match &self.config {
             Some(config) => {
@@ -203,7 +208,7 @@ fn open_in(mut files: Files, options: &OpenOptions) -> Result<Box<dyn Store>, Er
     }
     let documents = Documents::read(&reader, &here)?;
     if !documents.are_there(kind) {
-        return match salvage(&reader, &keys, None)? {
+        return match salvage(&reader, &keys, here.loss(files))? {
             Some((kind, contents)) if files.is_cut() => {
                 Ok(Box::new(LayoutStore::new(kind, keys, reader, contents)))
             }

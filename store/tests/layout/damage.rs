@@ -25,23 +25,6 @@ fn what_is_not_an_archive() {
     refused(store(&Tar::new().file("etc/passwd", "x").finish()), &["it has no index.json"]);
 }
 
-/// Wherever an archive is cut, the images whose files are complete remain.
-#[test]
-fn cut_off_anywhere() {
-    let whole = bytes("ctr-1.6-export-gzip");
-    let images = |len: usize| store(&whole[..len]).and_then(|store| store.images());
-    assert_eq!(images(whole.len()).unwrap().images.len(), 1);
-    let mut salvaged = 0;
-    for len in (1..whole.len()).step_by(509) {
-        match images(len) {
-            Ok(listing) if !listing.images.is_empty() => salvaged += 1,
-            Ok(listing) => assert!(!listing.broken.is_empty(), "{len}"),
-            Err(error) => assert!(error.to_string().contains("byte") || len <= 512, "{len}: {error}"),
-        }
-    }
-    assert!(salvaged > 0);
-}
-
 /// Wherever a header is damaged, the files behind it are found, and with them all images that do not need the
 /// file of this header. The contents of a layer are not taken for entries of the archive.
 #[test]
@@ -79,34 +62,6 @@ fn a_damaged_header() {
         }
         assert!(found > 2 * all, "{name}: {found}");
     }
-}
-
-/// Podman and skopeo write the directories of docker-v1 after the layers and the config, so the image is
-/// found by the latter.
-#[test]
-fn cut_off_before_its_names() {
-    let whole = bytes("skopeo-1.9-docker-archive");
-    let store = store(&whole[..whole.len() - 4096]).unwrap();
-    let listing = store.images().unwrap();
-    assert_eq!(store.kind(), layerlift_store::StoreKind::DockerArchive);
-    assert_eq!((listing.images.len(), listing.lost.len()), (1, 1));
-    assert!(listing.images[0].key.id().starts_with("dd67daf7d391"));
-}
-
-/// What is left of a truncated compressed archive is read like a truncated plain one.
-#[test]
-fn cut_off_while_compressed() {
-    let whole = zstd::stream::encode_all(&bytes("skopeo-1.9-docker-archive")[..], 1).unwrap();
-    refused(
-        store(&whole[..whole.len() - 100])
-            .and_then(|store| store.images())
-            .map(|listing| {
-                assert!(listing.images.len() <= 1);
-                listing.broken.into_iter().next().map_or(Ok(()), |broken| Err(broken.error))
-            })
-            .and_then(|result| result),
-        &["compressed data end too early"],
-    );
 }
 
 /// A docker-archive of one layer; each case replaces one of its parts.

@@ -13,7 +13,12 @@ pub(crate) fn compressed(name: &str) -> PathBuf {
 
 /// The same, decompressed.
 pub(crate) fn bytes(name: &str) -> Vec<u8> {
-    let file = fs::File::open(compressed(name)).unwrap();
+    unpacked(&compressed(name))
+}
+
+/// A file, decompressed from xz.
+pub(crate) fn unpacked(path: &Path) -> Vec<u8> {
+    let file = fs::File::open(path).unwrap();
     let mut bytes = Vec::new();
     std::io::copy(&mut liblzma::read::XzDecoder::new(file), &mut bytes).unwrap();
     bytes

@@ -4,6 +4,7 @@
 
 #[path = "../contract/mod.rs"]
 mod contract;
+mod cut;
 mod damage;
 mod engines;
 mod foreign;
