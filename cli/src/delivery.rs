@@ -1,4 +1,4 @@
-//! What becomes of an archive beside being written: its digest, and volumes.
+//! How an archive is delivered: in volumes, and with its digest.
 
 use layerlift_archive::{
     Digest, Options, Tree, Unfinished, Volumes, WrittenVolumes, write_text, write_volumes,
@@ -31,7 +31,7 @@ struct Announced<'a> {
     bytes: u64,
 }
 
-/// Refuses now what would fail after all the work.
+/// Refuses at the start what would otherwise fail at the end.
 pub(crate) fn check(delivery: &Delivery, destination: &Destination, compressed: bool) -> Result<(), Error> {
     match destination {
         Destination::Dir(_) if delivery.is_in_order() => Err(Error::DirectoryInOrder),

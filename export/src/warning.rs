@@ -126,7 +126,7 @@ pub enum Warning {
         /// Which engines, in words.
         engines: &'static str,
     },
-    /// The config says of more layers than there are how they were made.
+    /// The history in the config has entries for more layers than the image has.
     #[error(
         "Docker with a graph driver cannot load {image}: its history has {history} entries for {}",
         if *layers == 1 { "1 layer".to_owned() } else { format!("{layers} layers") }

@@ -36,7 +36,7 @@ pub struct Joined {
 struct Layers {
     by_diff_id: HashMap<DiffId, Vec<LayerKey>>,
     by_v1_id: HashMap<String, LayerKey>,
-    /// Those whose digest nobody recorded.
+    /// Those whose digest is not recorded.
     unrecorded: Vec<LayerKey>,
     /// One key for each blob, though several archives have it.
     blobs: HashMap<String, LayerKey>,

@@ -1,4 +1,4 @@
-//! Arguments of what becomes of an archive: its digest, and volumes.
+//! The arguments for how an archive is delivered: in volumes, and with its digest.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;

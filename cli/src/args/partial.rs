@@ -1,4 +1,4 @@
-//! Arguments of partial exports and of their other half.
+//! The arguments of partial exports, and of `join` and `check`, their other half.
 
 use std::path::PathBuf;
 

@@ -115,7 +115,7 @@ fn word(presence: Presence) -> &'static str {
     }
 }
 
-/// What is not there, a line each, and the sum of it.
+/// A line for each layer that is not there, and the verdict.
 fn table(checked: &Checked) -> String {
     let mut text = String::new();
     let lacking = checked.layers.iter().filter(|layer| layer.presence != Presence::Here);
@@ -147,7 +147,7 @@ fn table(checked: &Checked) -> String {
     text
 }
 
-/// What the images come to, in a sentence.
+/// The verdict, in a sentence.
 fn words(checked: &Checked) -> String {
     let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let required = plural(checked.layers.len(), "layer");

@@ -13,7 +13,7 @@ use layerlift_store::{
 use super::listed::{self, Stack};
 use crate::Error;
 
-/// What the other side has, so that an export need not carry it.
+/// What the other side has, and an export can therefore leave out.
 #[derive(Clone, Default)]
 pub struct OtherSide {
     layers: Vec<Held>,
@@ -21,11 +21,11 @@ pub struct OtherSide {
     by_blob: HashMap<Digest, usize>,
     /// Layers of the store that is exported.
     by_key: HashMap<LayerKey, usize>,
-    /// Layers of archives in which ids are all that there is.
+    /// Layers of archives that record only ids.
     by_v1_id: HashMap<String, usize>,
     /// The stacks of layers, from the base up.
     chains: HashSet<ChainId>,
-    /// Layers of which nobody says what they lie on.
+    /// Layers of lists that do not say what they lie on.
     loose: HashSet<DiffId>,
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn entry(required: &Requirements) -> Option<Entry> {
     (!required.is_empty()).then(|| Entry::bytes(Requirements::FILE, 0, required.to_json()))
 }
 
-/// Layers that turn out to be left out once they are hashed: they are the same as others that are.
+/// Layers that, once they are hashed, turn out to be the same as others that are left out.
 pub(crate) fn same_as_omitted(
     layers: &[Option<Measured>],
     omitted: &BTreeMap<usize, Held>,

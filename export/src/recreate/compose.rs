@@ -32,7 +32,7 @@ pub fn compose(recipes: &[Recipe]) -> String {
         ("volumes", recipes.iter().flat_map(|recipe| &recipe.volumes).collect()),
     ] {
         if !needed.is_empty() {
-            // Without the name, compose puts that of the project before it.
+            // Without `name`, compose prefixes the name of the project.
             let entry = |name: &String| (name.clone(), Yaml::map([("name", Some(Yaml::Text(name.clone())))]));
             document.push((key.to_owned(), Yaml::Map(needed.into_iter().map(entry).collect())));
         }
@@ -47,7 +47,7 @@ impl Recipe {
     /// A member that several settings contribute to is written once.
     fn service(&self) -> Yaml {
         let mut members = vec![("image".to_owned(), Yaml::Text(self.image.clone()))];
-        // Compose gives names of its own to what it made, and counts.
+        // Compose gives names of its own to the containers that it makes, and numbers them.
         let made_by_compose = self.service_name.is_some();
         if !made_by_compose {
             members.push(("container_name".to_owned(), Yaml::Text(self.name.clone())));

@@ -1,7 +1,7 @@
 //! The config in Podman's database.
 //!
-//! `CreateCommand` has the command line word by word; containers that were made through Podman's API have
-//! none. The options are put together for these, and for a compose file.
+//! `CreateCommand` has the command line word by word. For containers that were made through Podman's API,
+//! which have none, and for a compose file, the options are put together from the other members.
 
 use layerlift_store::Container;
 use serde_json::Value;
@@ -16,7 +16,7 @@ const COMMANDS: &[&str] = &["run", "create", "container", "pod", "play", "kube"]
 /// Variables that Podman sets itself.
 const ENV: &[&str] = &["container=podman", "TERM=xterm", "HOME=/root"];
 
-/// What the config of an image has, and the spec of a container without options.
+/// What Podman records without the options.
 const PIDS_LIMIT: i64 = 2048;
 const STOP_TIMEOUT: i64 = 10;
 const SHM_SIZE: i64 = 65_536_000;

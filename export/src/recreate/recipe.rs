@@ -33,7 +33,7 @@ pub struct Recipe {
     pub(super) service_name: Option<String>,
 }
 
-/// What is known beside a container.
+/// What is known apart from the container's own record.
 pub struct Known<'a> {
     /// The `config` of its image, if the image is still there.
     pub image: Option<&'a Value>,

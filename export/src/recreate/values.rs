@@ -57,7 +57,7 @@ pub(super) fn duration(nanos: i64) -> String {
     format!("{nanos}ns")
 }
 
-/// A number of processors out of billionths.
+/// A number of processors, from billionths.
 pub(super) fn cpus(nanos: i64) -> String {
     let text = format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -76,7 +76,7 @@ fn write_map(entries: &[(String, Yaml)], depth: usize, out: &mut String) {
     }
 }
 
-/// A text, quoted where it is not plainly one.
+/// A text, quoted if YAML could read it as something else.
 fn scalar(text: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || "/_".contains(c));

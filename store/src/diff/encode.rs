@@ -54,7 +54,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// Which attributes it writes of an upper directory.
+    /// Which attributes it writes; for whole trees in Docker's form until 1.9, the caller chooses.
     pub(super) fn wanted(self) -> Wanted {
         match self {
             Encoding::Docker28 { .. } => Wanted::Capability,

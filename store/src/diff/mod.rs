@@ -12,7 +12,8 @@
 //! (`pkg/archive` of 1.8: `changes.go`, `changes_linux.go`, `archive.go`). Here as there: what is compared,
 //! the order of the entries, the form of the headers. Three things differ:
 //!
-//! - A whiteout has the time of its image, not the time of the run, so that runs do not differ.
+//! - A whiteout that is derived has a fixed time (that of its image or container, or 0), not the time of the
+//!   run, so that runs do not differ.
 //! - A hard link leads to its first name in the tar, whatever device it is on.
 //! - A file that cannot be read is an error. Docker logged it and wrote a layer without the file.
 //!

@@ -39,7 +39,7 @@ pub struct Container {
     pub created: Option<String>,
     /// What it was doing when the store was last written.
     pub state: ContainerState,
-    /// Volumes, folders of the host and file systems in memory.
+    /// Volumes, folders of the host, and tmpfs.
     pub mounts: Vec<Mount>,
     /// Ports that it publishes or exposes.
     pub ports: Vec<Port>,
@@ -112,7 +112,7 @@ pub enum ContainerStatus {
     Dead,
     /// Not a container that is run: a working container of Buildah.
     External,
-    /// Nothing says it.
+    /// Not recorded.
     Unknown,
 }
 

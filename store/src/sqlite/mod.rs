@@ -3,7 +3,7 @@
 //! ```text
 //! page 1      100 bytes of header (page size at 16, reserved bytes at 20, change counter at 24), then the
 //!             root of the table sqlite_schema: type, name, table name, root page, CREATE statement
-//! page        kind (13: leaf of a table, 5: above), number of cells at 3, pointers to cells at 8 or 12
+//! page        kind (13: leaf of a table, 5: inner page), number of cells at 3, pointers to cells at 8 or 12
 //! leaf cell   payload length, row id (varints), a record; the rest of a long one in a chain of pages
 //! record      header length, a type for each column (varints), the values
 //! ```
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Root};
 
-/// Bytes that a database may have. Podman writes about 40 KiB for a container.
+/// The largest database that is read. Podman writes about 40 KiB for a container.
 const LIMIT: u64 = 256 << 20;
 /// How often a database is read while its engine goes on writing.
 const TRIES: usize = 5;
@@ -37,7 +37,7 @@ pub(crate) struct Database {
 
 impl Database {
     /// Reads a database below a root; `None` if it does not exist. An [`Error::Changed`] means that its
-    /// engine wrote while it was read, each time.
+    /// engine wrote to it during each attempt.
     pub(crate) fn open(root: &Root, file: &Path) -> Result<Option<Self>, Error> {
         for _ in 0..TRIES {
             let Some(bytes) = root.try_read(file, LIMIT)? else { return Ok(None) };

@@ -8,7 +8,7 @@ use crate::Error;
 const SCHEMA: u32 = 1;
 const LEAF: u8 = 13;
 const INNER: u8 = 5;
-/// Pages above each other. Each level multiplies the number of rows.
+/// The most levels of pages. Each level multiplies the number of rows.
 const DEPTH: usize = 20;
 
 /// A table of a database.
@@ -88,7 +88,7 @@ impl Table<'_> {
         let mut record = cell.get(..here)?.to_vec();
         let mut next = if here < len { u32_at(cell, here)? } else { 0 };
         while record.len() < len {
-            // Each page adds bytes, so a circle ends.
+            // Each page adds bytes, so a cycle ends.
             let (page, _) = self.database.page(next)?;
             next = u32_at(page, 0)?;
             let more = page.get(4..)?;
@@ -119,7 +119,7 @@ enum Next {
     End,
 }
 
-/// The rows of a table. Pages and rows may not be more than the file has, so that a circle ends.
+/// The rows of a table. More pages or rows than the file can hold are an error, so that a cycle ends.
 #[derive(Debug)]
 pub(crate) struct Rows<'t> {
     table: &'t Table<'t>,
@@ -196,7 +196,7 @@ impl Row {
     }
 }
 
-/// The names of the columns in a CREATE statement: the first word of each part that is not a condition.
+/// The names of the columns in a CREATE statement: the first word of each part that is not a constraint.
 fn columns(sql: &str) -> Vec<String> {
     const CONDITIONS: [&str; 5] = ["PRIMARY", "FOREIGN", "UNIQUE", "CHECK", "CONSTRAINT"];
     let inner = sql.split_once('(').map_or("", |(_, inner)| inner);

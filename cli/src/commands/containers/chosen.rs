@@ -1,4 +1,4 @@
-//! Containers that `layerlift save` is asked for.
+//! The containers that `save --container` names.
 
 use layerlift_export::ChosenContainer;
 use layerlift_store::{Error as StoreError, Reference, Rules};

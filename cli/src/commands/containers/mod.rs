@@ -1,4 +1,4 @@
-//! `layerlift containers`: what a store keeps of containers, as `docker ps -a` prints it.
+//! `layerlift containers`: the containers of a store, as `docker ps -a` prints them.
 
 mod again;
 mod chosen;

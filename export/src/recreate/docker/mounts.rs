@@ -1,4 +1,4 @@
-//! Volumes, folders of the host and file systems in memory.
+//! Volumes, folders of the host, and tmpfs.
 //!
 //! ```text
 //! Binds        -v, as typed: ["named:/var/lib/db","/srv:/host:ro"]

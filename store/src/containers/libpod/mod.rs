@@ -43,7 +43,7 @@ pub(super) struct Documents {
 }
 
 impl Libpod {
-    /// Reads the databases of a store. `None` if it has none: another engine's containers are in it, or none.
+    /// Reads the databases of a store. `None` if it has none, as when only other engines have used it.
     pub(super) fn read(root: &Root) -> Option<Self> {
         let mut found = Libpod::default();
         let mut known = false;
