@@ -85,8 +85,8 @@ fn takers(format: Format) -> &'static str {
     match format {
         Format::DockerV1 => "loads where these layers are: Docker up to 1.9",
         Format::DockerArchive | Format::OciArchive => {
-            "loads where these layers are: Docker and Podman; containerd, and Docker with its store, need \
-             them as the same blobs"
+            "loads where these layers are: Docker with a graph driver; containerd and Docker with its store \
+             need them as the same blobs, and so does Podman if they are compressed"
         }
     }
 }

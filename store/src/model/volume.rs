@@ -92,7 +92,7 @@ impl Volume {
         match (&self.device, &self.data) {
             (Some(device), _) => Err(elsewhere(format!("at {device}"))),
             (None, Err(_)) if self.driver != "local" => {
-                Err(elsewhere(format!("where its driver {} keeps it", self.driver)))
+                Err(elsewhere(format!("where its driver {} keeps them", self.driver)))
             }
             (None, data) => data.as_ref().map_err(Clone::clone),
         }

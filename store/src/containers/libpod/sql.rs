@@ -20,7 +20,7 @@ const HOT: &[u8] = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7";
 pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
     let Some(database) = Database::open(root, Path::new(FILE))? else { return Ok(false) };
     for (file, begins, what) in [
-        (JOURNAL, HOT, "a change of db.sql never ended, and a part of it may be in there"),
+        (JOURNAL, HOT, "a change of db.sql was interrupted, and db.sql may have a part of it"),
         (LOG, &[], "db.sql is read without the changes in it"),
     ] {
         let bytes = root.try_read(file, LIMIT).ok().flatten().unwrap_or_default();
@@ -62,7 +62,7 @@ fn rows(
         }
     };
     let [Some(key), Some(value)] = columns.map(|column| table.column(column)) else {
-        lost.push(malformed(format!("its table {name} has not both columns {}", columns.join(" and "))));
+        lost.push(malformed(format!("its table {name} does not have the columns {}", columns.join(" and "))));
         return Vec::new();
     };
     let mut found = Vec::new();
