@@ -1,5 +1,5 @@
 //! Where container engines keep images: opening a store, names, tags and ids, parent chains, and the bytes of
-//! a layer.
+//! a layer. Some stores also know containers and volumes ([`Store::containers`]).
 //!
 //! Nothing here writes below a store's root, takes a lock there or mounts anything; a store is untrusted
 //! input.
