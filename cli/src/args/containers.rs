@@ -9,8 +9,8 @@ use super::PlaceArgs;
 /// List the containers of a store, as docker ps -a does.
 ///
 /// Reads what Docker (1.10 and later, with a graph driver or with containerd), Podman, Buildah and CRI-O keep
-/// on disk. A container whose host died is shown as running: that is what was last recorded. SIZE is that of
-/// the files in the writable layer.
+/// on disk. "Was running" is the state that was last recorded: the container may still run, or its host died.
+/// SIZE is that of the files in the writable layer.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
@@ -19,7 +19,7 @@ Examples:
   layerlift containers web --run               the docker run line that makes it again
   layerlift containers web db --compose > compose.yaml")]
 pub(crate) struct Containers {
-    /// Only these, by name, id or the beginning of an id [default: all].
+    /// Only these containers, by name, id or the beginning of an id [default: all].
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Print a JSON array.
@@ -47,7 +47,7 @@ pub(crate) struct Volumes {
     /// Print a JSON array.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Do not shorten names of volumes that nobody named.
+    /// Do not shorten the names of anonymous volumes.
     #[arg(long)]
     pub(crate) no_trunc: bool,
     #[command(flatten)]
@@ -56,15 +56,15 @@ pub(crate) struct Volumes {
 
 /// Write the data of a volume as a tar.
 ///
-/// The tar has owners, modes, times, links, devices, capabilities and attributes of users, and an entry ./
-/// for the directory itself. podman volume import loads it, and so does tar -xp in a directory.
+/// The tar has owners, modes, times, links, devices, capabilities and user attributes (user.*), and an entry
+/// ./ for the directory itself. podman volume import loads it, and so does tar -xp in a directory.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   layerlift volume db --root /mnt/disk/var/lib/docker -o db.tar
   layerlift volume db --path pgdata/postgresql.conf | tar -xO")]
 pub(crate) struct Volume {
-    /// Which volume; of one that nobody named, the beginning of its name.
+    /// Which volume; for an anonymous one, the beginning of its name is enough.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
     /// Where to write: a file, or - for standard output [default: -].
