@@ -124,6 +124,11 @@ impl Mount {
         Ok(Mount { at: at.to_owned() })
     }
 
+    /// A file system in memory, which grows as it is filled.
+    pub(crate) fn memory(at: &Path) -> Outcome<Self> {
+        Mount::new(&["-t", "tmpfs", "-o", "mode=755,size=75%"], Path::new("layerlift"), at)
+    }
+
     /// A new btrfs in a file, large enough for the checks.
     pub(crate) fn btrfs(file: &Path, at: &Path) -> Outcome<Self> {
         if !installed("mkfs.btrfs") {

@@ -50,13 +50,19 @@ pub(crate) fn context(folder: &Path) -> Outcome<PathBuf> {
     for file in ["a/x", "a/y", "b/old/z", "c/old/z"] {
         fs::write(context.join("tree").join(file), file)?;
     }
-    let source = context.join("tool.rs");
-    fs::write(&source, TOOL)?;
-    let flags = ["-C", "target-feature=+crt-static", "-C", "opt-level=s", "-C", "strip=symbols", "-o"];
-    run(program("rustc", flags).arg(context.join("tool")).arg(&source))?;
-    fs::remove_file(source)?;
+    tool(&context)?;
     fs::write(context.join("Dockerfile"), DOCKERFILE)?;
     Ok(context)
+}
+
+/// Makes the static program in a folder. Without arguments, it does nothing and succeeds.
+pub(crate) fn tool(folder: &Path) -> Outcome<PathBuf> {
+    let (tool, source) = (folder.join("tool"), folder.join("tool.rs"));
+    fs::write(&source, TOOL)?;
+    let flags = ["-C", "target-feature=+crt-static", "-C", "opt-level=s", "-C", "strip=symbols", "-o"];
+    run(program("rustc", flags).arg(&tool).arg(&source))?;
+    fs::remove_file(source)?;
+    Ok(tool)
 }
 
 /// Builds, imports and commits with a daemon.

@@ -82,13 +82,8 @@ fn one(
             return Ok(());
         }
     };
-    let docker = match Docker::start(&home.join("daemon"), &root, driver) {
-        Ok(docker) => docker,
-        Err(error) => {
-            report.not_run(name, &error.to_string());
-            return Ok(());
-        }
-    };
+    let docker = Docker::start(&home.join("daemon"), &root, driver);
+    let Some(docker) = report.started(name, docker) else { return Ok(()) };
     let loaded = report.check(&format!("{name}: docker load of the synthetic images"), || {
         run(docker.docker(["load", "--input"]).arg(&material.archive.path))?;
         same(&material.archive.images, &docker.images()?, Alike::default())

@@ -26,11 +26,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::engines::scratch::{self, Scratch};
+use crate::engines::docker::ImageStore;
+use crate::engines::place::Place;
+use crate::engines::scratch::{self, Mount, Scratch};
 use crate::engines::suite::Suite;
 use crate::{Outcome, dist};
 use readers::Readers;
 use report::Report;
+use rounds::partial::{self, Installed, Parts};
 use source::Checks;
 
 #[derive(Args)]
@@ -111,5 +114,36 @@ fn host(options: &Options, layerlift: &Path, report: &mut Report) -> Outcome {
     docker_stores::run_all(options, &checks, report)?;
     graph_store::run_all(options, &checks, report)?;
     containers_stores::run_all(options, &checks, report)?;
-    archive_sources::run_all(options, &checks, report)
+    archive_sources::run_all(options, &checks, report)?;
+    parts(options, &checks, report)
+}
+
+/// Parts of images with this machine's engines.
+fn parts(options: &Options, checks: &Checks<'_>, report: &mut Report) -> Outcome {
+    let [docker, containerd, podman] =
+        [(Engine::Docker, "overlay2"), (Engine::Containerd, "overlayfs"), (Engine::Podman, "vfs")]
+            .map(|(engine, driver)| options.wants(engine, driver));
+    if !(docker || containerd || podman) {
+        return Ok(());
+    }
+    // In memory: the engines' stores in it are thrown away.
+    let scratch = Scratch::new(options.keep)?;
+    let _memory = if options.keep { None } else { Mount::memory(scratch.path()).ok() };
+    let checks = Checks { scratch: &scratch, ..*checks };
+    let here = Installed { name: "host", place: &Place::HERE, checks: &checks };
+    let parts = report.step("host: parts of images", || {
+        let folder = scratch.folder("parts")?;
+        Parts::make(&folder, &builds::tool(&folder)?, checks.layerlift)
+    });
+    let Some(parts) = parts else { return Ok(()) };
+    if docker {
+        partial::docker(&here, ImageStore::Driver("overlay2"), &parts, report)?;
+    }
+    if containerd {
+        partial::containerd(&here, &parts, report)?;
+    }
+    if podman {
+        partial::podman(&here, &parts, report)?;
+    }
+    Ok(())
 }

@@ -121,7 +121,7 @@ impl Reader {
     }
 
     /// The version of Docker or umoci, which did not always support zstd.
-    fn supports_zstd(self, place: &Place) -> bool {
+    pub(crate) fn supports_zstd(self, place: &Place) -> bool {
         let (command, since) = match self {
             Reader::Docker => (place.program("dockerd", ["--version"]), (23, 0)),
             Reader::Umoci => (place.program("umoci", ["--version"]), (0, 5)),
@@ -142,8 +142,7 @@ impl Readers {
         let folder = scratch.folder("readers")?;
         // What readers write is thrown away, so it stays in memory: on a disk they would wait for it to be
         // flushed.
-        let memory =
-            Mount::new(&["-t", "tmpfs", "-o", "mode=755,size=75%"], Path::new("layerlift"), &folder).ok();
+        let memory = Mount::memory(&folder).ok();
         let readers = Readers::start_in(&Place::HERE, &Reader::OLD, "", &folder, report)?;
         Ok(Readers { _memory: memory, ..readers })
     }

@@ -49,6 +49,11 @@ impl Report {
         self.not_run.push(name.to_owned());
     }
 
+    /// An engine that has been started. If it does not start, what needs it is not run.
+    pub(crate) fn started<T>(&mut self, name: &str, engine: Outcome<T>) -> Option<T> {
+        engine.map_err(|error| self.not_run(name, &error.to_string())).ok()
+    }
+
     /// Prints the checks that failed or were not run, and the counts.
     pub(crate) fn finish(self) -> Outcome {
         for (title, names) in [("not run", &self.not_run), ("failed", &self.failures)] {

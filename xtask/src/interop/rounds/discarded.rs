@@ -22,13 +22,8 @@ use crate::interop::source::Shape;
 pub(super) fn run_all(round: &Round<'_>, report: &mut Report) -> Outcome {
     let name = format!("{}: containerd without blobs of layers", round.suite.name());
     let home = round.checks.scratch.folder("s-bare")?;
-    let containerd = match Containerd::start_in(&round.place, &home) {
-        Ok(containerd) => containerd,
-        Err(error) => {
-            report.not_run(&name, &error.to_string());
-            return Ok(());
-        }
-    };
+    let containerd = Containerd::start_in(&round.place, &home);
+    let Some(containerd) = report.started(&name, containerd) else { return Ok(()) };
     let root = home.join("root");
     let discarded = report.check(&format!("{name}: ctr images import, ctr content rm"), || {
         run(containerd.command(["images", "import"]).arg(&round.material.packed.path))?;
@@ -69,13 +64,8 @@ pub(super) fn by_cri(round: &Round<'_>, report: &mut Report) -> Outcome {
         return Ok(());
     };
     let home = round.checks.scratch.folder("s-cri")?;
-    let containerd = match Containerd::start_discarding(&round.place, &home) {
-        Ok(containerd) => containerd,
-        Err(error) => {
-            report.not_run(&name, &error.to_string());
-            return Ok(());
-        }
-    };
+    let containerd = Containerd::start_discarding(&round.place, &home);
+    let Some(containerd) = report.started(&name, containerd) else { return Ok(()) };
     let root = home.join("root");
     let discarded = report.check(&format!("{name}: PullImage"), || {
         containerd.pull_by_cri(image, &home)?;

@@ -33,13 +33,8 @@ struct Engine<'e> {
 pub(super) fn containerd(round: &Round<'_>, report: &mut Report) -> Outcome {
     let name = format!("{}: containerd, {SAVES} saves while it imports and removes", round.suite.name());
     let home = round.checks.scratch.folder("l-ctr")?;
-    let containerd = match Containerd::start_in(&round.place, &home) {
-        Ok(containerd) => containerd,
-        Err(error) => {
-            report.not_run(&name, &error.to_string());
-            return Ok(());
-        }
-    };
+    let containerd = Containerd::start_in(&round.place, &home);
+    let Some(containerd) = report.started(&name, containerd) else { return Ok(()) };
     let import = |path: &Path| {
         let mut command = containerd.command(["images", "import", "--digests"]);
         command.arg(path);
@@ -67,13 +62,8 @@ pub(super) fn docker(round: &Round<'_>, report: &mut Report) -> Outcome {
     let home = round.checks.scratch.folder("l-docker")?;
     let root = home.join("root");
     fs::create_dir_all(&root)?;
-    let docker = match Docker::start_in(&round.place, &home.join("d"), &root, ImageStore::Containerd) {
-        Ok(docker) => docker,
-        Err(error) => {
-            report.not_run(&name, &error.to_string());
-            return Ok(());
-        }
-    };
+    let docker = Docker::start_in(&round.place, &home.join("d"), &root, ImageStore::Containerd);
+    let Some(docker) = report.started(&name, docker) else { return Ok(()) };
     let load = |path: &Path| {
         let mut command = docker.docker(["load", "--quiet", "--input"]);
         command.arg(path);

@@ -6,7 +6,7 @@ mod discarded;
 mod layout;
 mod live;
 mod material;
-mod partial;
+pub(super) mod partial;
 mod platforms;
 mod stores;
 
@@ -37,9 +37,7 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
     let name = suite.name();
     let scratch = Scratch::new(options.keep)?;
     // In memory, like what readers write. What is mounted later would not be seen in the chroot.
-    let memory = ["-t", "tmpfs", "-o", "mode=755,size=75%"];
-    let _memory =
-        if options.keep { None } else { Mount::new(&memory, Path::new("layerlift"), scratch.path()).ok() };
+    let _memory = if options.keep { None } else { Mount::memory(scratch.path()).ok() };
     let chroot = match suite.open(scratch.path()) {
         Ok(chroot) => chroot,
         Err(error) => {
@@ -54,10 +52,13 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
     let readers = [&newer, &host];
     let checks = Checks { layerlift, scratch: &scratch, readers: &readers };
     let round = Round { suite, place: chroot.place.clone(), material: &material, checks };
-    let parts = scratch.folder("parts").and_then(|folder| Parts::make(&folder, &chroot.root, layerlift));
+    let parts = scratch
+        .folder("parts")
+        .and_then(|folder| Parts::make(&folder, &chroot.root.join("usr/bin/busybox"), layerlift));
     let parts = report.step(&format!("{name}: parts of images"), || parts);
+    let engines = partial::Installed { name, place: &round.place, checks: &round.checks };
     if options.wants(Engine::Containerd, "overlayfs") {
-        parts.iter().try_for_each(|parts| partial::containerd(&round, parts, report))?;
+        parts.iter().try_for_each(|parts| partial::containerd(&engines, parts, report))?;
         stores::containerd(&round, report)?;
         discarded::run_all(&round, report)?;
         discarded::by_cri(&round, report)?;
@@ -65,17 +66,19 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
         live::containerd(&round, report)?;
     }
     if options.wants(Engine::Docker, "containerd") {
-        parts.iter().try_for_each(|parts| partial::docker(&round, ImageStore::Containerd, parts, report))?;
+        parts
+            .iter()
+            .try_for_each(|parts| partial::docker(&engines, ImageStore::Containerd, parts, report))?;
         stores::docker(&round, ImageStore::Containerd, report)?;
         live::docker(&round, report)?;
     }
     if options.wants(Engine::Docker, "overlay2") {
         let store = ImageStore::Driver("overlay2");
-        parts.iter().try_for_each(|parts| partial::docker(&round, store, parts, report))?;
+        parts.iter().try_for_each(|parts| partial::docker(&engines, store, parts, report))?;
         stores::docker(&round, ImageStore::Driver("overlay2"), report)?;
     }
     if options.wants(Engine::Podman, "vfs") {
-        parts.iter().try_for_each(|parts| partial::podman(&round, parts, report))?;
+        parts.iter().try_for_each(|parts| partial::podman(&engines, parts, report))?;
     }
     Ok(())
 }

@@ -39,13 +39,8 @@ const SAVED: [Saved<'_>; 2] = [
 pub(super) fn run_all(round: &Round<'_>, report: &mut Report) -> Outcome {
     let name = format!("{}: containerd with an index", round.suite.name());
     let home = round.checks.scratch.folder("s-index")?;
-    let containerd = match Containerd::start_in(&round.place, &home.join("c")) {
-        Ok(containerd) => containerd,
-        Err(error) => {
-            report.not_run(&name, &error.to_string());
-            return Ok(());
-        }
-    };
+    let containerd = Containerd::start_in(&round.place, &home.join("c"));
+    let Some(containerd) = report.started(&name, containerd) else { return Ok(()) };
     let root = home.join("c/root");
     let imported = report.step(&format!("{name}: ctr images import --all-platforms"), || {
         let archive = material(&home.join("m"))?;
@@ -64,62 +59,57 @@ pub(super) fn run_all(round: &Round<'_>, report: &mut Report) -> Outcome {
         if !written {
             continue;
         }
-        into_containerd(round, &of, &home, &archive, (&saved, &digest), report)?;
-        into_docker(round, &of, &home, &archive, (&saved, &digest), report)?;
+        let taken =
+            Taken { round, name: &of, home: &home, archive: &archive, saved: &saved, digest: &digest };
+        taken.by_containerd(report)?;
+        taken.by_docker(report)?;
     }
     Ok(())
 }
 
-fn into_containerd(
-    round: &Round<'_>,
-    name: &str,
-    home: &Path,
-    archive: &Path,
-    (saved, digest): (&Saved<'_>, &str),
-    report: &mut Report,
-) -> Outcome {
-    let home = home.join(format!("c{}", saved.option));
-    let containerd = Containerd::start_in(&round.place, &home)?;
-    report.check(&format!("{name}: ctr images import"), || {
-        // An index that lacks an image can only be imported for those that are there.
-        match saved.whole {
-            true => run(import(&containerd, archive))?,
-            false => run(containerd.command(["images", "import"]).arg(archive))?,
-        }
-        holds(&containerd, &home.join("root"), (saved, digest))
-    });
-    containerd.stop()
+/// The archive, for engines that take it.
+struct Taken<'a> {
+    round: &'a Round<'a>,
+    name: &'a str,
+    home: &'a Path,
+    archive: &'a Path,
+    saved: &'a Saved<'a>,
+    digest: &'a str,
 }
 
-fn into_docker(
-    round: &Round<'_>,
-    name: &str,
-    home: &Path,
-    archive: &Path,
-    (saved, digest): (&Saved<'_>, &str),
-    report: &mut Report,
-) -> Outcome {
-    let name = format!("{name}: docker load into containerd's store");
-    let home = home.join(format!("d{}", saved.option));
-    let root = home.join("root");
-    fs::create_dir_all(&root)?;
-    let docker = match Docker::start_in(&round.place, &home.join("d"), &root, ImageStore::Containerd) {
-        Ok(docker) => docker,
-        Err(error) => {
-            report.not_run(&name, &error.to_string());
-            return Ok(());
-        }
-    };
-    report.check(&name, || {
-        run(docker.docker(["load", "--input"]).arg(archive))?;
-        run(docker.docker(["create", "interop/platforms:1"]))?;
-        holds(&docker.containerd(), &root.join("containerd/daemon"), (saved, digest))
-    });
-    docker.stop()
+impl Taken<'_> {
+    fn by_containerd(&self, report: &mut Report) -> Outcome {
+        let home = self.home.join(format!("c{}", self.saved.option));
+        let containerd = Containerd::start_in(&self.round.place, &home)?;
+        report.check(&format!("{}: ctr images import", self.name), || {
+            // An index that lacks an image can only be imported for those that are there.
+            match self.saved.whole {
+                true => run(import(&containerd, self.archive))?,
+                false => run(containerd.command(["images", "import"]).arg(self.archive))?,
+            }
+            holds(&containerd, &home.join("root"), self.saved, self.digest)
+        });
+        containerd.stop()
+    }
+
+    fn by_docker(&self, report: &mut Report) -> Outcome {
+        let name = format!("{}: docker load into containerd's store", self.name);
+        let home = self.home.join(format!("d{}", self.saved.option));
+        let root = home.join("root");
+        fs::create_dir_all(&root)?;
+        let docker = Docker::start_in(&self.round.place, &home.join("d"), &root, ImageStore::Containerd);
+        let Some(docker) = report.started(&name, docker) else { return Ok(()) };
+        report.check(&name, || {
+            run(docker.docker(["load", "--input"]).arg(self.archive))?;
+            run(docker.docker(["create", "interop/platforms:1"]))?;
+            holds(&docker.containerd(), &root.join("containerd/daemon"), self.saved, self.digest)
+        });
+        docker.stop()
+    }
 }
 
 /// The image is there under its name and digest, with the blobs that it should have.
-fn holds(ctr: &Ctr, root: &Path, (saved, digest): (&Saved<'_>, &str)) -> Outcome {
+fn holds(ctr: &Ctr, root: &Path, saved: &Saved<'_>, digest: &str) -> Outcome {
     let found = target(ctr)?;
     if found != digest {
         return Err(format!("{NAME} is {found}, not {digest}").into());

@@ -28,13 +28,8 @@ pub(super) fn docker(round: &Round<'_>, store: ImageStore<'_>, report: &mut Repo
     let home = round.checks.scratch.folder(&format!("s-{kind}"))?;
     let root = home.join("root");
     fs::create_dir_all(&root)?;
-    let docker = match Docker::start_in(&round.place, &home.join("d"), &root, store) {
-        Ok(docker) => docker,
-        Err(error) => {
-            report.not_run(&name, &error.to_string());
-            return Ok(());
-        }
-    };
+    let docker = Docker::start_in(&round.place, &home.join("d"), &root, store);
+    let Some(docker) = report.started(&name, docker) else { return Ok(()) };
     let loaded = report.check(&format!("{name}: docker load"), || load(round, &docker, store));
     let tool = &round.material.context;
     report.check(&format!("{name}: docker build, import, commit"), || {
@@ -69,13 +64,8 @@ pub(super) fn docker(round: &Round<'_>, store: ImageStore<'_>, report: &mut Repo
 pub(super) fn containerd(round: &Round<'_>, report: &mut Report) -> Outcome {
     let name = format!("{}: containerd", round.suite.name());
     let home = round.checks.scratch.folder("s-ctr")?;
-    let containerd = match Containerd::start_in(&round.place, &home) {
-        Ok(containerd) => containerd,
-        Err(error) => {
-            report.not_run(&name, &error.to_string());
-            return Ok(());
-        }
-    };
+    let containerd = Containerd::start_in(&round.place, &home);
+    let Some(containerd) = report.started(&name, containerd) else { return Ok(()) };
     let loaded = report.check(&format!("{name}: ctr images import"), || {
         for archive in [&round.material.plain, &round.material.packed] {
             run(containerd.command(["images", "import", "--digests"]).arg(&archive.path))?;
