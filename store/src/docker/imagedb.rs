@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use layerlift_archive::Digest;
 
 use crate::model::config::{self, Config};
-use crate::{Error, Root, hex_id, json};
+use crate::{Error, Notice, Root, hex_id, json};
 
 const CONTENT: &str = "imagedb/content/sha256";
 const METADATA: &str = "imagedb/metadata/sha256";
@@ -58,17 +58,32 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
 }
 
 /// Images that are steps in the build of another image, which itself is not a step. Images that only name
-/// each other as parents are not steps.
-pub(super) fn build_steps(root: &Root, ids: &[String], noted: &[String]) -> HashSet<String> {
+/// each other as parents are not steps. Where notes are missing or cannot be read, a step looks like an image
+/// without a name, and `notices` says so.
+pub(super) fn build_steps(
+    root: &Root,
+    ids: &[String],
+    noted: &[String],
+    notices: &mut Vec<Notice>,
+) -> HashSet<String> {
+    // Docker makes the folder when it first starts.
+    if !ids.is_empty() && !root.exists(METADATA).unwrap_or(true) {
+        let what = "it is missing; steps of builds cannot be told from images without a name";
+        notices.push(Notice::new(root.join(METADATA), what));
+    }
+    let mut parents: HashMap<&str, String> = HashMap::new();
     let built = noted.iter().map(String::as_str);
-    let built = built.filter(|name| ids.binary_search_by(|id| id.as_str().cmp(name)).is_ok());
-    let parents: HashMap<&str, String> = built
-        .filter_map(|id| {
-            let bytes = root.try_read(format!("{METADATA}/{id}/parent"), 1 << 20).ok()??;
-            let parent = std::str::from_utf8(&bytes).ok()?.trim().parse::<Digest>().ok()?;
-            Some((id, parent.hex()))
-        })
-        .collect();
+    for id in built.filter(|name| ids.binary_search_by(|id| id.as_str().cmp(name)).is_ok()) {
+        let file = format!("{METADATA}/{id}/parent");
+        match parent(root, &file) {
+            Ok(Some(parent)) => _ = parents.insert(id, parent.hex()),
+            Ok(None) => {}
+            Err(why) => {
+                let what = format!("{why}; the steps that image {id} was built in may be listed as images");
+                notices.push(Notice::new(root.join(&file), what));
+            }
+        }
+    }
     let named: HashSet<&str> = parents.values().map(String::as_str).collect();
     let mut steps = HashSet::new();
     for mut id in parents.keys().copied().filter(|id| !named.contains(id)) {
@@ -79,4 +94,13 @@ pub(super) fn build_steps(root: &Root, ids: &[String], noted: &[String]) -> Hash
         }
     }
     steps
+}
+
+/// The parent that is noted in a file; `None` if there is no such file.
+fn parent(root: &Root, file: &str) -> Result<Option<Digest>, String> {
+    let Some(bytes) = root.try_read(file, 1 << 20).map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let digest = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok());
+    digest.map(Some).ok_or_else(|| "it does not have the id of an image".to_owned())
 }

@@ -20,16 +20,9 @@ pub(super) fn list(all: &Images) -> Result<Listing, Error> {
             Err(error) if all.roots.len() > 1 => {
                 listing.lost.push(error.within(format!("images of driver {}", images.driver)));
             }
-            added => {
-                let Listing { images, intermediate, broken, lost, .. } = added?;
-                listing.images.extend(images);
-                listing.intermediate.extend(intermediate);
-                listing.broken.extend(broken);
-                listing.lost.extend(lost);
-            }
+            added => listing.append(added?),
         }
     }
-    listing.sort();
     Ok(listing)
 }
 
@@ -66,7 +59,7 @@ fn at_one_moment(
     // An image that has lost its name looks like one that only others were built on.
     let noted = imagedb::noted(&images.root);
     let steps = match names.lost.is_empty() {
-        true => imagedb::build_steps(&images.root, ids, &noted),
+        true => imagedb::build_steps(&images.root, ids, &noted, &mut listing.notices),
         false => HashSet::new(),
     };
     let mut all: BTreeSet<&str> = ids.iter().chain(&noted).map(String::as_str).collect();

@@ -142,6 +142,25 @@ fn intermediate_images() {
     assert!(lost[0].contains(APP), "{lost:?}");
 }
 
+/// Without its notes, a step of a build looks like an image without a name. It is listed, and that is said.
+#[test]
+fn notes_that_are_lost() {
+    let data = DataRoot::case("docker-names-lost");
+    fs::write(names_file(&data), r#"{"Repositories":{}}"#).unwrap();
+    let notes = data.path().join("image/overlay2/imagedb/metadata/sha256");
+    let before = data.store().images().unwrap();
+    assert!(before.notices.is_empty(), "{:?}", before.notices);
+    fs::write(notes.join(APP).join("parent"), "sha256:").unwrap();
+    let listing = data.store().images().unwrap();
+    assert!(listing.notices[0].path.ends_with(format!("{APP}/parent")), "{:?}", listing.notices);
+    assert!(listing.notices[0].what.contains("does not have the id of an image"));
+    fs::rename(&notes, notes.with_file_name("elsewhere")).unwrap();
+    let listing = data.store().images().unwrap();
+    let all = before.images.len() + before.intermediate.len();
+    assert_eq!((listing.images.len(), listing.intermediate.len()), (all, 0));
+    assert!(listing.notices[0].path.ends_with("metadata/sha256"), "{:?}", listing.notices);
+}
+
 /// Beside a running Docker, an image that is removed while the store is listed is not missing.
 #[test]
 fn a_listing_beside_a_changing_store() {
