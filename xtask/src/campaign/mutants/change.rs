@@ -163,13 +163,15 @@ impl Change {
 
     /// Whether what is left is as its engine could have written it: a layout without the second of its two
     /// documents, since blobs that no document names are ordinary there; or a sound file of names with fewer
-    /// names, since an image that others were built on is then one that was untagged.
+    /// names, since an image that others were built on is then one that was untagged; or an empty folder of
+    /// notes on builds, as it is where all images were loaded.
     pub(crate) fn leaves_no_trace(&self, root: &Path) -> bool {
         let path = self.path.strip_prefix(root).unwrap_or(&self.path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match self.manner {
             Manner::Removed => path == Path::new("manifest.json") && root.join("index.json").is_file(),
             Manner::Json => name.starts_with("repositories"),
+            Manner::Folder | Manner::Empty => path.ends_with("imagedb/metadata/sha256"),
             _ => false,
         }
     }
