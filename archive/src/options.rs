@@ -11,6 +11,11 @@ pub trait Observer: Sync {
         let _ = bytes;
     }
 
+    /// What all calls of [`Observer::advance`] will come to, where that is found out on the way.
+    fn total(&self, bytes: u64) {
+        let _ = bytes;
+    }
+
     /// Whether to stop: the work then ends with [`crate::Error::Cancelled`] and leaves nothing behind.
     fn cancelled(&self) -> bool {
         false

@@ -9,6 +9,14 @@
 //! `layers` of `done` are all layers of the images. Those of them that a partial archive does not have are in
 //! `"left_out":{"layers":2,"bytes":4096}`. `volumes` is their number, `digest` that of the archive, where it
 //! was computed. Volumes are announced: `{"event":"volumes","count":3,"size":4000000000,"bytes":9300000000}`.
+//!
+//! `verify` says what it has found of each image as soon as that is known, in any order, and sums up:
+//!
+//! ```text
+//! {"event":"image","id":"5e3c…","references":["base:1"],"sound":true,"kind":null,"image":1,"images":2}
+//! {"event":"done","images":2,"layers":5,"bytes":2580480,"unsound":0,"seconds":0.98}
+//! ```
+//!
 //! Phases are `prepare` (layers are read once, to know their digests or lengths), `write` and `verify`.
 //! `total` is left out where it is not known; `seconds` count from the start of the phase, in `done` from
 //! that of the program's work. Warnings and errors are `{"event":"warning","message":…,"hints":[…]}`. A
@@ -51,6 +59,11 @@ struct Phase {
     bar: Option<ProgressBar>,
 }
 
+/// What the last line says.
+pub(crate) trait Words: Serialize {
+    fn words(&self) -> String;
+}
+
 /// What was written, for the last line.
 #[derive(Serialize)]
 pub(crate) struct Summary {
@@ -83,10 +96,16 @@ struct Event<'a> {
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
-    #[serde(flatten)]
-    summary: Option<&'a Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Done<'a, S> {
+    event: &'a str,
+    #[serde(flatten)]
+    summary: &'a S,
+    seconds: f64,
 }
 
 impl<'r> Progress<'r> {
@@ -121,14 +140,38 @@ impl<'r> Progress<'r> {
     }
 
     /// The work is done.
-    pub(crate) fn finish(&self, summary: &Summary) {
+    pub(crate) fn finish(&self, summary: &impl Words) {
         self.end();
-        let seconds = Some(self.began.elapsed().as_secs_f64());
+        let seconds = self.began.elapsed().as_secs_f64();
         match self.kind {
-            ProgressKind::Json => {
-                self.reporter.event(&Event { summary: Some(summary), seconds, ..event("done") })
-            }
+            ProgressKind::Json => self.reporter.event(&Done { event: "done", summary, seconds }),
             ProgressKind::Auto | ProgressKind::Plain => self.reporter.note(&summary.words()),
+            ProgressKind::None => {}
+        }
+    }
+
+    /// One of several things is done: a line of its own, an event, and beside the bar `3/20`. On a terminal,
+    /// only what `stands_out` has a line.
+    pub(crate) fn step(
+        &self,
+        (n, of): (usize, usize),
+        words: &str,
+        stands_out: bool,
+        event: &impl Serialize,
+    ) {
+        let name = {
+            let phase = self.phase();
+            if let Some(bar) = &phase.bar {
+                bar.set_message(format!("{} {n}/{of}", phase.name));
+            }
+            phase.name
+        };
+        match self.kind {
+            ProgressKind::Json => self.reporter.event(event),
+            ProgressKind::Auto if !stands_out => {}
+            ProgressKind::Auto | ProgressKind::Plain => {
+                self.reporter.note(&format!("{name}: {n} of {of}: {words}"));
+            }
             ProgressKind::None => {}
         }
     }
@@ -166,6 +209,15 @@ impl Observer for Progress<'_> {
         }
     }
 
+    fn total(&self, bytes: u64) {
+        let mut phase = self.phase();
+        phase.total = Some(bytes);
+        if let Some(bar) = &phase.bar {
+            bar.set_length(bytes);
+            bar.set_style(style(Some(bytes), width()));
+        }
+    }
+
     fn cancelled(&self) -> bool {
         signals::cancelled()
     }
@@ -200,9 +252,13 @@ impl Phase {
     }
 }
 
-impl Summary {
+/// `1 layer`, `2 layers`.
+pub(crate) fn plural(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+impl Words for Summary {
     fn words(&self) -> String {
-        let plural = |n: usize, what| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let (images, layers) = (plural(self.images, "image"), plural(self.layers, "layer"));
         let mut words = format!("wrote {}: {images}, {layers}, {}", self.output, human(self.bytes));
         if let Some(LeftOut { layers, bytes }) = &self.left_out {
@@ -219,7 +275,7 @@ impl Summary {
 }
 
 fn event(event: &str) -> Event<'_> {
-    Event { event, phase: None, bytes: None, total: None, summary: None, seconds: None }
+    Event { event, phase: None, bytes: None, total: None, seconds: None }
 }
 
 /// Columns of the terminal.
@@ -228,8 +284,14 @@ fn width() -> u16 {
     size.ok().map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(80)
 }
 
-/// A bar that fits into one line: in a narrow terminal, it has fewer parts.
 fn bar(name: &'static str, total: Option<u64>, width: u16, target: ProgressDrawTarget) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(total, target).with_style(style(total, width)).with_message(name);
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+/// A bar that fits into one line: in a narrow terminal, it has fewer parts.
+fn style(total: Option<u64>, width: u16) -> ProgressStyle {
     let template = match (total, width) {
         (Some(_), 64..) => {
             "{msg:8} [{wide_bar}] {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left"
@@ -240,11 +302,7 @@ fn bar(name: &'static str, total: Option<u64>, width: u16, target: ProgressDrawT
         (None, _) => "{msg:8} {decimal_bytes}",
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(total, target)
-        .with_style(style.progress_chars("=> "))
-        .with_message(name);
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
+    style.progress_chars("=> ")
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub use salvage::{
 };
 pub use select::{Chosen, ChosenContainer, ChosenIndex, Selection, TagPolicy, select, select_all};
 pub use target::{Layout, Target, push};
-pub use verify::{ImageReport, LayerReport, Report, verify};
+pub use verify::{ImageReport, LayerReport, Report, verify, verify_each};
 pub use warning::Warning;
 
 /// The examples of the README compile.

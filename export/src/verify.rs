@@ -1,6 +1,9 @@
 //! Checking images without writing anything.
 
-use layerlift_archive::{Check, Compression, Content, Error as ArchiveError, Options};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use layerlift_archive::{Check, Compression, Content, Digest, Error as ArchiveError, Options, check_each};
 use layerlift_store::{DiffId, ImageKey, Layer, LayerKey, LayerTar, Needs, Notice, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -95,6 +98,18 @@ const WORST_FIRST: [ErrorKind; 7] = [
 /// recorded digest (Docker until 1.9) is checked file by file, if its tar-split data have checksums; if not,
 /// it can be read, and no more is known.
 pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options: &Options<'_>) -> Report {
+    verify_each(store, images, options, &|_, _| ())
+}
+
+/// As [`verify`]. `each` is called once for each image, by its place, when all of its layers are read: in any
+/// order, on any thread, with what the report has by then. The observer hears the bytes of all layers
+/// ([`layerlift_archive::Observer::total`]), if they are known.
+pub fn verify_each(
+    store: &dyn Store,
+    images: &[(ImageKey, Vec<Reference>)],
+    options: &Options<'_>,
+    each: &(dyn Fn(&Report, usize) + Sync),
+) -> Report {
     let mut report = Report::default();
     let mut distinct = Distinct::default();
     for (key, references) in images {
@@ -109,39 +124,94 @@ pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options:
         let (key, references) = (key.clone(), references.clone());
         report.images.push(ImageReport { key, references, layers, needs, notices, error });
     }
-    for layers in distinct.layers.chunks(OPEN) {
-        report.layers.extend(check_some(store, layers, options));
+    report.layers = distinct.layers.iter().map(LayerReport::new).collect();
+    let following = Following::new(report, each);
+    if let [some] = &distinct.layers.chunks(OPEN).collect::<Vec<_>>()[..] {
+        let tars = layers::open(store, some);
+        total(&tars).into_iter().for_each(|total| options.observer.total(total));
+        check_some(store, some, tars, 0, &following, options);
+        return following.into_report();
     }
-    report
+    let totals = || distinct.layers.chunks(OPEN).map(|some| total(&layers::open(store, some)));
+    totals().sum::<Option<u64>>().into_iter().for_each(|total| options.observer.total(total));
+    for (part, some) in distinct.layers.chunks(OPEN).enumerate() {
+        check_some(store, some, layers::open(store, some), part * OPEN, &following, options);
+    }
+    following.into_report()
 }
 
-fn check_some(store: &dyn Store, some: &[Layer], options: &Options<'_>) -> Vec<LayerReport> {
-    let mut reports: Vec<LayerReport> = some
-        .iter()
-        .map(|layer| LayerReport {
-            key: layer.key.clone(),
-            expected: layer.diff_id,
-            recorded: true,
-            computed: false,
-            notices: Vec::new(),
-            len: 0,
-            error: None,
-        })
-        .collect();
+/// Bytes of the tars that can be read, if all are known.
+fn total(tars: &[Result<LayerTar, Error>]) -> Option<u64> {
+    tars.iter().flatten().map(LayerTar::tar_len).sum()
+}
+
+/// A report in the making.
+struct Following<'a> {
+    state: Mutex<State>,
+    /// The images that have a layer, for each layer.
+    images: Vec<Vec<usize>>,
+    each: &'a (dyn Fn(&Report, usize) + Sync),
+}
+
+struct State {
+    report: Report,
+    /// Number of layers of each image that are not read yet.
+    unread: Vec<usize>,
+}
+
+impl<'a> Following<'a> {
+    fn new(report: Report, each: &'a (dyn Fn(&Report, usize) + Sync)) -> Self {
+        let mut images = vec![Vec::new(); report.layers.len()];
+        let mut unread = Vec::new();
+        for (place, image) in report.images.iter().enumerate() {
+            let layers: BTreeSet<usize> = image.layers.iter().copied().collect();
+            layers.iter().for_each(|&layer| images[layer].push(place));
+            unread.push(layers.len());
+        }
+        for place in (0..unread.len()).filter(|&place| unread[place] == 0) {
+            each(&report, place);
+        }
+        Following { state: Mutex::new(State { report, unread }), images, each }
+    }
+
+    /// Notes something about a layer.
+    fn note(&self, layer: usize, change: impl FnOnce(&mut LayerReport)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state.report.layers[layer]);
+    }
+
+    /// A layer is read, or cannot be.
+    fn end(&self, layer: usize, change: impl FnOnce(&mut LayerReport)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state.report.layers[layer]);
+        for &image in &self.images[layer] {
+            state.unread[image] -= 1;
+            if state.unread[image] == 0 {
+                (self.each)(&state.report, image);
+            }
+        }
+    }
+
+    fn into_report(self) -> Report {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).report
+    }
+}
+
+/// Reads layers that are open. The first of them is the one at `first` in the report.
+fn check_some(
+    store: &dyn Store,
+    some: &[Layer],
+    tars: Vec<Result<LayerTar, Error>>,
+    first: usize,
+    following: &Following<'_>,
+    options: &Options<'_>,
+) {
     let mut exact = Vec::new();
     let mut streamed = Vec::new();
-    for (index, tar) in layers::open(store, some).into_iter().enumerate() {
-        let report = &mut reports[index];
+    for (index, tar) in tars.into_iter().enumerate() {
         match tar {
             Ok(tar) => {
-                report.notices.extend(tar.notice().cloned());
-                let had_record = report.expected.is_some() || !report.notices.is_empty();
-                report.computed = had_record && matches!(tar, LayerTar::Diff(_));
-                report.expected = match tar {
-                    LayerTar::Diff(_) => None,
-                    _ => tar.diff_id().or(report.expected),
-                };
-                report.recorded = report.expected.is_some() || matches!(tar, LayerTar::Split(_));
+                following.note(first + index, |report| report.opened(&tar));
                 match tar {
                     LayerTar::Split(layer) => exact.push((index, Box::new(layer) as Box<dyn Content>)),
                     LayerTar::Blob(layer) if layer.compression == Compression::None => {
@@ -150,29 +220,54 @@ fn check_some(store: &dyn Store, some: &[Layer], options: &Options<'_>) -> Vec<L
                     other => streamed.push((index, other)),
                 }
             }
-            Err(error) => report.error = Some(error),
+            Err(error) => following.end(first + index, |report| report.error = Some(error)),
         }
     }
     let names: Vec<String> =
         some.iter().map(|layer| format!("layer {}", store.layer_name(&layer.key))).collect();
     let checks: Vec<_> =
         exact.iter().map(|(index, content)| Check { name: &names[*index], content: &**content }).collect();
-    for ((index, content), found) in exact.iter().zip(layerlift_archive::check(&checks, options)) {
-        reports[*index].settle(found.map(|digest| (content.len(), DiffId(digest))), &names[*index]);
-    }
-    let check = |(index, tar): (usize, LayerTar)| {
-        let found = computed::digest(&names[index], &tar, options.observer);
-        (index, found, tar.finding().cloned())
+    let ended = |place: usize, found: Result<Digest, ArchiveError>| {
+        let (index, content) = &exact[place];
+        let found = found.map(|digest| (content.len(), DiffId(digest)));
+        following.end(first + index, |report| report.settle(found, &names[*index]));
     };
-    let found: Vec<_> = in_parallel(options, || streamed.into_par_iter().map(check).collect());
-    for (index, found, odd) in found {
-        reports[index].settle(found, &names[index]);
-        reports[index].notices.extend(odd);
-    }
-    reports
+    check_each(&checks, options, &ended);
+    in_parallel(options, || {
+        streamed.into_par_iter().for_each(|(index, tar)| {
+            let found = computed::digest(&names[index], &tar, options.observer);
+            following.end(first + index, |report| {
+                report.settle(found, &names[index]);
+                report.notices.extend(tar.finding().cloned());
+            });
+        });
+    });
 }
 
 impl LayerReport {
+    fn new(layer: &Layer) -> Self {
+        LayerReport {
+            key: layer.key.clone(),
+            expected: layer.diff_id,
+            recorded: true,
+            computed: false,
+            notices: Vec::new(),
+            len: 0,
+            error: None,
+        }
+    }
+
+    fn opened(&mut self, tar: &LayerTar) {
+        self.notices.extend(tar.notice().cloned());
+        let had_record = self.expected.is_some() || !self.notices.is_empty();
+        self.computed = had_record && matches!(tar, LayerTar::Diff(_));
+        self.expected = match tar {
+            LayerTar::Diff(_) => None,
+            _ => tar.diff_id().or(self.expected),
+        };
+        self.recorded = self.expected.is_some() || matches!(tar, LayerTar::Split(_));
+    }
+
     /// What is wrong with the layer; `None` if it is sound.
     pub fn kind(&self) -> Option<ErrorKind> {
         self.error.as_ref().map(Error::kind)

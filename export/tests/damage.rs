@@ -6,12 +6,15 @@ mod common;
 
 use std::fs;
 use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::fake::{Fake, Kept};
 use common::{chain, check_blobs, data_root, document, entries, exported, planned, store, threaded, written};
 use layerlift_archive::Observer;
 use layerlift_export::{
-    ErrorKind, Format, LayerReport, Options, PlannedImage, Warning, plan, select_all, tree, verify,
+    ErrorKind, Format, LayerReport, Options, PlannedImage, Report, Warning, plan, select_all, tree, verify,
+    verify_each,
 };
 use layerlift_store::{ImageKey, Reference, Store};
 
@@ -126,6 +129,49 @@ fn verify_hides_nothing() {
         assert_eq!(kinds, [damaged, None, damaged, missing, None]);
         assert_eq!(report.layers[2].len, 2048, "the tar of a compressed layer");
         assert_eq!(report.images[2].layers, [0, 1, 2]);
+    }
+}
+
+/// Each image is reported once, when its layers are read, and the bytes that are announced are those that
+/// come. 300 layers are more than are open at the same time.
+#[test]
+fn verify_reports_on_the_way() {
+    for layers in [3, 300] {
+        let mut store = Fake::default();
+        let layers: Vec<_> = (0..layers).map(|n| store.add_layer(&format!("{n}"), Kept::Plain)).collect();
+        for (n, layers) in layers.chunks(3).enumerate() {
+            store.add_image(layers, &[&format!("image:{n}")], "");
+        }
+        store.add_image(&[], &["empty:1"], "");
+        let counted = Counted::default();
+        let images = all(&store);
+        let seen = Mutex::new(Vec::new());
+        let each = |report: &Report, place: usize| {
+            assert!(report.is_sound(&report.images[place]));
+            seen.lock().unwrap().push(place);
+        };
+        let report = verify_each(&store, &images, &threaded(4).with_observer(&counted), &each);
+        let mut seen = seen.into_inner().unwrap();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..images.len()).collect::<Vec<_>>());
+        let bytes: u64 = report.layers.iter().map(|layer| layer.len).sum();
+        assert_eq!([&counted.done, &counted.total].map(|n| n.load(Ordering::Relaxed)), [bytes; 2]);
+    }
+}
+
+#[derive(Default)]
+struct Counted {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Observer for Counted {
+    fn advance(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn total(&self, bytes: u64) {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 

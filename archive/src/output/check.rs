@@ -1,6 +1,7 @@
 //! Contents that are only read, to learn or to check their digests.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::produce::{Item, OnFailure, Order, run};
 use crate::{Content, Digest, Error, Options};
@@ -15,10 +16,29 @@ pub struct Check<'a> {
 
 /// Reads all contents to their ends, side by side. Returns the digest of each, or what is wrong with it. A
 /// damaged one does not keep the others from being read; [`crate::Observer::cancelled`] does.
-pub fn check<'a>(contents: &[Check<'a>], options: &Options<'_>) -> Vec<Result<Digest, Error>> {
+pub fn check(contents: &[Check<'_>], options: &Options<'_>) -> Vec<Result<Digest, Error>> {
+    check_each(contents, options, &|_, _| ())
+}
+
+/// As [`check`]. `ended` is called once for each content, as soon as it ends or the work is cancelled, on any
+/// thread, with its index.
+pub fn check_each<'a>(
+    contents: &[Check<'a>],
+    options: &Options<'_>,
+    ended: &(dyn Fn(usize, Result<Digest, Error>) + Sync),
+) -> Vec<Result<Digest, Error>> {
     let item = |check: &Check<'a>| Item::new(check.name, check.content).with_hash();
     let items: Vec<Item<'_>> = contents.iter().map(item).collect();
-    let outcomes = run(&items, None, Order::Any, OnFailure::Continue, options);
+    let heard: Vec<AtomicBool> = contents.iter().map(|_| AtomicBool::new(false)).collect();
+    let end = |item: usize, verdict: Result<Option<Digest>, Error>| {
+        heard[item].store(true, Ordering::Relaxed);
+        ended(item, verdict.and_then(|digest| digest.ok_or(Error::Cancelled)));
+    };
+    let outcomes = run(&items, None, Order::Any, OnFailure::Continue, options, Some(&end));
+    // Of cancelled work, some contents have no end.
+    for (item, _) in heard.iter().enumerate().filter(|(_, heard)| !heard.load(Ordering::Relaxed)) {
+        ended(item, Err(Error::Cancelled));
+    }
     outcomes.into_iter().map(|outcome| outcome.into_result()?.ok_or(Error::Cancelled)).collect()
 }
 

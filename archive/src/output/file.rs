@@ -139,5 +139,5 @@ fn write_at(
     options.observer.advance(TRAILER);
     let items = items(tree);
     let sink = AtOffsets { file, path, starts: items.iter().map(|item| item.start).collect() };
-    Ok(run(&items, Some(&sink), Order::Any, on_failure, options))
+    Ok(run(&items, Some(&sink), Order::Any, on_failure, options, None))
 }

@@ -8,7 +8,7 @@ mod temporary;
 mod volumes;
 mod with;
 
-pub use check::{Check, check, digest};
+pub use check::{Check, check, check_each, digest};
 pub use dir::{is_empty_dir, write_dir, write_files};
 pub use file::{Unfinished, write_file, write_file_hashed, write_file_or_keep};
 pub use stream::{write_stream, write_stream_hashed};

@@ -31,7 +31,7 @@ pub use sink::{Order, Sink};
 pub(crate) use schedule::OnFailure;
 
 use schedule::{Schedule, Writers};
-use workers::Workers;
+use workers::{Ended, Workers};
 
 /// Workers that can do something for one item at the same time: read, hash and write.
 const STAGES: usize = 3;
@@ -67,16 +67,17 @@ const STAGES: usize = 3;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn produce(items: &[Item<'_>], sink: &dyn Sink, order: Order, options: &Options<'_>) -> Vec<Outcome> {
-    run(items, Some(sink), order, OnFailure::Stop, options)
+    run(items, Some(sink), order, OnFailure::Stop, options, None)
 }
 
-/// Produces all items; without a sink they are only read and hashed.
+/// Produces all items; without a sink they are only read and hashed. `ended` hears of each once it ends.
 pub(crate) fn run(
     items: &[Item<'_>],
     sink: Option<&dyn Sink>,
     order: Order,
     on_failure: OnFailure,
     options: &Options<'_>,
+    ended: Option<Ended<'_>>,
 ) -> Vec<Outcome> {
     let useful = match order {
         Order::Any => STAGES * items.len().max(1),
@@ -84,7 +85,7 @@ pub(crate) fn run(
     };
     let count = options.threads.get().min(useful);
     let schedule = Mutex::new(Schedule::new(items, Writers::of(sink), order, on_failure, count));
-    let workers = Workers { items, sink, options, schedule, news: Condvar::new() };
+    let workers = Workers { items, sink, options, ended, schedule, news: Condvar::new() };
     thread::scope(|scope| {
         for _ in 1..count {
             // Fewer threads than asked for are slower, not wrong.

@@ -81,6 +81,8 @@ pub(super) struct Schedule<'a> {
     pub(super) cancelled: bool,
     /// Of each item; `None` until it ends.
     pub(super) verdicts: Vec<Option<Verdict>>,
+    /// Items that have ended and of which nobody has heard yet.
+    pub(super) ended: Vec<usize>,
     /// Workers that wait for something to do.
     pub(super) waiting: usize,
 }
@@ -116,6 +118,7 @@ impl<'a> Schedule<'a> {
             stop: false,
             cancelled: false,
             verdicts: items.iter().map(|_| None).collect(),
+            ended: Vec::new(),
             waiting: 0,
         }
     }
@@ -288,6 +291,7 @@ impl<'a> Schedule<'a> {
             let verdict = ended.verdict.take();
             self.stop |= matches!(verdict, Some(Err(_))) && self.on_failure == OnFailure::Stop;
             self.verdicts[ended.item] = verdict;
+            self.ended.push(ended.item);
             self.free.extend(ended.into_buffers());
         }
     }

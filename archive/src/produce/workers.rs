@@ -7,11 +7,16 @@ use super::schedule::{Schedule, Task, ToHash};
 use super::{Item, Outcome, Sink};
 use crate::{Digest, Error, Hasher, Options};
 
+/// Hears of an item that has ended, from any worker, and what became of it.
+pub(crate) type Ended<'a> = &'a (dyn Fn(usize, Result<Option<Digest>, Error>) + Sync);
+
 /// What all workers share.
 pub(super) struct Workers<'a> {
     pub(super) items: &'a [Item<'a>],
     pub(super) sink: Option<&'a dyn Sink>,
     pub(super) options: &'a Options<'a>,
+    /// Is called once for each item that ends.
+    pub(super) ended: Option<Ended<'a>>,
     pub(super) schedule: Mutex<Schedule<'a>>,
     /// There may be something to do again, or nothing ever.
     pub(super) news: Condvar,
@@ -65,6 +70,18 @@ impl<'a> Workers<'a> {
             }
             if schedule.waiting > 0 {
                 self.news.notify_all();
+            }
+            if let Some(ended) = self.ended
+                && !schedule.ended.is_empty()
+            {
+                let items = std::mem::take(&mut schedule.ended);
+                let verdicts: Vec<_> =
+                    items.into_iter().map(|item| (item, schedule.verdicts[item].clone())).collect();
+                drop(schedule);
+                for (item, verdict) in verdicts {
+                    verdict.into_iter().for_each(|verdict| ended(item, verdict));
+                }
+                schedule = lock(&self.schedule);
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use layerlift_archive::Options;
-use layerlift_export::{ErrorKind, ImageReport, Report, outlook, verify, verify_artifacts};
+use layerlift_export::{ErrorKind, ImageReport, Report, outlook, verify_artifacts, verify_each};
 use layerlift_store::{Artifact, Broken, ImageKey, Needs, Platforms};
 use serde::Serialize;
 
@@ -25,8 +26,10 @@ use crate::table::Table;
 use crate::threads::limit_threads;
 
 mod request;
+mod step;
 
 use request::Request;
+use step::{Step, Summary};
 
 /// For machines.
 #[derive(Debug, Default, Serialize)]
@@ -132,11 +135,17 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     }
 
     let progress = Progress::new(&args.work, reporter);
-    progress.begin("verify", None);
+    let (ended, of) = (AtomicUsize::new(0), requests.iter().map(|request| request.images.len()).sum());
+    let each = |report: &Report, place: usize| {
+        let n = ended.fetch_add(1, Ordering::Relaxed) + 1;
+        let step = Step::new(report, place, (n, of));
+        progress.step((n, of), &step.words(), !step.sound, &step);
+    };
     let options = Options::default().with_threads(threads).with_observer(&progress);
     let mut errors = Vec::new();
     for (source, request) in sources.opened.iter().zip(requests) {
-        let report = verify(&*source.store, &request.images, &options);
+        progress.begin("verify", None);
+        let report = verify_each(&*source.store, &request.images, &options, &each);
         report.images.iter().for_each(|image| reporter.notices(&image.notices));
         report.layers.iter().for_each(|layer| reporter.notices(&layer.notices));
         if report.layers.iter().any(|layer| layer.computed) {
@@ -160,9 +169,10 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     }
     if args.json {
         print_json(&outcome)?;
-    } else {
+    } else if !args.work.quiet {
         print(&table(&outcome))?;
     }
+    progress.finish(&outcome.summary());
     if outcome.unsound > 0 || outcome.artifacts.iter().any(|artifact| !artifact.sound) {
         status = Status::Incomplete;
     }
@@ -190,6 +200,15 @@ fn report_errors(errors: &[Box<dyn std::error::Error>], reporter: &Reporter) {
 }
 
 impl Outcome {
+    fn summary(&self) -> Summary {
+        Summary {
+            images: self.images.len(),
+            layers: self.layers.len(),
+            bytes: self.layers.iter().map(|layer| layer.size).sum(),
+            unsound: self.unsound,
+        }
+    }
+
     fn push(&mut self, image: ImageJson) {
         self.unsound += usize::from(!image.sound);
         self.damaged += usize::from(image.kind == Some(word(ErrorKind::Damaged)));
@@ -328,16 +347,25 @@ fn table(outcome: &Outcome) -> String {
         };
         let needs = if image.needs.is_empty() { String::new() } else { format!(", needs {}", image.needs) };
         let result = format!("{result}{needs}");
-        let name = image.references.first().map_or("<none>", |name| name);
         let id = short(&image.id);
         let layers = (image.layers.len() + image.needs.layers).to_string();
-        let mut cells = vec![name.to_owned(), id.to_owned(), layers, human(image.size)];
+        let mut cells = vec![names(&image.references), id.to_owned(), layers, human(image.size)];
         cells.extend(several_platforms.then(|| image.platform.clone().unwrap_or_default()));
         cells.extend(several_drivers.then(|| image.driver.clone()));
         cells.push(result);
         table.row(cells);
     }
     table.render()
+}
+
+/// The names of an image, a few of many.
+fn names(references: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match references.len() {
+        0 => "<none>".to_owned(),
+        n if n <= SHOWN => references.join(", "),
+        n => format!("{}, {} more", references[..SHOWN - 1].join(", "), n - SHOWN + 1),
+    }
 }
 
 #[cfg(test)]

@@ -190,6 +190,40 @@ fn keeps_going() {
     assert_eq!((sound(BASE), sound(CHILD)), (Some(true), Some(false)));
 }
 
+/// What `verify` says on the way, at the end, and with `-q`.
+#[test]
+fn verify_says_how_far_it_is() {
+    let store = Store::example();
+    let verify = |args: &[&str]| {
+        let output = output(layerlift().arg("verify").args(args).arg("--root").arg(&store.root));
+        let (status, said) = ended(&output);
+        (status, String::from_utf8(output.stdout).unwrap(), said)
+    };
+    let (status, shown, said) = verify(&["--progress", "json"]);
+    assert_eq!(status, Some(0));
+    assert!(shown.contains("base:1.0, base:dup, base:latest"), "{shown}");
+    let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
+    let images = of("image");
+    assert_eq!((images.len(), &images[0]["image"], &images[1]["images"]), (2, &1.into(), &2.into()));
+    assert!(images.iter().any(|image| image["references"] == json!(["base:child"])), "{said}");
+    assert!(images.iter().all(|image| image["sound"] == true && image["kind"].is_null()), "{said}");
+    let done = of("done")[0];
+    let numbers = ["images", "layers", "unsound"].map(|field| done[field].as_u64().unwrap());
+    assert_eq!(numbers, [2, 2, 0]);
+    assert!(done["bytes"].as_u64().unwrap() > 300_000);
+
+    let (_, _, said) = verify(&["--progress", "plain"]);
+    assert!(said.contains("verify: 2 of 2: base:"), "{said}");
+    assert!(said.contains("verified 2 images, 2 layers, ") && said.contains(": all sound"), "{said}");
+    assert_eq!(verify(&["-q"]), (Some(0), String::new(), String::new()));
+
+    fs::write(store.root.join("vfs/dir").join(CHILD).join("etc/passwd"), "changed").unwrap();
+    let (status, shown, said) = verify(&["-q"]);
+    assert_eq!((status, &*shown), (Some(1), ""));
+    assert!(said.contains("etc/passwd"), "{said}");
+}
+
 #[test]
 fn listings_of_the_example() {
     let store = Store::example();
