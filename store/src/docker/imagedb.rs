@@ -68,7 +68,7 @@ pub(super) fn build_steps(
 ) -> HashSet<String> {
     // Docker makes the folder when it first starts.
     if !ids.is_empty() && !root.exists(METADATA).unwrap_or(true) {
-        let what = "it is missing; steps of builds cannot be told from images without a name";
+        let what = "it is missing; steps of builds look like images without a name";
         notices.push(Notice::new(root.join(METADATA), what));
     }
     let mut parents: HashMap<&str, String> = HashMap::new();
