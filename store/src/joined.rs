@@ -5,8 +5,8 @@
 //! others    their layers are looked up, and nothing else
 //! ```
 //!
-//! A layer that an archive leaves out is looked up by its blob, then by its diff id. In docker-v1, which may
-//! have neither, its id counts.
+//! A layer that an archive leaves out is looked up by its blob, then by its diff id: the same blob again, in
+//! stores that do not go by blobs, else any other. In docker-v1, which may have neither, its id counts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -20,6 +20,9 @@ use crate::{
     Artifact, DiffId, Document, Error, Image, ImageKey, Index, IndexSummary, IndexTree, Layer, LayerKey,
     LayerTar, Listing, Needs, Reference, Requirement, Selected, Store, Subject,
 };
+
+/// Where an archive has the blob of a layer.
+const BLOBS: &str = "blobs/sha256/";
 
 /// Several archives as one source. Other stores may have the layers that they leave out.
 pub struct Joined {
@@ -111,6 +114,8 @@ impl Joined {
 
     /// A layer that an archive leaves out, if any of them has it: the same blob if possible.
     pub fn find(&self, required: &Requirement) -> Option<LayerKey> {
+        let blob = required.digest.map(|digest| format!("{BLOBS}{}", digest.hex()));
+        let by_digest = blob.and_then(|blob| self.layers.blobs.get(&blob));
         let same = required.diff_id.and_then(|diff_id| self.layers.by_diff_id.get(&diff_id));
         let same = same.map_or(&[][..], Vec::as_slice);
         let is_blob = |key: &&LayerKey| match self.layer(key) {
@@ -120,7 +125,8 @@ impl Joined {
         };
         let openable = |key: &&LayerKey| self.layer(key).is_ok();
         let by_id = || self.layers.by_v1_id.get(required.id.as_ref()?.as_str());
-        let found = same.iter().find(is_blob).or_else(|| same.iter().find(openable)).or_else(by_id);
+        let by_diff_id = || same.iter().find(is_blob).or_else(|| same.iter().find(openable));
+        let found = by_digest.filter(openable).or_else(by_diff_id).or_else(by_id);
         found.cloned()
     }
 
@@ -183,7 +189,7 @@ impl Layers {
 
     /// The key by which a blob is known, whichever archive it is asked of.
     fn canonical(&mut self, key: &LayerKey) -> LayerKey {
-        match key.id().starts_with("blobs/sha256/") {
+        match key.id().starts_with(BLOBS) {
             true => self.blobs.entry(key.id().to_owned()).or_insert_with(|| key.clone()).clone(),
             false => key.clone(),
         }
