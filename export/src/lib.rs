@@ -29,6 +29,7 @@ mod committed;
 mod document;
 mod dry_run;
 mod error;
+mod first_pass;
 mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Artifact, Document, ErrorKind, Index, IndexLine, IndexTree, LeadsTo, Member, Store};
+use layerlift_store::{
+    Artifact, Document, ErrorKind, Index, IndexLine, IndexTree, LeadsTo, Member, Reference, Store,
+};
 
 use crate::artifacts::PlannedArtifact;
 use crate::format::list::{Companion, List};
 use crate::layered::Layered;
 use crate::left_out::LeftOut;
 use crate::lines::Lines;
-use crate::plan::Draft;
+use crate::plan::{Draft, PlannedImage};
 use crate::select::WantedIndex;
 use crate::{Error, Options, Warning};
 
@@ -155,6 +157,24 @@ pub(crate) fn hand_over(drafts: &mut [Draft], lists: &[List]) {
             drafts[place].planned.references.extend(list.names.iter().cloned());
         }
     }
+}
+
+/// How many entries `index.json` has for images and indexes: one for each name.
+pub(crate) fn entries(drafts: &[Draft], lists: &[List]) -> usize {
+    let of_draft = |draft: &Draft| {
+        let PlannedImage { key, references, .. } = &draft.planned;
+        let mut of_lists = lists.iter().filter(|list| list.has(key.id())).peekable();
+        match of_lists.peek() {
+            None => references.len().max(1),
+            Some(_) => {
+                let listed: HashSet<&Reference> = of_lists.flat_map(|list| &list.names).collect();
+                references.iter().filter(|name| !listed.contains(name)).count()
+            }
+        }
+    };
+    let is_there = |list: &&List| drafts.iter().any(|draft| list.has(draft.planned.key.id()));
+    let of_lists = lists.iter().filter(is_there).map(|list| list.names.len().max(1));
+    drafts.iter().map(of_draft).sum::<usize>() + of_lists.sum::<usize>()
 }
 
 /// Warnings for indexes whose images get other manifests than the index names.

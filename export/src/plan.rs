@@ -207,7 +207,8 @@ pub(crate) fn of_images(
     warnings.extend(layers.iter().filter_map(padding_left_out));
     warnings.extend(refused_as_stored(&layers, options));
     let named: Vec<_> = made.iter().map(Draft::named).collect();
-    warnings.extend(partial::warnings::of(&named, &*layers, options));
+    let entries = lists::entries(&made, &lists);
+    warnings.extend(partial::warnings::of(&named, entries, &*layers, options));
     Ok(Plan {
         drafts: made,
         lists,

@@ -1,19 +1,17 @@
-//! The first pass: spools layers that have no length, hashes those that have no digest, and with `keep_going`
-//! checks all.
+//! What an export is after the first pass: documents that are complete, and layers with lengths and digests.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use layerlift_archive::{Check, Digest, Entry, Error as ArchiveError, Options, Tree, Unfinished};
-use layerlift_store::{LayerTar, Requirements};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use layerlift_archive::{Entry, Error as ArchiveError, Options, Tree, Unfinished};
+use layerlift_store::Requirements;
 
 use crate::artifacts::PlannedArtifact;
 use crate::bundle::Bundle;
+use crate::first_pass::{Omitted, Passed, first_pass, keep};
 use crate::format::list::{Companion, List};
 use crate::format::{Contents, Documents};
-use crate::layers::{Measured, PlannedLayer, State, computed};
+use crate::layers::{Measured, PlannedLayer};
 use crate::left_out::{self, LeftOut};
 use crate::lines::Lines;
 use crate::lists;
@@ -44,15 +42,6 @@ struct Origin {
     layer: String,
     place: usize,
 }
-
-/// Layers after the first pass, by their places; `None` if it is bad, or in no image.
-type Passed = Vec<Option<Measured>>;
-
-/// What the other side has of layers that are left out, by their places.
-type Omitted = BTreeMap<usize, Held>;
-
-/// What is wrong with bad layers, by their places.
-type Bad = Vec<(usize, Error)>;
 
 /// What it takes to do without some layers once the output has begun.
 struct Parts {
@@ -134,7 +123,8 @@ impl Parts {
         warnings.extend(ready.iter().filter_map(Draft::other_manifest));
         warnings.extend(lists::changes(&ready, &self.lists)?);
         let named: Vec<_> = ready.iter().map(Draft::named).collect();
-        warnings.extend(partial::warnings::of(&named, &self, &self.options));
+        let entries = lists::entries(&ready, &self.lists);
+        warnings.extend(partial::warnings::of(&named, entries, &self, &self.options));
         warnings.retain(|warning| !self.announced.contains(warning));
         if let Some(report) = &mut salvaged {
             let id = |draft: &Draft| Some((draft.name.clone(), draft.planned.image_id?.to_string()));
@@ -308,131 +298,4 @@ fn other_image_id(draft: &Draft) -> Option<Warning> {
 fn other_blob_digest(layer: &str, measured: &Measured) -> Option<Warning> {
     let (old, new) = (measured.unpadded?.stored?, measured.digest?);
     Some(Warning::OtherBlobDigest { layer: layer.to_owned(), old, new })
-}
-
-/// Spools and hashes. Returns the layers by their places, what is wrong with the bad ones, and what is odd
-/// about others.
-fn first_pass(
-    layers: Vec<PlannedLayer>,
-    chosen: &crate::Options,
-    options: &Options<'_>,
-) -> Result<(Passed, Omitted, Bad, Vec<Warning>), Error> {
-    let mut bad = Vec::new();
-    let mut spooled = Vec::new();
-    for (index, result) in spool(&layers, chosen, options) {
-        spooled.push((index, keep(result, index, &mut bad)?));
-    }
-    let mut odd: Vec<Warning> = layers.iter().filter_map(PlannedLayer::finding).map(Warning::from).collect();
-    let wanted: Vec<Option<Digest>> = layers.iter().map(|layer| layer.wanted).collect();
-    let ids: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
-    let checked = check(&layers, chosen.checks_first(), options);
-    let mut omitted = Omitted::new();
-    for (index, layer) in layers.iter().enumerate() {
-        omitted.extend(layer.omitted.clone().map(|held| (index, held)));
-    }
-    let mut passed: Passed = layers.into_iter().map(PlannedLayer::into_measured).collect();
-    for (index, layer) in spooled {
-        let wanted = wanted[index].zip(layer.as_ref().and_then(|layer| layer.digest));
-        if let Some((old, new)) = wanted.filter(|(old, new)| old != new) {
-            odd.push(Warning::OtherBlobDigest { layer: ids[index].clone(), old, new });
-        }
-        passed[index] = layer;
-    }
-    for (index, result) in checked {
-        let digest = keep(result, index, &mut bad)?;
-        passed[index] = passed[index].take().zip(digest).map(|(layer, digest)| layer.hashed(digest));
-    }
-    // Their digests are known only now.
-    for (index, layer) in passed.iter().enumerate() {
-        let diff_id = layer.as_ref().and_then(|layer| layer.diff_id);
-        let held = chosen.other_side.find(None, None, diff_id);
-        omitted.extend(held.filter(|_| !omitted.contains_key(&index)).map(|held| (index, held.clone())));
-    }
-    omitted.extend(partial::required::same_as_omitted(&passed, &omitted));
-    for &index in omitted.keys() {
-        passed[index].iter_mut().for_each(|layer| layer.content = None);
-    }
-    Ok((passed, omitted, bad, odd))
-}
-
-/// What succeeded. What failed is bad, unless it ends everything.
-pub(crate) fn keep<T>(
-    result: Result<T, ArchiveError>,
-    index: usize,
-    bad: &mut Bad,
-) -> Result<Option<T>, Error> {
-    match result.map_err(Error::from) {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.ends_all() => Err(error),
-        Err(error) => {
-            bad.push((index, error));
-            Ok(None)
-        }
-    }
-}
-
-/// Where layers are spooled.
-pub(crate) fn spool_folder(chosen: &crate::Options) -> PathBuf {
-    match chosen.temp_dir.as_path() {
-        none if none == Path::new("") => std::env::temp_dir(),
-        folder => folder.to_owned(),
-    }
-}
-
-/// Produces layers that have no length, side by side.
-pub(crate) fn spool(
-    layers: &[PlannedLayer],
-    chosen: &crate::Options,
-    options: &Options<'_>,
-) -> Vec<(usize, Result<Measured, ArchiveError>)> {
-    let folder = spool_folder(chosen);
-    let unmeasured = layers.iter().enumerate().filter_map(|(index, layer)| match &layer.state {
-        State::Unmeasured(tar) if layer.uses > 0 => Some((index, layer, tar)),
-        _ => None,
-    });
-    let unmeasured: Vec<(usize, &PlannedLayer, &LayerTar)> = unmeasured.collect();
-    let spool = |(index, layer, tar): (usize, &PlannedLayer, &LayerTar)| {
-        let compression = layer.packed.unwrap_or(chosen.layers.target());
-        if layer.omitted.is_some() {
-            return (index, computed::measure(&layer.name(), tar, compression, options));
-        }
-        let hash = layer.needs_digest;
-        (index, computed::spool(&layer.name(), tar, &folder, compression, hash, options))
-    };
-    if unmeasured.iter().any(|(_, layer, _)| layer.packed.unwrap_or(chosen.layers.target()).is_some()) {
-        // One after another: each is compressed on all threads.
-        return unmeasured.into_iter().map(spool).collect();
-    }
-    in_parallel(options, || unmeasured.into_par_iter().map(spool).collect())
-}
-
-/// Hashes layers that have a length and must be hashed.
-pub(crate) fn check(
-    layers: &[PlannedLayer],
-    all: bool,
-    options: &Options<'_>,
-) -> Vec<(usize, Result<Digest, ArchiveError>)> {
-    let mut places = Vec::new();
-    let mut contents = Vec::new();
-    for (index, layer) in layers.iter().enumerate() {
-        if let State::Measured(Measured { content: Some(content), .. }) = &layer.state
-            && layer.uses > 0
-            && layer.is_read_first(all)
-        {
-            places.push(index);
-            contents.push((layer.name(), content));
-        }
-    }
-    let checks: Vec<_> =
-        contents.iter().map(|(name, content)| Check { name, content: &***content }).collect();
-    places.into_iter().zip(layerlift_archive::check(&checks, options)).collect()
-}
-
-/// Runs rayon's work on as many threads as the options say.
-pub(crate) fn in_parallel<T: Send>(options: &Options<'_>, work: impl FnOnce() -> T + Send) -> T {
-    match rayon::ThreadPoolBuilder::new().num_threads(options.threads.get()).build() {
-        Ok(pool) => pool.install(work),
-        // The system gives no more threads, so rayon's own pool does it.
-        Err(_) => work(),
-    }
 }

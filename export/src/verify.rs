@@ -7,8 +7,8 @@ use layerlift_archive::{Check, Compression, Content, Digest, Error as ArchiveErr
 use layerlift_store::{DiffId, ImageKey, Layer, LayerKey, LayerTar, Needs, Notice, Reference, Store};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use crate::first_pass::in_parallel;
 use crate::layers::{self, Distinct, computed};
-use crate::prepare::in_parallel;
 use crate::{Error, ErrorKind};
 
 /// Layers that are open at the same time: each takes file descriptors.

@@ -237,6 +237,12 @@ pub enum Warning {
         /// How many more there are.
         others: usize,
     },
+    /// Podman reads an archive with several entries by its `manifest.json`, which requires all layers.
+    #[error(
+        "Podman refuses a part with several images or names; save one image under one name, or join the \
+         parts first"
+    )]
+    SeveralInPart,
     /// The image has another id in the archive than in the store.
     #[error("{image}: the image id is {new} in the archive, not {old}")]
     OtherImageId {

@@ -2,7 +2,7 @@
 
 use layerlift_archive::Options as WriteOptions;
 use layerlift_export::{Checked, CheckedRoot, Presence, check};
-use layerlift_store::{OpenOptions, Opened, Store, StoreKind, open};
+use layerlift_store::{Listing, OpenOptions, Opened, Store, StoreKind, open};
 use serde::Serialize;
 
 use crate::args::Check;
@@ -42,8 +42,10 @@ pub(crate) fn run(args: &Check, reporter: &Reporter) -> Result<Status, Error> {
         archives.push(open(path, &OpenOptions::default()).map_err(Error::Open)?);
     }
     let mut status = Status::Done;
+    let mut several = false;
     for archive in &archives {
         let listing = archive.images()?;
+        several |= is_several(&listing);
         for broken in listing.broken {
             reporter.error(&broken_error(broken));
             status = Status::Incomplete;
@@ -73,12 +75,24 @@ pub(crate) fn run(args: &Check, reporter: &Reporter) -> Result<Status, Error> {
     if is_docker_v1 && !checked.layers.is_empty() && roots.iter().any(|one| is_new(one.store.kind())) {
         reporter.warn("Docker since 1.10 cannot load a docker-v1 archive from which layers are left out");
     }
+    let is_podman = |one: &Opened| one.store.kind() == StoreKind::ContainersStorage;
+    if several && !checked.layers.is_empty() && roots.iter().any(is_podman) {
+        reporter.warn("Podman refuses a part with several images or names; join the parts first");
+    }
     if args.json {
         print_json(&Outcome::of(&checked))?;
     } else {
         print(&table(&checked))?;
     }
     if checked.is_complete() { Ok(status) } else { Ok(Status::Incomplete) }
+}
+
+/// Whether a part of this has several entries in its `index.json`, each with a name at most.
+fn is_several(listing: &Listing) -> bool {
+    let of_images = listing.images.iter().map(|image| &image.references);
+    let names = of_images.chain(listing.indexes.iter().map(|index| &index.references));
+    let is_partial = listing.images.iter().any(|image| !image.needs.is_empty());
+    is_partial && names.map(|names| names.len().max(1)).sum::<usize>() > 1
 }
 
 fn is_new(kind: StoreKind) -> bool {

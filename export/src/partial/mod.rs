@@ -13,6 +13,7 @@ pub(crate) mod join;
 mod listed;
 pub(crate) mod other_side;
 pub(crate) mod required;
+pub(crate) mod unrecorded;
 pub(crate) mod warnings;
 
 pub use check::{Checked, CheckedLayer, CheckedRoot, Presence, check};

@@ -27,6 +27,8 @@ pub struct OtherSide {
     chains: HashSet<ChainId>,
     /// Layers of lists that do not say what they lie on.
     loose: HashSet<DiffId>,
+    /// Layers of the store that is exported, without a recorded digest.
+    unrecorded: BTreeMap<LayerKey, LayerTar>,
 }
 
 /// A layer that the other side has.
@@ -59,6 +61,12 @@ impl OtherSide {
                     let identity =
                         Identity { key: Some(&layer.key), diff_id: layer.diff_id, ..Identity::default() };
                     other.add(identity, Some(&name));
+                    if layer.diff_id.is_none() {
+                        // What cannot be opened has no bytes that could be the same.
+                        other
+                            .unrecorded
+                            .extend(store.layer(&layer.key).ok().map(|tar| (layer.key.clone(), tar)));
+                    }
                     Ok(layer.diff_id)
                 })?;
             }
@@ -140,6 +148,14 @@ impl OtherSide {
     /// The layer with this blob, if it has it.
     pub(crate) fn find_blob(&self, blob: Digest) -> Option<&Held> {
         self.by_blob.get(&blob).map(|&place| &self.layers[place])
+    }
+
+    /// Layers without a recorded digest: their ids, their tars, and what is known of them.
+    pub(crate) fn unrecorded(&self) -> impl Iterator<Item = (&str, &LayerTar, &Held)> {
+        self.unrecorded.iter().filter_map(|(key, tar)| {
+            let place = self.by_key.get(key)?;
+            Some((key.id(), tar, &self.layers[*place]))
+        })
     }
 
     /// Whether it may have a layer on top of just these others.

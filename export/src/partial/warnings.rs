@@ -33,8 +33,13 @@ impl Layers for [PlannedLayer] {
 /// An image: its name, and the places of its layers.
 pub(crate) type Named<'d> = (&'d str, &'d [usize]);
 
-/// What is worth knowing about the layers that are left out.
-pub(crate) fn of(images: &[Named<'_>], layers: &(impl Layers + ?Sized), options: &Options) -> Vec<Warning> {
+/// What is worth knowing about the layers that are left out. `entries` is how many `index.json` has.
+pub(crate) fn of(
+    images: &[Named<'_>],
+    entries: usize,
+    layers: &(impl Layers + ?Sized),
+    options: &Options,
+) -> Vec<Warning> {
     let mut places: Vec<usize> = images.iter().flat_map(|(_, layers)| layers.iter().copied()).collect();
     places.sort_unstable();
     places.dedup();
@@ -45,7 +50,7 @@ pub(crate) fn of(images: &[Named<'_>], layers: &(impl Layers + ?Sized), options:
     if options.format == Format::DockerV1 {
         return vec![Warning::PartOfV1];
     }
-    let mut warnings = Vec::new();
+    let mut warnings = Vec::from_iter((entries > 1).then_some(Warning::SeveralInPart));
     let mut other_blobs = places.into_iter().filter(|&index| has_other_blob(layers, index));
     if let Some(first) = other_blobs.next() {
         let (layer, others) = (layers.id(first).to_owned(), other_blobs.count());

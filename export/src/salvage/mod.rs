@@ -18,7 +18,7 @@ use crate::document::salvaged::Declaration;
 use crate::layers::{Origin, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
 use crate::plan::Draft;
-use crate::{Error, Plan, Warning, lists, prepare};
+use crate::{Error, Plan, Warning, first_pass, lists};
 
 mod damage;
 mod header;
@@ -55,7 +55,7 @@ impl Plan {
         options: &WriteOptions<'_>,
     ) -> Result<Plan, Error> {
         let chosen = self.options.clone();
-        let folder = prepare::spool_folder(&chosen);
+        let folder = first_pass::spool_folder(&chosen);
         let own = std::iter::once((store, String::new()));
         let others = sources.iter().map(|source| (source.store, format!(" in {}", source.name)));
         let reach = Reach::new(own.chain(others));
@@ -161,15 +161,15 @@ impl Plan {
     fn examine(&mut self, options: &WriteOptions<'_>) -> Result<Vec<(usize, Error)>, Error> {
         let mut bad = std::mem::take(&mut self.unreadable);
         bad.retain(|(index, _)| matches!(self.layers[*index].state, State::Unreadable));
-        let spooled = prepare::spool(&self.layers, &self.options, options);
+        let spooled = first_pass::spool(&self.layers, &self.options, options);
         self.warnings.extend(self.layers.iter().filter_map(PlannedLayer::finding).map(Warning::from));
         for (index, result) in spooled {
-            if let Some(measured) = prepare::keep(result, index, &mut bad)? {
+            if let Some(measured) = first_pass::keep(result, index, &mut bad)? {
                 self.layers[index].state = State::Measured(measured);
             }
         }
-        for (index, result) in prepare::check(&self.layers, true, options) {
-            if let Some(digest) = prepare::keep(result, index, &mut bad)?
+        for (index, result) in first_pass::check(&self.layers, true, options) {
+            if let Some(digest) = first_pass::keep(result, index, &mut bad)?
                 && let State::Measured(measured) = &self.layers[index].state
             {
                 self.layers[index].state = State::Measured(measured.clone().hashed(digest));

@@ -5,7 +5,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::Error;
 use crate::bundle::{Blob, Bundle, Descriptor, Root};
-use crate::prepare::in_parallel;
+use crate::first_pass::in_parallel;
 
 mod layout;
 

@@ -8,7 +8,7 @@ mod engines;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -50,6 +50,8 @@ pub(in crate::interop) struct Parts {
     pulled: Vec<(&'static str, String)>,
     /// The image of which the parts are.
     app: Image,
+    /// A part of two images.
+    several: PathBuf,
     _registry: Option<Registry>,
 }
 
@@ -131,7 +133,11 @@ impl Parts {
             parts.push((name, part));
         }
         let app = app.ok_or("there is nothing to pack")?;
-        Ok(Parts { bases, parts, pulled, app, _registry: registry })
+        let several = folder.join("several.tar");
+        let mut save = program(layerlift, ["save", "--all", "--exclude", BASE, "--root"]);
+        save.arg(folder.join(PACKINGS[0].0)).arg("-o").arg(&several);
+        warned(&output(save)?, "Podman refuses")?;
+        Ok(Parts { bases, parts, pulled, app, several, _registry: registry })
     }
 
     fn bases(&self) -> Vec<Base<'_>> {
@@ -193,8 +199,28 @@ pub(in crate::interop) fn containerd(here: &Installed<'_>, parts: &Parts, report
 pub(in crate::interop) fn podman(here: &Installed<'_>, parts: &Parts, report: &mut Report) -> Outcome {
     let home = here.checks.scratch.folder("p-pod")?;
     let storage = Storage::new(&home, "vfs", None)?.at(here.place);
-    every_case(&format!("{}: Podman", here.name), here, &OnPodman(&storage), parts, report);
+    let name = format!("{}: Podman", here.name);
+    every_case(&name, here, &OnPodman(&storage), parts, report);
+    report.check(&format!("{name}: a part of two images is refused"), || {
+        storage.clear()?;
+        run(storage.podman(["load", "--quiet", "--input"]).arg(&parts.bases[0].1))?;
+        let mut check = program(here.checks.layerlift, ["check", "--root"]);
+        warned(&output(check.arg(storage.root()).arg(&parts.several))?, "Podman refuses")?;
+        match run(storage.podman(["load", "--quiet", "--input"]).arg(&parts.several)) {
+            Ok(()) => Err("it was loaded".into()),
+            Err(_) => Ok(()),
+        }
+    });
     Ok(())
+}
+
+/// Whether a command of layerlift succeeded and has warned of something.
+fn warned(done: &Output, of: &str) -> Outcome {
+    let said = String::from_utf8_lossy(&done.stderr);
+    match done.status.success() && said.contains(of) {
+        true => Ok(()),
+        false => Err(format!("{}, and no warning that {of}: {}", done.status, said.trim()).into()),
+    }
 }
 
 /// Each base with each part. A base stays while one part after the other is loaded and removed.
