@@ -13,7 +13,7 @@ use layerlift_archive::{CompressionLevel, ParseCompressionError};
 use layerlift_export::{Format, LayerCompression, TagPolicy};
 use layerlift_store::{Platform, Platforms, StoreKind};
 
-pub(crate) use containers::{Containers, Volume, Volumes};
+pub(crate) use containers::{Containers, Rootfs, Volume, Volumes};
 
 mod delivery;
 mod partial;
@@ -54,6 +54,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Verify(Verify),
     Containers(Containers),
+    Rootfs(Rootfs),
     Volumes(Volumes),
     Volume(Volume),
     Stores(Stores),

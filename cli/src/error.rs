@@ -26,6 +26,12 @@ pub(crate) enum Error {
     Terminal,
     #[error("{} is a directory", .0.display())]
     OutputIsDirectory(PathBuf),
+    #[error("{} would be a directory, and this is written as a tar", .0.display())]
+    TarOnly(PathBuf),
+    #[error("the layers of {0} are not unpacked in its store")]
+    NotUnpacked(String),
+    #[error("container {0} has no root file system of its own in the store")]
+    NoLayer(String),
     #[error("a directory cannot be compressed as a whole")]
     CompressedDirectory,
     #[error("standard output is closed")]
@@ -122,6 +128,9 @@ impl Error {
             Error::Suffix { .. } => {
                 "name it .tar.gz or .tar.zst, or keep the name with --archive-compress none"
             }
+            Error::TarOnly(_) => "name a file with -o FILE, or pipe it: … | tar -xp -C DIR",
+            Error::NotUnpacked(_) => "save the image, load it into an engine, and export a container of it",
+            Error::NoLayer(_) => "its root file system is a folder of the host that ran it",
             Error::CompressedDirectory => "compress its layers with --compress",
             Error::OutputNotEmpty(_) => "name a directory that is new or empty",
             Error::Folder { .. } => "the folder of an output must exist",

@@ -22,6 +22,7 @@ mod size;
 mod sources;
 mod status;
 mod table;
+mod tar_output;
 mod terminal;
 mod threads;
 mod time;

@@ -49,6 +49,7 @@ pub mod fuzz {
     pub use crate::tarsplit::fuzz::line as tar_split_line;
 }
 
+pub use diff::tree::{FileTree, RootFs};
 pub use discover::{Opened, Place, detect, open, open_all};
 pub use error::Error;
 pub use fs::Root;

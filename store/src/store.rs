@@ -8,7 +8,7 @@ use crate::VolumeListing;
 use crate::kind::StoreKind;
 use crate::{
     Artifact, Container, ContainerKey, ContainerListing, DiffId, DiffLayer, Error, Image, ImageKey, Index,
-    IndexTree, Layer, LayerKey, LayerTar, Listing, Selected,
+    IndexTree, Layer, LayerKey, LayerTar, Listing, RootFs, Selected,
 };
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
@@ -55,6 +55,12 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
+    /// The directories that make the root file system of an image. `None` if the store keeps its layers only
+    /// as tars, or has not unpacked all of them.
+    fn root_fs(&self, _image: &Image) -> Result<Option<RootFs>, Error> {
+        Ok(None)
+    }
+
     /// What the store has on record but lacks, although no image needs it: unpacked layers, for example. No
     /// layer is read.
     fn missing(&self) -> Result<Vec<Error>, Error> {
@@ -89,6 +95,11 @@ pub trait Containers: Send + Sync {
     /// The layers below it, base first, from the records of layers alone: for a container whose image was
     /// removed.
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error>;
+
+    /// The directories that make the root file system of a container: what it wrote, what its engine put
+    /// below that, and the layers of its image, which may have been removed. `None` if the container has no
+    /// layer of its own.
+    fn root_fs(&self, container: &Container) -> Result<Option<RootFs>, Error>;
 
     /// All volumes, and what cannot be read.
     fn volumes(&self) -> Result<VolumeListing, Error>;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueHint};
 
-use super::PlaceArgs;
+use super::{PlaceArgs, StoreArgs};
 
 /// List the containers of a store, as docker ps -a does.
 ///
@@ -39,6 +39,32 @@ pub(crate) struct Containers {
     pub(crate) no_trunc: bool,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
+}
+
+/// Write the root file system of a container or an image as a tar.
+///
+/// The tar is that of docker export and podman export: the layers of the image with what the container wrote
+/// on top, and what was deleted left out. It has owners, modes, times, links, devices and capabilities, with
+/// Podman user attributes (user.*), too. What is mounted is not in it: volumes, folders of the host, tmpfs.
+/// A NAME that a container has means the container; repository:tag is always an image.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  layerlift rootfs web --root /mnt/disk/var/lib/docker -o web.tar
+  layerlift rootfs web --path /etc/nginx | tar -xp -C /tmp/found
+  layerlift rootfs team/app:2 -o app.tar")]
+pub(crate) struct Rootfs {
+    /// Which container, by name, id or the beginning of an id; or which image.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Where to write: a file, or - for standard output [default: -].
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Only what is at this path. Links on the way are not followed.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 }
 
 /// List the volumes of Docker and Podman, and which containers use them.

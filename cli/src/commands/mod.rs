@@ -5,6 +5,7 @@ mod containers;
 mod images;
 mod inspect;
 mod join;
+mod rootfs;
 mod save;
 mod stores;
 mod verify;
@@ -45,6 +46,7 @@ pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error
             limit_threads(processors());
             volumes::run(&args, reporter)
         }
+        Command::Rootfs(args) => rootfs::run(&args, reporter),
         Command::Volume(args) => volumes::export(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Stores(args) => stores::run(&args),

@@ -2,8 +2,21 @@
 
 use crate::program::{ended, layerlift, output};
 
-const COMMANDS: &[&str] =
-    &["save", "join", "check", "images", "inspect", "verify", "stores", "completions", "man"];
+const COMMANDS: &[&str] = &[
+    "save",
+    "join",
+    "check",
+    "images",
+    "inspect",
+    "verify",
+    "containers",
+    "rootfs",
+    "volumes",
+    "volume",
+    "stores",
+    "completions",
+    "man",
+];
 
 fn printed(args: &[&str]) -> String {
     let output = output(layerlift().args(args).env("COLUMNS", "100"));

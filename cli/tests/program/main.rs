@@ -20,6 +20,7 @@ mod outputs;
 mod partial;
 mod platforms;
 mod program;
+mod rootfs;
 mod salvage;
 mod store;
 mod system_calls;

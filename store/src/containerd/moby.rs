@@ -25,7 +25,7 @@ use crate::docker::containers::{self, Found};
 use crate::docker::{volumes, working};
 use crate::{
     Container, ContainerKey, ContainerListing, Containers, DiffLayer, Error, Keyring, Layer, LayerDir, Root,
-    VolumeListing,
+    RootFs, VolumeListing,
 };
 
 /// Where Docker has a containerd of its own, below its data root.
@@ -118,6 +118,10 @@ impl Containers for Docker {
         Err(Error::Missing { of, what: "image", id, path })
     }
 
+    fn root_fs(&self, container: &Container) -> Result<Option<RootFs>, Error> {
+        self.snapshot(&container.key, snapshots::root_fs).map(Some)
+    }
+
     fn volumes(&self) -> Result<VolumeListing, Error> {
         volumes::read(&self.data)
     }
@@ -126,15 +130,20 @@ impl Containers for Docker {
 impl Docker {
     /// The directory that a container writes to, and what it holds.
     fn writable(&self, key: &ContainerKey) -> Result<(Root, LayerDir), Error> {
+        self.snapshot(key, snapshots::writable)
+    }
+
+    /// What a snapshotter has of a container.
+    fn snapshot<T>(
+        &self,
+        key: &ContainerKey,
+        find: impl Fn(&Root, &str, &[u8]) -> Result<Option<T>, Error>,
+    ) -> Result<T, Error> {
         self.keys.check_container(key)?;
         let of = format!("container {}", key.id());
-        let missing = |path| {
-            let id = key.id().to_owned();
-            Error::Missing { of: of.clone(), what: "snapshot", id, path }
-        };
-        let Some(metadata) = &self.metadata else {
-            return Err(missing(self.root.join(DATABASE)));
-        };
+        let missing = |id, path| Error::Missing { of: of.clone(), what: "snapshot", id, path };
+        let none = || missing(key.id().to_owned(), self.root.join(DATABASE));
+        let metadata = self.metadata.as_ref().ok_or_else(none)?;
         let mut found = None;
         for namespace in metadata.all_namespaces()?.iter().filter(|name| is_of_docker(name)) {
             found = metadata.snapshot(namespace, key.id().as_bytes())?;
@@ -142,13 +151,9 @@ impl Docker {
                 break;
             }
         }
-        let Some((snapshotter, name)) = found else {
-            return Err(missing(self.root.join(DATABASE)));
-        };
-        snapshots::writable(&self.root, &snapshotter, &name)?.ok_or_else(|| {
-            let path = self.root.join(snapshots::path(&snapshotter));
-            Error::Missing { of, what: "snapshot", id: text(&name), path }
-        })
+        let (snapshotter, name) = found.ok_or_else(none)?;
+        find(&self.root, &snapshotter, &name)?
+            .ok_or_else(|| missing(text(&name), self.root.join(snapshots::path(&snapshotter))))
     }
 }
 

@@ -11,7 +11,7 @@
 //! The number in a name is not the id. Snapshots are a namespace's own: the same layer in two namespaces is
 //! unpacked twice. Only those of kind 3 (committed) are layers. (containerd 1.6, 1.7 and 2.1.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::metadata::{Metadata, text};
 use super::numbers;
 use crate::bolt::{Bucket, Database};
-use crate::diff::{DiffLayer, LayerDir, Watch};
+use crate::diff::{DiffLayer, Form, LayerDir, Watch};
 use crate::layout::absent::Snapshots;
-use crate::{ChainId, Error, Root};
+use crate::{ChainId, Error, Root, RootFs};
 
 /// The name of the snapshotter whose snapshots are whole trees.
 const NATIVE: &str = "native";
@@ -194,30 +194,81 @@ fn record(snapshot: Bucket<'_>) -> Result<Option<Record>, Error> {
     Ok(id.filter(|_| committed).map(|id| Record { id, parent }))
 }
 
+/// The directory of a snapshot, and the name of the one below.
+struct Snapshot {
+    dir: Root,
+    parent: Option<Vec<u8>>,
+}
+
+/// The snapshots of a snapshotter, by name.
+struct Named<'a> {
+    root: &'a Root,
+    snapshotter: &'a str,
+    database: Database,
+}
+
+impl<'a> Named<'a> {
+    /// `None` if the snapshotter has no database.
+    fn open(root: &'a Root, snapshotter: &'a str) -> Result<Option<Self>, Error> {
+        if !readable(snapshotter) {
+            let what = format!("it is in a snapshot of {snapshotter}, a snapshotter that is not known");
+            return Err(Error::unsupported(what, "overlayfs, fuse-overlayfs and native are read"));
+        }
+        let database = open(root, snapshotter)?;
+        Ok(database.map(|database| Named { root, snapshotter, database }))
+    }
+
+    /// `None` if the snapshot is not there.
+    fn find(&self, name: &[u8]) -> Result<Option<Snapshot>, Error> {
+        let path: [&[u8]; 3] = [b"v1", b"snapshots", name];
+        let Some(bucket) = self.database.root().path(&path)? else { return Ok(None) };
+        let parent = bucket.get(b"parent")?.filter(|parent| !parent.is_empty()).map(<[u8]>::to_vec);
+        let Some(id) = bucket.get(b"id")?.and_then(numbers::unsigned) else { return Ok(None) };
+        let inner = if self.snapshotter == NATIVE { "" } else { "/fs" };
+        let dir = self.root.try_dir(format!("{}/snapshots/{id}{inner}", self::path(self.snapshotter)))?;
+        Ok(dir.map(|dir| Snapshot { dir, parent }))
+    }
+}
+
 /// The directory of a snapshot that can be written to, and what it holds. `None` if it is not there.
 pub(super) fn writable(
     root: &Root,
     snapshotter: &str,
     name: &[u8],
 ) -> Result<Option<(Root, LayerDir)>, Error> {
-    if !readable(snapshotter) {
-        let what = format!("it is in a snapshot of {snapshotter}, a snapshotter that is not known");
-        return Err(Error::unsupported(what, "overlayfs, fuse-overlayfs and native are read"));
-    }
-    let Some(database) = open(root, snapshotter)? else { return Ok(None) };
-    let snapshot = |name: &[u8]| {
-        let path: [&[u8]; 3] = [b"v1", b"snapshots", name];
-        let Some(bucket) = database.root().path(&path)? else { return Ok(None) };
-        let parent = bucket.get(b"parent")?.filter(|parent| !parent.is_empty()).map(<[u8]>::to_vec);
-        let Some(id) = bucket.get(b"id")?.and_then(numbers::unsigned) else { return Ok(None) };
-        let inner = if snapshotter == NATIVE { "" } else { "/fs" };
-        let dir = root.try_dir(format!("{}/snapshots/{id}{inner}", self::path(snapshotter)))?;
-        Ok::<_, Error>(dir.map(|dir| (dir, parent)))
-    };
-    match snapshot(name)? {
-        Some((dir, Some(parent))) if snapshotter == NATIVE => {
-            Ok(snapshot(&parent)?.map(|(below, _)| (dir, LayerDir::Full { parent: Some(below) })))
+    let Some(named) = Named::open(root, snapshotter)? else { return Ok(None) };
+    match named.find(name)? {
+        Some(Snapshot { dir, parent: Some(parent) }) if snapshotter == NATIVE => {
+            Ok(named.find(&parent)?.map(|below| (dir, LayerDir::Full { parent: Some(below.dir) })))
         }
-        found => Ok(found.map(|(dir, _)| (dir, LayerDir::Upper))),
+        found => Ok(found.map(|found| (found.dir, LayerDir::Upper))),
     }
+}
+
+/// The directories that make the root file system of a snapshot. `None` if it is not there.
+pub(super) fn root_fs(root: &Root, snapshotter: &str, first: &[u8]) -> Result<Option<RootFs>, Error> {
+    let Some(named) = Named::open(root, snapshotter)? else { return Ok(None) };
+    let mut seen = BTreeSet::new();
+    let mut stack = Vec::new();
+    let mut next = Some(first.to_vec());
+    while let Some(name) = next {
+        if !seen.insert(name.clone()) {
+            let file = root.join(format!("{}/metadata.db", path(snapshotter)));
+            return Err(Error::malformed(file, "the parents of its snapshots form a circle"));
+        }
+        let Snapshot { dir, parent } = match named.find(&name)? {
+            Some(found) => found,
+            None if stack.is_empty() => return Ok(None),
+            None => {
+                let (of, path) = (format!("snapshot {}", text(first)), path(snapshotter));
+                return Err(Error::Missing { of, what: "snapshot", id: text(&name), path: root.join(path) });
+            }
+        };
+        if snapshotter == NATIVE {
+            return Ok(Some(RootFs::whole(dir, Form::Docker28)));
+        }
+        stack.push(dir);
+        next = parent;
+    }
+    Ok(Some(RootFs::stacked(stack, snapshotter, Form::Docker28)))
 }

@@ -8,11 +8,12 @@ use layerlift_archive::Digest;
 
 use super::metadata::Metadata;
 use super::moby::Docker;
+use crate::diff::Form;
 use crate::kind::StoreKind;
 use crate::layout::LayoutStore;
 use crate::{
-    Artifact, Containers, DiffId, Error, Image, ImageKey, Index, IndexTree, LayerKey, LayerTar, Listing,
-    Selected, Store,
+    Artifact, Containers, DiffId, DiffLayer, Error, Image, ImageKey, Index, IndexTree, LayerDir, LayerKey,
+    LayerTar, Listing, RootFs, Selected, Store,
 };
 
 /// containerd's images. The id of an image is the digest of its manifest; the digest of its config finds it
@@ -111,6 +112,25 @@ impl Store for ContainerdStore {
 
     fn unpacked(&self, key: &LayerKey, diff_ids: &[DiffId]) -> Result<Option<LayerTar>, Error> {
         self.namespace(key.partition(), key.id())?.unpacked(key, diff_ids)
+    }
+
+    fn root_fs(&self, image: &Image) -> Result<Option<RootFs>, Error> {
+        let store = self.namespace(image.key.partition(), image.key.id())?;
+        let diff_ids: Vec<DiffId> = image.layers.iter().filter_map(|layer| layer.diff_id).collect();
+        if diff_ids.len() < image.layers.len() {
+            return Ok(None);
+        }
+        let mut stack = Vec::new();
+        for (below, layer) in image.layers.iter().enumerate().rev() {
+            match store.unpacked(&layer.key, &diff_ids[..=below])? {
+                Some(LayerTar::Diff(DiffLayer { dir, holds: LayerDir::Full { .. }, .. })) => {
+                    return Ok(Some(RootFs::whole(dir, Form::Today)));
+                }
+                Some(LayerTar::Diff(layer)) => stack.push(layer.dir),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(RootFs::stacked(stack, "", Form::Today)))
     }
 
     fn missing(&self) -> Result<Vec<Error>, Error> {

@@ -15,7 +15,7 @@ use super::records::{LayerId, LayerRecord};
 use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::{self, Driver, Holds};
 use crate::tarsplit::{self, Objects, Record};
-use crate::{DiffLayer, Error, LayerKey, LayerTar, Root};
+use crate::{DiffLayer, Error, Image, Layer, LayerKey, LayerTar, Root, RootFs};
 
 /// Bytes that a table of contents may have; a file takes about 300.
 const CONTENTS_LIMIT: u64 = 64 << 20;
@@ -56,6 +56,34 @@ pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     still()?;
     let layer = DiffLayer::new(dir, holds, 0).in_form(Form::ContainersStorage);
     Ok(LayerTar::Diff(layer.in_place_of(unusable).watched(Watch::new(still))))
+}
+
+/// The directory of a layer, with its files under their names.
+pub(super) fn unpacked(images: &Images, id: LayerId) -> Result<Root, Error> {
+    let blob = format!("{}/{id}/composefs-data/composefs.blob", images.driver);
+    for place in images.places_of(id) {
+        if place.exists(&blob)? {
+            let what = format!("the names of layer {id}'s files are in an image of composefs");
+            return Err(Error::unsupported(what, "`podman image mount` or `podman export` may read it"));
+        }
+    }
+    tree(images, driver::find_containers(&images.driver)?, id)
+}
+
+/// The directories of an image's root file system.
+pub(super) fn root_fs(images: &Images, image: &Image) -> Result<RootFs, Error> {
+    let driver = driver::find_containers(&images.driver)?;
+    let dir = |layer: &Layer| {
+        let id = LayerId::parse(layer.key.id());
+        unpacked(images, id.ok_or_else(|| Error::not_found(layer.key.id()))?)
+    };
+    match (driver.holds, image.layers.last()) {
+        (Holds::Full, Some(top)) => Ok(RootFs::whole(dir(top)?, Form::ContainersStorage)),
+        _ => {
+            let stack = image.layers.iter().rev().map(dir).collect::<Result<_, _>>()?;
+            Ok(RootFs::stacked(stack, &images.driver, Form::ContainersStorage))
+        }
+    }
 }
 
 /// The directory of a layer: beside its record, or in another place of the store.

@@ -11,7 +11,7 @@ use crate::lookup::{self, Match, Spelling};
 use crate::{
     Broken, Container, ContainerKey, ContainerListing, Containers, DiffId, DiffLayer, Document, Error, Image,
     ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing,
-    Reference, Root, Selected, Store, VolumeListing,
+    Reference, Root, RootFs, Selected, Store, VolumeListing,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
@@ -223,6 +223,11 @@ impl Store for ContainersStore {
         layers::tar(self.driver(key.partition())?, key)
     }
 
+    fn root_fs(&self, image: &Image) -> Result<Option<RootFs>, Error> {
+        self.keys.check_image(&image.key)?;
+        layers::root_fs(self.driver(image.key.partition())?, image).map(Some)
+    }
+
     fn containers(&self) -> Option<&dyn Containers> {
         Some(self)
     }
@@ -246,6 +251,11 @@ impl Containers for ContainersStore {
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
         self.keys.check_container(&container.key)?;
         working::below(&self.keys, self.driver(container.key.partition())?, &container.key)
+    }
+
+    fn root_fs(&self, container: &Container) -> Result<Option<RootFs>, Error> {
+        self.keys.check_container(&container.key)?;
+        working::root_fs(self.driver(container.key.partition())?, &container.key)
     }
 
     fn volumes(&self) -> Result<VolumeListing, Error> {

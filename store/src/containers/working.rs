@@ -15,13 +15,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::images::Images;
+use super::layers;
 use super::libpod::{self, Known, Libpod};
 use super::records::{self, LayerId};
 use crate::diff::{Form, written};
 use crate::driver::{self, Holds};
 use crate::{
     Container, ContainerKey, ContainerListing, ContainerRecord, ContainerState, ContainerStatus, DiffLayer,
-    Error, Keyring, Layer, LayerDir, Root, json,
+    Error, Keyring, Layer, LayerDir, Root, RootFs, json,
 };
 
 /// A record of containers-storage.
@@ -176,6 +177,25 @@ pub(super) fn below(keys: &Keyring, images: &Images, key: &ContainerKey) -> Resu
     }
     layers.reverse();
     Ok(layers)
+}
+
+/// The directories of a container's root file system.
+pub(super) fn root_fs(images: &Images, key: &ContainerKey) -> Result<Option<RootFs>, Error> {
+    let Some((dir, holds, mut next)) = writable(images, key)? else { return Ok(None) };
+    if matches!(holds, LayerDir::Full { .. }) {
+        return Ok(Some(RootFs::whole(dir, Form::ContainersStorage)));
+    }
+    let mut stack = vec![dir];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = next {
+        let record = images.layer(id, &format!("container {}", key.id()))?;
+        if !seen.insert(id) {
+            return Err(images.malformed_layer(id, "its parents form a circle"));
+        }
+        stack.push(layers::unpacked(images, id)?);
+        next = record.parent;
+    }
+    Ok(Some(RootFs::stacked(stack, &images.driver, Form::ContainersStorage)))
 }
 
 /// The directory that a container writes to, what it holds, and the layer below it.

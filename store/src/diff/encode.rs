@@ -14,22 +14,18 @@
 //! of the device, with Docker the mode 0600, and from the second name of one inode on a link name that nobody
 //! reads; Docker keeps no attributes of users, and makes capabilities of revision 3 those of revision 2.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use layerlift_archive::tar::{Dialect, Encoder, Header, TRAILER, padding};
 use rustix::fs::FileType;
 
-use super::attributes::{Attribute, Attributes, Wanted};
+use super::Form;
+use super::attributes::Wanted;
+use super::files::{BUFFER, Files, Piece, What};
 use super::order::Order;
 use super::records::{Id, Kind, Metadata, ROOT, Records};
-use super::walk::Cursor;
-use crate::{Error, Root, fs};
+use crate::{Error, Root};
 
 /// The engines whose tars are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +50,16 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
+    /// That of a form. Whiteouts that come from a comparison have the time `created`.
+    pub(super) fn of(form: Form, created: i64) -> Self {
+        match form {
+            Form::Docker18 => Encoding::Docker18 { created },
+            Form::Today => Encoding::Today,
+            Form::Docker28 => Encoding::Docker28 { created },
+            Form::ContainersStorage => Encoding::ContainersStorage { created },
+        }
+    }
+
     /// Which attributes it writes; for whole trees in Docker's form until 1.9, the caller chooses.
     pub(super) fn wanted(self) -> Wanted {
         match self {
@@ -63,18 +69,16 @@ impl Encoding {
     }
 }
 
-const BUFFER: usize = 256 << 10;
-
 /// Writes the tar of `records`, which describe `root`.
 pub(super) fn write(
-    root: &Root,
+    roots: &[Root],
     records: &Records,
     order: Order,
     wanted: Wanted,
     encoding: Encoding,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let mut writer = Writer::new(root, records, wanted, encoding, out);
+    let mut writer = Writer::new(Files::new(roots, records, wanted), encoding, out);
     order.visit(records, |id, path| writer.entry(id, path))?;
     writer.finish()
 }
@@ -88,80 +92,80 @@ pub(super) fn write_tree(
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let encoding = Encoding::ContainersStorage { created: 0 };
-    let mut writer = Writer::new(root, records, encoding.wanted(), encoding, out);
+    let files = Files::new(std::slice::from_ref(root), records, encoding.wanted());
+    let mut writer = Writer::new(files, encoding, out);
     if within.is_none() {
         let Metadata { mode, uid, gid, mtime, .. } = records.get(ROOT).metadata;
         let (mode, uid, gid) = (mode & 0o7777, uid.into(), gid.into());
         writer.header(&Header { name: b"./", kind: b'5', mode, uid, gid, mtime, ..Header::default() })?;
     }
     Order::Walk.visit(records, |id, path| {
-        let rest = within.map_or(Some(&b""[..]), |within| path.strip_prefix(within));
-        match rest {
-            Some(rest) if within.is_none() || rest.is_empty() || rest[0] == b'/' => writer.entry(id, path),
-            _ => Ok(()),
-        }
+        if within.is_none_or(|within| is_within(path, within)) { writer.entry(id, path) } else { Ok(()) }
     })?;
     writer.finish()
 }
 
-struct Writer<'a> {
-    records: &'a Records,
-    wanted: Wanted,
+/// Writes the tar of a merged tree, without an entry for its root; or of it only what is `within` a path.
+pub(super) fn write_merged(
+    files: Files<'_>,
+    within: Option<&[u8]>,
     encoding: Encoding,
-    cursor: Cursor<'a>,
-    attributes: Attributes,
-    /// The first name of each file with several names, by device and inode.
-    links: HashMap<(u64, u64), Id>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let records = files.records;
+    let mut writer = Writer::new(files, encoding, out);
+    Order::Walk.visit(records, |id, path| {
+        if within.is_none_or(|within| is_within(path, within)) { writer.entry(id, path) } else { Ok(()) }
+    })?;
+    writer.finish()
+}
+
+/// Whether a path is another one, or below it.
+pub(super) fn is_within(path: &[u8], within: &[u8]) -> bool {
+    path.strip_prefix(within).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+struct Writer<'a> {
+    files: Files<'a>,
+    encoding: Encoding,
     encoder: Encoder,
     blocks: Vec<u8>,
-    buffer: Vec<u8>,
     out: BufWriter<&'a mut dyn Write>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(
-        root: &'a Root,
-        records: &'a Records,
-        wanted: Wanted,
-        encoding: Encoding,
-        out: &'a mut dyn Write,
-    ) -> Self {
+    fn new(files: Files<'a>, encoding: Encoding, out: &'a mut dyn Write) -> Self {
         Writer {
-            records,
-            wanted,
+            files,
             encoding,
-            cursor: Cursor::new(root),
-            attributes: Attributes::default(),
-            links: HashMap::new(),
             encoder: Encoder::new(match encoding {
                 Encoding::Docker18 { .. } => Dialect::Go14,
                 _ => Dialect::Pax,
             }),
             blocks: Vec::new(),
-            buffer: vec![0; BUFFER],
             out: BufWriter::with_capacity(BUFFER, out),
         }
     }
 
     fn finish(mut self) -> Result<(), Error> {
         self.put_zeros(TRAILER)?;
-        let root = self.cursor.root();
-        self.out.flush().map_err(|source| output(root, source))
+        self.out.flush().map_err(|source| output(self.files.root(), source))
     }
 }
 
 impl Writer<'_> {
     fn entry(&mut self, id: Id, path: &[u8]) -> Result<(), Error> {
-        let entry = self.records.get(id);
+        let records = self.files.records;
+        let entry = records.get(id);
         match entry.kind {
             Kind::Present => self.present(id, path, &entry.metadata),
             Kind::Opaque => {
-                let Metadata { mode, uid, gid, .. } = self.records.get(entry.parent).metadata;
+                let Metadata { mode, uid, gid, .. } = records.get(entry.parent).metadata;
                 let metadata = Metadata { mode: mode & 0o777, uid, gid, ..Metadata::default() };
                 self.marker(path.to_vec(), &metadata, b"")
             }
             Kind::Whiteout => {
-                let (dir, name) = path.split_at(path.len() - self.records.name(id).len());
+                let (dir, name) = path.split_at(path.len() - records.name(id).len());
                 let marker = [dir, b".wh.", name].concat();
                 match (self.encoding, entry.metadata) {
                     // Without a device of overlayfs, it comes from a comparison.
@@ -173,8 +177,8 @@ impl Writer<'_> {
                     (Encoding::Docker28 { .. } | Encoding::ContainersStorage { .. }, found) => {
                         let docker = matches!(self.encoding, Encoding::Docker28 { .. });
                         // Docker and Podman take it for a link, then write it as a file.
-                        let link = self.first_name(id, &found).map(|first| {
-                            let first = self.records.path(first);
+                        let link = self.files.first_name(id, &found).map(|first| {
+                            let first = records.path(first);
                             if docker { first } else { removal(&first) }
                         });
                         let mode = if docker { 0o600 } else { 0 };
@@ -197,43 +201,40 @@ impl Writer<'_> {
     }
 
     fn present(&mut self, id: Id, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
-        let file_type = metadata.file_type();
         let today = !matches!(self.encoding, Encoding::Docker18 { .. });
-        if today && file_type == FileType::Socket {
+        if today && metadata.file_type() == FileType::Socket {
             return Ok(());
         }
         let mut name = path.to_vec();
-        let mut link = Vec::new();
-        let mut size = 0;
-        let mut device = (0, 0);
-        let kind = match file_type {
-            FileType::Directory => {
+        let (mut size, mut device) = (0, (0, 0));
+        let (kind, link) = match self.files.what(id, metadata)? {
+            What::Dir => {
                 name.push(b'/');
-                b'5'
+                (b'5', Vec::new())
             }
-            FileType::Symlink => {
-                link = self.target(id)?;
-                b'2'
+            What::Symlink(target) => (b'2', target),
+            What::Device { block, numbers } => {
+                device = numbers;
+                (if block { b'4' } else { b'3' }, Vec::new())
             }
-            FileType::CharacterDevice | FileType::BlockDevice => {
-                device = numbers(metadata.rdev);
-                if file_type == FileType::BlockDevice { b'4' } else { b'3' }
-            }
-            FileType::Fifo => b'6',
+            What::Fifo => (b'6', Vec::new()),
             // Go left the type of a socket at zero, which readers take for a file.
-            FileType::Socket => 0,
-            _ => match self.first_name(id, metadata) {
-                Some(first) => {
-                    link = self.records.path(first);
-                    b'1'
-                }
-                None => {
-                    size = metadata.size;
-                    b'0'
-                }
-            },
+            What::Socket => (0, Vec::new()),
+            What::Link(first) => (b'1', first),
+            What::File => {
+                size = metadata.size;
+                (b'0', Vec::new())
+            }
         };
-        let xattrs = self.attributes(id)?;
+        let mut xattrs = self.files.attributes(id)?;
+        if matches!(self.encoding, Encoding::Docker28 { .. }) {
+            xattrs.iter_mut().for_each(|(_, value)| without_root(value));
+        }
+        if let Some((attribute, _)) = xattrs.iter().find(|(attribute, _)| attribute.contains(&b'=')) {
+            let (path, attribute) = (self.files.path(id), attribute.escape_ascii().to_string());
+            let what = format!("a tar cannot hold attribute {attribute:?} of {}", path.display());
+            return Err(Error::Unsupported { what, hint: None });
+        }
         self.header(&Header {
             name: &name,
             link: &link,
@@ -246,94 +247,39 @@ impl Writer<'_> {
             device,
             xattrs: &xattrs,
         })?;
-        if size > 0 { self.contents(id, size) } else { Ok(()) }
-    }
-
-    /// The name under which this file has been written already, if it has several.
-    fn first_name(&mut self, id: Id, metadata: &Metadata) -> Option<Id> {
-        if !metadata.linked {
-            return None;
+        if size == 0 {
+            return Ok(());
         }
-        match self.links.entry((metadata.dev, metadata.ino)) {
-            Entry::Occupied(slot) => Some(*slot.get()),
-            Entry::Vacant(slot) => {
-                slot.insert(id);
-                None
-            }
-        }
-    }
-
-    fn target(&mut self, id: Id) -> Result<Vec<u8>, Error> {
-        let dir = self.cursor.dir(self.records, self.records.get(id).parent)?;
-        let target = rustix::fs::readlinkat(dir, self.records.name(id), Vec::new());
-        target.map(|target| target.into_bytes()).map_err(|errno| self.error("read link", id, errno.into()))
-    }
-
-    fn attributes(&mut self, id: Id) -> Result<Vec<Attribute>, Error> {
-        let dir = self.cursor.dir(self.records, self.records.get(id).parent)?;
-        let found = self.attributes.wanted(dir, self.records.name(id), self.wanted);
-        let mut found = found.map_err(|errno| self.error("read attributes of", id, errno.into()))?;
-        if matches!(self.encoding, Encoding::Docker28 { .. }) {
-            found.iter_mut().for_each(|(_, value)| without_root(value));
-        }
-        match found.iter().find(|(attribute, _)| attribute.contains(&b'=')) {
-            None => Ok(found),
-            Some((attribute, _)) => {
-                let (path, attribute) = (self.path(id), attribute.escape_ascii().to_string());
-                let what = format!("a tar cannot hold attribute {attribute:?} of {}", path.display());
-                Err(Error::Unsupported { what, hint: None })
-            }
-        }
-    }
-
-    fn contents(&mut self, id: Id, size: u64) -> Result<(), Error> {
-        let dir = self.cursor.dir(self.records, self.records.get(id).parent)?;
-        let file = fs::open_file_in(dir, self.records.name(id))
-            .map_err(|errno| self.error("open", id, errno.into()))?;
-        let mut left = size;
-        loop {
-            let len = match rustix::io::read(file.as_fd(), self.buffer.as_mut_slice()) {
-                Ok(len) => len,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(errno) => return Err(self.error("read", id, errno.into())),
+        let (out, root) = (&mut self.out, self.files.root());
+        self.files.contents(id, size, &mut |piece| {
+            let written = match piece {
+                Piece::Data(bytes) => out.write_all(bytes),
+                Piece::Hole(len) => zeros(out, len),
             };
-            if len as u64 > left || len == 0 && left > 0 {
-                return Err(self.changed(id, size));
-            }
-            left -= len as u64;
-            let root = self.cursor.root();
-            self.out.write_all(&self.buffer[..len]).map_err(|source| output(root, source))?;
-            // A short read means the end of the file. Only after a full buffer can there be more.
-            if left == 0 && len < self.buffer.len() {
-                return self.put_zeros(padding(size));
-            }
-        }
+            written.map_err(|source| output(root, source))
+        })?;
+        self.put_zeros(padding(size))
     }
 
     fn header(&mut self, header: &Header<'_>) -> Result<(), Error> {
         self.blocks.clear();
         self.encoder.encode(header, &mut self.blocks);
-        self.out.write_all(&self.blocks).map_err(|source| output(self.cursor.root(), source))
+        self.out.write_all(&self.blocks).map_err(|source| output(self.files.root(), source))
     }
 
     fn put_zeros(&mut self, len: u64) -> Result<(), Error> {
-        const ZEROS: [u8; TRAILER as usize] = [0; TRAILER as usize];
-        let root = self.cursor.root();
-        self.out.write_all(&ZEROS[..len as usize]).map_err(|source| output(root, source))
+        zeros(&mut self.out, len).map_err(|source| output(self.files.root(), source))
     }
+}
 
-    fn path(&self, id: Id) -> PathBuf {
-        self.cursor.root().join(OsStr::from_bytes(&self.records.path(id)))
+fn zeros(out: &mut dyn Write, mut len: u64) -> io::Result<()> {
+    const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+    while len > 0 {
+        let piece = len.min(ZEROS.len() as u64);
+        out.write_all(&ZEROS[..piece as usize])?;
+        len -= piece;
     }
-
-    fn error(&self, action: &'static str, id: Id, source: io::Error) -> Error {
-        Error::io(action, self.path(id), source)
-    }
-
-    fn changed(&self, id: Id, size: u64) -> Error {
-        let why = format!("its size changed from {size} bytes while it was read: something writes to it");
-        Error::damaged(self.path(id), why)
-    }
+    Ok(())
 }
 
 /// The name by which a layer removes another.
@@ -352,11 +298,6 @@ fn without_root(capability: &mut Vec<u8>) {
     }
 }
 
-fn output(root: &Root, source: io::Error) -> Error {
-    Error::io("write the tar of", root.path(), source)
-}
-
-/// Splits a device number into major and minor as Docker did.
-fn numbers(rdev: u64) -> (u64, u64) {
-    (rdev >> 8 & 0xfff, rdev & 0xff | rdev >> 12 & 0xf_ff00)
+fn output(root: &Path, source: io::Error) -> Error {
+    Error::io("write the tar of", root, source)
 }

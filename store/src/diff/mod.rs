@@ -27,8 +27,12 @@
 mod attributes;
 mod changes;
 mod encode;
+mod files;
 mod order;
+mod places;
 mod records;
+pub(crate) mod tree;
+mod union;
 mod upper;
 mod walk;
 mod watch;
@@ -179,20 +183,14 @@ impl DiffLayer {
     }
 
     fn write_tar(&self, out: &mut dyn Write) -> Result<(), Error> {
-        let created = self.created;
-        let encoding = match self.form {
-            Form::Docker18 => Encoding::Docker18 { created },
-            Form::Today => Encoding::Today,
-            Form::Docker28 => Encoding::Docker28 { created },
-            Form::ContainersStorage => Encoding::ContainersStorage { created },
-        };
+        let encoding = Encoding::of(self.form, self.created);
         let (records, order) = self.records()?;
         let attributes = match (&self.holds, self.form) {
             (LayerDir::Full { .. }, Form::Docker18) => attributes::Wanted::Capability,
             _ => encoding.wanted(),
         };
         self.compare_size(&records);
-        encode::write(&self.dir, &records, order, attributes, encoding, out)
+        encode::write(std::slice::from_ref(&self.dir), &records, order, attributes, encoding, out)
     }
 
     /// What is in the layer, and in which order it is written.

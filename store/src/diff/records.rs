@@ -2,8 +2,12 @@
 //!
 //! The records of a directory's entries are adjacent, sorted by name, and come after that of the directory.
 //! The first record is the layer's root, which is never written.
+//!
+//! Several directories that are stacked have one table, too: a record says which of them has its entry, at
+//! the path that the record has in the table. Where a layer was mounted with `redirect_dir`, it may have it
+//! at another path, and with `metacopy` the contents of a file are in another layer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -53,6 +57,8 @@ pub(super) struct Record {
     pub(super) kind: Kind,
     /// Whether it goes into the tar.
     pub(super) written: bool,
+    /// Which of the directories has it; 0 if there is only one.
+    pub(super) layer: u16,
     pub(super) parent: Id,
     children: Range<Id>,
     pub(super) metadata: Metadata,
@@ -63,6 +69,19 @@ pub(super) struct Record {
 pub(super) struct Records {
     names: Vec<u8>,
     records: Vec<Record>,
+    /// The directories that have the entries of other records than their own path says, by record.
+    moved: HashMap<Id, Id>,
+    /// The entries that have the contents of files, by record.
+    contents: HashMap<Id, Place>,
+}
+
+/// Where an entry is: a name in a directory of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) layer: u16,
+    /// A record that has the path of the directory.
+    pub(super) dir: Id,
+    pub(super) name: Vec<u8>,
 }
 
 impl Metadata {
@@ -92,7 +111,8 @@ impl Metadata {
 impl Records {
     /// A table with only the root.
     pub(super) fn new(root: Metadata) -> Self {
-        let mut records = Records { names: Vec::new(), records: Vec::new() };
+        let (moved, contents) = (HashMap::new(), HashMap::new());
+        let mut records = Records { names: Vec::new(), records: Vec::new(), moved, contents };
         records.push(ROOT, b"", Kind::Present, root, false);
         records
     }
@@ -133,8 +153,55 @@ impl Records {
         let name_at = self.names.len();
         let name_len = u16::try_from(name.len()).expect("no file system has names of 64 KiB");
         self.names.extend_from_slice(name);
-        self.records.push(Record { name_at, name_len, kind, written, parent, children: 0..0, metadata });
+        let layer = 0;
+        self.records.push(Record {
+            name_at,
+            name_len,
+            kind,
+            written,
+            layer,
+            parent,
+            children: 0..0,
+            metadata,
+        });
         id
+    }
+
+    /// Says where an entry is: in this layer, in the directory whose path the record `dir` has.
+    pub(super) fn put_in(&mut self, id: Id, layer: u16, dir: Id) {
+        let record = &mut self.records[id as usize];
+        record.layer = layer;
+        if record.parent != dir {
+            self.moved.insert(id, dir);
+        }
+    }
+
+    /// Says where the contents of a file are, if not where its metadata are.
+    pub(super) fn put_contents(&mut self, id: Id, place: Place) {
+        self.contents.insert(id, place);
+    }
+
+    /// The layer that has an entry, and a record with the path of its directory there.
+    pub(super) fn place(&self, id: Id) -> (u16, Id) {
+        let record = self.get(id);
+        (record.layer, self.moved.get(&id).copied().unwrap_or(record.parent))
+    }
+
+    /// Where the contents of a file are.
+    pub(super) fn contents(&self, id: Id) -> (u16, Id, &[u8]) {
+        match self.contents.get(&id) {
+            Some(Place { layer, dir, name }) => (*layer, *dir, name),
+            None => {
+                let (layer, dir) = self.place(id);
+                (layer, dir, self.name(id))
+            }
+        }
+    }
+
+    /// The record of a path without a slash at either end.
+    pub(super) fn find(&self, path: &[u8]) -> Option<Id> {
+        let mut names = path.split(|byte| *byte == b'/');
+        names.try_fold(ROOT, |dir, name| self.children(dir).find(|id| self.name(*id) == name))
     }
 
     /// The id of the next record.

@@ -27,18 +27,20 @@ use crate::{Error, Root, fs};
 
 /// The file that marks its directory as opaque, in a tar.
 pub(super) const OPAQUE: &[u8] = b".wh..wh..opq";
-const METADATA: &[u8] = b".wh..wh.";
+pub(super) const METADATA: &[u8] = b".wh..wh.";
 const PREFIXES: &[&[u8]] = &[b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs."];
 
 /// What overlayfs says about a directory or file in its attributes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Marks {
+pub(super) struct Marks {
     /// This directory hides what lower layers have in it.
-    opaque: bool,
+    pub(super) opaque: bool,
     /// This file stands for a deletion (since Linux 6.7, where a character device cannot be made).
-    whiteout: bool,
-    /// The attribute that makes it depend on lower layers.
-    incomplete: Option<&'static str>,
+    pub(super) whiteout: bool,
+    /// It has another name in lower layers: [`redirect`] says which.
+    pub(super) redirect: bool,
+    /// The contents of this file are in a lower layer.
+    pub(super) metacopy: bool,
 }
 
 /// Everything in an upper directory.
@@ -64,17 +66,8 @@ pub(super) fn read(root: &Root) -> Result<Records, Error> {
             }
             let stat = cursor.stat(&records, dir, name)?;
             let metadata = Metadata::new(&stat);
-            let marks = match metadata.file_type() {
-                FileType::CharacterDevice => Marks { whiteout: metadata.rdev == 0, ..Marks::default() },
-                FileType::Directory | FileType::RegularFile => {
-                    let fd = cursor.dir(&records, dir)?;
-                    marks(&mut attributes, fd, name).map_err(|errno| {
-                        walk::error("read attributes of", root, &records, dir, name, errno)
-                    })?
-                }
-                _ => Marks::default(),
-            };
-            if let Some(attribute) = marks.incomplete {
+            let marks = marks(&mut cursor, &mut attributes, &records, dir, name, &metadata)?;
+            if let Some(attribute) = marks.incomplete() {
                 return Err(incomplete(&records, root, dir, name, attribute));
             }
             if marks.whiteout {
@@ -92,7 +85,35 @@ pub(super) fn read(root: &Root) -> Result<Records, Error> {
     Ok(records)
 }
 
-fn marks(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Marks> {
+impl Marks {
+    /// The attribute that makes it depend on lower layers.
+    fn incomplete(self) -> Option<&'static str> {
+        let marks = [(self.redirect, "redirect"), (self.metacopy, "metacopy")];
+        marks.into_iter().find(|(is_set, _)| *is_set).map(|(_, attribute)| attribute)
+    }
+}
+
+/// What `name` in the directory `dir` means in an upper directory.
+pub(super) fn marks(
+    cursor: &mut Cursor<'_>,
+    attributes: &mut Attributes,
+    records: &Records,
+    dir: Id,
+    name: &[u8],
+    metadata: &Metadata,
+) -> Result<Marks, Error> {
+    match metadata.file_type() {
+        FileType::CharacterDevice => Ok(Marks { whiteout: metadata.rdev == 0, ..Marks::default() }),
+        FileType::Directory | FileType::RegularFile => {
+            let root = cursor.root();
+            let found = marks_in(attributes, cursor.dir(records, dir)?, name);
+            found.map_err(|errno| walk::error("read attributes of", root, records, dir, name, errno))
+        }
+        _ => Ok(Marks::default()),
+    }
+}
+
+fn marks_in(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Marks> {
     let mut marks = Marks::default();
     let mut opaque = Vec::new();
     for attribute in attributes.names(dir, name)? {
@@ -100,8 +121,8 @@ fn marks(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rusti
         match what {
             b"opaque" => opaque.push(attribute.to_vec()),
             b"whiteout" => marks.whiteout = true,
-            b"redirect" => marks.incomplete = Some("redirect"),
-            b"metacopy" => marks.incomplete = Some("metacopy"),
+            b"redirect" => marks.redirect = true,
+            b"metacopy" => marks.metacopy = true,
             _ => {}
         }
     }
@@ -112,11 +133,27 @@ fn marks(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rusti
     Ok(marks)
 }
 
+/// What a directory or file with [`Marks::redirect`] is called in lower layers: a name in the same
+/// directory, or a path from the root.
+pub(super) fn redirect(
+    attributes: &mut Attributes,
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+) -> rustix::io::Result<Vec<u8>> {
+    for prefix in PREFIXES {
+        let attribute = [prefix, &b"redirect"[..]].concat();
+        if let Some(value) = attributes.value(dir, name, &attribute)? {
+            return Ok(value.to_vec());
+        }
+    }
+    Ok(Vec::new())
+}
+
 /// The kernel hides `trusted.overlay.opaque` from processes without CAP_SYS_ADMIN in the first user namespace
 /// rather than refusing it, so an opaque directory would look like any other. Root in a container usually
 /// lacks that capability. Directories that a user made cannot have the attribute, not even as root of a user
 /// namespace.
-fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
+pub(super) fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
     let me = rustix::process::geteuid();
     let map = fs::named::settings(Path::new("/"), Path::new("/proc/self/uid_map"), 4096).unwrap_or_default();
     let (nested, outside) = outside(me.as_raw(), &map);

@@ -40,6 +40,16 @@ impl<'a> Cursor<'a> {
         self.root
     }
 
+    /// How many directories below the root are open.
+    pub(super) fn opened(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Closes all directories below the root.
+    pub(super) fn close(&mut self) {
+        self.open.clear();
+    }
+
     /// The directory `id`, open.
     pub(super) fn dir(&mut self, records: &Records, id: Id) -> Result<BorrowedFd<'_>, Error> {
         let mut missing = Vec::new();

@@ -12,7 +12,7 @@ use crate::model::config;
 use crate::tarsplit::{self, Record};
 use crate::{
     ChainId, Container, ContainerKey, ContainerListing, Containers, DiffLayer, Document, Error, Image,
-    ImageKey, Layer, LayerKey, LayerTar, Listing, Root, Selected, Store, VolumeListing,
+    ImageKey, Layer, LayerKey, LayerTar, Listing, Root, RootFs, Selected, Store, VolumeListing,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -59,6 +59,22 @@ impl DockerStore {
     /// The directory of a layer.
     fn tree(&self, driver: &Driver, layers: &LayerDb, chain: ChainId) -> Result<Root, Error> {
         self.directory(driver, &layers.cache_id(chain)?, chain)
+    }
+
+    /// The same, also for a layer whose record is damaged.
+    fn unpacked(&self, layer: &Layer) -> Result<Root, Error> {
+        let key = &layer.key;
+        let (driver, layers) =
+            (driver::find(key.partition())?, LayerDb::open(self.images.root(key.partition(), key.id())?)?);
+        let chain = layerlift_archive::Digest::from_hex(key.id()).map(ChainId);
+        match self.tree(driver, &layers, chain.ok_or_else(|| Error::not_found(key.id()))?) {
+            Err(error) if is_of_record(&error) => match Store::layer(self, key) {
+                Ok(LayerTar::Split(layer)) => Ok(layer.tree().clone()),
+                Ok(LayerTar::Diff(layer)) => Ok(layer.dir),
+                _ => Err(error),
+            },
+            found => found,
+        }
     }
 
     fn directory(&self, driver: &Driver, cache_id: &str, chain: ChainId) -> Result<Root, Error> {
@@ -161,6 +177,16 @@ impl Store for DockerStore {
         Ok(LayerTar::Diff(layer))
     }
 
+    fn root_fs(&self, image: &Image) -> Result<Option<RootFs>, Error> {
+        self.images.keys.check_image(&image.key)?;
+        let driver = driver::find(image.key.partition())?;
+        let mut dirs = image.layers.iter().rev().map(|layer| self.unpacked(layer));
+        Ok(Some(match (driver.holds, image.layers.last()) {
+            (Holds::Full, Some(top)) => RootFs::whole(self.unpacked(top)?, Form::Docker28),
+            _ => RootFs::stacked(dirs.by_ref().collect::<Result<_, _>>()?, driver.name, Form::Docker28),
+        }))
+    }
+
     fn containers(&self) -> Option<&dyn Containers> {
         Some(self)
     }
@@ -181,6 +207,10 @@ impl Containers for DockerStore {
 
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
         working::below(&self.images, &container.key)
+    }
+
+    fn root_fs(&self, container: &Container) -> Result<Option<RootFs>, Error> {
+        working::root_fs(&self.images, &container.key, |layer| self.unpacked(layer)).map(Some)
     }
 
     fn volumes(&self) -> Result<VolumeListing, Error> {

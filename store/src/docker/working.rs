@@ -13,7 +13,9 @@ use super::images::Images;
 use super::layerdb::LayerDb;
 use crate::diff::{Form, written};
 use crate::driver::{self, Driver, Holds, overlay};
-use crate::{ChainId, Container, ContainerKey, ContainerListing, DiffLayer, Error, Layer, LayerDir, Root};
+use crate::{
+    ChainId, Container, ContainerKey, ContainerListing, DiffLayer, Error, Layer, LayerDir, Root, RootFs,
+};
 
 /// Bytes that an id may have, far more than any has.
 const LIMIT: u64 = 1 << 12;
@@ -102,6 +104,34 @@ pub(super) fn below(images: &Images, key: &ContainerKey) -> Result<Vec<Layer>, E
     }
     layers.reverse();
     Ok(layers)
+}
+
+/// The directories of a container's root file system.
+pub(super) fn root_fs(
+    images: &Images,
+    key: &ContainerKey,
+    layer: impl Fn(&Layer) -> Result<Root, Error>,
+) -> Result<RootFs, Error> {
+    let (dir, holds) = writable(images, key)?;
+    let root = images.root(key.partition(), key.id())?;
+    let driver = driver::find(key.partition())?;
+    if matches!(holds, LayerDir::Full { .. }) {
+        return Ok(RootFs::whole(dir, Form::Docker28));
+    }
+    let mut stack = vec![dir];
+    if driver.holds == Holds::Full {
+        let mount = id(root, key.id(), "mount-id")?;
+        if let Some((_, lower)) = overlay::upper(&images.data, &mount)? {
+            stack.push(driver.open(&images.data, &lower, &format!("container {}", key.id()))?);
+        }
+        return Ok(RootFs::stacked(stack, driver.name, Form::Docker28));
+    }
+    let init = id(root, key.id(), "init-id")?;
+    stack.push(driver.open(&images.data, &init, &format!("container {}", key.id()))?);
+    for below in below(images, key)?.iter().rev() {
+        stack.push(layer(below)?);
+    }
+    Ok(RootFs::stacked(stack, driver.name, Form::Docker28))
 }
 
 /// The directory that a container writes to, and what it holds.

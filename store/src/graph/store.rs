@@ -4,14 +4,14 @@ use super::catalog::GraphCatalog;
 use super::document::GraphDocument;
 use super::images::Images;
 use super::{chain, listing};
-use crate::diff::{LayerDir, Watch};
+use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::{self, Holds};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Spelling};
 use crate::tarsplit::{self, Record};
 use crate::{
-    DiffLayer, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Notice, Root, Selected, Store,
-    V1Id,
+    DiffLayer, Error, Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Notice, Root, RootFs, Selected,
+    Store, V1Id,
 };
 
 /// Docker's graph store, with the layers of one driver.
@@ -110,6 +110,25 @@ impl Store for GraphStore {
         let layer = |id: &V1Id| Layer::new(self.images.layer_key(id), None);
         let layers = documents.iter().map(|document| layer(&document.id)).collect();
         Ok(Image { notices, ..Image::new(key.clone(), crate::Document::V1(documents), layers) })
+    }
+
+    fn root_fs(&self, image: &Image) -> Result<Option<RootFs>, Error> {
+        self.images.keys.check_image(&image.key)?;
+        let mut stack = Vec::new();
+        for layer in image.layers.iter().rev() {
+            let id = V1Id::parse(layer.key.id()).ok_or_else(|| Error::not_found(layer.key.id()))?;
+            match self.directory(&id)? {
+                (dir, Holds::Full, _) => return Ok(Some(RootFs::whole(dir, Form::Docker28))),
+                // An overlay lies on one whole tree.
+                (dir, Holds::Upper, Some(lower)) => {
+                    let driver = driver::find(&self.images.driver)?;
+                    let below = driver.open(&self.images.root, &lower, &format!("layer {lower}"))?;
+                    return Ok(Some(RootFs::stacked(vec![dir, below], &self.images.driver, Form::Docker28)));
+                }
+                (dir, Holds::Upper, None) => stack.push(dir),
+            }
+        }
+        Ok(Some(RootFs::stacked(stack, &self.images.driver, Form::Docker28)))
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

@@ -1,11 +1,13 @@
 //! Volumes: what a store keeps of each.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::Notice;
+use crate::diff::tree::components;
 use crate::diff::{self, LayerDir, written};
 use crate::{Error, Root};
 
@@ -114,18 +116,17 @@ impl Volume {
 
     /// A path in the volume, as the names in its tar have it; `None` for the whole volume.
     fn within(&self, data: &Root, path: &Path) -> Result<Option<Vec<u8>>, Error> {
-        let parts = path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir));
-        let parts: Vec<&[u8]> = parts.map(|part| part.as_os_str().as_bytes()).collect();
-        let clean = parts.join(&b'/');
-        if clean.is_empty() {
-            return Ok(None);
-        }
-        let relative = Path::new(std::ffi::OsStr::from_bytes(&clean));
-        if parts.contains(&&b".."[..]) || !data.exists(relative)? {
+        let clean = components(path).filter(|clean| !clean.is_empty());
+        let relative = clean.as_deref().map(|clean| Path::new(OsStr::from_bytes(clean)));
+        let found = match relative {
+            None => components(path).is_some(),
+            Some(relative) => data.exists(relative)?,
+        };
+        if !found {
             let name = format!("{} in volume {}", path.display(), self.name);
             return Err(Error::NoFile { name });
         }
-        Ok(Some(clean))
+        Ok(clean)
     }
 }
 

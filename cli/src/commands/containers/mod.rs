@@ -18,7 +18,8 @@ use jiff::Timestamp;
 pub(super) use chosen::chosen;
 pub(super) use inspect::{Inspected, row_of};
 use json::ContainerJson;
-use row::{Row, find, row};
+pub(super) use row::find;
+use row::{Row, row};
 
 pub(crate) fn run(args: &Containers, reporter: &Reporter) -> Result<Status, Error> {
     let sources = Sources::open_all(&args.place, reporter)?;

@@ -17,7 +17,7 @@ pub(in crate::commands) struct Row<'s> {
 }
 
 /// The container that a name means, and its store.
-pub(super) fn find<'s>(
+pub(in crate::commands) fn find<'s>(
     able: &[(&'s Source, &'s dyn Ability)],
     name: &str,
 ) -> Result<(&'s Source, Container), Error> {

@@ -1,45 +1,22 @@
 //! `layerlift volume`: the data of a volume as a tar.
 
-use std::io::{self, BufWriter, Write};
-
-use layerlift_archive::{Error as ArchiveError, write_file_with};
 use layerlift_store::{Error as StoreError, Volume, VolumeListing};
 
 use crate::args::Volume as Arguments;
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::report::Reporter;
-use crate::signals::{Guard, cancelled};
 use crate::sources::Sources;
 use crate::status::Status;
+use crate::tar_output;
 
 pub(crate) fn run(args: &Arguments, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
-    if let Destination::Dir(path) = destination {
-        return Err(Error::OutputIsDirectory(path));
-    }
-    destination.check_tar()?;
+    tar_output::check(&destination)?;
     let sources = Sources::open_all(&args.place, reporter)?;
     let volume = find(&sources, &args.name)?;
     volume.check(args.path.as_deref())?;
-    let write = |out: &mut dyn Write| {
-        let written = volume.write_tar(args.path.as_deref(), &mut Stoppable(out));
-        match written {
-            Err(_) if cancelled() => Err(ArchiveError::Cancelled.into()),
-            written => written.map_err(Error::from),
-        }
-    };
-    match &destination {
-        Destination::File(path) => {
-            let _guard = Guard::new();
-            write_file_with(path, write)?;
-        }
-        _ => {
-            let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-            write(&mut out)?;
-            out.flush().map_err(Error::Stdout)?;
-        }
-    }
+    tar_output::write(&destination, |out| volume.write_tar(args.path.as_deref(), out))?;
     Ok(Status::Done)
 }
 
@@ -66,21 +43,5 @@ fn find(sources: &Sources, name: &str) -> Result<Volume, Error> {
             let stores = found.into_iter().map(|(source, _)| source).collect();
             Err(Error::SeveralStores { name: name.to_owned(), stores })
         }
-    }
-}
-
-/// Ends with an error once a signal has come.
-struct Stoppable<'a>(&'a mut dyn Write);
-
-impl Write for Stoppable<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if cancelled() {
-            return Err(io::Error::other("interrupted"));
-        }
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
     }
 }

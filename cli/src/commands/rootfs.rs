@@ -1,0 +1,72 @@
+//! `layerlift rootfs`: the root file system of a container or an image as a tar.
+
+use layerlift_store::{Container, Error as StoreError, ImageKey, RootFs};
+
+use super::containers;
+use crate::args::Rootfs;
+use crate::destination::Destination;
+use crate::error::Error;
+use crate::report::Reporter;
+use crate::sources::{Source, Sources};
+use crate::status::Status;
+use crate::tar_output;
+
+pub(crate) fn run(args: &Rootfs, reporter: &Reporter) -> Result<Status, Error> {
+    let destination = Destination::parse(args.output.as_deref());
+    tar_output::check(&destination)?;
+    let root_fs = find(args, reporter)?;
+    let tree = root_fs.read()?;
+    if let Some(path) = args.path.as_deref().filter(|path| !tree.has(path)) {
+        let name = format!("{} in {}", path.display(), args.name);
+        return Err(StoreError::NoFile { name }.into());
+    }
+    tar_output::write(&destination, |out| tree.write_tar(args.path.as_deref(), out))?;
+    Ok(Status::Done)
+}
+
+/// The directories of what a name means: of a container, else of an image.
+fn find(args: &Rootfs, reporter: &Reporter) -> Result<RootFs, Error> {
+    let sources = Sources::open_all(&args.store, reporter)?;
+    let unknown = match containers::find(&sources.able(), &args.name) {
+        Ok((source, container)) => return of_container(source, &container),
+        Err(Error::Store(unknown @ StoreError::NoContainer { .. })) => unknown,
+        Err(error) => return Err(error),
+    };
+    let has_containers = !sources.able().is_empty();
+    // Of containerd, one namespace is enough for an image.
+    let sources = Sources::open(&args.store, reporter)?;
+    let (place, selected) = match sources.resolve(&args.name, reporter) {
+        // The suggestions are names of containers, so that of an image is no better guess.
+        Err(Error::Store(StoreError::NotFound { suggestions, .. }))
+            if suggestions.is_empty() && has_containers =>
+        {
+            return Err(unknown.into());
+        }
+        resolved => resolved?,
+    };
+    let source = &sources.opened[place];
+    let mut keys: Vec<ImageKey> = Vec::new();
+    for selected in selected {
+        for key in selected.choose_all(&*source.store, &args.store.platforms())? {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    let [key] = &*keys else {
+        let candidates = keys.iter().map(|key| key.id().to_owned()).collect();
+        return Err(StoreError::Ambiguous { name: args.name.clone(), candidates, drivers: false }.into());
+    };
+    let image = source.store.image(key)?;
+    source.store.root_fs(&image)?.ok_or_else(|| Error::NotUnpacked(args.name.clone()))
+}
+
+fn of_container(source: &Source, container: &Container) -> Result<RootFs, Error> {
+    let name = || container.names.first().map_or(container.key.id(), String::as_str).to_owned();
+    let ability = source.store.containers();
+    let found = match ability {
+        Some(ability) => ability.root_fs(container)?,
+        None => None,
+    };
+    found.ok_or_else(|| Error::NoLayer(name()))
+}

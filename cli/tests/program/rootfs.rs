@@ -1,0 +1,216 @@
+//! `layerlift rootfs`, against the tars that `export` of the engines wrote, byte for byte.
+//!
+//! Docker 20.10 and Podman 4.3 add the names of users and groups and the type of a file to each header, which
+//! those of today do not: they are taken away before the comparison.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::listing::entries;
+use crate::program::{ended, is_root, layerlift, output};
+use crate::store::Store;
+
+const ENGINES: [&str; 5] =
+    ["docker-20.10", "docker-28.5", "docker-28.5-containerd", "podman-4.3", "podman-5.8"];
+
+fn fixture(engine: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures/containers").join(engine)
+}
+
+fn unpacked(path: &Path) -> Vec<u8> {
+    Command::new("xz").arg("-dc").arg(path).output().expect("xz starts").stdout
+}
+
+fn rootfs(root: &Path, arguments: &[&str]) -> Output {
+    output(layerlift().arg("rootfs").args(arguments).arg("--root").arg(root))
+}
+
+/// The tar of an engine in the form that it has today.
+fn of_today(mut tar: Vec<u8>) -> Vec<u8> {
+    let mut at = 0;
+    while at < tar.len() {
+        let header = &mut tar[at..at + 512];
+        if header.iter().all(|byte| *byte == 0) {
+            break;
+        }
+        let octal = |field: &[u8]| {
+            let digits = field.iter().filter(|byte| byte.is_ascii_digit());
+            digits.fold(0, |sum, digit| sum * 8 + usize::from(digit - b'0'))
+        };
+        let (size, mode) = (octal(&header[124..136]), octal(&header[100..108]));
+        header[100..107].copy_from_slice(format!("{:07o}", mode & 0o7777).as_bytes());
+        // Those of PAX headers stay empty.
+        header[265..329].fill(0);
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        at += 512 + size.div_ceil(512) * 512;
+    }
+    tar
+}
+
+#[test]
+fn as_the_engines_export_them() {
+    if !is_root("as_the_engines_export_them", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let mut compared = 0;
+    for engine in ENGINES {
+        let store = Store::containers(engine);
+        for file in std::fs::read_dir(fixture(engine)).expect("a folder") {
+            let path = file.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let name = name.strip_prefix("export-").and_then(|name| name.strip_suffix(".tar.xz"));
+            let Some(name) = name else { continue };
+            let mut expected = unpacked(&path);
+            if matches!(engine, "docker-20.10" | "podman-4.3") {
+                expected = of_today(expected);
+            }
+            let got = rootfs(&store.root, &[name]);
+            assert_eq!(ended(&got), (Some(0), String::new()), "{engine} {name}");
+            if got.stdout != expected {
+                let names = |tar: &[u8]| -> Vec<String> {
+                    let all = entries(tar).expect("a tar").into_iter();
+                    all.map(|entry| format!("{:?}", entry.row)).collect()
+                };
+                assert_eq!(names(&got.stdout), names(&expected), "{engine} {name}");
+                panic!("{engine} {name}: other bytes");
+            }
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 25);
+}
+
+fn names(tar: &[u8]) -> Vec<String> {
+    entries(tar).expect("a tar").into_iter().map(|entry| entry.row.name).collect()
+}
+
+/// A container of Podman that was never started has nothing of its own; one of Docker has mount points.
+#[test]
+fn images_have_one_too() {
+    if !is_root("images_have_one_too", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let store = Store::containers("podman-5.8");
+    let got = rootfs(&store.root, &["localhost/base:1"]);
+    assert_eq!(ended(&got), (Some(0), String::new()));
+    assert!(got.stdout == unpacked(&fixture("podman-5.8").join("export-never-started.tar.xz")));
+    for engine in ["docker-28.5", "docker-28.5-containerd"] {
+        let store = Store::containers(engine);
+        let got = rootfs(&store.root, &["base:1"]);
+        assert_eq!(ended(&got), (Some(0), String::new()), "{engine}");
+        let (image, container) = (names(&got.stdout), names(&rootfs(&store.root, &["never-started"]).stdout));
+        let own: Vec<&str> =
+            container.iter().filter(|name| !image.contains(name)).map(String::as_str).collect();
+        assert!(own.contains(&".dockerenv") && own.contains(&"dev/console"), "{engine}: {own:?}");
+        assert_eq!(image.len() + own.len(), container.len(), "{engine}");
+    }
+    let archive = store.beside("base.tar");
+    let saved = layerlift()
+        .args(["save", "localhost/base:1", "--root"])
+        .arg(&store.root)
+        .arg("-o")
+        .arg(&archive)
+        .status();
+    assert!(saved.expect("the program starts").success());
+    let (status, errors) = ended(&rootfs(&archive, &["localhost/base:1"]));
+    assert_eq!(status, Some(2));
+    assert!(errors.contains("not unpacked"), "{errors}");
+}
+
+#[test]
+fn parts_and_names_that_nobody_has() {
+    if !is_root("parts_and_names_that_nobody_has", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let store = Store::containers("docker-28.5");
+    let whole = names(&rootfs(&store.root, &["changed"]).stdout);
+    let part = names(&rootfs(&store.root, &["changed", "--path", "/srv/n/"]).stdout);
+    assert_eq!(part, ["srv/n", "srv/n/1", "srv/n/2"]);
+    assert!(part.iter().all(|name| whole.contains(name)));
+    let out = store.beside("out.tar");
+    let out = out.to_str().expect("UTF-8");
+    let dir = format!("{out}/");
+    for (arguments, word) in [
+        (["chnaged", "--path", "/etc", "-o", out], "changed"),
+        (["changed", "--path", "/no/such", "-o", out], "/no/such in changed"),
+        (["changed", "--path", "etc/../etc", "-o", out], "etc/../etc"),
+        (["app:3", "--path", "/etc", "-o", out], "app:"),
+        (["changed", "--path", "/etc", "-o", &dir], "a directory"),
+    ] {
+        let (status, errors) = ended(&rootfs(&store.root, &arguments));
+        assert_eq!(status, Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(word) && !Path::new(out).exists(), "{arguments:?}: {errors}");
+    }
+}
+
+/// The layers stay as long as a container needs them.
+#[test]
+fn an_image_that_was_removed() {
+    if !is_root("an_image_that_was_removed", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let store = Store::containers("docker-28.5");
+    let id = "31ba1f917197618253d27f85280777986df7c491247cd619df201ac485b7f8d7";
+    std::fs::remove_file(store.root.join("image/overlay2/imagedb/content/sha256").join(id))
+        .expect("it was there");
+    let got = rootfs(&store.root, &["changed"]);
+    assert_eq!(ended(&got), (Some(0), String::new()));
+    assert!(got.stdout == unpacked(&fixture("docker-28.5").join("export-changed.tar.xz")));
+}
+
+/// What a kernel with `redirect_dir` and `metacopy` left behind, against what it showed.
+#[test]
+fn renamed_directories_and_files_without_contents() {
+    if !is_root("renamed_directories", "to mount an overlay") {
+        return;
+    }
+    let store = Store::containers("docker-28.5");
+    let mounts = store.root.join("image/overlay2/layerdb/mounts");
+    let listed = layerlift().args(["containers", "changed", "--json", "--root"]).arg(&store.root).output();
+    let listed: serde_json::Value = serde_json::from_slice(&listed.expect("it starts").stdout).expect("JSON");
+    let mount = mounts.join(listed[0]["id"].as_str().expect("an id")).join("mount-id");
+    let mount = std::fs::read_to_string(mount).expect("an id");
+    let (shown, back) = (store.beside("shown"), store.beside("back"));
+    let script = r#"
+        set -e; cd "$1/overlay2"; rm -rf "$2/work"; mkdir "$2/work"; mkdir -p "$3/m" "$4"
+        options="redirect_dir=on,metacopy=on,index=off,xino=off"
+        mount -t overlay overlay -o "lowerdir=$(cat "$2/lower"),upperdir=$2/diff,workdir=$2/work,$options" "$3/m"
+        cd "$3/m"
+        mkdir -p new/below; mv usr/new usr/renamed; mv usr new/below/usr; mv data new/data; echo x > new/data/x
+        chmod 755 srv/a new/data/seed; chown 7:8 bin/pause; mv bin tools; mv tools/pause tools/other
+        mv etc/opaque.d etc/moved.d; mkdir etc/opaque.d; ln tools/other tools/linked; rm srv/b
+        find . -type d -o -type f -print0 | xargs -0 sha256sum | sort > "$3/sums"
+        find . -mindepth 1 -type d -printf "%P $5" -o -printf "%P %n %l $5" | sort > "$3/list""#;
+    let format = "%y %m %U:%G\\n";
+    let made = Command::new("unshare")
+        .args(["-m", "sh", "-c", script, "sh"])
+        .arg(&store.root)
+        .arg(&mount)
+        .args([&shown, &back])
+        .arg(format)
+        .output()
+        .expect("unshare starts");
+    if !made.status.success() {
+        crate::program::skipped("renamed_directories", &String::from_utf8_lossy(&made.stderr));
+        return;
+    }
+    let got = rootfs(&store.root, &["changed", "-o", back.join("x.tar").to_str().expect("UTF-8")]);
+    assert_eq!(ended(&got), (Some(0), String::new()));
+    let script = r#"
+        set -e; cd "$1"; mkdir m; tar -xpf x.tar -C m; cd m
+        find . -type d -o -type f -print0 | xargs -0 sha256sum | sort > "$1/sums"
+        find . -mindepth 1 -type d -printf "%P $2" -o -printf "%P %n %l $2" | sort > "$1/list""#;
+    let unpacked = Command::new("sh").args(["-c", script, "sh"]).arg(&back).arg(format).output();
+    let unpacked = unpacked.expect("sh starts");
+    assert!(unpacked.status.success(), "{unpacked:?}");
+    let text = |folder: &Path, file: &str| {
+        String::from_utf8_lossy(&std::fs::read(folder.join(file)).expect("a file")).into_owned()
+    };
+    for file in ["sums", "list"] {
+        assert_eq!(text(&shown, file), text(&back, file), "{file}");
+    }
+    let list = text(&back, "list");
+    assert!(list.contains("new/below/usr/renamed/sub/y") && list.contains("tools/linked 2 "), "{list}");
+}

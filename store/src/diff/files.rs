@@ -1,0 +1,216 @@
+//! What a recorded entry is: read from the directory that has it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, SeekFrom};
+use rustix::io::Errno;
+
+use super::attributes::{Attribute, Attributes, Wanted};
+use super::places::Places;
+use super::records::{Id, Metadata, Records};
+use crate::{Error, Root, fs};
+
+pub(super) const BUFFER: usize = 256 << 10;
+
+/// What an entry is, and what it needs besides its metadata.
+pub(super) enum What {
+    /// A file with contents.
+    File,
+    /// A further name of a file: the path of its first one.
+    Link(Vec<u8>),
+    Dir,
+    Symlink(Vec<u8>),
+    Device {
+        block: bool,
+        /// Major and minor.
+        numbers: (u64, u64),
+    },
+    Fifo,
+    Socket,
+}
+
+/// A piece of a file.
+pub(super) enum Piece<'a> {
+    Data(&'a [u8]),
+    /// So many zeros that the file does not keep.
+    Hole(u64),
+}
+
+/// Reads the entries of a table.
+pub(super) struct Files<'a> {
+    pub(super) records: &'a Records,
+    wanted: Wanted,
+    places: Places<'a>,
+    attributes: Attributes,
+    /// The first name of each file with several names, by device and inode.
+    links: HashMap<(u64, u64), Id>,
+    buffer: Vec<u8>,
+    root: Option<&'a Root>,
+}
+
+impl<'a> Files<'a> {
+    /// `roots` are the directories that `records` describe, the uppermost first.
+    pub(super) fn new(roots: &'a [Root], records: &'a Records, wanted: Wanted) -> Self {
+        Files {
+            records,
+            wanted,
+            places: Places::new(roots),
+            attributes: Attributes::default(),
+            links: HashMap::new(),
+            buffer: vec![0; BUFFER],
+            root: roots.first(),
+        }
+    }
+
+    /// The uppermost directory, for messages.
+    pub(super) fn root(&self) -> &'a Path {
+        self.root.map_or(Path::new("/"), Root::path)
+    }
+
+    /// What an entry is. The first name of a file is the one that is asked for first.
+    pub(super) fn what(&mut self, id: Id, metadata: &Metadata) -> Result<What, Error> {
+        let file_type = metadata.file_type();
+        Ok(match file_type {
+            FileType::Directory => What::Dir,
+            FileType::Symlink => What::Symlink(self.target(id)?),
+            FileType::CharacterDevice | FileType::BlockDevice => {
+                What::Device { block: file_type == FileType::BlockDevice, numbers: numbers(metadata.rdev) }
+            }
+            FileType::Fifo => What::Fifo,
+            FileType::Socket => What::Socket,
+            _ => match self.first_name(id, metadata) {
+                Some(first) => What::Link(self.records.path(first)),
+                None => What::File,
+            },
+        })
+    }
+
+    /// The name under which this file has been written already, if it has several.
+    pub(super) fn first_name(&mut self, id: Id, metadata: &Metadata) -> Option<Id> {
+        if !metadata.linked {
+            return None;
+        }
+        match self.links.entry((metadata.dev, metadata.ino)) {
+            Entry::Occupied(slot) => Some(*slot.get()),
+            Entry::Vacant(slot) => {
+                slot.insert(id);
+                None
+            }
+        }
+    }
+
+    fn target(&mut self, id: Id) -> Result<Vec<u8>, Error> {
+        let records = self.records;
+        let dir = self.places.dir_of(records, id)?;
+        let target = rustix::fs::readlinkat(dir, records.name(id), Vec::new());
+        target.map(|target| target.into_bytes()).map_err(|errno| self.error("read link", id, errno.into()))
+    }
+
+    pub(super) fn attributes(&mut self, id: Id) -> Result<Vec<Attribute>, Error> {
+        let records = self.records;
+        let dir = self.places.dir_of(records, id)?;
+        let found = self.attributes.wanted(dir, records.name(id), self.wanted);
+        found.map_err(|errno| self.error("read attributes of", id, errno.into()))
+    }
+
+    /// Reads a file of `size` bytes. Its holes are not read.
+    pub(super) fn contents(
+        &mut self,
+        id: Id,
+        size: u64,
+        put: &mut dyn FnMut(Piece<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let records = self.records;
+        let (layer, dir, name) = records.contents(id);
+        let dir = self.places.cursor(layer).dir(records, dir)?;
+        let file = fs::open_file_in(dir, name).map_err(|errno| self.error("open", id, errno.into()))?;
+        let mut left = size;
+        let mut holes = Holes::new(size);
+        loop {
+            let hole = holes.next(&file, size - left);
+            if hole > 0 {
+                left -= hole;
+                put(Piece::Hole(hole))?;
+                // A file that was cut to before the hole would be read like one that was not.
+                if file.metadata().map_err(|source| self.error("look up", id, source))?.len() < size {
+                    return Err(self.changed(id, size));
+                }
+            }
+            let len = match rustix::io::read(file.as_fd(), self.buffer.as_mut_slice()) {
+                Ok(len) => len,
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(self.error("read", id, errno.into())),
+            };
+            if len as u64 > left || len == 0 && left > 0 {
+                return Err(self.changed(id, size));
+            }
+            left -= len as u64;
+            put(Piece::Data(&self.buffer[..len]))?;
+            // A short read means the end of the file. Only after a full buffer can there be more.
+            if left == 0 && len < self.buffer.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) fn path(&self, id: Id) -> PathBuf {
+        let root = self.places.root(self.records.get(id).layer);
+        root.join(OsStr::from_bytes(&self.records.path(id)))
+    }
+
+    pub(super) fn error(&self, action: &'static str, id: Id, source: io::Error) -> Error {
+        Error::io(action, self.path(id), source)
+    }
+
+    fn changed(&self, id: Id, size: u64) -> Error {
+        let why = format!("its size changed from {size} bytes while it was read: something writes to it");
+        Error::damaged(self.path(id), why)
+    }
+}
+
+/// Finds the holes of a large file.
+struct Holes {
+    size: u64,
+    /// Up to here there are none.
+    data_until: u64,
+}
+
+impl Holes {
+    fn new(size: u64) -> Self {
+        // The system calls cost more than reading the holes of a small file.
+        let data_until = if size < 4 * BUFFER as u64 { u64::MAX } else { 0 };
+        Holes { size, data_until }
+    }
+
+    /// The length of the hole at `at`, where the next read begins; the position is behind it afterwards.
+    fn next(&mut self, file: &File, at: u64) -> u64 {
+        if at < self.data_until || at >= self.size {
+            return 0;
+        }
+        let seek = |to| rustix::fs::seek(file, to);
+        let data = match seek(SeekFrom::Data(at)) {
+            Ok(data) => data.clamp(at, self.size),
+            // Only a hole follows, or the file was cut.
+            Err(Errno::NXIO) if file.metadata().is_ok_and(|now| now.len() == self.size) => self.size,
+            Err(_) => at,
+        };
+        self.data_until = seek(SeekFrom::Hole(data)).map_or(u64::MAX, |hole| hole.max(data + 1));
+        // Without a position, nothing can be left out.
+        match seek(SeekFrom::Start(data)) {
+            Ok(_) => data - at,
+            Err(_) => 0,
+        }
+    }
+}
+
+/// Splits a device number into major and minor as Docker did.
+fn numbers(rdev: u64) -> (u64, u64) {
+    (rdev >> 8 & 0xfff, rdev & 0xff | rdev >> 12 & 0xf_ff00)
+}

@@ -1,0 +1,102 @@
+//! Root file systems: what a container or an image sees as `/`, made of the directories of its layers.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use super::encode::{self, Encoding};
+use super::files::Files;
+use super::records::Records;
+use super::{Form, changes, union};
+use crate::{Error, Root};
+
+/// The directories that make a root file system.
+#[derive(Debug, Clone)]
+pub struct RootFs {
+    /// The uppermost first; only one if it has everything.
+    roots: Vec<Root>,
+    holds: Holds,
+    form: Form,
+}
+
+/// What the directories hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Everything.
+    Whole,
+    /// Layers of overlayfs.
+    Overlay,
+    /// Layers in which files `.wh.NAME` may mean deletions, too.
+    Named,
+}
+
+/// A root file system with the names and metadata of all that is in it. What engines and overlayfs keep for
+/// themselves is resolved.
+#[derive(Debug)]
+pub struct FileTree<'a> {
+    roots: &'a [Root],
+    records: Records,
+    form: Form,
+}
+
+impl RootFs {
+    /// A directory that has everything.
+    pub(crate) fn whole(root: Root, form: Form) -> Self {
+        RootFs { roots: vec![root], holds: Holds::Whole, form }
+    }
+
+    /// A stack of layers, the uppermost first. `driver` is the engine's word for what stacked them.
+    pub(crate) fn stacked(roots: Vec<Root>, driver: &str, form: Form) -> Self {
+        // In the overlay of containers-storage, fuse-overlayfs may have written them.
+        let overlayfs = matches!(driver, "overlay2" | "overlayfs") && form != Form::ContainersStorage;
+        RootFs { roots, holds: if overlayfs { Holds::Overlay } else { Holds::Named }, form }
+    }
+
+    /// Walks the directories. No file is read.
+    pub fn read(&self) -> Result<FileTree<'_>, Error> {
+        let records = match &*self.roots {
+            [root] if self.holds == Holds::Whole => changes::tree(root)?,
+            roots => union::read(roots, self.holds == Holds::Named)?,
+        };
+        Ok(FileTree { roots: &self.roots, records, form: self.form })
+    }
+}
+
+impl FileTree<'_> {
+    /// Whether it has a path. [`FileTree::write_tar`] fails for one that it has not.
+    pub fn has(&self, path: &Path) -> bool {
+        match components(path) {
+            Some(path) => path.is_empty() || self.records.find(&path).is_some(),
+            None => false,
+        }
+    }
+
+    /// Writes it as a tar, in the form that the `export` of its engine has: names sorted, a directory before
+    /// what is in it, no entry for the root. Or only what is at a path; the names in the tar are the same
+    /// then. Bytes are compared with nothing, as nothing is recorded of them.
+    ///
+    /// A file whose size changes while it is read is an error.
+    pub fn write_tar(&self, within: Option<&Path>, out: &mut dyn Write) -> Result<(), Error> {
+        let within = within.map(|path| self.within(path)).transpose()?.flatten();
+        let encoding = Encoding::of(self.form, 0);
+        let files = Files::new(self.roots, &self.records, encoding.wanted());
+        encode::write_merged(files, within.as_deref(), encoding, out)
+    }
+
+    /// A path as the names in the tar have it; `None` for everything.
+    fn within(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let clean = components(path).filter(|clean| clean.is_empty() || self.records.find(clean).is_some());
+        match clean {
+            Some(clean) => Ok(Some(clean).filter(|clean| !clean.is_empty())),
+            None => Err(Error::NoFile { name: path.display().to_string() }),
+        }
+    }
+}
+
+/// A path from a root, as names in a tar are written. `None` if it may lead out of it.
+pub(crate) fn components(path: &Path) -> Option<Vec<u8>> {
+    let parts = path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir));
+    let parts: Vec<&[u8]> = parts.map(|part| OsStr::as_bytes(part.as_os_str())).collect();
+    (!parts.contains(&&b".."[..])).then(|| parts.join(&b'/'))
+}
