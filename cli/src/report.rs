@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::error::Error as StdError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
@@ -29,6 +30,8 @@ pub(crate) struct Reporter {
     bar: Mutex<Option<ProgressBar>>,
     /// What was said: images share documents, and a listing has what its images have.
     noticed: Mutex<HashSet<layerlift_store::Notice>>,
+    /// Whether the hint about other platforms was given.
+    hinted: AtomicBool,
 }
 
 #[derive(Serialize)]
@@ -59,6 +62,7 @@ impl Reporter {
             },
             bar: Mutex::new(None),
             noticed: Mutex::default(),
+            hinted: AtomicBool::new(false),
         }
     }
 
@@ -74,12 +78,17 @@ impl Reporter {
         if self.quiet {
             return;
         }
-        if self.json {
-            let message = &warning.to_string();
-            let fields = Some(warning);
-            return self.event(&Event { event: "warning", message, fields, hints: &[] });
+        let mut message = Message::of_text(&warning.to_string());
+        let is_of_platforms = matches!(warning, Warning::PlatformsLeftOut { .. });
+        if is_of_platforms && !self.hinted.swap(true, Ordering::Relaxed) {
+            let hint = "--all-platforms takes all that are here; --platform chooses";
+            message.hints.push(hint.to_owned());
         }
-        self.warn(&warning.to_string());
+        if self.json {
+            let (fields, Message { text, hints }) = (Some(warning), &message);
+            return self.event(&Event { event: "warning", message: text, fields, hints });
+        }
+        self.say("warning", &message);
     }
 
     /// An error that does not stop the command, as a warning.

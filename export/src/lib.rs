@@ -40,6 +40,7 @@ mod layers;
 mod left_out;
 mod lines;
 mod lists;
+mod names;
 mod options;
 mod partial;
 mod plan;

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use layerlift_archive::Digest;
 use layerlift_store::{
-    Artifact, Document, ErrorKind, Index, IndexLine, IndexTree, LeadsTo, Member, Reference, Store,
+    Artifact, Document, ErrorKind, Image, ImageKey, Index, IndexLine, IndexTree, LeadsTo, Member, Platform,
+    Reference, Store,
 };
 
 use crate::artifacts::PlannedArtifact;
@@ -30,8 +31,9 @@ pub(crate) fn plan(
 ) -> Result<(Vec<List>, Vec<Warning>), Error> {
     let mut lists = Vec::new();
     let mut warnings = Vec::new();
-    for WantedIndex { index, references, images } in wanted {
-        let name = references.first().map_or_else(|| format!("index {}", index.digest), ToString::to_string);
+    for wanted in wanted {
+        let name = wanted.name();
+        let WantedIndex { index, references, images } = wanted;
         let tree = store.tree(&index).map_err(|error| Error::from(error).of_image(&name))?;
         tree.iter().for_each(|tree| lines.add_index(store, tree));
         if options.keep_index && tree.is_none() {
@@ -72,6 +74,32 @@ pub(crate) fn plan(
         }
     }
     Ok((lists, warnings))
+}
+
+/// Warnings for images of indexes that the store has for other platforms than the usual one and that are not
+/// among the taken ids. Those of which the store lacks something could not be exported.
+pub(crate) fn other_platforms(
+    store: &dyn Store,
+    wanted: &[WantedIndex],
+    taken: &HashSet<&str>,
+) -> Vec<Warning> {
+    let is_whole = |key: &ImageKey| store.image(key).is_ok_and(|image: Image| image.first_lost().is_none());
+    let warning = |wanted: &WantedIndex| {
+        let here = |member: &&Member| {
+            member.image.as_ref().is_some_and(|key| !taken.contains(key.id()) && is_whole(key))
+        };
+        let platforms: Vec<String> = wanted
+            .index
+            .members
+            .iter()
+            .filter(here)
+            .map(|member| {
+                member.platform.as_ref().map_or_else(|| "an unnamed platform".to_owned(), Platform::to_string)
+            })
+            .collect();
+        (!platforms.is_empty()).then(|| Warning::PlatformsLeftOut { image: wanted.name(), platforms })
+    };
+    wanted.iter().filter_map(warning).collect()
 }
 
 /// The manifests by which an index names some of its images.

@@ -1,16 +1,17 @@
 //! What will be written, and what has to come first: planned from metadata alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Document, Image, ImageId, ImageKey, LayerTar, Reference, Requirements, Store};
+use layerlift_store::{
+    Document, Image, ImageId, ImageKey, LayerTar, Platforms, Reference, Requirements, Store,
+};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::artifacts::{self, PlannedArtifact};
 use crate::committed;
 use crate::document::salvaged::Declaration;
 use crate::format::list::List;
-use crate::format::manifest_json::RepoTags;
 use crate::format::{Contents, Documents, Made, SourceImage};
 use crate::history;
 use crate::layered::Layered;
@@ -19,6 +20,7 @@ use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
 use crate::lines::Lines;
 use crate::lists;
+use crate::names::{check_names, leave_out_digests, settle_names};
 use crate::partial;
 use crate::salvage::report::SalvageReport;
 use crate::select::{self, Selection, Wanted};
@@ -97,7 +99,13 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
     let mut lines = Lines::default();
+    let taken: HashSet<&str> = in_part.iter().map(|one| &one.wanted).chain(&wanted).map(Wanted::id).collect();
+    let of_others = match selection.platforms {
+        Platforms::Usual => lists::other_platforms(store, &indexes, &taken),
+        Platforms::Only(_) | Platforms::All => Vec::new(),
+    };
     let (lists, mut warnings) = lists::plan(store, indexes, options, &mut lines, &mut left_out)?;
+    warnings.extend(of_others);
     for (wanted, image) in wanted.into_iter().zip(images) {
         let name = select::name(&wanted.key, &wanted.references);
         match image {
@@ -327,75 +335,6 @@ impl Draft {
         let new = self.documents.as_ref()?.manifest()?;
         (old != new).then(|| Warning::OtherManifest { image: self.name.clone(), old, new })
     }
-}
-
-/// Refuses names that were asked for and that the format cannot hold.
-fn check_names(asked: &HashSet<Reference>, images: &[Layered], format: Format) -> Result<(), Error> {
-    for Layered { wanted, image, .. } in images {
-        for name in wanted.references.iter().filter(|name| asked.contains(*name)) {
-            if let Err(why) = format.spell(&image.document, name) {
-                return Err(Error::NameNotKept { name: name.clone(), format, why });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Leaves out names of a graph store that are digests. Docker 1.8 wrote them into an archive, all of which
-/// Docker since 1.10 refuses.
-fn leave_out_digests(images: &mut [Layered], warnings: &mut Vec<Warning>) {
-    const WHY: &str = "Docker since 1.10 refuses an archive with a digest in place of a tag";
-    for Layered { wanted, image, .. } in images {
-        if matches!(image.document, Document::V1(_)) {
-            wanted.references.retain(|name| {
-                if name.is_digest() {
-                    warnings.push(Warning::NameLeftOut { name: name.clone(), why: WHY });
-                }
-                !name.is_digest()
-            });
-        }
-    }
-}
-
-/// Spells the names as the format has them, each once in the archive. Those of an index are names of its
-/// default choice, too.
-fn settle_names(drafts: &mut [Draft], lists: &mut [List], format: Format) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let mut taken: HashMap<Reference, String> = HashMap::new();
-    let mut tags = RepoTags::default();
-    for Draft { planned: PlannedImage { key, references, .. }, image, .. } in drafts {
-        let mut names: Vec<Reference> = Vec::new();
-        for reference in references.drain(..) {
-            let name = match format.spell(&image.document, &reference) {
-                Ok(Some(name)) => name,
-                Ok(None) => continue,
-                Err(why) => {
-                    warnings.push(Warning::NameLeftOut { name: reference, why });
-                    continue;
-                }
-            };
-            match taken.get(&name) {
-                Some(id) if *id == key.id() => {}
-                Some(other) => {
-                    let (kept_by, lost_by) = (other.clone(), key.id().to_owned());
-                    warnings.push(Warning::NameTaken { name, kept_by, lost_by });
-                }
-                None => {
-                    if format.spells_twice()
-                        && let Err(why) = tags.give(&name, &key.id().to_owned())
-                    {
-                        warnings.push(Warning::NameInIndexOnly { name: name.clone(), why });
-                    }
-                    taken.insert(name.clone(), key.id().to_owned());
-                    let of_it = lists.iter_mut().filter(|list| list.as_stored.contains(&reference));
-                    of_it.for_each(|list| list.names.push(name.clone()));
-                    names.push(name);
-                }
-            }
-        }
-        *references = names;
-    }
-    warnings
 }
 
 /// Records of layers that are not as an engine writes them, each once.

@@ -175,12 +175,27 @@ pub(crate) struct Wanted {
     pub(crate) references: Vec<Reference>,
 }
 
+impl Wanted {
+    pub(crate) fn id(&self) -> &str {
+        self.key.id()
+    }
+}
+
 /// An index from which images were chosen, with the names by which it was requested.
 #[derive(Debug)]
 pub(crate) struct WantedIndex {
     pub(crate) index: Index,
     pub(crate) references: Vec<Reference>,
     pub(crate) images: Vec<ImageKey>,
+}
+
+impl WantedIndex {
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        let unnamed = || format!("index {}", self.index.digest);
+        let tag = self.references.iter().find(|name| !name.is_digest());
+        tag.or(self.references.first()).map_or_else(unnamed, ToString::to_string)
+    }
 }
 
 /// Each image and each index once, in the order of the request. One id in two partitions is one image: an

@@ -159,6 +159,19 @@ pub enum Warning {
         /// Why.
         why: String,
     },
+    /// The store has images of an index for other platforms than the usual one, and no platform was requested.
+    #[error(
+        "{image}: the store also has {} for {}, which {} left out",
+        if platforms.len() == 1 { "its image" } else { "its images" },
+        platforms.join(", "),
+        if platforms.len() == 1 { "is" } else { "are" },
+    )]
+    PlatformsLeftOut {
+        /// The name of the index, or its digest.
+        image: String,
+        /// The platforms, in the order of the index.
+        platforms: Vec<String>,
+    },
     /// An image has attestations or other artifacts that cannot go along.
     #[error(
         "{image}: {} of it {} left out: {why}",

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use common::{Entry, chain, check_blobs, data_root, document, entries, entry, threaded, written};
 use layerlift_export::{
-    ErrorKind, Format, Layout, Options, Prepared, Warning, plan, push, select, select_all, tree,
+    ErrorKind, Format, Layout, Options, Prepared, Selection, Warning, plan, push, select, select_all, tree,
 };
-use layerlift_store::{OpenOptions, Platforms, Store, open};
+use layerlift_store::{OpenOptions, Platform, Platforms, Store, open};
 use serde_json::{Value, json};
 
 const MULTI: &str = "sha256:2d2f5817d89151d0fd49ca86c4c5c430920c393b3de3cc540e4026ee00be625e";
@@ -144,6 +144,47 @@ fn some_platforms() {
         let config = document(&archive, items[0]["Config"].as_str().unwrap());
         assert_eq!(config["architecture"], "arm");
     }
+}
+
+/// Images that are here for other platforms than the usual one are not left out in silence; with a requested
+/// platform, that is what was asked for. What was never pulled is not left out.
+#[test]
+fn platforms_left_out() {
+    if !Platform::host().matches(&"linux/amd64".parse().unwrap()) {
+        eprintln!("skipped: the stores have no image for this machine");
+        return;
+    }
+    let Some((_root, store)) = namespace("docker-28", "moby") else { return };
+    let left_out = |selection: Selection, options: &Options| {
+        let plan = plan(&*store, selection, options).unwrap();
+        let of = |warning: &Warning| match warning {
+            Warning::PlatformsLeftOut { image, platforms } => {
+                Some((image.trim_start_matches("docker.io/").to_owned(), platforms.join(" ")))
+            }
+            _ => None,
+        };
+        plan.warnings().iter().filter_map(of).collect::<BTreeSet<_>>()
+    };
+    let named = |name: &str, platforms: Platforms| select(&*store, &[name], platforms).unwrap();
+    let two = BTreeSet::from([("built/two:1".to_owned(), "linux/arm64".to_owned())]);
+    for options in [Options::default(), Options::default().with_keep_index(true)] {
+        assert_eq!(left_out(named("built/two:1", Platforms::Usual), &options), two);
+        for (name, platforms) in [
+            ("built/two:1", Platforms::All),
+            ("built/two:1", of(&["linux/amd64"])),
+            // Of these, the host has pulled one platform, or there is no other.
+            ("127.0.0.1:5777/bench/mlist:1.0", Platforms::Usual),
+            ("bench/foreign:1.0", Platforms::Usual),
+            ("built/kit:1", Platforms::Usual),
+        ] {
+            assert_eq!(left_out(named(name, platforms.clone()), &options), BTreeSet::new(), "{name}");
+        }
+    }
+    let all = left_out(select_all(&*store, None).unwrap(), &Options::default());
+    let multi = ("bench/multi:1.0".to_owned(), "linux/arm64/v8 linux/arm/v7".to_owned());
+    assert!(all.is_superset(&two) && all.contains(&multi), "{all:?}");
+    let everything = select_all(&*store, Platforms::All).unwrap();
+    assert_eq!(left_out(everything, &Options::default()), BTreeSet::new());
 }
 
 /// One platform without an attestation is an image: every engine loads it.

@@ -132,6 +132,32 @@ fn several() {
     }
 }
 
+/// What is left out is said, and once which options take it.
+#[test]
+fn platforms_left_out() {
+    let store = Store::containerd("docker-28");
+    let hint = "hint: --all-platforms takes all that are here; --platform chooses";
+    let run = |args: &[&str]| {
+        let archive = store.beside("archive.tar");
+        ended(&output(
+            save(&store.root).args(["bench/multi:1.0", "built/two:1", "-o"]).arg(archive).args(args),
+        ))
+    };
+    let two =
+        "warning: docker.io/built/two:1: the store also has its image for linux/arm64, which is left out";
+    for args in [&[][..], &["--keep-index"]] {
+        let (status, said) = run(args);
+        assert_eq!((status, said.matches(hint).count()), (Some(0), 1), "{args:?}: {said}");
+        assert!(said.contains("its images for linux/arm64/v8, linux/arm/v7, which are left out"), "{said}");
+        assert!(said.contains(two), "{said}");
+    }
+    let (_, said) = run(&["--progress", "json"]);
+    assert!(said.contains(r#""kind":"platforms-left-out","image":"docker.io/built/two:1""#), "{said}");
+    for args in [&["--platform", "linux/amd64"][..], &["--all-platforms"]] {
+        assert_eq!(run(args), (Some(0), String::new()), "{args:?}");
+    }
+}
+
 /// A column for platforms where an image has several, and all lines of an index as a tree.
 #[test]
 fn what_is_here_of_an_index() {
