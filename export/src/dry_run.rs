@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::draft::Draft;
 use crate::layers::{PlannedLayer, State};
-use crate::plan::Draft;
 use crate::{Format, Omission, Plan};
 
 impl fmt::Display for Plan {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::plan::Draft;
+use crate::draft::Draft;
 use crate::{Error, ErrorKind, Options};
 
 /// What has been left out so far.

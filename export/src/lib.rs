@@ -27,6 +27,7 @@ mod artifacts;
 mod bundle;
 mod committed;
 mod document;
+mod draft;
 mod dry_run;
 mod error;
 mod first_pass;
@@ -54,12 +55,13 @@ mod warning;
 
 pub use artifacts::verify_artifacts;
 pub use bundle::{Blob, Bundle, Descriptor, Root};
+pub use draft::PlannedImage;
 pub use error::{Error, Hint};
 pub use format::Format;
 pub use layerlift_archive::ErrorKind;
 pub use options::{LayerCompression, Options};
 pub use partial::{Checked, CheckedLayer, CheckedRoot, Omission, OtherSide, Presence, check, select_partial};
-pub use plan::{Plan, PlannedImage, plan};
+pub use plan::{Plan, plan};
 pub use prepare::{Prepared, tree};
 pub use recreate::{Known, Recipe, compose, recipe};
 pub use salvage::{

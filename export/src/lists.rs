@@ -9,11 +9,11 @@ use layerlift_store::{
 };
 
 use crate::artifacts::PlannedArtifact;
+use crate::draft::{Draft, PlannedImage};
 use crate::format::list::{Companion, List};
 use crate::layered::Layered;
 use crate::left_out::LeftOut;
 use crate::lines::Lines;
-use crate::plan::{Draft, PlannedImage};
 use crate::select::WantedIndex;
 use crate::{Error, Options, Warning};
 
@@ -167,24 +167,6 @@ pub(crate) fn referrers(
         }
     }
     kept
-}
-
-/// Gives the names of each index to the first of its images that is still there: engines that do not know
-/// indexes take that one.
-pub(crate) fn hand_over(drafts: &mut [Draft], lists: &[List]) {
-    for list in lists {
-        let has_names = |draft: &Draft| {
-            list.has(draft.planned.key.id())
-                && list.names.iter().any(|name| draft.planned.references.contains(name))
-        };
-        if drafts.iter().any(has_names) {
-            continue;
-        }
-        let of = |id: &String| drafts.iter().position(|draft| draft.planned.key.id() == id);
-        if let Some(place) = list.images.iter().find_map(of) {
-            drafts[place].planned.references.extend(list.names.iter().cloned());
-        }
-    }
 }
 
 /// How many entries `index.json` has for images and indexes: one for each name.

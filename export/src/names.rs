@@ -4,11 +4,42 @@ use std::collections::{HashMap, HashSet};
 
 use layerlift_store::{Document, Reference};
 
+use crate::draft::{Draft, PlannedImage};
 use crate::format::list::List;
 use crate::format::manifest_json::RepoTags;
 use crate::layered::Layered;
-use crate::plan::{Draft, PlannedImage};
+use crate::select::WantedIndex;
 use crate::{Error, Format, Warning};
+
+/// The names of an index. The first of its images that is in the archive has them: engines that do not know
+/// indexes take that one.
+pub(crate) struct Shared {
+    /// The ids of the images that were chosen, the default choice first.
+    images: Vec<String>,
+    /// As the store has them.
+    as_stored: Vec<Reference>,
+    /// As the archive has them.
+    names: Vec<Reference>,
+}
+
+impl Shared {
+    pub(crate) fn of(wanted: &WantedIndex) -> Self {
+        let images = wanted.images.iter().map(|key| key.id().to_owned()).collect();
+        Shared { images, as_stored: wanted.references.clone(), names: Vec::new() }
+    }
+
+    /// Without an image that is another one in the archive.
+    pub(crate) fn remove(&mut self, id: &str) {
+        self.images.retain(|image| image != id);
+    }
+
+    /// The first of its images that is there.
+    fn first<'d>(&self, drafts: &'d mut [Draft]) -> Option<&'d mut Draft> {
+        let of = |id: &String| drafts.iter().position(|draft| draft.planned.key.id() == id);
+        let place = self.images.iter().find_map(of)?;
+        drafts.get_mut(place)
+    }
+}
 
 /// Refuses names that were asked for and that the format cannot hold.
 pub(crate) fn check_names(
@@ -44,7 +75,13 @@ pub(crate) fn leave_out_digests(images: &mut [Layered], warnings: &mut Vec<Warni
 
 /// Spells the names as the format has them, each once in the archive. Those of an index are names of its
 /// default choice, too.
-pub(crate) fn settle_names(drafts: &mut [Draft], lists: &mut [List], format: Format) -> Vec<Warning> {
+pub(crate) fn settle_names(
+    drafts: &mut [Draft],
+    lists: &mut [List],
+    shared: &mut [Shared],
+    format: Format,
+) -> Vec<Warning> {
+    shared.iter().for_each(|shared| hand_over_as_stored(drafts, shared));
     let mut warnings = Vec::new();
     let mut taken: HashMap<Reference, String> = HashMap::new();
     let mut tags = RepoTags::default();
@@ -74,6 +111,8 @@ pub(crate) fn settle_names(drafts: &mut [Draft], lists: &mut [List], format: For
                     taken.insert(name.clone(), key.id().to_owned());
                     let of_it = lists.iter_mut().filter(|list| list.as_stored.contains(&reference));
                     of_it.for_each(|list| list.names.push(name.clone()));
+                    let of_it = shared.iter_mut().filter(|shared| shared.as_stored.contains(&reference));
+                    of_it.for_each(|shared| shared.names.push(name.clone()));
                     names.push(name);
                 }
             }
@@ -81,4 +120,29 @@ pub(crate) fn settle_names(drafts: &mut [Draft], lists: &mut [List], format: For
         *references = names;
     }
     warnings
+}
+
+/// Gives the names of an index to the first of its images, if the one that had them cannot be read.
+fn hand_over_as_stored(drafts: &mut [Draft], shared: &Shared) {
+    let is_lost = |name: &&Reference| !drafts.iter().any(|draft| draft.planned.references.contains(name));
+    let lost: Vec<Reference> = shared.as_stored.iter().filter(is_lost).cloned().collect();
+    if let Some(draft) = shared.first(drafts) {
+        draft.planned.references.extend(lost);
+    }
+}
+
+/// The same, once the names are those of the archive, if the image that had them is left out after all.
+pub(crate) fn hand_over(drafts: &mut [Draft], shared: &[Shared]) {
+    for shared in shared {
+        let has_names = |draft: &Draft| {
+            shared.images.iter().any(|id| id == draft.planned.key.id())
+                && shared.names.iter().any(|name| draft.planned.references.contains(name))
+        };
+        if drafts.iter().any(has_names) {
+            continue;
+        }
+        if let Some(draft) = shared.first(drafts) {
+            draft.planned.references.extend(shared.names.iter().cloned());
+        }
+    }
 }

@@ -3,16 +3,14 @@
 use std::collections::HashSet;
 
 use layerlift_archive::Digest;
-use layerlift_store::{
-    Document, Image, ImageId, ImageKey, LayerTar, Platforms, Reference, Requirements, Store,
-};
+use layerlift_store::{Document, LayerTar, Platforms, Reference, Requirements, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::artifacts::{self, PlannedArtifact};
 use crate::committed;
-use crate::document::salvaged::Declaration;
+use crate::draft::{Draft, PlannedImage};
+use crate::format::Contents;
 use crate::format::list::List;
-use crate::format::{Contents, Documents, Made, SourceImage};
 use crate::history;
 use crate::layered::Layered;
 use crate::layers::odd::{padding_left_out, refused_as_stored};
@@ -20,24 +18,11 @@ use crate::layers::{Distinct, Measured, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
 use crate::lines::Lines;
 use crate::lists;
-use crate::names::{check_names, leave_out_digests, settle_names};
+use crate::names::{self, Shared, check_names, leave_out_digests, settle_names};
 use crate::partial;
 use crate::salvage::report::SalvageReport;
 use crate::select::{self, Selection, Wanted};
 use crate::{Error, Format, Options, Warning};
-
-/// An image that will be in the archive.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct PlannedImage {
-    /// Which one.
-    pub key: ImageKey,
-    /// Its names in the archive.
-    pub references: Vec<Reference>,
-    /// The id that engines show once they have loaded the archive. `None` while it depends on layers that are
-    /// not hashed yet, and where the format leaves it to the engine.
-    pub image_id: Option<ImageId>,
-}
 
 /// What will be written, and what has to come first. Nothing is written yet, and no layer read.
 ///
@@ -46,6 +31,7 @@ pub struct Plan {
     pub(crate) drafts: Vec<Draft>,
     /// Indexes of images.
     pub(crate) lists: Vec<List>,
+    pub(crate) shared: Vec<Shared>,
     pub(crate) artifacts: Vec<PlannedArtifact>,
     pub(crate) lines: Lines,
     /// All layers, also those of images that are left out.
@@ -57,22 +43,6 @@ pub struct Plan {
     /// What was salvaged.
     pub(crate) salvaged: Option<SalvageReport>,
     pub(crate) options: Options,
-}
-
-/// An image on its way into the archive.
-pub(crate) struct Draft {
-    pub(crate) planned: PlannedImage,
-    /// What messages call it.
-    pub(crate) name: String,
-    pub(crate) image: Image,
-    /// Where its layers are in [`Plan::layers`], base first.
-    pub(crate) layers: Vec<usize>,
-    /// Made once, as soon as the digests that they name are known.
-    pub(crate) documents: Option<Documents>,
-    /// Whether one of the indexes has it.
-    pub(crate) of_index: bool,
-    /// Said of an image whose bytes are not all the recorded ones.
-    pub(crate) salvaged: Option<Declaration>,
 }
 
 /// Plans an export. Nothing is written, no layer is read.
@@ -104,6 +74,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         Platforms::Usual => lists::other_platforms(store, &indexes, &taken),
         Platforms::Only(_) | Platforms::All => Vec::new(),
     };
+    let shared = indexes.iter().map(Shared::of).collect();
     let (lists, mut warnings) = lists::plan(store, indexes, options, &mut lines, &mut left_out)?;
     warnings.extend(of_others);
     for (wanted, image) in wanted.into_iter().zip(images) {
@@ -141,7 +112,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         check_names(&asked, &readable, options.format)?;
     }
     lines.add_images(store, readable.iter().map(|one| &one.image));
-    let mut plan = of_images(store, readable, lists, options, left_out)?;
+    let mut plan = of_images(store, readable, (lists, shared), options, left_out)?;
     // Several images may share an odd document.
     let mut seen = HashSet::new();
     notices.retain(|notice| seen.insert(notice.clone()));
@@ -156,7 +127,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
 pub(crate) fn of_images(
     store: &dyn Store,
     images: Vec<Layered>,
-    mut lists: Vec<List>,
+    (mut lists, mut shared): (Vec<List>, Vec<Shared>),
     options: &Options,
     mut left_out: LeftOut,
 ) -> Result<Plan, Error> {
@@ -192,7 +163,7 @@ pub(crate) fn of_images(
         draft.layers.iter().for_each(|&index| layers[index].needs_digest |= needs_digest);
     }
     layers.iter_mut().for_each(PlannedLayer::omit);
-    let mut warnings = settle_names(&mut drafts, &mut lists, options.format);
+    let mut warnings = settle_names(&mut drafts, &mut lists, &mut shared, options.format);
     warnings.extend(odd_records(&drafts, &layers));
     warnings.extend(drafts.iter().filter_map(|draft| {
         history::too_long(&draft.image.document, &draft.name, draft.layers.len(), options.format)
@@ -206,7 +177,7 @@ pub(crate) fn of_images(
             None => made.push(draft),
         }
     }
-    lists::hand_over(&mut made, &lists);
+    names::hand_over(&mut made, &shared);
     for draft in &made {
         draft.layers.iter().for_each(|&index| layers[index].uses += 1);
     }
@@ -220,6 +191,7 @@ pub(crate) fn of_images(
     Ok(Plan {
         drafts: made,
         lists,
+        shared,
         artifacts: Vec::new(),
         lines: Lines::default(),
         layers,
@@ -298,42 +270,6 @@ impl Plan {
     /// Layers that are read before the archive is written.
     pub(crate) fn first_pass(&self) -> impl Iterator<Item = &PlannedLayer> {
         self.used().filter(|layer| layer.is_read_first(self.options.checks_first()))
-    }
-}
-
-impl Draft {
-    /// Its documents, and the places of its layers.
-    pub(crate) fn with_layers(&self) -> Option<(&Documents, &[usize])> {
-        Some((self.documents.as_ref()?, &self.layers))
-    }
-
-    /// Its name, and the places of its layers.
-    pub(crate) fn named(&self) -> (&str, &[usize]) {
-        (&self.name, &self.layers)
-    }
-
-    /// The same image with its documents, or why the format cannot hold it.
-    pub(crate) fn with_documents(self, format: Format, layers: Vec<&Measured>) -> Result<Self, Error> {
-        let Draft { image, of_index, salvaged, .. } = &self;
-        let source = SourceImage { image, layers, of_index: *of_index, salvaged: salvaged.as_ref() };
-        let documents = Documents::new(format, &source);
-        let documents = documents.map_err(|error| error.of_image(&self.name))?;
-        let planned = PlannedImage { image_id: documents.image_id(), ..self.planned };
-        Ok(Draft { planned, documents: Some(documents), ..self })
-    }
-
-    /// What the format has made of it; `None` before that.
-    pub(crate) fn made(&self) -> Option<Made> {
-        let PlannedImage { key, references, .. } = &self.planned;
-        let documents = self.documents.clone()?;
-        Some(Made { id: key.id().to_owned(), names: references.clone(), documents })
-    }
-
-    /// The warning for an image that is known by its manifest but gets another one.
-    pub(crate) fn other_manifest(&self) -> Option<Warning> {
-        let old = self.image.own_manifest()?.digest;
-        let new = self.documents.as_ref()?.manifest()?;
-        (old != new).then(|| Warning::OtherManifest { image: self.name.clone(), old, new })
     }
 }
 

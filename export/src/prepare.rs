@@ -8,6 +8,7 @@ use layerlift_store::Requirements;
 
 use crate::artifacts::PlannedArtifact;
 use crate::bundle::Bundle;
+use crate::draft::{Draft, PlannedImage};
 use crate::first_pass::{Omitted, Passed, first_pass, keep};
 use crate::format::list::{Companion, List};
 use crate::format::{Contents, Documents};
@@ -15,10 +16,10 @@ use crate::layers::{Measured, PlannedLayer};
 use crate::left_out::{self, LeftOut};
 use crate::lines::Lines;
 use crate::lists;
+use crate::names::{self, Shared};
 use crate::partial;
 use crate::partial::other_side::Held;
 use crate::partial::warnings::Layers;
-use crate::plan::{Draft, PlannedImage};
 use crate::salvage::report::SalvageReport;
 use crate::{Error, Plan, Warning};
 
@@ -47,6 +48,7 @@ struct Origin {
 struct Parts {
     drafts: Vec<Draft>,
     lists: Vec<List>,
+    shared: Vec<Shared>,
     artifacts: Vec<PlannedArtifact>,
     lines: Lines,
     layers: Passed,
@@ -69,7 +71,7 @@ impl Plan {
     /// digest, and with [`crate::Options::keep_going`] checks all of them, unless
     /// [`crate::Options::unchecked`] leaves that to the output.
     pub fn prepare(self, options: &Options<'_>) -> Result<Prepared, Error> {
-        let Plan { drafts, mut lists, mut artifacts, lines, layers, unreadable, salvaged, .. } = self;
+        let Plan { drafts, mut lists, shared, mut artifacts, lines, layers, unreadable, salvaged, .. } = self;
         let (announced, chosen) = (self.warnings, self.options);
         let ids = layers.iter().map(|layer| layer.id.clone()).collect();
         let names = Names { ids, called: layers.iter().map(PlannedLayer::name).collect() };
@@ -88,7 +90,7 @@ impl Plan {
                 }
             }
         }
-        Parts { drafts, lists, artifacts, lines, layers, omitted, names, announced, options: chosen }
+        Parts { drafts, lists, shared, artifacts, lines, layers, omitted, names, announced, options: chosen }
             .ready(left_out, odd, salvaged)
     }
 }
@@ -112,7 +114,7 @@ impl Parts {
             let measured = measured.collect::<Option<_>>().expect("images with bad layers are left out");
             ready.extend(left_out.keep(draft.with_documents(format, measured))?);
         }
-        lists::hand_over(&mut ready, &self.lists);
+        names::hand_over(&mut ready, &self.shared);
         let mut used: Vec<usize> = ready.iter().flat_map(|draft| draft.layers.iter().copied()).collect();
         used.sort_unstable();
         used.dedup();

@@ -159,7 +159,7 @@ pub enum Warning {
         /// Why.
         why: String,
     },
-    /// The store has images of an index for other platforms than the usual one, and no platform was requested.
+    /// The store has images of an index for other platforms than the usual one; no platform was requested.
     #[error(
         "{image}: the store also has {} for {}, which {} left out",
         if platforms.len() == 1 { "its image" } else { "its images" },

@@ -187,6 +187,53 @@ fn platforms_left_out() {
     assert_eq!(left_out(everything, &Options::default()), BTreeSet::new());
 }
 
+/// If the image that has the names of an index is damaged, the next one that is saved has them.
+#[test]
+fn names_stay_with_the_index() {
+    const BLOBS: &str = "containerd/daemon/io.containerd.content.v1.content/blobs/sha256";
+    const CONFIG: &str = "dc041c6fadb082c5e488f29c8b05e41beb862a82846ffe4ed589ff323c9eb148";
+    let Some((root, store)) = namespace("docker-28", "moby") else { return };
+    let below = std::fs::read_dir(root.path()).unwrap().next().unwrap().unwrap().path();
+    let manifest = select(&*store, &["bench/multi:1.0"], of(&["linux/amd64"])).unwrap();
+    let layer = store.image(&manifest.images[0].image).unwrap().layers[0].key.id().to_owned();
+    let layer = layer.split('@').next().unwrap().rsplit([':', '/']).next().unwrap().to_owned();
+    for (blob, is_layer) in [(CONFIG.to_owned(), false), (layer, true)] {
+        let path = below.join(BLOBS).join(blob);
+        let sound = std::fs::read(&path).unwrap();
+        let mut bytes = sound.clone();
+        bytes[sound.len() / 2] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let store = open(&below, &OpenOptions::default().with_partition("moby")).unwrap();
+        for format in [Format::DockerArchive, Format::OciArchive, Format::DockerV1] {
+            let options = Options::default().with_format(format).with_keep_going(true);
+            for selection in [
+                select(&*store, &["bench/multi:1.0"], Platforms::All).unwrap(),
+                select_all(&*store, Platforms::All).unwrap(),
+            ] {
+                let plan = plan(&*store, selection, &options).unwrap();
+                let known = plan.left_out().len();
+                let prepared = plan.prepare(&threaded(2)).unwrap();
+                assert!(known + prepared.left_out().len() > 0, "{format}");
+                let named = |image: &&layerlift_export::PlannedImage| {
+                    image.references.iter().any(|name| name.familiar().to_string() == "bench/multi:1.0")
+                };
+                assert_eq!(prepared.images().iter().filter(named).count(), 1, "{format} {is_layer}");
+                if format != Format::DockerV1 {
+                    let archive = entries(&written(&tree(&prepared), 2));
+                    let lines = document(&archive, "index.json")["manifests"].clone();
+                    let name = "docker.io/bench/multi:1.0";
+                    let line = lines.as_array().unwrap().iter();
+                    let line = line.filter(|line| line["annotations"]["io.containerd.image.name"] == name);
+                    let [line] = line.collect::<Vec<_>>()[..] else { panic!("{lines}") };
+                    let made = index(&archive, line);
+                    assert!(platforms(&made).contains(&"linux/arm64".to_owned()), "{made}");
+                }
+            }
+        }
+        std::fs::write(&path, sound).unwrap();
+    }
+}
+
 /// One platform without an attestation is an image: every engine loads it.
 #[test]
 fn one_platform() {

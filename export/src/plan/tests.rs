@@ -12,6 +12,7 @@ use layerlift_store::{BlobLayer, DiffId};
 
 use self::fake::{Fake, Kept};
 use super::*;
+use crate::format::{Documents, Made, SourceImage};
 use crate::tree;
 
 #[allow(dead_code, reason = "other tests use the rest")]
@@ -54,7 +55,8 @@ fn layers_on_top() {
             ],
         };
         let options = Options::default().with_format(format);
-        let plan = of_images(&store, vec![image], Vec::new(), &options, LeftOut::new(&options)).unwrap();
+        let plan = of_images(&store, vec![image], (Vec::new(), Vec::new()), &options, LeftOut::new(&options))
+            .unwrap();
         assert_eq!((plan.layer_count(), plan.tar_len(), plan.first_pass_len()), (3, None, None));
         assert_eq!(plan.warnings(), [], "nothing of the store's is lost");
         let prepared = plan.prepare(&WriteOptions::default()).unwrap();

@@ -15,9 +15,9 @@ use layerlift_archive::Options as WriteOptions;
 use layerlift_store::{Document, LayerKey, LayerTar, Reference, Rules, Store};
 
 use crate::document::salvaged::Declaration;
+use crate::draft::Draft;
 use crate::layers::{Origin, PlannedLayer, State};
 use crate::left_out::{self, LeftOut};
-use crate::plan::Draft;
 use crate::{Error, Plan, Warning, first_pass, lists};
 
 mod damage;
@@ -215,6 +215,7 @@ impl Plan {
                 // What its index names are the recorded bytes.
                 let key = draft.planned.key.id();
                 self.lists.iter_mut().for_each(|list| list.images.retain(|image| image != key));
+                self.shared.iter_mut().for_each(|shared| shared.remove(key));
                 let comment = comment(&report, &names, &id);
                 draft.salvaged = Some(Declaration { id: id.clone(), comment });
                 let references = std::mem::take(&mut draft.planned.references);
