@@ -50,9 +50,10 @@ pub use error_kind::{ErrorKind, content_error};
 pub use hash::Hasher;
 pub use options::{Observer, Options};
 pub use output::{
-    Check, Staging, Unfinished, Volumes, WrittenVolumes, check, check_each, digest, final_path, is_empty_dir,
-    sync_dir, write_dir, write_file, write_file_hashed, write_file_or_keep, write_file_with, write_files,
-    write_stream, write_stream_hashed, write_text, write_volumes,
+    Check, FileEntry, FileKind, FileSink, NotKept, Staging, Unfinished, UnpackedDir, Volumes, WrittenVolumes,
+    check, check_each, digest, final_path, is_empty_dir, sync_dir, write_dir, write_file, write_file_hashed,
+    write_file_or_keep, write_file_with, write_files, write_stream, write_stream_hashed, write_text,
+    write_volumes,
 };
 pub use produce::{Item, Order, Outcome, Sink, first_failure, produce};
 pub use read_at::{Concatenated, ReadAt};

@@ -1,8 +1,11 @@
-//! Tars that are not archives of images: to a file, which appears when it is complete, or to standard output.
+//! Outputs that are not archives of images: a tar in a file, which appears when it is complete, or on
+//! standard output; or a directory with the files themselves.
 
 use std::io::{self, BufWriter, Write};
 
-use layerlift_archive::{Error as ArchiveError, write_file_with};
+use std::path::Path;
+
+use layerlift_archive::{Error as ArchiveError, FileEntry, FileSink, NotKept, UnpackedDir, write_file_with};
 use layerlift_store::Error as StoreError;
 
 use crate::destination::Destination;
@@ -52,5 +55,39 @@ impl Write for Stoppable<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// Writes files into a directory that is new or empty.
+pub(crate) fn write_dir(
+    path: &Path,
+    files: impl FnOnce(&mut dyn FileSink) -> Result<(), Error>,
+) -> Result<NotKept, Error> {
+    let _guard = Guard::new();
+    let mut sink = StoppableFiles(UnpackedDir::create(path)?);
+    files(&mut sink)?;
+    Ok(sink.0.finish()?)
+}
+
+/// The same for files.
+struct StoppableFiles(UnpackedDir);
+
+impl StoppableFiles {
+    fn go_on(&mut self) -> Result<&mut UnpackedDir, ArchiveError> {
+        if cancelled() { Err(ArchiveError::Cancelled) } else { Ok(&mut self.0) }
+    }
+}
+
+impl FileSink for StoppableFiles {
+    fn entry(&mut self, entry: &FileEntry<'_>) -> Result<(), ArchiveError> {
+        self.go_on()?.entry(entry)
+    }
+
+    fn data(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        self.go_on()?.data(bytes)
+    }
+
+    fn hole(&mut self, len: u64) -> Result<(), ArchiveError> {
+        self.go_on()?.hole(len)
     }
 }

@@ -5,6 +5,7 @@ mod dir;
 mod file;
 mod stream;
 mod temporary;
+mod unpacked;
 mod volumes;
 mod with;
 
@@ -13,5 +14,6 @@ pub use dir::{is_empty_dir, write_dir, write_files};
 pub use file::{Unfinished, write_file, write_file_hashed, write_file_or_keep};
 pub use stream::{write_stream, write_stream_hashed};
 pub use temporary::{Staging, final_path, sync_dir};
+pub use unpacked::{FileEntry, FileKind, FileSink, NotKept, UnpackedDir};
 pub use volumes::{Volumes, WrittenVolumes, write_text, write_volumes};
 pub use with::write_file_with;

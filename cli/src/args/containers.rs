@@ -41,7 +41,7 @@ pub(crate) struct Containers {
     pub(crate) place: PlaceArgs,
 }
 
-/// Write the root file system of a container or an image as a tar.
+/// Write the root file system of a container or an image as a tar or a directory.
 ///
 /// The tar is that of docker export and podman export: the layers of the image with what the container wrote
 /// on top, and what was deleted left out. It has owners, modes, times, links, devices and capabilities, with
@@ -52,12 +52,14 @@ pub(crate) struct Containers {
 Examples:
   layerlift rootfs web --root /mnt/disk/var/lib/docker -o web.tar
   layerlift rootfs web --path /etc/nginx | tar -xp -C /tmp/found
-  layerlift rootfs team/app:2 -o app.tar")]
+  layerlift rootfs team/app:2 -o app/          the files themselves")]
 pub(crate) struct Rootfs {
     /// Which container, by name, id or the beginning of an id; or which image.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Where to write: a file, or - for standard output [default: -].
+    /// Where to write: a file, a directory with a / at its end, or - for standard output [default: -].
+    ///
+    /// A directory must be new or empty. Without root, it has no devices, and other owners.
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
     /// Only what is at this path. Links on the way are not followed.

@@ -1,5 +1,8 @@
-//! `layerlift rootfs`: the root file system of a container or an image as a tar.
+//! `layerlift rootfs`: the root file system of a container or an image as a tar or a directory.
 
+use std::path::PathBuf;
+
+use layerlift_archive::NotKept;
 use layerlift_store::{Container, Error as StoreError, ImageKey, RootFs};
 
 use super::containers;
@@ -13,15 +16,50 @@ use crate::tar_output;
 
 pub(crate) fn run(args: &Rootfs, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
-    tar_output::check(&destination)?;
+    destination.check_tar()?;
     let root_fs = find(args, reporter)?;
     let tree = root_fs.read()?;
     if let Some(path) = args.path.as_deref().filter(|path| !tree.has(path)) {
         let name = format!("{} in {}", path.display(), args.name);
         return Err(StoreError::NoFile { name }.into());
     }
-    tar_output::write(&destination, |out| tree.write_tar(args.path.as_deref(), out))?;
-    Ok(Status::Done)
+    let within = args.path.as_deref();
+    match &destination {
+        Destination::Dir(path) => {
+            let not_kept = tar_output::write_dir(path, |sink| tree.write_files(within, sink))?;
+            Ok(report(&not_kept, reporter))
+        }
+        _ => tar_output::write(&destination, |out| tree.write_tar(within, out)).map(|()| Status::Done),
+    }
+}
+
+/// Says what a directory lacks. Only root may give files away and make devices.
+fn report(not_kept: &NotKept, reporter: &Reporter) -> Status {
+    let mut status = Status::Done;
+    let counted = |(count, path): &(u64, PathBuf), one: &str, several: &str| {
+        let first = format!("/{}", path.display());
+        match count {
+            1 => format!("1 {one}: {first}"),
+            _ => format!("{count} {several}, first {first}"),
+        }
+    };
+    if let Some(owners) = &not_kept.owners {
+        let entries = counted(owners, "entry", "entries");
+        reporter.warn(&format!("only root can set owners: this user has them instead in {entries}"));
+    }
+    if let Some(devices) = &not_kept.devices {
+        status = Status::Incomplete;
+        reporter
+            .warn(&format!("only root can make devices: left out {}", counted(devices, "device", "devices")));
+    }
+    if let Some(attributes) = &not_kept.attributes {
+        status = Status::Incomplete;
+        let entries = counted(attributes, "entry lacks", "entries lack");
+        reporter.warn(&format!(
+            "attributes could not be set, which only root or not every file system can: {entries}"
+        ));
+    }
+    status
 }
 
 /// The directories of what a name means: of a container, else of an image.

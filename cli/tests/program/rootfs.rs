@@ -137,7 +137,7 @@ fn parts_and_names_that_nobody_has() {
         (["changed", "--path", "/no/such", "-o", out], "/no/such in changed"),
         (["changed", "--path", "etc/../etc", "-o", out], "etc/../etc"),
         (["app:3", "--path", "/etc", "-o", out], "app:"),
-        (["changed", "--path", "/etc", "-o", &dir], "a directory"),
+        (["changed", "--path", "/no/such", "-o", &dir], "/no/such"),
     ] {
         let (status, errors) = ended(&rootfs(&store.root, &arguments));
         assert_eq!(status, Some(2), "{arguments:?}: {errors}");
@@ -213,4 +213,78 @@ fn renamed_directories_and_files_without_contents() {
     }
     let list = text(&back, "list");
     assert!(list.contains("new/below/usr/renamed/sub/y") && list.contains("tools/linked 2 "), "{list}");
+}
+
+/// What `find` and `getfattr` say of a directory.
+fn listed(dir: &Path) -> String {
+    let script = r#"
+        set -e; cd "$1"
+        find . -type d -printf "%P %y %m %U:%G %T@\n" -o -printf "%P %y %m %U:%G %T@ %n %l\n" | sort
+        find . -type d -o -type f -print0 | xargs -0 sha256sum | sort
+        getfattr -R -h -d -m - . | sed "s/# file: /\n&/""#;
+    let out = Command::new("sh").args(["-c", script, "sh"]).arg(dir).output().expect("sh starts");
+    assert!(out.status.success(), "{out:?}");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+#[test]
+fn a_directory_has_what_the_tar_has() {
+    if !is_root("a_directory_has_what_the_tar_has", "to make devices and set owners") {
+        return;
+    }
+    for engine in ["docker-28.5", "podman-5.8"] {
+        let store = Store::containers(engine);
+        let (dir, back) = (store.beside("out"), store.beside("back"));
+        let written = rootfs(&store.root, &["changed", "-o", &format!("{}/", dir.display())]);
+        assert_eq!(ended(&written), (Some(0), String::new()), "{engine}");
+        let tar = store.beside("x.tar");
+        assert_eq!(ended(&rootfs(&store.root, &["changed", "-o", &tar.display().to_string()])).0, Some(0));
+        std::fs::create_dir(&back).expect("a folder");
+        let unpacked = Command::new("tar")
+            .args(["--xattrs", "--xattrs-include=*", "--numeric-owner", "--warning=no-timestamp", "-xpf"])
+            .args([&tar, Path::new("-C"), &back])
+            .status();
+        assert!(unpacked.expect("tar starts").success());
+        // The root has no entry in the tar.
+        let script = r#"chmod --reference="$1" "$2" && touch -r "$1" "$2""#;
+        let same = Command::new("sh").args(["-c", script, "sh"]).args([&dir, &back]).status();
+        assert!(same.expect("sh starts").success());
+        let (ours, theirs) = (listed(&dir), listed(&back));
+        assert!(ours.contains("security.capability") && ours.contains("srv/char c 644"), "{ours}");
+        // Docker's tars have no user attributes, and its capabilities belong to no user namespace.
+        let without = |text: &str| text.split("# file: ").next().unwrap_or_default().to_owned();
+        match engine.starts_with("docker") {
+            true => assert_eq!(without(&ours), without(&theirs), "{engine}"),
+            false => assert_eq!(ours, theirs, "{engine}"),
+        }
+        let part = store.beside("part");
+        let arguments = ["changed", "--path", "/srv/n", "-o", &format!("{}/", part.display())];
+        assert_eq!(ended(&rootfs(&store.root, &arguments)), (Some(0), String::new()));
+        let found = Command::new("find").args([&part, Path::new("-type"), Path::new("f")]).output();
+        assert_eq!(found.expect("find starts").stdout.iter().filter(|byte| **byte == b'\n').count(), 2);
+        assert_eq!(ended(&rootfs(&store.root, &arguments)).0, Some(2), "it is not empty");
+    }
+}
+
+/// Root without the capabilities that an ordinary user lacks.
+#[test]
+fn what_an_ordinary_user_cannot_make() {
+    if !is_root("what_an_ordinary_user_cannot_make", "to see what is opaque") {
+        return;
+    }
+    let store = Store::containers("docker-28.5");
+    let dir = store.beside("out");
+    let out = Command::new("setpriv")
+        .args(["--bounding-set=-chown,-mknod,-setfcap", env!("CARGO_BIN_EXE_layerlift"), "rootfs", "changed"])
+        .arg("--root")
+        .arg(&store.root)
+        .args(["-o", &format!("{}/", dir.display())])
+        .output()
+        .expect("setpriv starts");
+    let (status, errors) = ended(&out);
+    assert_eq!(status, Some(1), "{errors}");
+    for word in ["only root can set owners", "left out 2 devices, first /srv/block", "entries lack"] {
+        assert!(errors.contains(word), "{word}: {errors}");
+    }
+    assert!(dir.join("srv/fifo").exists() && !dir.join("srv/char").exists());
 }

@@ -251,7 +251,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let (out, root) = (&mut self.out, self.files.root());
-        self.files.contents(id, size, &mut |piece| {
+        self.files.contents::<Error>(id, size, &mut |piece| {
             let written = match piece {
                 Piece::Data(bytes) => out.write_all(bytes),
                 Piece::Hole(len) => zeros(out, len),

@@ -121,12 +121,12 @@ impl<'a> Files<'a> {
     }
 
     /// Reads a file of `size` bytes. Its holes are not read.
-    pub(super) fn contents(
+    pub(super) fn contents<E: From<Error>>(
         &mut self,
         id: Id,
         size: u64,
-        put: &mut dyn FnMut(Piece<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        put: &mut dyn FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let records = self.records;
         let (layer, dir, name) = records.contents(id);
         let dir = self.places.cursor(layer).dir(records, dir)?;
@@ -140,16 +140,16 @@ impl<'a> Files<'a> {
                 put(Piece::Hole(hole))?;
                 // A file that was cut to before the hole would be read like one that was not.
                 if file.metadata().map_err(|source| self.error("look up", id, source))?.len() < size {
-                    return Err(self.changed(id, size));
+                    return Err(self.changed(id, size).into());
                 }
             }
             let len = match rustix::io::read(file.as_fd(), self.buffer.as_mut_slice()) {
                 Ok(len) => len,
                 Err(Errno::INTR) => continue,
-                Err(errno) => return Err(self.error("read", id, errno.into())),
+                Err(errno) => return Err(self.error("read", id, errno.into()).into()),
             };
             if len as u64 > left || len == 0 && left > 0 {
-                return Err(self.changed(id, size));
+                return Err(self.changed(id, size).into());
             }
             left -= len as u64;
             put(Piece::Data(&self.buffer[..len]))?;

@@ -5,9 +5,13 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
+use layerlift_archive::{Error as ArchiveError, FileEntry, FileKind, FileSink};
+
+use super::attributes::Wanted;
 use super::encode::{self, Encoding};
-use super::files::Files;
-use super::records::Records;
+use super::files::{Files, Piece, What};
+use super::order::Order;
+use super::records::{Metadata, ROOT, Records};
 use super::{Form, changes, union};
 use crate::{Error, Root};
 
@@ -82,6 +86,48 @@ impl FileTree<'_> {
         let encoding = Encoding::of(self.form, 0);
         let files = Files::new(self.roots, &self.records, encoding.wanted());
         encode::write_merged(files, within.as_deref(), encoding, out)
+    }
+
+    /// Gives it to a sink, entry by entry, in the same order; if it is not a part, the root first. Attributes
+    /// are those of the files, also where the engine leaves some out of its tars.
+    pub fn write_files<E: From<Error> + From<ArchiveError>>(
+        &self,
+        within: Option<&Path>,
+        sink: &mut dyn FileSink,
+    ) -> Result<(), E> {
+        let within = within.map(|path| self.within(path)).transpose()?.flatten();
+        let mut files = Files::new(self.roots, &self.records, Wanted::CapabilityAndUsers);
+        if within.is_none() {
+            let Metadata { mode, uid, gid, mtime, .. } = self.records.get(ROOT).metadata;
+            let (path, kind, mode, xattrs) = (&b""[..], FileKind::Dir, mode & 0o7777, &[][..]);
+            sink.entry(&FileEntry { path, kind, mode, uid, gid, mtime, xattrs })?;
+        }
+        Order::Walk.visit(&self.records, |id, path| {
+            if within.as_ref().is_some_and(|within| !encode::is_within(path, within)) {
+                return Ok(());
+            }
+            let metadata = self.records.get(id).metadata;
+            let what = files.what(id, &metadata)?;
+            let kind = match &what {
+                What::File => FileKind::File,
+                What::Link(first) => FileKind::Link(first),
+                What::Dir => FileKind::Dir,
+                What::Symlink(target) => FileKind::Symlink(target),
+                What::Device { block, numbers } => FileKind::Device { block: *block, numbers: *numbers },
+                What::Fifo => FileKind::Fifo,
+                What::Socket => return Ok(()),
+            };
+            let Metadata { mode, uid, gid, mtime, size, .. } = metadata;
+            let xattrs = &*files.attributes(id)?;
+            sink.entry(&FileEntry { path, kind, mode: mode & 0o7777, uid, gid, mtime, xattrs })?;
+            if kind != FileKind::File || size == 0 {
+                return Ok(());
+            }
+            files.contents(id, size, &mut |piece| match piece {
+                Piece::Data(bytes) => sink.data(bytes).map_err(E::from),
+                Piece::Hole(len) => sink.hole(len).map_err(E::from),
+            })
+        })
     }
 
     /// A path as the names in the tar have it; `None` for everything.
