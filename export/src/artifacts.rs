@@ -1,10 +1,11 @@
 //! What is not an image and goes along: signatures, attestations, SBOMs, charts. OCI formats hold it as it
 //! is.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use layerlift_archive::{Check, Options};
-use layerlift_store::{Artifact, ErrorKind};
+use layerlift_store::{Artifact, ErrorKind, ImageKey, Reference, Selected, Store, Subject};
 
 use crate::bundle::{Blob, Descriptor, Root};
 use crate::{Error, Format, Warning};
@@ -44,6 +45,31 @@ pub(crate) fn plan(
         format: format.name(),
     };
     (Vec::new(), artifacts.into_iter().map(left_out).collect())
+}
+
+/// The artifacts that a name leads to; none if it leads to an image or to an index.
+pub fn artifacts_of(store: &dyn Store, selected: &Selected) -> Result<Vec<Artifact>, Error> {
+    match &selected.subject {
+        Subject::Image(key) => of_key(store, key, selected.reference.as_slice()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The same for what stands for it among the images. One that several names have comes once for each of
+/// these names; for an id, once.
+pub(crate) fn of_key(store: &dyn Store, key: &ImageKey, names: &[Reference]) -> Result<Vec<Artifact>, Error> {
+    if !store.image(key).is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
+        return Ok(Vec::new());
+    }
+    let spelled: HashSet<String> =
+        names.iter().flat_map(|name| [name.to_string(), name.familiar().to_string()]).collect();
+    let is_named = |artifact: &Artifact| artifact.names.iter().any(|name| spelled.contains(name));
+    let all = store.images()?.artifacts;
+    let (mut named, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_named);
+    if named.is_empty() {
+        named.extend(others.into_iter().find(|artifact| artifact.digest.hex() == key.id()));
+    }
+    Ok(named)
 }
 
 /// Compares the blobs of artifacts with their digests, and says what is wrong with each artifact.

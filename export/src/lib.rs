@@ -53,7 +53,7 @@ mod target;
 mod verify;
 mod warning;
 
-pub use artifacts::verify_artifacts;
+pub use artifacts::{artifacts_of, verify_artifacts};
 pub use bundle::{Blob, Bundle, Descriptor, Root};
 pub use draft::PlannedImage;
 pub use error::{Error, Hint};

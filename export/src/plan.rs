@@ -68,6 +68,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     let (wanted, indexes) = select::wanted(store, chosen, &selection.platforms, options.tags)?;
     let images: Vec<_> = wanted.par_iter().map(|wanted| store.image(&wanted.key)).collect();
     let mut readable = Vec::new();
+    let mut found = selection.artifacts;
     let mut lines = Lines::default();
     let taken: HashSet<&str> = in_part.iter().map(|one| &one.wanted).chain(&wanted).map(Wanted::id).collect();
     let of_others = match selection.platforms {
@@ -84,7 +85,13 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
                 notices.extend(image.notices.iter().cloned());
                 readable.push(Layered { wanted, name, image, on_top: Vec::new() });
             }
-            Err(error) => left_out.add(Error::from(error).of_image(&name))?,
+            Err(error) => match artifacts::of_key(store, &wanted.key, &wanted.references)? {
+                // What was asked for by its name is an error where the format cannot hold it.
+                artifacts if !artifacts.is_empty() && options.format.holds_artifacts() => {
+                    found.extend(artifacts)
+                }
+                _ => left_out.add(Error::from(error).of_image(&name))?,
+            },
         }
     }
     for chosen in selection.containers {
@@ -96,10 +103,13 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     }
     notices.extend(in_part.iter().flat_map(|one| one.image.notices.iter().cloned()));
     readable.extend(in_part);
-    let mut found = selection.artifacts;
     if !selection.everything {
-        found.extend(lists::referrers(store, &readable, &lists, &mut warnings));
+        let named: HashSet<Digest> = found.iter().map(|artifact| artifact.digest).collect();
+        let of_images = lists::referrers(store, &readable, &lists, &mut warnings).into_iter();
+        found.extend(of_images.filter(|artifact| !named.contains(&artifact.digest)));
     }
+    let mut lines_seen = HashSet::new();
+    found.retain(|artifact| lines_seen.insert((artifact.digest, artifact.line.clone())));
     let (with_errors, of_artifacts) = artifacts::plan(found, options.format);
     let mut artifacts = Vec::with_capacity(with_errors.len());
     for artifact in with_errors {

@@ -8,6 +8,7 @@ use layerlift_store::{
 };
 
 use crate::Error;
+use crate::artifacts::artifacts_of;
 
 /// Which tags an archive keeps for an image that was named by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,6 +97,23 @@ impl Selection {
         Selection { platforms: platforms.into(), ..Selection::default() }
     }
 
+    /// Adds what is not an image of all that one name means: in a repository, signatures have tags of their
+    /// own. It goes along with the images, which are returned. A name that means one thing returns that.
+    pub fn add_artifacts(&mut self, store: &dyn Store, found: Vec<Selected>) -> Result<Vec<Selected>, Error> {
+        if found.len() < 2 {
+            return Ok(found);
+        }
+        let mut images = Vec::with_capacity(found.len());
+        for selected in found {
+            let artifacts = artifacts_of(store, &selected)?;
+            if artifacts.is_empty() {
+                images.push(selected);
+            }
+            self.artifacts.extend(artifacts);
+        }
+        Ok(images)
+    }
+
     /// Adds what a name means; for an index, the images for the platforms. An image that is for none of the
     /// requested platforms is [`layerlift_store::Error::NoPlatform`].
     pub fn add(&mut self, store: &dyn Store, selected: &Selected) -> Result<(), Error> {
@@ -122,7 +140,8 @@ pub fn select(
 ) -> Result<Selection, Error> {
     let mut selection = Selection::new(platforms);
     for name in names {
-        for selected in store.resolve(name.as_ref())? {
+        let found = store.resolve(name.as_ref())?;
+        for selected in selection.add_artifacts(store, found)? {
             selection.add(store, &selected)?;
         }
     }

@@ -98,6 +98,41 @@ fn with_the_image_that_they_are_about() {
     assert!(matches!(&*warnings, [Warning::CompanionsLeftOut { .. }]), "{warnings:?}");
 }
 
+/// A repository has its signatures as tags: they go along, or are left out as with everything. By its own
+/// name, a signature is saved where the format can hold it.
+#[test]
+fn of_a_repository_and_by_name() {
+    let store = store(&signed());
+    let signature = store.images().unwrap().artifacts.remove(0);
+    let line: Value = serde_json::from_str(&signature.line).unwrap();
+    let planned = |names: &[&str], format| {
+        let selection = layerlift_export::select(&*store, names, None).unwrap();
+        plan(&*store, selection, &options(format))
+    };
+    let saved = |names: &[&str], format| {
+        let plan = planned(names, format).unwrap();
+        let warnings = plan.warnings().to_vec();
+        let entries = entries(&written(&tree(&plan.prepare(&threaded(1)).unwrap()), 1));
+        check_blobs(&entries);
+        (entries, warnings)
+    };
+    let signature = signature.name();
+    for names in [&["t/app"][..], &["t/app", "t/app:1"], &["t/app:1", &signature], &["t/app", &signature]] {
+        let (archive, warnings) = saved(names, Format::OciArchive);
+        let listed = lines(&document(&archive, "index.json"));
+        assert_eq!((listed.len(), &listed[1], warnings.len()), (2, &line, 0), "{names:?}");
+        assert_eq!(document(&archive, "manifest.json").as_array().unwrap().len(), 1, "{names:?}");
+    }
+    let (archive, _) = saved(&[&signature], Format::OciArchive);
+    assert_eq!(lines(&document(&archive, "index.json")), [line]);
+    for format in [Format::DockerArchive, Format::DockerV1] {
+        let (_, warnings) = saved(&["t/app"], format);
+        assert!(matches!(&*warnings, [Warning::ArtifactLeftOut { .. }]), "{warnings:?}");
+        let error = planned(&[&signature], format).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{format}");
+    }
+}
+
 #[test]
 fn a_layout_gets_them() {
     let store = store(&signed());

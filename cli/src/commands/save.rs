@@ -310,8 +310,9 @@ fn by_name<'s>(
     for name in &args.names {
         let added = sources.resolve(name, reporter).and_then(|(place, found)| {
             places.push((place, name));
-            for selected in &found {
-                match selection.add(&*sources.opened[place].store, selected) {
+            let store = &*sources.opened[place].store;
+            for selected in &selection.add_artifacts(store, found)? {
+                match selection.add(store, selected) {
                     Err(error) if args.leaves_out() => failed(error.into()),
                     added => added?,
                 }

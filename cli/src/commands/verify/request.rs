@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use layerlift_archive::Digest;
+use layerlift_export::artifacts_of;
 use layerlift_store::{
-    Artifact, Broken, Error as StoreError, ImageKey, Index, Listing, Member, Platforms, Reference, Selected,
-    Store, Subject,
+    Artifact, Broken, ImageKey, Index, Listing, Member, Platforms, Reference, Selected, Store, Subject,
 };
+
+use crate::error::Error;
 
 /// What is to be checked in one store.
 #[derive(Default)]
@@ -62,7 +64,12 @@ impl Request {
         store: &dyn Store,
         selected: Selected,
         platforms: &Platforms,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), Error> {
+        let artifacts = artifacts_of(store, &selected)?;
+        if !artifacts.is_empty() {
+            artifacts.into_iter().for_each(|artifact| self.add_artifact(artifact));
+            return Ok(());
+        }
         for image in selected.choose_all(store, platforms)? {
             self.add_image(image, selected.reference.clone());
         }
