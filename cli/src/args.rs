@@ -336,11 +336,20 @@ pub(crate) struct Verify {
 #[command(after_help = "\
 Examples:
   layerlift stores
-  sudo layerlift stores --root /mnt/olddisk")]
+  sudo layerlift stores --root /mnt/olddisk
+  sudo layerlift stores --root /mnt/olddisk --orphans")]
 pub(crate) struct Stores {
     /// Data root of an engine, the root of a mounted disk, any folder, or an archive.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = root())]
     pub(crate) root: Option<PathBuf>,
+    /// List instead the layers of graph drivers and containers-storage that neither an image nor a container
+    /// refers to, because their record was lost.
+    ///
+    /// Each has its size, the time at which it last changed, and the layers below it. layerlift rootfs
+    /// orphan:ID writes the files. In a store of a running engine, a layer that is just being pulled or built
+    /// is listed, too.
+    #[arg(long)]
+    pub(crate) orphans: bool,
     /// Print a JSON array.
     #[arg(long)]
     pub(crate) json: bool,

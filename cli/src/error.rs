@@ -32,6 +32,8 @@ pub(crate) enum Error {
     NotUnpacked(String),
     #[error("container {0} has no root file system of its own in the store")]
     NoLayer(String),
+    #[error("no layer without a record is called {0}")]
+    NoOrphan(String),
     #[error("a directory cannot be compressed as a whole")]
     CompressedDirectory,
     #[error("standard output is closed")]
@@ -131,6 +133,7 @@ impl Error {
             Error::TarOnly(_) => "name a file with -o FILE, or pipe it: … | tar -xp -C DIR",
             Error::NotUnpacked(_) => "save the image, load it into an engine, and export a container of it",
             Error::NoLayer(_) => "its root file system is a folder of the host that ran it",
+            Error::NoOrphan(_) => "layerlift stores --orphans lists them",
             Error::CompressedDirectory => "compress its layers with --compress",
             Error::OutputNotEmpty(_) => "name a directory that is new or empty",
             Error::Folder { .. } => "the folder of an output must exist",

@@ -51,6 +51,7 @@ pub mod fuzz {
 
 pub use diff::tree::{FileTree, RootFs};
 pub use discover::{Opened, Place, detect, open, open_all};
+pub use driver::orphans::Orphan;
 pub use error::Error;
 pub use fs::Root;
 pub use hint::Hint;

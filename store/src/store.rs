@@ -8,7 +8,7 @@ use crate::VolumeListing;
 use crate::kind::StoreKind;
 use crate::{
     Artifact, Container, ContainerKey, ContainerListing, DiffId, DiffLayer, Error, Image, ImageKey, Index,
-    IndexTree, Layer, LayerKey, LayerTar, Listing, RootFs, Selected,
+    IndexTree, Layer, LayerKey, LayerTar, Listing, Orphan, RootFs, Selected,
 };
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
@@ -100,6 +100,11 @@ pub trait Containers: Send + Sync {
     /// below that, and the layers of its image, which may have been removed. `None` if the container has no
     /// layer of its own.
     fn root_fs(&self, container: &Container) -> Result<Option<RootFs>, Error>;
+
+    /// Directories of layers that neither an image nor a container refers to.
+    fn orphans(&self) -> Result<Vec<Orphan>, Error> {
+        Ok(Vec::new())
+    }
 
     /// All volumes, and what cannot be read.
     fn volumes(&self) -> Result<VolumeListing, Error>;

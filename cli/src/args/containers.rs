@@ -54,7 +54,8 @@ Examples:
   layerlift rootfs web --path /etc/nginx | tar -xp -C /tmp/found
   layerlift rootfs team/app:2 -o app/          the files themselves")]
 pub(crate) struct Rootfs {
-    /// Which container, by name, id or the beginning of an id; or which image.
+    /// Which container, by name, id or the beginning of an id; which image; or orphan:ID for a layer that
+    /// stores --orphans lists.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
     /// Where to write: a file, a directory with a / at its end, or - for standard output [default: -].

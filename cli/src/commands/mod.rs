@@ -5,6 +5,7 @@ mod containers;
 mod images;
 mod inspect;
 mod join;
+mod orphans;
 mod rootfs;
 mod save;
 mod stores;
@@ -49,7 +50,7 @@ pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error
         Command::Rootfs(args) => rootfs::run(&args, reporter),
         Command::Volume(args) => volumes::export(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
-        Command::Stores(args) => stores::run(&args),
+        Command::Stores(args) => stores::run(&args, reporter),
         Command::Completions { shell } => completions(shell),
         Command::Man { command } => man(command.as_deref()),
     }

@@ -65,6 +65,9 @@ fn report(not_kept: &NotKept, reporter: &Reporter) -> Status {
 /// The directories of what a name means: of a container, else of an image.
 fn find(args: &Rootfs, reporter: &Reporter) -> Result<RootFs, Error> {
     let sources = Sources::open_all(&args.store, reporter)?;
+    if let Some(id) = args.name.strip_prefix("orphan:") {
+        return of_orphan(&sources, id);
+    }
     let unknown = match containers::find(&sources.able(), &args.name) {
         Ok((source, container)) => return of_container(source, &container),
         Err(Error::Store(unknown @ StoreError::NoContainer { .. })) => unknown,
@@ -107,4 +110,23 @@ fn of_container(source: &Source, container: &Container) -> Result<RootFs, Error>
         None => None,
     };
     found.ok_or_else(|| Error::NoLayer(name()))
+}
+
+/// The root file system of a layer that nobody refers to.
+fn of_orphan(sources: &Sources, id: &str) -> Result<RootFs, Error> {
+    let mut found = Vec::new();
+    for (_, ability) in sources.able() {
+        found.extend(ability.orphans()?.into_iter().filter(|orphan| orphan.id.starts_with(id)));
+    }
+    if let Some(exact) = found.iter().position(|orphan| orphan.id == id) {
+        found = vec![found.swap_remove(exact)];
+    }
+    match &*found {
+        [only] => Ok(only.root_fs()?),
+        [] => Err(Error::NoOrphan(id.to_owned())),
+        several => {
+            let candidates = several.iter().map(|orphan| orphan.id.clone()).collect();
+            Err(StoreError::Ambiguous { name: id.to_owned(), candidates, drivers: false }.into())
+        }
+    }
 }

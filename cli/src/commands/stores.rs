@@ -7,10 +7,12 @@ use layerlift_store::discover::{self, Place};
 use layerlift_store::{Detected, LayerTar, Listing, OpenOptions, Store};
 use serde::Serialize;
 
+use super::orphans;
 use crate::args::Stores;
 use crate::error::Error;
 use crate::message::Message;
 use crate::output::{print, print_json};
+use crate::report::Reporter;
 use crate::size::human;
 use crate::status::Status;
 use crate::table::Table;
@@ -30,7 +32,7 @@ struct Found {
     error: Option<String>,
 }
 
-pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
+pub(crate) fn run(args: &Stores, reporter: &Reporter) -> Result<Status, Error> {
     let places = match &args.root {
         None => {
             let mut places = discover::below(Path::new("/"));
@@ -55,6 +57,9 @@ pub(crate) fn run(args: &Stores) -> Result<Status, Error> {
     };
     let mut options = OpenOptions::default().with_all_partitions(true);
     options.within = args.root.clone();
+    if args.orphans && !places.is_empty() {
+        return orphans::run(places, &options, args.json, reporter);
+    }
     let found: Vec<Found> = places.into_iter().flat_map(|place| examine_all(place, &options)).collect();
     show(&found, args.json)?;
     match &args.root {

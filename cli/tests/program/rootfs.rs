@@ -288,3 +288,69 @@ fn what_an_ordinary_user_cannot_make() {
     }
     assert!(dir.join("srv/fifo").exists() && !dir.join("srv/char").exists());
 }
+
+fn orphans(root: &Path) -> serde_json::Value {
+    let out = output(layerlift().args(["stores", "--orphans", "--json", "--root"]).arg(root));
+    assert_eq!(ended(&out), (Some(0), String::new()));
+    serde_json::from_slice(&out.stdout).expect("JSON")
+}
+
+/// A container whose records were lost: its layer has everything.
+#[test]
+fn layers_that_nobody_names() {
+    if !is_root("layers_that_nobody_names", "for devices and attributes of overlayfs") {
+        return;
+    }
+    for engine in ENGINES {
+        let store = Store::containers(engine);
+        assert_eq!(orphans(&store.root), serde_json::json!([]), "{engine}");
+    }
+    let store = Store::containers("docker-28.5");
+    let listed = output(layerlift().args(["containers", "changed", "--json", "--root"]).arg(&store.root));
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    let id = listed[0]["id"].as_str().expect("an id");
+    let mounts = store.root.join("image/overlay2/layerdb/mounts").join(id);
+    let mount = std::fs::read_to_string(mounts.join("mount-id")).expect("an id");
+    std::fs::remove_dir_all(mounts).expect("it was there");
+    std::fs::remove_dir_all(store.root.join("containers").join(id)).expect("it was there");
+    let found = orphans(&store.root);
+    let ids: Vec<&str> =
+        found.as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
+    let init = format!("{mount}-init");
+    assert!(ids.len() == 2 && ids.contains(&&*mount) && ids.contains(&&*init), "{found}");
+    let top = &found[ids.iter().position(|id| *id == mount).expect("it is listed")];
+    assert_eq!((&top["below"][0], &top["buildkit"]), (&init.as_str().into(), &false.into()), "{top}");
+    assert!(top["size"].as_u64().is_some_and(|size| size > 300_000), "{top}");
+    let table = output(layerlift().args(["stores", "--orphans", "--root"]).arg(&store.root));
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains(&mount[..12]) && table.contains(" more"), "{table}");
+    let got = rootfs(&store.root, &[&format!("orphan:{mount}")]);
+    assert_eq!(ended(&got), (Some(0), String::new()));
+    assert!(got.stdout == unpacked(&fixture("docker-28.5").join("export-changed.tar.xz")));
+    assert_eq!(ended(&rootfs(&store.root, &["orphan:nope"])).0, Some(2));
+    let lower = store.root.join("overlay2").join(&init);
+    std::fs::remove_dir_all(lower).expect("it was there");
+    let (status, errors) = ended(&rootfs(&store.root, &[&format!("orphan:{mount}")]));
+    assert!(status == Some(1) && errors.contains("layer below"), "{errors}");
+
+    let store = Store::containers("podman-5.8");
+    let file = |name: &str| store.root.join(name);
+    let read = |path: &Path| -> Vec<serde_json::Value> {
+        serde_json::from_str(&std::fs::read_to_string(path).expect("a file")).expect("JSON")
+    };
+    let mut containers = read(&file("overlay-containers/containers.json"));
+    let at = containers.iter().position(|one| one["names"][0] == "changed").expect("it is there");
+    let layer = containers.remove(at)["layer"].clone();
+    let mut layers = read(&file("overlay-layers/layers.json"));
+    layers.retain(|one| one["id"] != layer);
+    let write = |path: PathBuf, all: &[serde_json::Value]| {
+        std::fs::write(path, serde_json::to_string(all).expect("JSON")).expect("written");
+    };
+    write(file("overlay-containers/containers.json"), &containers);
+    write(file("overlay-layers/layers.json"), &layers);
+    let found = orphans(&store.root);
+    assert_eq!((found.as_array().map(Vec::len), &found[0]["id"]), (Some(1), &layer), "{found}");
+    let got = rootfs(&store.root, &[&format!("orphan:{}", &layer.as_str().expect("an id")[..12])]);
+    assert_eq!(ended(&got), (Some(0), String::new()));
+    assert!(got.stdout == unpacked(&fixture("podman-5.8").join("export-changed.tar.xz")));
+}

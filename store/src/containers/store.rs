@@ -6,12 +6,14 @@ use super::catalog::ContainersCatalog;
 use super::images::Images;
 use super::records::{ImageRecord, LayerId, LayerRecord};
 use super::{bigdata, layers, lists, volumes, working};
+use crate::diff::Form;
+use crate::driver::{self, orphans};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::{
     Broken, Container, ContainerKey, ContainerListing, Containers, DiffId, DiffLayer, Document, Error, Image,
     ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing,
-    Reference, Root, RootFs, Selected, Store, VolumeListing,
+    Orphan, Reference, Root, RootFs, Selected, Store, VolumeListing,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
@@ -256,6 +258,18 @@ impl Containers for ContainersStore {
     fn root_fs(&self, container: &Container) -> Result<Option<RootFs>, Error> {
         self.keys.check_container(&container.key)?;
         working::root_fs(self.driver(container.key.partition())?, &container.key)
+    }
+
+    fn orphans(&self) -> Result<Vec<Orphan>, Error> {
+        let mut all = Vec::new();
+        for images in &self.drivers {
+            let Ok(driver) = driver::find_containers(&images.driver) else { continue };
+            let Some(root) = images.places.first() else { continue };
+            let named = images.layers.keys().chain(images.flawed_layers.keys());
+            let named = named.map(LayerId::to_string).collect();
+            all.extend(orphans::find(driver, root, &named, Form::ContainersStorage)?);
+        }
+        Ok(all)
     }
 
     fn volumes(&self) -> Result<VolumeListing, Error> {

@@ -1,18 +1,20 @@
 //! The images of all drivers of a data root behind the [`Store`] trait.
 
+use std::collections::HashSet;
+
 use super::catalog::DockerCatalog;
 use super::images::Images;
 use super::layerdb::{LayerDb, Record as LayerRecord};
 use super::{imagedb, listing, unclaimed, volumes, working};
 use crate::diff::{Form, LayerDir, Watch};
-use crate::driver::{self, Driver, Holds};
+use crate::driver::{self, Driver, Holds, orphans};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::model::config;
 use crate::tarsplit::{self, Record};
 use crate::{
     ChainId, Container, ContainerKey, ContainerListing, Containers, DiffLayer, Document, Error, Image,
-    ImageKey, Layer, LayerKey, LayerTar, Listing, Root, RootFs, Selected, Store, VolumeListing,
+    ImageKey, Layer, LayerKey, LayerTar, Listing, Orphan, Root, RootFs, Selected, Store, VolumeListing,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -211,6 +213,20 @@ impl Containers for DockerStore {
 
     fn root_fs(&self, container: &Container) -> Result<Option<RootFs>, Error> {
         working::root_fs(&self.images, &container.key, |layer| self.unpacked(layer)).map(Some)
+    }
+
+    fn orphans(&self) -> Result<Vec<Orphan>, Error> {
+        let mut all = Vec::new();
+        for place in &self.images.roots {
+            // A driver whose layers are not directories has none.
+            let Ok(driver) = driver::find(&place.driver) else { continue };
+            let named = match place.root.exists("layerdb/sha256")? {
+                true => LayerDb::open(&place.root)?.cache_ids()?,
+                false => HashSet::new(),
+            };
+            all.extend(orphans::find(driver, &self.images.data, &named, Form::Docker28)?);
+        }
+        Ok(all)
     }
 
     fn volumes(&self) -> Result<VolumeListing, Error> {

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use crate::{Error, Root};
 
+pub(crate) mod orphans;
 pub(crate) mod overlay;
 
 /// What the directory of a layer holds.
