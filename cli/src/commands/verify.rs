@@ -125,6 +125,10 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
             }
             outcome.lost.extend(lost.iter().map(|error| Message::of(error).text));
         }
+        // A filter that leaves something out is not a fault; one that leaves nothing says what there is.
+        if requests.iter().all(Request::is_empty) {
+            requests.iter_mut().for_each(|request| request.broken.append(&mut request.other_platforms));
+        }
     } else {
         for name in &args.names {
             let (place, selected) = sources.resolve(name, reporter)?;

@@ -229,3 +229,26 @@ fn an_index_of_an_index() {
     assert_eq!(depths, [0, 2, 4, 4], "{nested}");
     assert!(nested.contains("linux/arm64   in part"), "{nested}");
 }
+
+/// Without names, a platform is a filter: images for others are no fault.
+#[test]
+fn verify_for_a_platform() {
+    let store = Store::containerd("containerd-2.1");
+    let verify = |platform: &str| {
+        let found = output(
+            layerlift()
+                .args(["verify", "--namespace", "default", "--platform", platform, "--root"])
+                .arg(&store.root),
+        );
+        let (status, said) = ended(&found);
+        (status, said, String::from_utf8(found.stdout).unwrap())
+    };
+    let (status, said, table) = verify("linux/arm64");
+    assert_eq!((status, &*said), (Some(0), ""), "{table}");
+    let rows: Vec<&str> = table.lines().skip(1).collect();
+    assert!(matches!(&*rows, [row] if row.starts_with("docker.io/bench/multi:1.0 ")), "{table}");
+    // A filter that leaves nothing says what there is.
+    let (status, said, table) = verify("linux/mips");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(table.contains("NOT FOUND") && said.contains("is here for linux/amd64"), "{said}");
+}

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use layerlift_archive::Digest;
 use layerlift_export::artifacts_of;
 use layerlift_store::{
-    Artifact, Broken, ImageKey, Index, Listing, Member, Platforms, Reference, Selected, Store, Subject,
+    Artifact, Broken, Error as StoreError, ImageKey, Index, Listing, Member, Platforms, Reference, Selected,
+    Store, Subject,
 };
 
 use crate::error::Error;
@@ -20,6 +21,8 @@ pub(super) struct Request {
     pub(super) artifacts: Vec<Artifact>,
     known: HashSet<Digest>,
     pub(super) broken: Vec<Broken>,
+    /// Images for none of the requested platforms.
+    pub(super) other_platforms: Vec<Broken>,
 }
 
 impl Request {
@@ -42,6 +45,10 @@ impl Request {
             self.images.push((image.key, references));
         }
         for broken in listing.broken {
+            if matches!(broken.error, StoreError::NoPlatform { .. }) && !platforms.wanted().is_empty() {
+                self.other_platforms.push(broken);
+                continue;
+            }
             match broken.rest(store) {
                 // Layer by layer, so that the sound ones are checked and the lost ones named.
                 Some(image) => self.images.push((image.key, broken.references)),
@@ -56,6 +63,11 @@ impl Request {
         };
         self.artifacts.retain(is_new);
         listing.artifacts.into_iter().for_each(|artifact| self.add_artifact(artifact));
+    }
+
+    /// Whether there is nothing for the requested platforms.
+    pub(super) fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.broken.is_empty()
     }
 
     /// Adds what a name means.
