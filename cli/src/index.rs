@@ -2,8 +2,8 @@
 
 use layerlift_archive::Digest;
 use layerlift_store::{
-    Error as StoreError, ErrorKind, Image, ImageKey, Index, IndexLine, IndexTree, LeadsTo, Member, Platform,
-    Store,
+    Artifact, Error as StoreError, ErrorKind, Image, ImageKey, Index, IndexLine, IndexTree, LayerTar,
+    LeadsTo, Member, Platform, Store,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,10 @@ pub(crate) struct LineJson {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Here,
+    /// Blobs of layers are missing; others with the same tars take their places.
+    Replaced,
+    /// Blobs of layers are missing; the layers are rebuilt from what was unpacked of them.
+    Unpacked,
     /// Blobs of it were never pulled.
     Part,
     /// A blob of it was here and is missing.
@@ -68,6 +72,8 @@ impl State {
     pub(crate) fn word(self) -> &'static str {
         match self {
             State::Here => "here",
+            State::Replaced => "other blobs",
+            State::Unpacked => "unpacked",
             State::Part => "in part",
             State::Incomplete => "incomplete",
             State::Missing => "missing",
@@ -110,6 +116,15 @@ impl LineJson {
         Ok(LineJson { lines: lines(store, index, &tree), ..here })
     }
 
+    /// What is named directly and is not an image.
+    pub(crate) fn of_artifact(artifact: &Artifact) -> Self {
+        let line = LineJson::new(artifact.digest, &*artifact.kind, None, State::Here);
+        match &artifact.blobs {
+            Ok(_) => line,
+            Err(error) => line.failed(error),
+        }
+    }
+
     /// An image that is named directly.
     pub(crate) fn of_image(store: &dyn Store, key: &ImageKey) -> Self {
         let found = store.image(key);
@@ -141,7 +156,7 @@ impl LineJson {
     fn checked(self, store: &dyn Store, key: &ImageKey) -> Self {
         let line = LineJson { id: Some(key.id().to_owned()), ..self };
         match whole(store, key) {
-            Ok(()) => line,
+            Ok(state) => LineJson { state, ..line },
             Err(error) => line.failed(&error),
         }
     }
@@ -152,15 +167,20 @@ impl LineJson {
     }
 }
 
-/// Whether an image can be read, as far as that can be said without reading its layers.
-fn whole(store: &dyn Store, key: &ImageKey) -> Result<(), StoreError> {
+/// What is here of an image that can be read, as far as that can be said without reading its layers.
+fn whole(store: &dyn Store, key: &ImageKey) -> Result<State, StoreError> {
+    let mut state = State::Here;
     for layer in store.image(key)?.layers {
-        match layer.lost {
-            Some(error) => return Err(error),
-            None => drop(store.layer(&layer.key)?),
+        if let Some(error) = layer.lost {
+            return Err(error);
         }
+        state = match store.layer(&layer.key)? {
+            LayerTar::Diff(layer) if layer.blob.is_some() => State::Unpacked,
+            LayerTar::Blob(layer) if layer.in_place_of.is_some() && state == State::Here => State::Replaced,
+            _ => state,
+        };
     }
-    Ok(())
+    Ok(state)
 }
 
 fn lines(store: &dyn Store, index: &Index, tree: &IndexTree) -> Vec<LineJson> {

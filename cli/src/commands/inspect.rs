@@ -3,7 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use layerlift_store::{Document, Error as StoreError, Image, ImageKey, Needs, Reference, Store, Subject};
+use layerlift_export::artifacts_of;
+use layerlift_store::{
+    Document, Error as StoreError, ErrorKind, Image, ImageKey, Needs, Reference, Store, Subject,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -92,13 +95,21 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
             }
             resolved => resolved?,
         };
+        let several = selected.len() > 1;
         for selected in selected {
             let store = &*sources.opened[place].store;
             for key in selected.choose_all(store, &args.store.platforms())? {
                 let known = found.iter().position(|known| known.place == place && known.image.key == key);
                 let at = known.unwrap_or(found.len());
                 if known.is_none() {
-                    let image = store.image(&key)?;
+                    let image = match store.image(&key) {
+                        // A repository has its signatures as tags.
+                        Err(error) if several && error.kind() == ErrorKind::Unsupported => {
+                            reporter.warn_error(&error);
+                            continue;
+                        }
+                        image => image?,
+                    };
                     found.push(Found { place, image, references: Vec::new(), indexes: Vec::new() });
                 }
                 let Found { references, indexes, .. } = &mut found[at];
@@ -155,7 +166,9 @@ fn print_tree(names: &[String], sources: &Sources, reporter: &Reporter) -> Resul
         let (place, selected) = sources.resolve(name, reporter)?;
         let store = &*sources.opened[place].store;
         for selected in selected {
+            let artifacts = artifacts_of(store, &selected)?;
             let line = match &selected.subject {
+                _ if !artifacts.is_empty() => LineJson::of_artifact(&artifacts[0]),
                 Subject::Index(index) => LineJson::of_index(store, index)?,
                 Subject::Image(key) => LineJson::of_image(store, key),
                 _ => continue,

@@ -230,7 +230,7 @@ fn an_index_of_an_index() {
     assert!(nested.contains("linux/arm64   in part"), "{nested}");
 }
 
-/// Without names, a platform is a filter: images for others are no fault.
+/// Without names, a platform is a filter: images for others are left out.
 #[test]
 fn verify_for_a_platform() {
     let store = Store::containerd("containerd-2.1");
@@ -251,4 +251,21 @@ fn verify_for_a_platform() {
     let (status, said, table) = verify("linux/mips");
     assert_eq!(status, Some(1), "{said}");
     assert!(table.contains("NOT FOUND") && said.contains("is here for linux/amd64"), "{said}");
+}
+
+/// What is not an image, and images whose blobs are not all there.
+#[test]
+fn what_a_tree_says() {
+    let tree = |store: &Store, namespace: &str, name: &str| {
+        let mut inspect = layerlift();
+        inspect.args(["inspect", "--tree", name, "--namespace", namespace, "--root"]).arg(&store.root);
+        String::from_utf8(output(&mut inspect).stdout).unwrap()
+    };
+    let store = Store::containerd("containerd-2.1");
+    let artifact = tree(&store, "default", "docker.io/bench/artifact:1.0");
+    let row: Vec<&str> = artifact.lines().nth(1).unwrap().split_whitespace().skip(1).collect();
+    assert_eq!(row, ["application/vnd.bench.thing", "here", "docker.io/bench/artifact:1.0"]);
+    let store = Store::containerd("containerd-2.1-discarded");
+    let multi = tree(&store, "k8s.io", "127.0.0.1:5777/bench/multi:1.0");
+    assert!(multi.contains("linux/amd64      unpacked"), "{multi}");
 }
