@@ -2,56 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
-use std::path::{Path, PathBuf};
-
-use layerlift_export::{
-    CheckedRoot, Format, LayerCompression, Options, OtherSide, Presence, check, plan, select_partial, tree,
-};
-use layerlift_store::{Joined, OpenOptions, Opened, Store, open, open_all};
+use layerlift_export::{CheckedRoot, Format, LayerCompression, Options, OtherSide, Presence, check};
+use layerlift_store::{OpenOptions, Store, open};
 
 mod common;
 
 use common::fake::{Fake, Kept};
-use common::{chain, data_root, entries, exported, store, threaded, written};
-
-/// A folder with archives.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn add(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-fn opened(path: &Path) -> Opened {
-    open_all(path, &OpenOptions::default()).unwrap().remove(0).unwrap()
-}
-
-fn joined(paths: &[&Path]) -> Joined {
-    Joined::new(paths.iter().map(|path| opened(path)).collect(), Vec::new()).unwrap()
-}
-
-/// What `join` writes.
-fn whole(store: &Joined, options: &Options) -> Result<(Vec<u8>, String), String> {
-    let options = options.clone().with_as_archived(true);
-    let selection = select_partial(store).map_err(|error| chain(&error))?;
-    let plan = plan(store, selection, &options).map_err(|error| chain(&error))?;
-    let prepared = plan.prepare(&threaded(2)).map_err(|error| chain(&error))?;
-    let warnings: Vec<String> = prepared.warnings().iter().map(ToString::to_string).collect();
-    Ok((written(&tree(&prepared), 2), warnings.join("\n")))
-}
-
-fn since(path: &Path) -> OtherSide {
-    let mut other = OtherSide::default();
-    other.add_store(&*open(path, &OpenOptions::default()).unwrap()).unwrap();
-    other
-}
+use common::parts::{Folder, joined, opened, since, whole};
+use common::{data_root, entries, exported, store, threaded};
 
 /// Every pair of images of a store, in all formats and compressions.
 fn every_pair(store: &dyn Store, names: &[String]) -> usize {

@@ -353,7 +353,9 @@ impl Distinct {
             let Layer { key, diff_id: recorded, .. } = layer;
             let recorded = *recorded;
             let v1_id = (of_v1 && options.format == Format::DockerV1).then(|| key.id());
-            let mut omitted = other_side.find(Some(key), v1_id, recorded).cloned();
+            // A tar that is computed may have other bytes than the recorded ones; the first pass tells.
+            let kept = recorded.filter(|_| !matches!(tar, Ok(LayerTar::Diff(_))));
+            let mut omitted = other_side.find(Some(key), v1_id, kept).cloned();
             let required = layer.left_out.as_ref().filter(|_| omitted.is_some());
             if let Some(absent) =
                 required.and_then(|required| Measured::of_requirement(required, of_manifest, options))

@@ -27,7 +27,7 @@ pub struct OtherSide {
     chains: HashSet<ChainId>,
     /// Layers of lists that do not say what they lie on.
     loose: HashSet<DiffId>,
-    /// Layers of the store that is exported, without a recorded digest.
+    /// Layers of the store that is exported, without a recorded digest, or without a tar that has it.
     unrecorded: BTreeMap<LayerKey, LayerTar>,
 }
 
@@ -61,11 +61,12 @@ impl OtherSide {
                     let identity =
                         Identity { key: Some(&layer.key), diff_id: layer.diff_id, ..Identity::default() };
                     other.add(identity, Some(&name));
-                    if layer.diff_id.is_none() {
-                        // What cannot be opened has no bytes that could be the same.
-                        other
-                            .unrecorded
-                            .extend(store.layer(&layer.key).ok().map(|tar| (layer.key.clone(), tar)));
+                    // What cannot be opened has no bytes that could be the same.
+                    match store.layer(&layer.key) {
+                        Ok(tar) if layer.diff_id.is_none() || matches!(tar, LayerTar::Diff(_)) => {
+                            other.unrecorded.insert(layer.key.clone(), tar);
+                        }
+                        _ => {}
                     }
                     Ok(layer.diff_id)
                 })?;
@@ -150,7 +151,7 @@ impl OtherSide {
         self.by_blob.get(&blob).map(|&place| &self.layers[place])
     }
 
-    /// Layers without a recorded digest: their ids, their tars, and what is known of them.
+    /// Layers whose digests have to be computed: their ids, their tars, and what is known of them.
     pub(crate) fn unrecorded(&self) -> impl Iterator<Item = (&str, &LayerTar, &Held)> {
         self.unrecorded.iter().filter_map(|(key, tar)| {
             let place = self.by_key.get(key)?;

@@ -1,5 +1,6 @@
-//! Layers that the other side has and of which the store records no digests, as those of Docker 1.5 to 1.9 do
-//! not. One with the same bytes is recognized under another id, too.
+//! Layers that the other side has and whose digests have to be computed: stores of Docker 1.5 to 1.9 record
+//! none, and a tar that is made from a directory may have another one than the recorded. A layer with the
+//! same bytes is recognized under another id, too.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;

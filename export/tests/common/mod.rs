@@ -15,6 +15,7 @@ use layerlift_store::{OpenOptions, Store, open};
 use liblzma::read::XzDecoder;
 
 pub(crate) mod fake;
+pub(crate) mod parts;
 
 /// A data root from the store crate's fixtures. Prints a message and returns `None` if its devices and owners
 /// cannot be restored.
