@@ -311,7 +311,10 @@ impl Warning {
                 }
             }
         };
-        let what = format!("layer {} is not what was recorded; {what}", layer.layer);
+        let what = match &layer.lacks {
+            Some(lacks) => format!("layer {}: {lacks}; {what}", layer.called),
+            None => format!("layer {} is not what was recorded; {what}", layer.called),
+        };
         Warning::Salvaged { layer: layer.layer.clone(), what }
     }
 }

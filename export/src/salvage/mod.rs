@@ -71,7 +71,13 @@ impl Plan {
                 continue;
             };
             let tar = origin.tar.as_ref();
-            let patient = Patient { key: &origin.key, tar, diff_id: origin.diff_id, error: &error };
+            let patient = Patient {
+                key: &origin.key,
+                called: &layer.called,
+                tar,
+                diff_id: origin.diff_id,
+                error: &error,
+            };
             let mended_layer = match surgery.mend(&patient) {
                 Ok(None) => surgery.rebuild(&patient, || self.unpacked(store, index, &origin.key)),
                 other => other,
@@ -129,6 +135,8 @@ impl Plan {
                 };
                 report.layers.push(SalvagedLayer {
                     layer: key.id().to_owned(),
+                    called: layer.called.clone(),
+                    lacks: Some(why.clone()),
                     new_diff_id: diff_id.clone(),
                     diff_id,
                     result: Salvaged::Repaired,

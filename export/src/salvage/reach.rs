@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use layerlift_store::{DiffId, ImageKey, LayerKey, LayerTar, Root, Store};
+use layerlift_store::{DiffId, ImageKey, LayerKey, LayerTar, Root, Store, StoreKind};
 
 /// The layers of some stores.
 pub(super) struct Reach<'s> {
@@ -28,11 +28,12 @@ impl<'s> Reach<'s> {
                 let Ok(image) = store.image(&key) else { continue };
                 for layer in image.layers {
                     if layer.lost.is_none() && seen.insert(layer.key.clone()) {
-                        let driver = match layer.key.partition() {
-                            "" => String::new(),
-                            driver => format!(" of driver {driver}"),
+                        let partition = match (layer.key.partition(), store.kind()) {
+                            ("", _) => String::new(),
+                            (namespace, StoreKind::Containerd) => format!(" of namespace {namespace}"),
+                            (driver, _) => format!(" of driver {driver}"),
                         };
-                        let name = format!("layer {}{driver}{of}", layer.key.id());
+                        let name = format!("layer {}{partition}{of}", store.layer_name(&layer.key));
                         layers.push(InReach { store, key: layer.key, diff_id: layer.diff_id, name });
                     }
                 }

@@ -14,12 +14,14 @@ use super::damage::{self, Damages, Fix};
 use super::header;
 use super::reach::Reach;
 use super::report::{self, Salvaged, SalvagedLayer};
-use crate::Error;
 use crate::layers::{self, Measured, State, computed};
+use crate::{Error, ErrorKind};
 
 /// A damaged layer, and all that is needed to mend it.
 pub(super) struct Patient<'a> {
     pub(super) key: &'a LayerKey,
+    /// What messages call it.
+    pub(super) called: &'a str,
     /// Where its tar comes from, if it could be opened.
     pub(super) tar: Option<&'a LayerTar>,
     pub(super) diff_id: Option<DiffId>,
@@ -209,7 +211,10 @@ impl Surgery<'_> {
         let why = report::one_line(patient.error);
         let new_diff_id = found.or(patient.diff_id).map(|id| id.to_string());
         let diff_id = patient.diff_id.map(|id| id.to_string());
-        SalvagedLayer { layer: patient.key.id().to_owned(), diff_id, new_diff_id, result, why, from, files }
+        let is_missing = patient.tar.is_none() && patient.error.kind() == ErrorKind::Missing;
+        let lacks = is_missing.then(|| "it is missing".to_owned());
+        let (layer, called) = (patient.key.id().to_owned(), patient.called.to_owned());
+        SalvagedLayer { layer, called, lacks, diff_id, new_diff_id, result, why, from, files }
     }
 }
 

@@ -56,6 +56,12 @@ pub struct SalvagedImage {
 pub struct SalvagedLayer {
     /// Its id in the store.
     pub layer: String,
+    /// What messages call it.
+    #[serde(skip)]
+    pub(crate) called: String,
+    /// What of it is not there, unless bytes differ.
+    #[serde(skip)]
+    pub(crate) lacks: Option<String>,
     /// The recorded digest of its tar.
     pub diff_id: Option<String>,
     /// The digest of its tar in the archive.
