@@ -19,10 +19,11 @@ pub(crate) struct IndexJson {
     lines: Vec<LineJson>,
 }
 
-/// An image of an index.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+/// An image of an index, or one that is in none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct MemberJson {
-    manifest: String,
+    /// Null where the store keeps no manifest.
+    manifest: Option<String>,
     platform: Option<String>,
     /// Its id; null if it is not in this store.
     id: Option<String>,
@@ -97,9 +98,20 @@ impl IndexJson {
 impl MemberJson {
     pub(crate) fn of(member: &Member) -> Self {
         MemberJson {
-            manifest: member.manifest.to_string(),
+            manifest: Some(member.manifest.to_string()),
             platform: member.platform.as_ref().map(ToString::to_string),
             id: member.image.as_ref().map(|key| key.id().to_owned()),
+        }
+    }
+}
+
+impl MemberJson {
+    /// An image that is not of an index.
+    pub(crate) fn of_image(image: &Image) -> Self {
+        MemberJson {
+            manifest: image.own_manifest().map(|manifest| manifest.digest.to_string()),
+            platform: image.platform().map(|platform| platform.to_string()),
+            id: Some(image.key.id().to_owned()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use layerlift_store::{
-    Error as StoreError, ImageSummary, Member, Needs, Platform, Reference, Store, StoreKind,
+    Error as StoreError, ImageSummary, IndexSummary, Member, Needs, Platform, Reference, Store, StoreKind,
 };
 use serde::Serialize;
 
@@ -26,6 +26,10 @@ struct Row {
     image: ImageSummary,
     /// Those of which an image is here; without an index, its own. Only filled if a row has several.
     platforms: Vec<String>,
+    /// For machines: the digests of the indexes that its names lead to.
+    indexes: Vec<String>,
+    /// For machines: what stands for the members of an index, if it is not of one.
+    own: Option<MemberJson>,
 }
 
 /// An image for machines.
@@ -36,7 +40,9 @@ struct ImageJson<'a> {
     created: Option<&'a str>,
     size: Option<u64>,
     layers: usize,
-    /// All images of the index that its names lead to, if they lead to one.
+    /// The digests of the indexes that its names lead to.
+    indexes: &'a [String],
+    /// All images of these indexes; without an index, the image itself.
     platforms: Vec<MemberJson>,
     /// What a partial archive leaves out of it.
     #[serde(skip_serializing_if = "Needs::is_empty")]
@@ -60,15 +66,26 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         if args.all {
             listing = listing.with_intermediate();
         }
+        let indexes = if args.json { listing.indexes.clone() } else { Vec::new() };
         let listing = listing.on(&*source.store, args.store.platforms());
         reporter.notices(&listing.notices);
         if reporter.lost(&listing.lost) {
             status = Status::Incomplete;
         }
         let root = source.root.display().to_string();
-        let row = |image| Row { root: root.clone(), kind: source.kind.name(), image, platforms: Vec::new() };
+        let row = |image| Row {
+            root: root.clone(),
+            kind: source.kind.name(),
+            image,
+            platforms: Vec::new(),
+            indexes: Vec::new(),
+            own: None,
+        };
         let first = rows.len();
         rows.extend(listing.images.into_iter().map(row));
+        if args.json {
+            rows[first..].iter_mut().for_each(|row| row.add_digests(&*source.store, &indexes));
+        }
         of_stores.push((first..rows.len(), &*source.store));
         for broken in listing.broken {
             let other_platform = matches!(broken.error, StoreError::NoPlatform { .. });
@@ -182,6 +199,23 @@ impl Row {
         self.platforms = all.map(|platform| platform.to_string()).collect();
     }
 
+    /// Adds the digests by which engines know the image: those of its indexes, or that of its manifest.
+    fn add_digests(&mut self, store: &dyn Store, indexes: &[IndexSummary]) {
+        let image = &self.image;
+        let is_of = |summary: &&IndexSummary| {
+            !image.members.is_empty()
+                && summary.index.members.iter().all(|member| image.members.contains(member))
+                && summary.references.iter().all(|name| image.references.contains(name))
+        };
+        let indexes = indexes.iter().filter(is_of).map(|summary| &summary.index);
+        // What only shares a name is not in a document, and has no digest.
+        let documents = indexes.filter(|index| matches!(store.tree(index), Ok(Some(_))));
+        self.indexes = documents.map(|index| index.digest.to_string()).collect();
+        if image.members.is_empty() {
+            self.own = store.image(&image.key).ok().map(|image| MemberJson::of_image(&image));
+        }
+    }
+
     fn json(&self) -> ImageJson<'_> {
         ImageJson {
             id: self.image.key.id(),
@@ -189,7 +223,8 @@ impl Row {
             created: self.image.created.as_deref(),
             size: self.image.size,
             layers: self.image.layers,
-            platforms: self.image.members.iter().map(MemberJson::of).collect(),
+            indexes: &self.indexes,
+            platforms: self.image.members.iter().map(MemberJson::of).chain(self.own.clone()).collect(),
             needs: &self.image.needs,
             driver: self.image.key.partition(),
             store: self.kind,
@@ -211,7 +246,14 @@ mod tests {
         let mut image = ImageSummary::new(key, references.iter().map(reference).collect(), 3);
         image.created = Some("2015-10-12T19:16:27Z".to_owned());
         image.size = size;
-        Row { root: root.to_owned(), kind: "docker", image, platforms: Vec::new() }
+        Row {
+            root: root.to_owned(),
+            kind: "docker",
+            image,
+            platforms: Vec::new(),
+            indexes: Vec::new(),
+            own: None,
+        }
     }
 
     fn now() -> Timestamp {

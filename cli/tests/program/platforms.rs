@@ -184,7 +184,14 @@ fn what_is_here_of_an_index() {
     let [here, missing] = &*of("127.0.0.1:5777/bench/mlist") else { panic!("two platforms") };
     assert_eq!((&here["platform"], here["id"].is_string()), (&json!("linux/amd64"), true));
     assert_eq!((&missing["platform"], &missing["id"]), (&json!("linux/s390x"), &Value::Null));
-    assert!(of("docker.io/bench/foreign").is_empty());
+    // Without an index, what its own manifest and config say.
+    let [foreign] = &*of("docker.io/bench/foreign") else { panic!("one platform") };
+    assert_eq!(foreign["platform"], "linux/riscv64");
+    assert_eq!(foreign["manifest"], format!("sha256:{}", foreign["id"].as_str().unwrap()));
+    // docker images shows this digest as the id.
+    let mlist = "sha256:47b3beb594d15309f07d3847751d9acb21035df7097c092cd9de3c3aade3892a";
+    let has = |image: &&Value| image["indexes"] == json!([mlist]);
+    assert_eq!(images.as_array().unwrap().iter().filter(has).count(), 1);
 
     let tree = output(
         layerlift()
