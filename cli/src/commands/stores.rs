@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use layerlift_store::discover::{self, Place};
-use layerlift_store::{Detected, LayerTar, Listing, OpenOptions, Store};
+use layerlift_store::{Detected, ErrorKind, LayerTar, Listing, OpenOptions, Store};
 use serde::Serialize;
 
 use super::orphans;
@@ -51,6 +51,12 @@ pub(crate) fn run(args: &Stores, reporter: &Reporter) -> Result<Status, Error> {
                     let path = root.clone();
                     Error::Open(layerlift_store::Error::Io { action: "open", path, source: source.into() })
                 })?;
+                // The search passes over what it may not read.
+                if let Err(error) = layerlift_store::open(root, &OpenOptions::default())
+                    && error.kind() == ErrorKind::Environment
+                {
+                    return Err(Error::Open(error));
+                }
             }
             places
         }

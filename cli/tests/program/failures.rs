@@ -199,10 +199,20 @@ fn unreadable_root() {
     // The user may lack access to the folder of the program, so it runs a copy.
     let program = store.beside("layerlift");
     fs::copy(env!("CARGO_BIN_EXE_layerlift"), &program).unwrap();
-    let mut command = Command::new(program);
-    command.uid(65534).gid(65534).args(["save", "base", "--root"]).arg(&store.root);
-    let (status, said) = ended(&output(&mut command));
-    assert_eq!(status, Some(2), "{said}");
+    let run = |args: &[&str]| {
+        let mut command = Command::new(&program);
+        command.uid(65534).gid(65534).args(args).arg("--root").arg(&store.root);
+        ended(&output(&mut command))
+    };
+    let (status, said) = run(&["save", "base"]);
+    assert_eq!((status, &said), (Some(2), &run(&["stores"]).1), "{said}");
+    // Only the names of files are known, as below the root of containerd.
+    fs::set_permissions(&store.root, fs::Permissions::from_mode(0o711)).unwrap();
+    for folder in fs::read_dir(&store.root).unwrap() {
+        fs::set_permissions(folder.unwrap().path(), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let (status, below) = run(&["stores"]);
+    assert!(status == Some(2) && below.contains("permission denied"), "{status:?} {below}");
     insta::assert_snapshot!(said.replace(store.folder().to_str().unwrap(), ""), @r"
     layerlift: error: cannot open /root: permission denied
     hint: reading an engine's store usually takes root: try sudo
