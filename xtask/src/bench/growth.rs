@@ -65,7 +65,8 @@ pub(crate) fn measure(bench: &Bench, folder: &Path, small: bool, million: bool) 
     Ok(points)
 }
 
-fn build(bench: &Bench, context: &Path, dockerfile: &str, name: &str) -> Outcome {
+/// Builds an image with the benchmark's daemon.
+pub(crate) fn build(bench: &Bench, context: &Path, dockerfile: &str, name: &str) -> Outcome {
     fs::write(context.join("Dockerfile"), dockerfile)?;
     let mut build = bench.stores.docker.docker(["build", "-q", "-t", name]);
     build.arg(context).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());

@@ -14,6 +14,7 @@ mod growth;
 mod image;
 mod lookup;
 mod measure;
+mod partial;
 mod report;
 mod row;
 mod rows;
@@ -95,6 +96,8 @@ pub(crate) struct Found {
     pub(crate) rows: Vec<row::Row>,
     pub(crate) growth: Vec<growth::Point>,
     pub(crate) counts: counts::Counts,
+    /// Of an image of ten layers of which nine are left out.
+    pub(crate) partial: counts::Counts,
     pub(crate) runs: usize,
     pub(crate) image: String,
     pub(crate) machine: String,
@@ -140,7 +143,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     if let Some(path) = &options.chart {
         fs::write(path, chart::draw(&found.rows))?;
     }
-    found.counts.check()
+    found.counts.check()?;
+    found.partial.check().map_err(|error| format!("nine of ten layers left out: {error}").into())
 }
 
 fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found> {
@@ -152,6 +156,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
     let traced = bench.save(&stores.docker_root, &["-o", &counted.display().to_string(), &stores.image]);
     let counts = counts::Counts::of(&traced.command, &counted, stores.files)?;
     fs::remove_file(&counted)?;
+    let partial = partial::count(bench, folder)?;
 
     let mut specs = rows::specs(bench);
     // Slow to make, so made only if its rows are measured.
@@ -186,6 +191,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
         rows,
         growth,
         counts,
+        partial,
         runs: bench.runs,
         image: format!(
             "{} layers, {} files, a tar of {:.2} GB",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Found;
+use super::counts::Counts;
 use super::growth::Point;
 use super::measure::Run;
 use super::row::{Goal, Row};
@@ -26,18 +27,19 @@ pub(crate) fn text(found: &Found) -> String {
         let rate = *bytes as f64 / 1e3 / millis;
         let _ = writeln!(text, "| {what} | {number} | {millis:.1} | {each:.3} | {rate:.0} | {peak_mib:.1} |");
     }
-    let counts = &found.counts;
-    let _ = writeln!(
-        text,
-        "\nOne save of {} files into a file: {:.2} system calls per file, {} bytes read, {} written, {} in \
-         the output, {} file created.",
-        counts.files,
-        counts.calls_per_file(),
-        counts.read,
-        counts.written,
-        counts.output,
-        counts.created
-    );
+    for (what, counts) in [("", &found.counts), (" that leaves out nine of ten layers", &found.partial)] {
+        let _ = writeln!(
+            text,
+            "\nOne save of {} files into a file{what}: {:.2} system calls per file, {} bytes read, {} \
+             written, {} in the output, {} file created.",
+            counts.files,
+            counts.calls_per_file(),
+            counts.read,
+            counts.written,
+            counts.output,
+            counts.created
+        );
+    }
     text
 }
 
@@ -82,17 +84,20 @@ pub(crate) fn json(found: &Found) -> String {
         let Point { what, number, bytes, millis, peak_mib } = point;
         json!({"what": what, "number": number, "bytes": bytes, "wall_ms": millis, "peak_mib": peak_mib})
     };
-    let counts = &found.counts;
+    let counts = |counts: &Counts| {
+        json!({
+            "files": counts.files, "calls": counts.calls, "read": counts.read, "written": counts.written,
+            "output": counts.output, "created": counts.created,
+        })
+    };
     let all = json!({
         "machine": found.machine,
         "image": found.image,
         "runs": found.runs,
         "rows": found.rows.iter().map(row).collect::<Vec<_>>(),
         "growth": found.growth.iter().map(point).collect::<Vec<_>>(),
-        "counts": {
-            "files": counts.files, "calls": counts.calls, "read": counts.read, "written": counts.written,
-            "output": counts.output, "created": counts.created,
-        },
+        "counts": counts(&found.counts),
+        "partial_counts": counts(&found.partial),
     });
     format!("{all:#}\n")
 }
