@@ -86,14 +86,12 @@ fn as_the_engines_commit_them() {
             let (status, errors) = ended(&got);
             assert_eq!((status, &*errors), (Some(0), ""), "{engine} {name}");
             let (got, layer) = image(&files(&got.stdout));
-            let of_today = matches!(engine, "docker-28.5" | "podman-5.8");
-            // What containerd leaves out because it did not change is left in.
-            let union = engine == "docker-28.5-containerd" && name == "changed";
-            let exact = of_today || !union && layer == expected_layer;
+            let of_today = matches!(engine, "docker-28.5" | "docker-28.5-containerd" | "podman-5.8");
+            let exact = of_today || layer == expected_layer;
             assert_eq!(comparable(got, exact), comparable(expected, exact), "{engine} {name}");
             if of_today {
                 assert!(layer == expected_layer, "{engine} {name}: another layer");
-            } else if !union {
+            } else {
                 let rows = |tar: &[u8]| {
                     let all = entries(tar).expect("a tar").into_iter();
                     all.map(|entry| (entry.row.name, entry.row.kind, entry.row.size, entry.bytes)).collect()

@@ -213,6 +213,48 @@ fn renamed_directories_and_files_without_contents() {
     }
     let list = text(&back, "list");
     assert!(list.contains("new/below/usr/renamed/sub/y") && list.contains("tools/linked 2 "), "{list}");
+    the_image_is_the_same(&store, &text(&back, "sums"), script);
+}
+
+/// `docker commit` would write empty directories and files of zeros.
+fn the_image_is_the_same(store: &Store, sums: &str, script: &str) {
+    let layers = store.beside("layers");
+    std::fs::create_dir_all(layers.join("m")).expect("a folder");
+    let saved = crate::program::save(&store.root)
+        .args(["--container", "changed=x:1", "--format", "docker-v1", "-o"])
+        .arg(layers.join("image.tar"))
+        .output()
+        .expect("the program starts");
+    assert_eq!(ended(&saved), (Some(0), String::new()));
+    // Applies the layers from the base up, with what they delete.
+    let apply = r#"
+        set -e; cd "$1"; mkdir i; tar -xf image.tar -C i
+        id=$(sed "s/.*\"1\":\"\([0-9a-f]*\).*/\1/" i/repositories); chain=
+        while [ -n "$id" ]; do
+            chain="$id $chain"
+            id=$(sed -n "s/.*\"parent\":\"\([0-9a-f]*\)\".*/\1/p" "i/$id/json")
+        done
+        for id in $chain; do
+            mkdir l; tar --xattrs -xpf "i/$id/layer.tar" -C l 
+            (cd l; find . -name .wh..wh..opq) | while read -r f; do rm -rf "m/${f%/*}"; rm "l/$f"; done
+            (cd l; find . -name ".wh.*") | while read -r f; do rm -rf "m/${f%/*}/${f##*/.wh.}"; rm "l/$f"; done
+            (cd l; find . ! -type d) | while IFS= read -r f; do [ ! -d "m/$f" ] || rm -rf "m/$f"; done
+            tar -C l -cf - . | tar -xpf - -C m; rm -rf l
+        done"#;
+    let applied = Command::new("sh").args(["-c", apply, "sh"]).arg(&layers).output().expect("sh starts");
+    assert!(applied.status.success(), "{applied:?}");
+    let script = script.replace("mkdir m; tar -xpf x.tar -C m; ", "");
+    let listed = Command::new("sh").args(["-c", &script, "sh"]).arg(&layers).arg("").output();
+    assert!(listed.expect("sh starts").status.success());
+    let found = std::fs::read(layers.join("sums")).expect("a file");
+    // Docker makes the files of the init layer for each container.
+    let of_init = ["./.dockerenv", "./dev/console", "./etc/hostname", "./etc/hosts", "./etc/resolv.conf"];
+    let expected: Vec<&str> =
+        sums.lines().filter(|line| !of_init.iter().any(|name| line.ends_with(name))).collect();
+    let found = String::from_utf8_lossy(&found).into_owned();
+    let found: Vec<&str> =
+        found.lines().filter(|line| !of_init.iter().any(|name| line.ends_with(name))).collect();
+    assert_eq!(found, expected);
 }
 
 /// What `find` and `getfattr` say of a directory.

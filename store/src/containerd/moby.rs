@@ -109,7 +109,8 @@ impl Containers for Docker {
     fn layer(&self, container: &Container) -> Result<Option<DiffLayer>, Error> {
         let (dir, holds) = self.writable(&container.key)?;
         let layer = DiffLayer::new(dir, holds, container.last_known_secs());
-        Ok(Some(layer.in_form(Form::Today)))
+        let root_fs = self.snapshot(&container.key, snapshots::root_fs);
+        Ok(Some(layer.in_form(Form::Today).in_root_fs(root_fs)))
     }
 
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {

@@ -247,7 +247,13 @@ impl Containers for ContainersStore {
 
     fn layer(&self, container: &Container) -> Result<Option<DiffLayer>, Error> {
         self.keys.check_container(&container.key)?;
-        working::layer(self.driver(container.key.partition())?, container)
+        let images = self.driver(container.key.partition())?;
+        let root_fs = working::root_fs(images, &container.key).transpose();
+        let layer = working::layer(images, container)?;
+        Ok(layer.map(|layer| match root_fs {
+            Some(root_fs) => layer.in_root_fs(root_fs),
+            None => layer,
+        }))
     }
 
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {

@@ -9,10 +9,10 @@
 
 use std::cmp::Ordering;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::FileType;
 
 use super::attributes::{Attributes, CAPABILITY};
 use super::records::{Id, Kind, Metadata, ROOT, Records};
@@ -125,10 +125,10 @@ impl<'a> Comparison<'a> {
         };
         let written = match &old {
             Some(old) => {
-                differ(&stat, old)
+                differ(&Metadata::new(&stat), &Metadata::new(old))
                     || self.capabilities_differ(dir.id, name.bytes)?
                     || self.contents
-                        && whole_seconds(&stat, old)
+                        && whole_seconds(&Metadata::new(&stat), &Metadata::new(old))
                         && self.contents_differ(dir.id, name.bytes)?
             }
             None => true,
@@ -164,14 +164,27 @@ impl Comparison<'_> {
     fn contents_differ(&mut self, dir: Id, name: &[u8]) -> Result<bool, Error> {
         let new = content(&mut self.new, &self.records, dir, name)?;
         let old = content(&mut self.old, &self.records, dir, name)?;
-        let (mut new, mut old) = match (new, old) {
+        let error = |source| Error::io("read", self.records.join(self.new.root(), dir, name), source);
+        new.differs(old).map_err(error)
+    }
+}
+
+/// What a name has.
+pub(super) enum Content {
+    File(File),
+    /// The target of a link; empty for everything else.
+    Other(Vec<u8>),
+}
+
+impl Content {
+    pub(super) fn differs(self, old: Content) -> io::Result<bool> {
+        let (mut new, mut old) = match (self, old) {
             (Content::File(new), Content::File(old)) => (BufReader::new(new), BufReader::new(old)),
             (Content::Other(new), Content::Other(old)) => return Ok(new != old),
             _ => return Ok(true),
         };
-        let error = |source| Error::io("read", self.records.join(self.new.root(), dir, name), source);
         loop {
-            let (one, other) = (new.fill_buf().map_err(error)?, old.fill_buf().map_err(error)?);
+            let (one, other) = (new.fill_buf()?, old.fill_buf()?);
             let len = one.len().min(other.len());
             if one[..len] != other[..len] || len == 0 {
                 return Ok(!one.is_empty() || !other.is_empty());
@@ -182,14 +195,12 @@ impl Comparison<'_> {
     }
 }
 
-/// What a name has.
-enum Content {
-    File(File),
-    /// The target of a link; empty for everything else.
-    Other(Vec<u8>),
-}
-
-fn content(cursor: &mut Cursor<'_>, records: &Records, dir: Id, name: &[u8]) -> Result<Content, Error> {
+pub(super) fn content(
+    cursor: &mut Cursor<'_>,
+    records: &Records,
+    dir: Id,
+    name: &[u8],
+) -> Result<Content, Error> {
     let stat = cursor.stat(records, dir, name)?;
     let root = cursor.root();
     let fd = cursor.dir(records, dir)?;
@@ -203,31 +214,31 @@ fn content(cursor: &mut Cursor<'_>, records: &Records, dir: Id, name: &[u8]) -> 
     found.map_err(|errno| walk::error("read", root, records, dir, name, errno))
 }
 
-fn whole_seconds(new: &Stat, old: &Stat) -> bool {
-    (new.st_mtime_nsec, old.st_mtime_nsec) == (0, 0)
+pub(super) fn whole_seconds(new: &Metadata, old: &Metadata) -> bool {
+    (new.mtime_nanos, old.mtime_nanos) == (0, 0)
 }
 
-fn differ(new: &Stat, old: &Stat) -> bool {
-    new.st_mode != old.st_mode
-        || new.st_uid != old.st_uid
-        || new.st_gid != old.st_gid
-        || new.st_rdev != old.st_rdev
-        || new.st_mode & DIR_BIT == 0 && (!same_time(new, old) || new.st_size != old.st_size)
+pub(super) fn differ(new: &Metadata, old: &Metadata) -> bool {
+    new.mode != old.mode
+        || new.uid != old.uid
+        || new.gid != old.gid
+        || new.rdev != old.rdev
+        || new.mode & DIR_BIT == 0 && (!same_time(new, old) || new.size != old.size)
 }
 
 /// A copy may have lost the fraction of a second, so a zero fraction matches any.
-fn same_time(new: &Stat, old: &Stat) -> bool {
-    new.st_mtime == old.st_mtime
-        && (new.st_mtime_nsec == old.st_mtime_nsec || new.st_mtime_nsec == 0 || old.st_mtime_nsec == 0)
+fn same_time(new: &Metadata, old: &Metadata) -> bool {
+    new.mtime == old.mtime
+        && (new.mtime_nanos == old.mtime_nanos || new.mtime_nanos == 0 || old.mtime_nanos == 0)
 }
 
 /// Whether an engine that unpacks the layer would take a file of this name for a deletion. Engines ignore the
 /// names of aufs's own folders.
-fn removes(name: &[u8]) -> bool {
+pub(super) fn removes(name: &[u8]) -> bool {
     name.strip_prefix(b".wh.").is_some_and(|name| !name.starts_with(b".wh.") || name == b".wh..opq")
 }
 
-fn unrepresentable(path: PathBuf) -> Error {
+pub(super) fn unrepresentable(path: PathBuf) -> Error {
     let what = format!("{} cannot be in an image: in a layer its name means a deletion", path.display());
     Error::Unsupported { what, hint: None }
 }

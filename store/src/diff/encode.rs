@@ -79,7 +79,10 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> Result<(), Error> {
     let mut writer = Writer::new(Files::new(roots, records, wanted), encoding, out);
-    order.visit(records, |id, path| writer.entry(id, path))?;
+    order.visit(records, |id, path| {
+        writer.entry(id, path)?;
+        records.further(id).iter().try_for_each(|id| writer.entry(*id, &records.path(*id)))
+    })?;
     writer.finish()
 }
 

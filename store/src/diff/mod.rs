@@ -19,11 +19,13 @@
 //!
 //! In stores since Docker 1.10 and in containers-storage, a layer has the form that their engines give it
 //! today. A layer of containerd whose blob is missing is rebuilt from its snapshot in the same way (see
-//! `encode.rs`).
+//! `encode.rs`). What a container wrote is compared with the layers below where containerd keeps it, or where
+//! it depends on them (see `union.rs`).
 //!
 //! Only metadata are compared. For trees of containerd, contents are compared too where the times do not
 //! decide. Memory holds a small record for each entry that is written and for each directory.
 
+mod against;
 mod attributes;
 mod changes;
 mod encode;
@@ -84,6 +86,8 @@ pub struct DiffLayer {
     files: Option<Box<SplitLayer>>,
     watch: Option<Watch>,
     form: Form,
+    /// What the directory lies on, if it is a container's.
+    over: Option<Box<Result<tree::RootFs, Error>>>,
     /// Bytes of its files, as the file at this path says.
     recorded_size: Option<(u64, PathBuf)>,
     finding: Arc<OnceLock<Notice>>,
@@ -101,6 +105,7 @@ impl DiffLayer {
             files: None,
             watch: None,
             form: Form::Docker18,
+            over: None,
             recorded_size: None,
             finding: Arc::default(),
         }
@@ -153,9 +158,14 @@ impl DiffLayer {
         DiffLayer { form, ..self }
     }
 
+    /// The same layer, which a container wrote. `root_fs` is all that the container saw, this layer included.
+    pub(crate) fn in_root_fs(self, root_fs: Result<tree::RootFs, Error>) -> Self {
+        DiffLayer { over: Some(Box::new(root_fs)), ..self }
+    }
+
     /// Whether the layer has no entry. Only metadata are read.
     pub fn is_empty(&self) -> Result<bool, Error> {
-        Ok(!self.records()?.0.any_written())
+        Ok(!self.records()?.records.any_written())
     }
 
     /// Walks the directories and writes the tar. The same directories give the same bytes.
@@ -184,27 +194,56 @@ impl DiffLayer {
 
     fn write_tar(&self, out: &mut dyn Write) -> Result<(), Error> {
         let encoding = Encoding::of(self.form, self.created);
-        let (records, order) = self.records()?;
+        let Walked { roots, records, order } = self.records()?;
         let attributes = match (&self.holds, self.form) {
             (LayerDir::Full { .. }, Form::Docker18) => attributes::Wanted::Capability,
+            // containerd keeps user attributes that it unpacks, and writes none of what a container sets.
+            (_, Form::Today) if self.over.is_some() => attributes::Wanted::Capability,
             _ => encoding.wanted(),
         };
         self.compare_size(&records);
-        encode::write(std::slice::from_ref(&self.dir), &records, order, attributes, encoding, out)
+        encode::write(roots, &records, order, attributes, encoding, out)
     }
 
     /// What is in the layer, and in which order it is written.
-    fn records(&self) -> Result<(records::Records, order::Order), Error> {
+    fn records(&self) -> Result<Walked<'_>, Error> {
         use order::Order::{Paths, Walk};
         let today = self.form == Form::Today;
-        Ok(match &self.holds {
-            LayerDir::Full { parent: None } => (changes::all(&self.dir)?, Walk),
-            LayerDir::Full { parent: Some(parent) } => {
-                (changes::compare(&self.dir, parent, today)?, if today { Walk } else { Paths })
+        let alone = std::slice::from_ref(&self.dir);
+        let of = |records, order| Walked { roots: alone, records, order };
+        Ok(match (&self.holds, &self.over) {
+            (LayerDir::Full { parent: None }, _) => of(changes::all(&self.dir)?, Walk),
+            (LayerDir::Full { parent: Some(parent) }, _) => {
+                of(changes::compare(&self.dir, parent, today)?, if today { Walk } else { Paths })
             }
-            LayerDir::Upper => (upper::read(&self.dir)?, Walk),
+            // containerd compares what was with what is.
+            (LayerDir::Upper, Some(root_fs)) if today => self.in_union(root_fs, Walk)?,
+            (LayerDir::Upper, over) => match (upper::read(&self.dir, over.is_some())?, over) {
+                (None, Some(root_fs)) => self.in_union(root_fs, Paths)?,
+                (records, _) => {
+                    of(records.unwrap_or_else(|| records::Records::new(Default::default())), Walk)
+                }
+            },
         })
     }
+
+    /// What the layer makes of those below.
+    fn in_union<'a>(
+        &self,
+        root_fs: &'a Result<tree::RootFs, Error>,
+        order: order::Order,
+    ) -> Result<Walked<'a>, Error> {
+        let root_fs = root_fs.as_ref().map_err(Clone::clone)?;
+        Ok(Walked { roots: root_fs.roots(), records: root_fs.changes(self.form == Form::Today)?, order })
+    }
+}
+
+/// What is in a layer.
+struct Walked<'a> {
+    /// The directories that have it, the uppermost first.
+    roots: &'a [Root],
+    records: records::Records,
+    order: order::Order,
 }
 
 /// Writes the tar of a directory that is not a layer, or of a part of it.

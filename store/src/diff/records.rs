@@ -45,6 +45,7 @@ pub(super) struct Metadata {
     pub(super) size: u64,
     /// Seconds since 1970.
     pub(super) mtime: i64,
+    pub(super) mtime_nanos: u32,
     pub(super) rdev: u64,
     pub(super) dev: u64,
     pub(super) ino: u64,
@@ -73,6 +74,8 @@ pub(super) struct Records {
     moved: HashMap<Id, Id>,
     /// The entries that have the contents of files, by record.
     contents: HashMap<Id, Place>,
+    /// Names of a file that follow it at once, although they come before it otherwise.
+    further: HashMap<Id, Vec<Id>>,
 }
 
 /// Where an entry is: a name in a directory of a layer.
@@ -93,6 +96,7 @@ impl Metadata {
             linked: stat.st_nlink > 1,
             size: stat.st_size as u64,
             mtime: stat.st_mtime,
+            mtime_nanos: stat.st_mtime_nsec as u32,
             rdev: stat.st_rdev,
             dev: stat.st_dev,
             ino: stat.st_ino,
@@ -111,8 +115,8 @@ impl Metadata {
 impl Records {
     /// A table with only the root.
     pub(super) fn new(root: Metadata) -> Self {
-        let (moved, contents) = (HashMap::new(), HashMap::new());
-        let mut records = Records { names: Vec::new(), records: Vec::new(), moved, contents };
+        let (moved, contents, further) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut records = Records { names: Vec::new(), records: Vec::new(), moved, contents, further };
         records.push(ROOT, b"", Kind::Present, root, false);
         records
     }
@@ -179,6 +183,32 @@ impl Records {
     /// Says where the contents of a file are, if not where its metadata are.
     pub(super) fn put_contents(&mut self, id: Id, place: Place) {
         self.contents.insert(id, place);
+    }
+
+    /// What follows an entry at once.
+    pub(super) fn further(&self, id: Id) -> &[Id] {
+        self.further.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Of files with several names of which one has changed, writes the others, too: those before it, in the
+    /// order of a walk, follow it at once. `ids` are the files that have not changed, and those that have.
+    pub(super) fn write_links(&mut self, ids: &[Id]) {
+        let mut names: HashMap<(u64, u64), (Option<Id>, Vec<Id>)> = HashMap::new();
+        for &id in ids {
+            let Metadata { dev, ino, .. } = self.get(id).metadata;
+            let (first, before) = names.entry((dev, ino)).or_default();
+            match (self.get(id).written, &first) {
+                (false, None) => before.push(id),
+                (false, Some(_)) => self.records[id as usize].written = true,
+                (true, None) => {
+                    *first = Some(id);
+                    if !before.is_empty() {
+                        self.further.insert(id, std::mem::take(before));
+                    }
+                }
+                (true, Some(_)) => {}
+            }
+        }
     }
 
     /// The layer that has an entry, and a record with the path of its directory there.

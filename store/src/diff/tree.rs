@@ -57,6 +57,15 @@ impl RootFs {
         RootFs { roots, holds: if overlayfs { Holds::Overlay } else { Holds::Named }, form }
     }
 
+    pub(super) fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    /// What the uppermost directory makes of the tree that the others are.
+    pub(super) fn changes(&self, contents: bool) -> Result<Records, Error> {
+        union::compare(&self.roots, self.holds == Holds::Named, contents)
+    }
+
     /// Walks the directories. No file is read.
     pub fn read(&self) -> Result<FileTree<'_>, Error> {
         let records = match &*self.roots {

@@ -19,7 +19,9 @@ use std::collections::HashMap;
 
 use rustix::fs::Stat;
 
+use super::against::{Against, New};
 use super::attributes::Attributes;
+use super::changes;
 use super::places::Places;
 use super::records::{Id, Kind, Metadata, Place, ROOT, Records};
 use super::upper::{self, Marks};
@@ -54,11 +56,33 @@ struct Merged {
 struct Dir {
     id: Id,
     parts: Vec<Part>,
+    /// In a comparison, the directory of that name in the other tree.
+    old: Option<Id>,
+}
+
+/// What is pushed for a name.
+enum Pushed {
+    /// What the layers make of it, whether it is written, and what the other tree has under that name.
+    Entry(Merged, bool, Option<Id>),
+    Whiteout,
 }
 
 /// Reads a stack of directories, the uppermost first, as one tree. With `named`, names that begin with `.wh.`
 /// mean deletions.
 pub(super) fn read(stack: &[Root], named: bool) -> Result<Records, Error> {
+    walk(stack, named, None)
+}
+
+/// What the uppermost directory makes of the tree that the others are: as `changes::compare` does it for
+/// whole trees. `contents` are compared where times say nothing; then files with several names are written as
+/// containerd writes them.
+pub(super) fn compare(stack: &[Root], named: bool, contents: bool) -> Result<Records, Error> {
+    let below = stack.get(1..).unwrap_or_default();
+    let old = read(below, named)?;
+    walk(stack, named, Some(Against::new(below, &old, contents)))
+}
+
+fn walk(stack: &[Root], named: bool, against: Option<Against<'_>>) -> Result<Records, Error> {
     let Some(top) = stack.first() else { return Ok(Records::new(Metadata::default())) };
     for root in stack {
         upper::check_privilege(root, root.stat()?.st_uid)?;
@@ -69,16 +93,9 @@ pub(super) fn read(stack: &[Root], named: bool) -> Result<Records, Error> {
     })?;
     let records = Records::new(Metadata::new(&top.stat()?));
     let attributes = Attributes::default();
-    Union {
-        records,
-        named,
-        layers,
-        places: Places::new(stack),
-        attributes,
-        lookups: 0,
-        paths: HashMap::new(),
-    }
-    .run()
+    let (places, paths) = (Places::new(stack), HashMap::new());
+    let union = Union { records, named, layers, places, attributes, lookups: 0, paths, linked: Vec::new() };
+    union.run(against)
 }
 
 struct Union<'a> {
@@ -90,43 +107,123 @@ struct Union<'a> {
     lookups: usize,
     /// Records of paths that a layer has and the merged tree has not, by directory and name.
     paths: HashMap<(Id, Vec<u8>), Id>,
+    /// In a comparison, the files with several names.
+    linked: Vec<Id>,
 }
 
 impl Union<'_> {
-    fn run(mut self) -> Result<Records, Error> {
+    fn run(mut self, mut against: Option<Against<'_>>) -> Result<Records, Error> {
         let mut listing = DirNames::default();
-        let mut todo = vec![Dir { id: ROOT, parts: self.roots(0) }];
+        let mut todo = vec![Dir { id: ROOT, parts: self.roots(0), old: Some(ROOT) }];
         while let Some(dir) = todo.pop() {
             let mut found = self.list(&dir, &mut listing)?;
             // Of one name, the uppermost part comes first, and in a part what it has before what it hides.
             found.sort_unstable();
-            let mut entries = Vec::new();
+            let mut merged = Vec::new();
             for group in found.chunk_by(|a, b| a.name == b.name) {
                 let seen = group.iter().take_while(|found| !found.hides);
                 let parts: Vec<Part> = seen.map(|found| dir.parts[found.part]).collect();
                 let below = group.first().map_or(dir.parts.len(), |first| first.part + 1);
-                if let Some(merged) = self.merge(Some(dir.id), &group[0].name, &parts, &dir.parts[below..])? {
-                    entries.push((group[0].name.clone(), merged));
-                }
+                let here = self.merge(Some(dir.id), &group[0].name, &parts, &dir.parts[below..])?;
+                merged.extend(here.map(|here| (group[0].name.clone(), here)));
             }
-            let first = self.records.next();
-            let known = todo.len();
-            for (name, merged) in entries {
-                let Merged { metadata, layer, dir: place, parts, contents } = merged;
-                let id = self.records.push(dir.id, &name, Kind::Present, metadata, true);
-                self.records.put_in(id, layer, place);
-                if let Some(contents) = contents {
-                    self.records.put_contents(id, contents);
+            let entries = match &mut against {
+                None => {
+                    merged.into_iter().map(|(name, here)| (name, Pushed::Entry(here, true, None))).collect()
                 }
-                if metadata.is_dir() {
-                    let part = |(layer, at): (u16, Option<Id>)| Part { layer, at: at.unwrap_or(id) };
-                    todo.push(Dir { id, parts: parts.into_iter().map(part).collect() });
-                }
+                Some(against) => self.changed(&dir, merged, against)?,
+            };
+            self.push(&dir, entries, &mut todo);
+        }
+        if let Some(against) = against {
+            if against.contents {
+                self.write_links();
             }
-            self.records.close(dir.id, first);
-            todo[known..].reverse();
+            self.records.write_ancestors();
         }
         Ok(self.records)
+    }
+
+    /// Adds the records of a directory, and what is to be walked below it.
+    fn push(&mut self, dir: &Dir, entries: Vec<(Vec<u8>, Pushed)>, todo: &mut Vec<Dir>) {
+        let first = self.records.next();
+        let known = todo.len();
+        for (name, pushed) in entries {
+            let Pushed::Entry(Merged { metadata, layer, dir: place, parts, contents }, written, old) = pushed
+            else {
+                self.records.push(dir.id, &name, Kind::Whiteout, Metadata::default(), true);
+                continue;
+            };
+            let id = self.records.push(dir.id, &name, Kind::Present, metadata, written);
+            self.records.put_in(id, layer, place);
+            if let Some(contents) = contents {
+                self.records.put_contents(id, contents);
+            }
+            if !metadata.is_dir() {
+                if metadata.linked {
+                    self.linked.push(id);
+                }
+                continue;
+            }
+            // Where all is as in the layers below, nothing has changed.
+            let same = old.is_some() && parts.iter().all(|(layer, path)| *layer > 0 && path.is_none());
+            if !same {
+                let part = |(layer, at): (u16, Option<Id>)| Part { layer, at: at.unwrap_or(id) };
+                todo.push(Dir { id, parts: parts.into_iter().map(part).collect(), old });
+            }
+        }
+        self.records.close(dir.id, first);
+        todo[known..].reverse();
+    }
+
+    /// What a directory has that the other tree has not, and the other way round. Files that are the same
+    /// stay if they have several names.
+    fn changed(
+        &mut self,
+        dir: &Dir,
+        merged: Vec<(Vec<u8>, Merged)>,
+        against: &mut Against<'_>,
+    ) -> Result<Vec<(Vec<u8>, Pushed)>, Error> {
+        let old = against.old;
+        let mut left = dir.old.map_or(0..0, |id| old.children(id)).peekable();
+        let mut entries = Vec::new();
+        for (name, here) in merged {
+            while let Some(id) = left.next_if(|id| old.name(*id) < &*name) {
+                entries.push((old.name(id).to_vec(), Pushed::Whiteout));
+            }
+            let same = left.next_if(|id| old.name(*id) == name);
+            let written = match same {
+                None => true,
+                Some(same) => {
+                    let place = Place { layer: here.layer, dir: here.dir, name: name.clone() };
+                    let (records, metadata) = (&self.records, here.metadata);
+                    let new = New { records, metadata, place, contents: here.contents.as_ref() };
+                    against.differs(&new, &mut self.places, same)?
+                }
+            };
+            if written && changes::removes(&name) {
+                let path = self.records.join(self.places.root(here.layer), here.dir, &name);
+                return Err(changes::unrepresentable(path));
+            }
+            let same = same.filter(|id| old.get(*id).metadata.is_dir());
+            if written || here.metadata.is_dir() || here.metadata.linked {
+                entries.push((name, Pushed::Entry(here, written, same)));
+            }
+        }
+        entries.extend(left.map(|id| (old.name(id).to_vec(), Pushed::Whiteout)));
+        Ok(entries)
+    }
+
+    /// Files with several names, in the order of a walk.
+    fn write_links(&mut self) {
+        let mut paths: Vec<(Vec<Vec<u8>>, Id)> = Vec::new();
+        for &id in &self.linked {
+            let path = self.records.path(id);
+            paths.push((path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect(), id));
+        }
+        paths.sort_unstable();
+        let ids: Vec<Id> = paths.into_iter().map(|(_, id)| id).collect();
+        self.records.write_links(&ids);
     }
 
     /// The roots of the layers from this one on.

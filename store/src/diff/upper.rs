@@ -43,8 +43,9 @@ pub(super) struct Marks {
     pub(super) metacopy: bool,
 }
 
-/// Everything in an upper directory.
-pub(super) fn read(root: &Root) -> Result<Records, Error> {
+/// Everything in an upper directory. If something in it depends on the layers below, it is `None` where these
+/// are `known`, else an error.
+pub(super) fn read(root: &Root, known: bool) -> Result<Option<Records>, Error> {
     let stat = root.stat()?;
     check_privilege(root, stat.st_uid)?;
     let mut records = Records::new(Metadata::new(&stat));
@@ -55,7 +56,7 @@ pub(super) fn read(root: &Root) -> Result<Records, Error> {
     while let Some((dir, opaque)) = todo.pop() {
         cursor.list(&records, dir, &mut names)?;
         let first = records.next();
-        let known = todo.len();
+        let before = todo.len();
         if opaque && !names.iter().any(|name| name.bytes == OPAQUE) {
             records.push(dir, OPAQUE, Kind::Opaque, Metadata::default(), true);
         }
@@ -68,6 +69,9 @@ pub(super) fn read(root: &Root) -> Result<Records, Error> {
             let metadata = Metadata::new(&stat);
             let marks = marks(&mut cursor, &mut attributes, &records, dir, name, &metadata)?;
             if let Some(attribute) = marks.incomplete() {
+                if known {
+                    return Ok(None);
+                }
                 return Err(incomplete(&records, root, dir, name, attribute));
             }
             if marks.whiteout {
@@ -80,9 +84,9 @@ pub(super) fn read(root: &Root) -> Result<Records, Error> {
             }
         }
         records.close(dir, first);
-        todo[known..].reverse();
+        todo[before..].reverse();
     }
-    Ok(records)
+    Ok(Some(records))
 }
 
 impl Marks {

@@ -204,7 +204,8 @@ impl Containers for DockerStore {
     }
 
     fn layer(&self, container: &Container) -> Result<Option<DiffLayer>, Error> {
-        working::layer(&self.images, container).map(Some)
+        let root_fs = working::root_fs(&self.images, &container.key, |layer| self.unpacked(layer));
+        Ok(Some(working::layer(&self.images, container)?.in_root_fs(root_fs)))
     }
 
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
