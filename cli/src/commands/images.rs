@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use layerlift_store::{
-    Error as StoreError, ImageSummary, IndexSummary, Member, Needs, Platform, Reference, Store, StoreKind,
+    Broken, Error as StoreError, ImageSummary, Index, IndexSummary, Listing, Member, Needs, Platform,
+    Platforms, Reference, Store, StoreKind,
 };
 use serde::Serialize;
 
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         if args.all {
             listing = listing.with_intermediate();
         }
-        let indexes = if args.json { listing.indexes.clone() } else { Vec::new() };
+        let indexes = listing.indexes.clone();
         let listing = listing.on(&*source.store, args.store.platforms());
         reporter.notices(&listing.notices);
         if reporter.lost(&listing.lost) {
@@ -83,6 +84,10 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         };
         let first = rows.len();
         rows.extend(listing.images.into_iter().map(row));
+        if args.store.platforms() == Platforms::Usual {
+            let others = listing.broken.iter().filter_map(|broken| other(&*source.store, &indexes, broken));
+            rows.extend(others.map(row));
+        }
         if args.json {
             rows[first..].iter_mut().for_each(|row| row.add_digests(&*source.store, &indexes));
         }
@@ -116,6 +121,31 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         print(&table(&rows, args.digests, args.no_trunc, sources.several(), Timestamp::now()))?;
     }
     Ok(status)
+}
+
+/// Another image of an index whose usual one cannot be read: the rest of the index is sound all the same.
+fn other(store: &dyn Store, indexes: &[IndexSummary], broken: &Broken) -> Option<ImageSummary> {
+    let is_of = |summary: &&IndexSummary| {
+        let has = |member: &Member| member.image.as_ref().is_some_and(|key| key.id() == broken.what);
+        !summary.references.is_empty()
+            && summary.references.iter().all(|name| broken.references.contains(name))
+            && summary.index.members.iter().any(has)
+    };
+    let IndexSummary { id, index, references, .. } = indexes.iter().find(is_of)?;
+    let mut members = index.members.clone();
+    let mut lost = broken.what.clone();
+    loop {
+        let is_lost = |member: &&mut Member| member.image.as_ref().is_some_and(|key| key.id() == lost);
+        members.iter_mut().filter(is_lost).for_each(|member| member.image = None);
+        let next = members.iter().find(|member| member.image.is_some())?.clone();
+        lost = next.image.as_ref()?.id().to_owned();
+        let alone = IndexSummary::new(id.clone(), Index::new(index.digest, vec![next]), references.clone());
+        let listing = Listing::new(Vec::new(), vec![alone], Vec::new()).on(store, Platforms::All);
+        if let Some(mut image) = listing.images.into_iter().next() {
+            image.members = members;
+            return Some(image);
+        }
+    }
 }
 
 fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now: Timestamp) -> String {
@@ -202,9 +232,10 @@ impl Row {
     /// Adds the digests by which engines know the image: those of its indexes, or that of its manifest.
     fn add_digests(&mut self, store: &dyn Store, indexes: &[IndexSummary]) {
         let image = &self.image;
+        let has = |manifest| image.members.iter().any(|member| member.manifest == manifest);
         let is_of = |summary: &&IndexSummary| {
             !image.members.is_empty()
-                && summary.index.members.iter().all(|member| image.members.contains(member))
+                && summary.index.members.iter().all(|member| has(member.manifest))
                 && summary.references.iter().all(|name| image.references.contains(name))
         };
         let indexes = indexes.iter().filter(is_of).map(|summary| &summary.index);

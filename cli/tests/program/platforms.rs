@@ -276,3 +276,26 @@ fn what_a_tree_says() {
     let multi = tree(&store, "k8s.io", "127.0.0.1:5777/bench/multi:1.0");
     assert!(multi.contains("linux/amd64      unpacked"), "{multi}");
 }
+
+/// If the image for this machine is damaged, the others of its index are listed all the same.
+#[test]
+fn the_rest_of_a_damaged_index() {
+    const CONFIG: &str = "dc041c6fadb082c5e488f29c8b05e41beb862a82846ffe4ed589ff323c9eb148";
+    let store = Store::containerd("docker-28");
+    let path =
+        store.root.join("containerd/daemon/io.containerd.content.v1.content/blobs/sha256").join(CONFIG);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let list = |args: &[&str]| {
+        let found = output(layerlift().arg("images").args(args).arg("--root").arg(&store.root));
+        let (status, said) = ended(&found);
+        assert!(said.contains("bench/multi:1.0"), "{said}");
+        (status, String::from_utf8(found.stdout).unwrap())
+    };
+    let (status, table) = list(&[]);
+    let row = table.lines().find(|row| row.starts_with("docker.io/bench/multi ")).unwrap();
+    assert!(status == Some(1) && row.ends_with("linux/arm64/v8, linux/arm/v7"), "{table}");
+    let (status, table) = list(&["--platform", "linux/amd64"]);
+    assert!(status == Some(1) && !table.contains("docker.io/bench/multi "), "{table}");
+}
