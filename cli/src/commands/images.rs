@@ -7,6 +7,7 @@ use layerlift_store::{
     Broken, Error as StoreError, ImageSummary, Index, IndexSummary, Listing, Member, Needs, Platform,
     Platforms, Reference, Store, StoreKind,
 };
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 use serde::Serialize;
 
 use crate::args::Images;
@@ -43,7 +44,7 @@ struct ImageJson<'a> {
     layers: usize,
     /// The digests of the indexes that its names lead to.
     indexes: &'a [String],
-    /// All images of these indexes; without an index, the image itself.
+    /// All images of these indexes; without an index, the image itself, where the store has manifests.
     platforms: Vec<MemberJson>,
     /// What a partial archive leaves out of it.
     #[serde(skip_serializing_if = "Needs::is_empty")]
@@ -88,8 +89,8 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
             let others = listing.broken.iter().filter_map(|broken| other(&*source.store, &indexes, broken));
             rows.extend(others.map(row));
         }
-        if args.json {
-            rows[first..].iter_mut().for_each(|row| row.add_digests(&*source.store, &indexes));
+        if args.json && has_manifests(source.kind) {
+            rows[first..].par_iter_mut().for_each(|row| row.add_digests(&*source.store, &indexes));
         }
         of_stores.push((first..rows.len(), &*source.store));
         for broken in listing.broken {
@@ -121,6 +122,12 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
         print(&table(&rows, args.digests, args.no_trunc, sources.several(), Timestamp::now()))?;
     }
     Ok(status)
+}
+
+/// Whether images of these stores have manifests of their own. Those of graph drivers have digests only as
+/// names, and to read a thousand of them, with the records of their layers, takes seconds.
+fn has_manifests(kind: StoreKind) -> bool {
+    matches!(kind, StoreKind::Containerd | StoreKind::OciLayout | StoreKind::DockerArchive | StoreKind::Dir)
 }
 
 /// Another image of an index whose usual one cannot be read: the rest of the index is sound all the same.
