@@ -110,6 +110,31 @@ fn sets_that_are_not_whole() {
     assert!(status == Some(2) && messages.contains("does not belong to the volumes before it"), "{messages}");
     fs::rename(folder.path("kept"), folder.path("x.tar.003")).unwrap();
 
+    // Volumes of the right size: two that change places, and one of another archive.
+    let done = save(&folder.store.root).args(["base:latest", "-o"]).arg(folder.path("y.tar")).status();
+    assert!(done.unwrap().success());
+    let [second, third] = ["x.tar.002", "x.tar.003"].map(|name| fs::read(folder.path(name)).unwrap());
+    let other = fs::read(folder.path("y.tar")).unwrap();
+    let mut of_other = other.chunks_exact(second.len());
+    let other = of_other.find(|chunk| *chunk != second && *chunk != third).unwrap().to_vec();
+    for (name, in_its_place) in [("x.tar.002", &third), ("x.tar.002", &other), ("x.tar.003", &other)] {
+        let before = fs::read(folder.path(name)).unwrap();
+        assert_eq!(before.len(), in_its_place.len());
+        fs::write(folder.path(name), in_its_place).unwrap();
+        if in_its_place == &third {
+            fs::write(folder.path("x.tar.003"), &second).unwrap();
+        }
+        assert!(!folder.sums_are_right());
+        for args in [&["save", "--all", "--root"][..], &["join", "--all"]] {
+            let (status, messages) = folder.run(&[args, &["x.tar.001", "-o", "again.tar"]].concat());
+            assert!(matches!(status, Some(1 | 2)) && !messages.is_empty(), "{args:?}: {messages}");
+            assert!(!folder.path("again.tar").exists(), "{args:?}");
+        }
+        fs::write(folder.path(name), before).unwrap();
+        fs::write(folder.path("x.tar.003"), &third).unwrap();
+    }
+    fs::remove_file(folder.path("y.tar")).unwrap();
+
     // A set with fewer volumes would be put together with the rest of this one.
     let (status, messages) = folder.save(&["-o", "x.tar", "--volume-size", "1M"]);
     assert!(status == Some(2) && messages.contains("would be taken for a volume"), "{messages}");

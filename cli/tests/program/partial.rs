@@ -162,17 +162,66 @@ fn cut_and_damaged_parts() {
     let mut damaged = base.clone();
     let layer = damaged.iter().position(|byte| *byte == b'b').unwrap() + 2048;
     damaged[layer] ^= 1;
-    for (name, bytes, args) in [
-        ("part.tar", &part[..part.len() / 2], &["join", "base.tar", "part.tar", "-o", "joined.tar"]),
-        ("base.tar", &damaged[..], &["join", "base.tar", "part.tar", "-o", "joined.tar"]),
-        ("base.tar", &base[..1024], &["join", "base.tar", "part.tar", "-o", "joined.tar"]),
+    let with = |from: &str, to: &str| {
+        let at = part.windows(from.len()).position(|bytes| bytes == from.as_bytes()).unwrap();
+        [&part[..at], to.as_bytes(), &part[at + to.len()..]].concat()
+    };
+    let requires = with("{\"version\":1,\"layers\"", "{\"version\":1,,layers\"");
+    let own_layer = with("ustar", "usTar");
+    let rounded = part.len() / 2 / 512 * 512;
+    for (name, bytes) in [
+        ("part.tar", &part[..part.len() / 2]),
+        ("part.tar", &part[..rounded]),
+        ("part.tar", &requires),
+        ("part.tar", &own_layer),
+        ("base.tar", &damaged[..]),
+        ("base.tar", &base[..1024]),
     ] {
         let before = fs::read(halves.path(name)).unwrap();
         fs::write(halves.path(name), bytes).unwrap();
-        let (status, _, messages) = halves.run(args);
+        let (status, _, messages) = halves.run(&["join", "base.tar", "part.tar", "-o", "joined.tar"]);
         assert!(matches!(status, Some(1 | 2)), "{name}: {messages}");
         assert!(!messages.is_empty() && !halves.path("joined.tar").exists(), "{name}: {messages}");
         fs::write(halves.path(name), before).unwrap();
+    }
+}
+
+/// Each part is what an export made, but not of the same images, or not as the same blobs.
+#[test]
+fn parts_of_different_exports() {
+    let halves = Halves::new();
+    let store = Store::example();
+    let save = |args: &[&str]| {
+        let done = output(layerlift().args(["save", "--quiet", "--root"]).arg(&store.root).args(args));
+        assert!(done.status.success(), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    let path = |name: &str| halves.path(name).to_str().unwrap().to_owned();
+    save(&["base:child", "--exclude", "base:latest", "--compress", "gzip", "-o", &path("gzip.tar")]);
+    save(&["base:child", "--format", "docker-v1", "--exclude", "base:latest", "-o", &path("v1.tar")]);
+    for (parts, lacking) in [
+        (&["part.tar", "gzip.tar"][..], Some("part.tar leaves out layer sha256:")),
+        (&["part.tar", "v1.tar"], Some("part.tar leaves out layer sha256:")),
+        // It names layers by ids, which no other archive has.
+        (&["base.tar", "v1.tar"], Some("v1.tar leaves out layer ")),
+        (&["base.tar", "part.tar", "v1.tar"], Some("v1.tar leaves out layer ")),
+        (&["base.tar", "gzip.tar"], None),
+        (&["base.tar", "part.tar", "gzip.tar"], None),
+    ] {
+        let joined = halves.path("joined.tar");
+        let (status, _, messages) = halves.run(&[&["join", "-o", "joined.tar"], parts].concat());
+        match lacking {
+            Some(lacking) => {
+                assert_eq!(status, Some(1), "{parts:?}: {messages}");
+                assert!(messages.contains(lacking) && messages.contains("base:latest"), "{messages}");
+                assert!(!joined.exists(), "{parts:?}");
+            }
+            None => {
+                assert_eq!((status, &*messages), (Some(0), ""), "{parts:?}");
+                let (status, table, _) = halves.run(&["verify", "--root", "joined.tar"]);
+                assert!(status == Some(0) && !table.contains("needs"), "{parts:?}: {table}");
+                fs::remove_file(joined).unwrap();
+            }
+        }
     }
 }
 
