@@ -49,6 +49,16 @@ fn ten_layers() -> Fake {
     fake
 }
 
+/// An image of two layers, of which the first is in a list of the other side.
+fn without_the_first() -> (Fake, [usize; 2], Options) {
+    let mut fake = Fake::default();
+    let layers = ["a", "b"].map(|text| fake.add_layer(text, Kept::Plain));
+    fake.add_image(&layers, &["app:1"], "");
+    let mut other = OtherSide::default();
+    other.add_list(format!("{}\n", fake.diff_id(layers[0])).as_bytes()).unwrap();
+    (fake, layers, Options::default().with_other_side(other))
+}
+
 #[test]
 fn what_is_left_out_is_not_read() {
     let fake = ten_layers();
@@ -170,12 +180,7 @@ fn of_a_store_without_digests() {
 
 #[test]
 fn lists_of_layers() {
-    let mut fake = Fake::default();
-    let layers = ["a", "b"].map(|text| fake.add_layer(text, Kept::Plain));
-    fake.add_image(&layers, &["app:1"], "");
-    let mut other = OtherSide::default();
-    other.add_list(format!("{}\n", fake.diff_id(layers[0])).as_bytes()).unwrap();
-    let options = Options::default().with_other_side(other);
+    let (fake, _, options) = without_the_first();
     let plan = planned(&fake, &["app:1"], &options).unwrap();
     assert_eq!(plan.omission().needs.to_string(), "1 layer");
     assert!(plan.warnings().is_empty(), "nobody says what the layer lies on: {:?}", plan.warnings());
@@ -216,12 +221,7 @@ fn engines_that_will_not_take_it() {
 /// What `requires.json` says counts only where the image itself says the same.
 #[test]
 fn a_document_that_lies() {
-    let mut fake = Fake::default();
-    let layers = ["a", "b"].map(|text| fake.add_layer(text, Kept::Plain));
-    fake.add_image(&layers, &["app:1"], "");
-    let mut other = OtherSide::default();
-    other.add_list(format!("{}\n", fake.diff_id(layers[0])).as_bytes()).unwrap();
-    let options = Options::default().with_other_side(other);
+    let (fake, layers, options) = without_the_first();
     let part = exported(&fake, &["app:1"], &options).unwrap();
     let text = String::from_utf8_lossy(entry(&entries(&part), "requires.json")).into_owned();
     let (right, wrong) = (fake.diff_id(layers[0]).to_string(), fake.diff_id(layers[1]).to_string());
