@@ -229,6 +229,8 @@ pub(crate) fn broken_error(broken: Broken) -> StoreError {
     let names: Vec<String> = broken.references.iter().map(ToString::to_string).collect();
     let what = match &*names {
         [] => format!("image {}", broken.what),
+        // Its id is not known.
+        [name] if *name == broken.what => format!("image {name}"),
         names => format!("image {} ({})", broken.what, names.join(", ")),
     };
     broken.error.within(what)

@@ -173,7 +173,7 @@ pub enum Error {
     },
     /// An image or layer that another one names is not there.
     #[error("{of} needs {what} {id}, which is missing ({} {})", path.display(),
-        if path.ends_with("layers.json") { "has no record of it" } else { "is not there" })]
+        if ["layers.json", "metadata.db", "meta.db"].iter().any(|records| path.ends_with(records)) { "has no record of it" } else { "is not there" })]
     Missing {
         /// Who needs it: "image 4f…" or a name.
         of: String,

@@ -351,7 +351,7 @@ fn table(outcome: &Outcome) -> String {
         };
         let needs = if image.needs.is_empty() { String::new() } else { format!(", needs {}", image.needs) };
         let result = format!("{result}{needs}");
-        let id = short(&image.id);
+        let id = if image.references.contains(&image.id) { "<unknown>" } else { short(&image.id) };
         let layers = (image.layers.len() + image.needs.layers).to_string();
         let mut cells = vec![names(&image.references), id.to_owned(), layers, human(image.size)];
         cells.extend(several_platforms.then(|| image.platform.clone().unwrap_or_default()));

@@ -22,7 +22,7 @@ use layerlift_archive::Digest;
 use super::numbers;
 use crate::bolt::{Bucket, Database, Entry};
 use crate::layout::namespace::{Namespace, Target, Unreadable};
-use crate::{ChainId, Error, Root};
+use crate::{ChainId, DiffId, Error, Root};
 
 /// The database, relative to the root of the store.
 pub(super) const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
@@ -157,6 +157,25 @@ impl Metadata {
         }
         faults.extend(of_blobs);
         (namespace, faults)
+    }
+
+    /// The blobs that namespaces other than this one have labelled with the digests of their tars. A record
+    /// that cannot be read is left out: the blob may be found in another way.
+    pub(super) fn labelled_elsewhere(&self, namespace: &str) -> BTreeMap<DiffId, Vec<Digest>> {
+        let mut all: BTreeMap<DiffId, Vec<Digest>> = BTreeMap::new();
+        for other in self.all_namespaces().unwrap_or_default().iter().filter(|name| *name != namespace) {
+            let path: [&[u8]; 4] = [b"v1", other.as_bytes(), b"content", b"blob"];
+            let blobs = self.database.root().path(&path).ok().flatten();
+            for entry in blobs.iter().flat_map(Bucket::entries).flatten() {
+                let Entry::Bucket { key, bucket } = entry else { continue };
+                let label = bucket.bucket(b"labels").ok().flatten().map(|labels| labels.get(UNCOMPRESSED));
+                let diff_id = label.and_then(Result::ok).flatten().and_then(|value| text(value).parse().ok());
+                if let (Some(diff_id), Ok(blob)) = (diff_id, text(key).parse()) {
+                    all.entry(diff_id).or_default().push(blob);
+                }
+            }
+        }
+        all
     }
 
     /// The snapshotters of a namespace that have unpacked a layer, and the name that each gives its

@@ -13,15 +13,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::metadata::{Metadata, text};
+use layerlift_archive::Digest;
+
+use super::metadata::{DATABASE, Metadata, text};
 use super::numbers;
 use crate::bolt::{Bucket, Database};
 use crate::diff::{DiffLayer, Form, LayerDir, Watch};
 use crate::layout::absent::Snapshots;
-use crate::{ChainId, Error, Root, RootFs};
+use crate::{ChainId, DiffId, Error, Root, RootFs};
 
 /// The name of the snapshotter whose snapshots are whole trees.
 const NATIVE: &str = "native";
@@ -36,6 +38,8 @@ pub(super) struct Unpacked {
     namespace: String,
     /// By snapshotters. `None` for one that has none.
     databases: Mutex<BTreeMap<String, Option<Arc<Database>>>>,
+    /// The blobs that other namespaces have labelled with diff ids; read when it is asked for.
+    labelled: OnceLock<BTreeMap<DiffId, Vec<Digest>>>,
 }
 
 /// Where a snapshot is.
@@ -48,8 +52,8 @@ struct Record {
 
 impl Unpacked {
     pub(super) fn new(root: Root, metadata: Arc<Metadata>, namespace: &str) -> Self {
-        let databases = Mutex::default();
-        Unpacked { root, metadata, namespace: namespace.to_owned(), databases }
+        let (databases, labelled) = (Mutex::default(), OnceLock::new());
+        Unpacked { root, metadata, namespace: namespace.to_owned(), databases, labelled }
     }
 
     /// The snapshotter's database; it is read once.
@@ -65,9 +69,11 @@ impl Unpacked {
 
     /// The snapshot of a layer that one snapshotter has, by its name.
     fn in_snapshotter(&self, snapshotter: &str, name: &[u8], of: &str) -> Result<DiffLayer, Error> {
-        let missing = |what| {
-            let path = self.root.join(path(snapshotter));
-            Error::Missing { of: of.to_owned(), what, id: text(name), path }
+        let missing = |what| Error::Missing {
+            of: of.to_owned(),
+            what,
+            id: text(name),
+            path: self.records(snapshotter),
         };
         let Some(database) = self.database(snapshotter)? else { return Err(missing("snapshot")) };
         let find = |name: &[u8]| find(&self.root, snapshotter, &database, name);
@@ -131,11 +137,10 @@ impl Snapshots for Unpacked {
             if !readable(&snapshotter) {
                 continue;
             }
-            match self.is_there(&snapshotter, name.as_deref()) {
-                Ok(true) => {}
-                Ok(false) => {
-                    let of = format!("namespace {}", self.namespace);
-                    let (id, path) = (chain.to_string(), self.root.join(path(&snapshotter)));
+            match self.absent(&snapshotter, name.as_deref()) {
+                Ok(None) => {}
+                Ok(Some(path)) => {
+                    let (of, id) = (format!("namespace {}", self.namespace), chain.to_string());
                     missing.push(Error::Missing { of, what: "snapshot", id, path });
                 }
                 Err(error) => missing.push(error),
@@ -143,14 +148,34 @@ impl Snapshots for Unpacked {
         }
         Ok(missing)
     }
+
+    fn labelled_elsewhere(&self, diff_id: DiffId) -> &[Digest] {
+        let all = self.labelled.get_or_init(|| self.metadata.labelled_elsewhere(&self.namespace));
+        all.get(&diff_id).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Unpacked {
-    /// Whether a snapshot is where its records say.
-    fn is_there(&self, snapshotter: &str, name: Option<&[u8]>) -> Result<bool, Error> {
-        let (Some(name), Some(database)) = (name, self.database(snapshotter)?) else { return Ok(false) };
-        let Some(record) = find(&self.root, snapshotter, &database, name)? else { return Ok(false) };
-        self.root.exists(format!("{}/snapshots/{}", path(snapshotter), record.id))
+    /// What is missing of a snapshot: its folder, or what should have a record of it. `None` if it is where
+    /// its records say.
+    fn absent(&self, snapshotter: &str, name: Option<&[u8]>) -> Result<Option<PathBuf>, Error> {
+        let Some(name) = name else { return Ok(Some(self.root.join(DATABASE))) };
+        let record = match self.database(snapshotter)? {
+            Some(database) => find(&self.root, snapshotter, &database, name)?,
+            None => None,
+        };
+        let Some(record) = record else { return Ok(Some(self.records(snapshotter))) };
+        let folder = format!("{}/snapshots/{}", path(snapshotter), record.id);
+        Ok((!self.root.exists(&folder)?).then(|| self.root.join(folder)))
+    }
+
+    /// What should have the records of a snapshotter: its database, or if all is missing, its folder.
+    fn records(&self, snapshotter: &str) -> PathBuf {
+        let folder = path(snapshotter);
+        match self.root.exists(&folder) {
+            Ok(true) => self.root.join(folder).join("metadata.db"),
+            _ => self.root.join(folder),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct StandIns {
     search: Option<OnceLock<BTreeMap<DiffId, Digest>>>,
 }
 
-/// Layers that are unpacked.
+/// Layers that are unpacked, and what other namespaces have of them.
 pub(crate) trait Snapshots: fmt::Debug + Send + Sync {
     /// What was unpacked as the top of a stack of layers; `None` if nothing was. For messages, the layer is
     /// called `of`.
@@ -38,6 +38,9 @@ pub(crate) trait Snapshots: fmt::Debug + Send + Sync {
 
     /// What was unpacked according to the records but is missing.
     fn missing(&self) -> Result<Vec<Error>, Error>;
+
+    /// The blobs that other namespaces have labelled with a diff id.
+    fn labelled_elsewhere(&self, diff_id: DiffId) -> &[Digest];
 }
 
 impl StandIns {
@@ -88,8 +91,12 @@ impl StandIns {
         Ok(found.get(&diff_id).copied())
     }
 
-    /// The blobs that are labelled with this diff id, in the order of the database.
-    pub(super) fn blobs(&self, diff_id: DiffId) -> &[Digest] {
-        self.blobs.get(&diff_id).map_or(&[], Vec::as_slice)
+    /// The blobs that are labelled with this diff id, in the order of the database. Those of other namespaces
+    /// come last.
+    pub(super) fn labelled(&self, diff_id: DiffId) -> impl Iterator<Item = Digest> {
+        let own = self.blobs.get(&diff_id).map_or(&[][..], Vec::as_slice);
+        // The others are read only if the namespace's own are not enough.
+        let others = self.snapshots.iter().flat_map(move |all| all.labelled_elsewhere(diff_id));
+        own.iter().chain(others).copied()
     }
 }

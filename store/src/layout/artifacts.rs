@@ -57,7 +57,7 @@ pub(super) fn in_part(reader: &Reader, line: &Line) -> Option<Artifact> {
     if !found.add(&line.descriptor, 0) {
         // Perhaps an image.
         found = Found::new(reader);
-        let json = reader.blob(&line.descriptor, INDEX, "manifest").ok()?;
+        let json = reader.manifest(&line.descriptor).ok()?;
         let Ok(Parsed::Manifest(manifest)) = json.parsed() else { return None };
         found.add_manifest(&line.descriptor, manifest);
         found.add_part(line.descriptor.digest, &Ok(line.descriptor.clone()));
@@ -102,7 +102,7 @@ impl<'a> Found<'a> {
 
     /// Adds a manifest or an index with all below it. Whether there is no image, as far as it can be read.
     fn add(&mut self, descriptor: &Descriptor, depth: usize) -> bool {
-        let Ok(json) = self.reader.blob(descriptor, INDEX, "manifest") else { return false };
+        let Ok(json) = self.reader.manifest(descriptor) else { return false };
         let known = descriptor.platform.as_ref().is_none_or(Platform::is_known);
         match json.parsed() {
             Ok(Parsed::Index(lines)) if depth < DEPTH => {

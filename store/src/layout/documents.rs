@@ -22,6 +22,10 @@ pub(super) const INDEX: &str = "index.json";
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const LAYOUT: &str = "oci-layout";
 
+/// The media types of an index.
+pub(super) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
 /// A reference to a blob.
 #[derive(Debug, Clone)]
 pub(super) struct Descriptor {
@@ -30,6 +34,8 @@ pub(super) struct Descriptor {
     /// `None` if it is unknown.
     pub(super) size: Option<u64>,
     pub(super) platform: Option<Platform>,
+    /// The index that has it; `None` if `index.json` or what takes its place has.
+    pub(super) within: Option<Digest>,
     /// `io.containerd.image.name`
     pub(super) image_name: Option<String>,
     /// `org.opencontainers.image.ref.name`
@@ -40,6 +46,11 @@ pub(super) struct Descriptor {
 }
 
 impl Descriptor {
+    /// Whether its media type is one of an index.
+    pub(super) fn is_index(&self) -> bool {
+        [OCI_INDEX, MANIFEST_LIST].contains(&&*self.media_type)
+    }
+
     /// Of a manifest that is not in an index.
     pub(super) fn of_manifest(digest: Digest, json: &[u8]) -> Self {
         Self {
@@ -47,6 +58,7 @@ impl Descriptor {
             digest,
             size: Some(json.len() as u64),
             platform: None,
+            within: None,
             image_name: None,
             ref_name: None,
             urls: Vec::new(),
@@ -276,6 +288,7 @@ pub(super) fn descriptor(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descripto
         digest: digest(&raw.digest, sha512)?,
         size: Some(raw.size),
         platform: platform.transpose().map_err(|why| format!("in platform, {why}"))?,
+        within: None,
         image_name: annotations.remove("io.containerd.image.name"),
         ref_name: annotations.remove("org.opencontainers.image.ref.name"),
         urls: raw.urls.unwrap_or_default(),
@@ -337,6 +350,7 @@ fn lenient(raw: &RawValue, sha512: Sha512<'_>) -> Result<Descriptor, BadLine> {
         digest,
         size,
         platform,
+        within: None,
         image_name,
         ref_name,
         urls: urls.unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::Digest;
 
-use super::documents::{self, Descriptor, INDEX, ImageManifest, MANIFEST, Parsed};
+use super::documents::{self, Descriptor, ImageManifest, MANIFEST, Parsed};
 use super::reader::{Json, Reader, blob, blob_digest};
 use crate::archive::clean;
 use crate::model::config::Config;
@@ -112,7 +112,7 @@ const NO_CONFIG: &str = "it has no config, as manifests of images have";
 pub(super) fn identify(reader: &Reader, what: &What) -> Result<Identity, Error> {
     match what {
         What::Manifest(descriptor) => {
-            let json = reader.blob(descriptor, INDEX, "manifest")?;
+            let json = reader.manifest(descriptor)?;
             let name = blob(descriptor.digest);
             match json.parsed().map_err(|why| reader.malformed(&name, why))? {
                 Parsed::Manifest(manifest) if is_of_artifact(reader, manifest) => {
@@ -136,7 +136,7 @@ pub(super) fn identify(reader: &Reader, what: &What) -> Result<Identity, Error> 
 
 /// Whether a manifest with the types of an image has a config that says nothing of one.
 pub(super) fn is_of_artifact(reader: &Reader, manifest: &ImageManifest) -> bool {
-    let config = reader.blob(&manifest.config, INDEX, "config");
+    let config = reader.blob(&manifest.config, "its manifest", "config");
     config.is_ok_and(|config| documents::is_empty_config(config.raw()))
 }
 
@@ -158,7 +158,7 @@ pub(super) fn load(reader: &Reader, what: &What) -> Result<Loaded, Error> {
 
 fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error> {
     let digest = descriptor.digest;
-    let json = reader.blob(descriptor, INDEX, "manifest")?;
+    let json = reader.manifest(descriptor)?;
     let name = blob(digest);
     let of = format!("manifest {digest}");
     let manifest = match json.parsed().map_err(|why| reader.malformed(&name, why))? {

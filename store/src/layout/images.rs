@@ -124,6 +124,14 @@ impl<'a> Builder<'a> {
         self.contents
     }
 
+    /// Whether a name leads to a document that is missing or damaged.
+    pub(super) fn lacks_documents(&self) -> bool {
+        self.contents
+            .images
+            .iter()
+            .any(|image| image.listed && image.error.is_some() && image.ways.is_empty())
+    }
+
     /// Number of images so far.
     pub(super) fn count(&self) -> usize {
         self.contents.images.len()
@@ -281,10 +289,10 @@ impl<'a> Builder<'a> {
 
     /// Whether an image of an index is here, complete or not. containerd may have the documents of images
     /// whose layers it never had. What it has a record of was here, and is lost if its file is missing.
-    fn is_here(&self, manifest: &Descriptor) -> bool {
+    pub(super) fn is_here(&self, manifest: &Descriptor) -> bool {
         let Some(of) = self.of else { return self.reader.has(&blob(manifest.digest)) };
         let recorded = |part: &Descriptor| self.reader.files().is_recorded(part.digest);
-        match self.reader.blob(manifest, INDEX, "manifest") {
+        match self.reader.manifest(manifest) {
             Err(error) => error.kind() != ErrorKind::Missing || recorded(manifest),
             Ok(json) => match json.parsed() {
                 Ok(Parsed::Manifest(manifest)) => {
@@ -300,7 +308,7 @@ impl<'a> Builder<'a> {
 
     /// What the config says, where the index does not.
     fn platform_of(&self, manifest: &Descriptor) -> Option<Platform> {
-        let json = self.reader.blob(manifest, INDEX, "manifest").ok()?;
+        let json = self.reader.manifest(manifest).ok()?;
         let Ok(Parsed::Manifest(manifest)) = json.parsed() else { return None };
         let config = self.reader.try_json(&blob(manifest.config.digest)).ok()??;
         Platform::from_json(config.raw()).ok().filter(|platform| !platform.os.is_empty())

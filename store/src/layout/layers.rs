@@ -84,8 +84,9 @@ impl LayoutStore {
                 format!("it is missing; blob {other} has the same layer {diff_id} and takes its place");
             Notice::new(files.join(name), what)
         };
-        for &other in self.stand_ins.blobs(diff_id) {
-            if let Some(place) = files.try_find(&blob(other))? {
+        // A blob that is named by the diff id is the tar itself.
+        for other in std::iter::once(diff_id.0).chain(self.stand_ins.labelled(diff_id)) {
+            if let Some(place) = search::place(files, other)? {
                 return Ok(Some((place, notice(other))));
             }
         }

@@ -64,15 +64,19 @@ impl Namespace {
         let keys = Keyring::new();
         let of = Containerd { namespace: name.clone(), unpacked, known: HashSet::new() };
         let mut images = Builder::of_containerd(&reader, &keys, &of);
-        for Unreadable { name, error } in unreadable {
-            let id = Digest::of(name.as_bytes()).hex();
-            images.add_error(id, ImageNames::of_names([name], []), error, true);
-        }
         let mut lines = Vec::new();
         for target in targets {
             lines.extend(target.lines());
             let descriptor = target.descriptor(None);
             images.add_named(ImageNames::of_names(target.names, target.aliases), descriptor);
+        }
+        // What an index named that is missing is still there.
+        if images.lacks_documents() {
+            salvage::add(&reader, &mut images).unwrap_or_else(|error| images.lose(error));
+        }
+        for Unreadable { name, error } in unreadable {
+            // Its id is not known: the name takes its place.
+            images.add_error(name.clone(), ImageNames::of_names([name], []), error, true);
         }
         let contents = images.finish();
         LayoutStore::of_containerd(name, keys, reader, contents, lines, stand_ins)
@@ -103,6 +107,7 @@ impl Target {
             digest: self.digest,
             size: Some(self.size),
             platform: None,
+            within: None,
             image_name: name,
             ref_name: None,
             urls: Vec::new(),

@@ -108,6 +108,18 @@ impl Reader {
         !matches!(self.find(name), Ok(None))
     }
 
+    /// The manifest or index of a descriptor, its size and digest checked.
+    pub(super) fn manifest(&self, descriptor: &Descriptor) -> Result<Json, Error> {
+        let of = match descriptor.within {
+            Some(index) => format!("index {index}"),
+            // Without layers, it is a namespace of containerd.
+            None if self.lacks_layers => "meta.db".to_owned(),
+            None => documents::INDEX.to_owned(),
+        };
+        let what = if descriptor.is_index() { "index" } else { "manifest" };
+        self.blob(descriptor, &of, what)
+    }
+
     /// The document of a descriptor, its size and digest checked. `of` needs it as its `what`.
     pub(super) fn blob(&self, descriptor: &Descriptor, of: &str, what: &'static str) -> Result<Json, Error> {
         let name = blob(descriptor.digest);
@@ -130,10 +142,10 @@ impl Reader {
 
     /// What cannot be read is an error when it is requested.
     fn read_one_ahead(&self, descriptor: &Descriptor, enter: bool) {
-        let Ok(json) = self.blob(descriptor, documents::INDEX, "manifest") else { return };
+        let Ok(json) = self.manifest(descriptor) else { return };
         match json.parsed() {
             Ok(Parsed::Manifest(manifest)) => {
-                let _ = self.blob(&manifest.config, documents::INDEX, "config");
+                let _ = self.blob(&manifest.config, "its manifest", "config");
             }
             Ok(Parsed::Index(lines)) if enter => {
                 lines.iter().flatten().for_each(|line| self.read_one_ahead(line, false));

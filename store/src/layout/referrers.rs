@@ -12,7 +12,6 @@ use layerlift_archive::Digest;
 use serde::Deserialize;
 
 use super::artifacts::{self, Line};
-use super::documents::INDEX;
 use super::reader::Reader;
 use crate::{Artifact, json};
 
@@ -50,7 +49,7 @@ fn subject(reader: &Reader, line: &Line) -> Option<Digest> {
     struct Subject {
         digest: String,
     }
-    let json = reader.blob(&line.descriptor, INDEX, "manifest").ok()?;
+    let json = reader.manifest(&line.descriptor).ok()?;
     json::object::<Manifest>(json.raw()).ok()?.subject?.digest.parse().ok()
 }
 

@@ -31,9 +31,10 @@ pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error
         let Some(json) = small_document(reader, &name, digest) else { continue };
         match json.parsed() {
             Ok(Parsed::Manifest(manifest)) => {
-                let what = What::Manifest(Descriptor::of_manifest(digest, json.raw()));
-                let known = images.is_known(&hex);
-                if known || image::load(reader, &what).and_then(Loaded::whole).is_ok() {
+                let descriptor = Descriptor::of_manifest(digest, json.raw());
+                let (known, here) = (images.is_known(&hex) || images.has(&hex), images.is_here(&descriptor));
+                let what = What::Manifest(descriptor);
+                if known || here && image::load(reader, &what).and_then(Loaded::whole).is_ok() {
                     described.insert(manifest.config.digest);
                     if !known {
                         images.add_found(what, ImageNames::default());

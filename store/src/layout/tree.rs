@@ -4,14 +4,12 @@ use layerlift_archive::Digest;
 use serde::Deserialize;
 
 use super::artifacts::{self, Line};
-use super::documents::{self, Descriptor, INDEX, Parsed};
+use super::documents::{self, Descriptor, INDEX, OCI_INDEX, Parsed};
 use super::reader::{Json, Reader, blob};
 use crate::{Error, ErrorKind, Index, IndexLine, IndexTree, LeadsTo, json};
 
 /// Indexes within one another.
 const DEPTH: usize = 4;
-/// The media type of an index that names none.
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The tree of an index; its members are known.
 pub(super) fn of(reader: &Reader, index: &Index) -> Result<IndexTree, Error> {
@@ -27,17 +25,17 @@ fn below(reader: &Reader, index: &Index, json: &Json, depth: usize) -> Result<In
         return Err(malformed("it is not an index".to_owned()));
     };
     let raw = documents::lines(json.raw());
-    let of = format!("index {}", json.digest());
     let lines = parsed.iter().zip(raw).filter_map(|(line, raw)| {
         // The listing of images reports a line that cannot be parsed.
-        let line = Line { descriptor: line.as_ref().ok()?.clone(), raw: raw.get().to_owned() };
-        Some(self::line(reader, index, line, (&of, depth)))
+        let descriptor = Descriptor { within: Some(json.digest()), ..line.as_ref().ok()?.clone() };
+        let line = Line { descriptor, raw: raw.get().to_owned() };
+        Some(self::line(reader, index, line, depth))
     });
     let media_type = media_type(json.raw());
     Ok(IndexTree::new(media_type, json.digest(), json.raw().to_vec(), lines.collect()))
 }
 
-fn line(reader: &Reader, index: &Index, line: Line, (of, depth): (&str, usize)) -> IndexLine {
+fn line(reader: &Reader, index: &Index, line: Line, depth: usize) -> IndexLine {
     let Descriptor { digest, platform, .. } = &line.descriptor;
     let (digest, platform) = (*digest, platform.clone());
     let about = about(&line.raw);
@@ -49,7 +47,7 @@ fn line(reader: &Reader, index: &Index, line: Line, (of, depth): (&str, usize)) 
         };
         return IndexLine { about, ..IndexLine::new(digest, member.platform.clone(), line.raw, leads_to) };
     }
-    let leads_to = match reader.blob(&line.descriptor, of, "manifest") {
+    let leads_to = match reader.manifest(&line.descriptor) {
         Err(error) if error.kind() == ErrorKind::Missing && !reader.files().is_recorded(digest) => {
             LeadsTo::Missing
         }

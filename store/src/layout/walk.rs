@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use layerlift_archive::Digest;
 
-use super::documents::{Descriptor, INDEX, Parsed};
+use super::documents::{Descriptor, Parsed};
 use super::reader::{Json, Reader, blob};
 use crate::{Error, Platform};
 
@@ -58,7 +58,10 @@ impl<'a> Walk<'a> {
         let Ok(Parsed::Index(lines)) = json.parsed() else { return };
         for line in lines {
             match line {
-                Ok(line) => self.descend(line.clone(), depth + 1),
+                Ok(line) => {
+                    let within = Some(descriptor.digest);
+                    self.descend(Descriptor { within, ..line.clone() }, depth + 1);
+                }
                 Err(bad) => {
                     let error = || self.reader.malformed(&blob(descriptor.digest), &bad.why);
                     self.unread.get_or_insert_with(error);
@@ -70,13 +73,12 @@ impl<'a> Walk<'a> {
     /// The blob, if it is an index: by its media type, or if that is unknown, by its shape.
     fn index(&self, descriptor: &Descriptor) -> Result<Option<Json>, Error> {
         let known = match descriptor.media_type.as_str() {
-            "application/vnd.oci.image.index.v1+json"
-            | "application/vnd.docker.distribution.manifest.list.v2+json" => true,
+            _ if descriptor.is_index() => true,
             "application/vnd.oci.image.manifest.v1+json"
             | "application/vnd.docker.distribution.manifest.v2+json" => return Ok(None),
             _ => false,
         };
-        let json = match self.reader.blob(descriptor, INDEX, "manifest") {
+        let json = match self.reader.manifest(descriptor) {
             Ok(json) => json,
             Err(error) if known => return Err(error),
             Err(_) => return Ok(None),

@@ -8,6 +8,7 @@ use layerlift_store::{ErrorKind, Listing, OpenOptions, StoreKind, open};
 use crate::contract::key;
 use crate::fixture::{CONTAINERD, Copy, DATABASE, DOCKER, OLD};
 
+const MULTI: &str = "2d2f5817d89151d0fd49ca86c4c5c430920c393b3de3cc540e4026ee00be625e";
 const MANY: &str = "c36a04b0f54f5874cb4af697b61cfc83323340681bd751efab799a609f6ef73c";
 
 #[test]
@@ -35,6 +36,46 @@ fn documents() {
         let store = copy.namespace("moby");
         let listing = store.images().unwrap().on(&*store, None);
         assert_eq!(listing.broken[0].error.kind(), ErrorKind::Damaged);
+    }
+}
+
+/// What an index that is missing has named is still found, and messages name what needs a document.
+#[test]
+fn the_members_of_a_missing_index() {
+    let copy = Copy::of(CONTAINERD);
+    let index = MULTI;
+    let before = copy.namespace("default").images().unwrap();
+    fs::remove_file(copy.blob(index)).unwrap();
+    let store = copy.namespace("default");
+    let listing = store.images().unwrap();
+    let broken = listing.broken.iter().find(|broken| broken.what == index).unwrap();
+    let error = broken.error.to_string();
+    assert!(error.starts_with(&format!("meta.db needs index sha256:{index}, which is missing")), "{error}");
+    // For three platforms; without its index, each is an image of its own.
+    assert_eq!(listing.images.len(), before.images.len() + 3, "{:?}", listing.images);
+    for image in &listing.images {
+        assert!(store.image(&image.key).is_ok_and(|image| !image.layers.is_empty()));
+    }
+}
+
+/// A blob that another namespace has labelled, or whose digest is the diff id, takes the place of one that is
+/// missing.
+#[test]
+fn blobs_that_other_namespaces_label() {
+    for (namespace, name) in [("k8s.io", "127.0.0.1:5777/bench/multi:1.0"), ("partial", "bench/multi:1.0")] {
+        let copy = Copy::of(CONTAINERD);
+        let store = copy.namespace(namespace);
+        let image = store.image(&key(&*store, name)).unwrap();
+        let mut replaced = 0;
+        for layer in image.layers {
+            let (file, _) = layer.key.id().split_once('@').unwrap();
+            let Ok(()) = fs::remove_file(copy.blob(file.rsplit('/').next().unwrap())) else { continue };
+            let Ok(tar) = store.layer(&layer.key) else { continue };
+            assert!(tar.notice().unwrap().what.contains("takes its place"), "{:?}", tar.notice());
+            assert_eq!(tar.write_to(&mut std::io::sink()).unwrap().diff_id, layer.diff_id.unwrap());
+            replaced += 1;
+        }
+        assert!(replaced > 0, "{namespace}");
     }
 }
 
