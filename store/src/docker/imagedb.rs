@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use layerlift_archive::Digest;
 
 use crate::model::config::{self, Config};
-use crate::{Error, Notice, Root, hex_id, json};
+use crate::{Error, Notice, Root, hex_id, json, names};
 
 const CONTENT: &str = "imagedb/content/sha256";
 const METADATA: &str = "imagedb/metadata/sha256";
@@ -57,8 +57,7 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
     }
 }
 
-/// Images that are steps in the build of another image, which itself is not a step. Images that only name
-/// each other as parents are not steps. Where notes are missing or cannot be read, a step looks like an image
+/// Images that are steps in the build of another image ([`names::steps`]). Where notes are missing or cannot be read, a step looks like an image
 /// without a name, and `notices` says so.
 pub(super) fn build_steps(
     root: &Root,
@@ -84,16 +83,7 @@ pub(super) fn build_steps(
             }
         }
     }
-    let named: HashSet<&str> = parents.values().map(String::as_str).collect();
-    let mut steps = HashSet::new();
-    for mut id in parents.keys().copied().filter(|id| !named.contains(id)) {
-        while let Some(parent) = parents.get(id)
-            && steps.insert(parent.clone())
-        {
-            id = parent;
-        }
-    }
-    steps
+    names::steps(&parents)
 }
 
 /// The parent that is noted in a file; `None` if there is no such file.

@@ -101,12 +101,17 @@ impl Index {
         Ok(chosen)
     }
 
-    /// The same where a platform may be missing, as long as another one is here.
+    /// The same where a platform may be missing, as long as another one is here: without a request, the first
+    /// if this machine's is not.
     pub fn choose_some(&self, platforms: &Platforms) -> Result<Vec<&Member>, Error> {
         let here = |wanted: &&Platform| self.choose(Some(wanted)).is_ok();
         match platforms {
             Platforms::Only(wanted) if wanted.iter().any(|wanted| here(&wanted)) => {
                 self.choose_all(&Platforms::of(wanted.iter().filter(here).cloned()))
+            }
+            Platforms::Usual if self.choose(None).is_err() => {
+                let first = self.members.iter().find(|member| member.image.is_some());
+                first.map(|first| vec![first]).ok_or_else(|| self.no_platform(None))
             }
             platforms => self.choose_all(platforms),
         }
