@@ -84,6 +84,7 @@ pub(crate) fn settle_names(
     shared.iter().for_each(|shared| hand_over_as_stored(drafts, shared));
     let mut warnings = Vec::new();
     let mut taken: HashMap<Reference, String> = HashMap::new();
+    let in_full = spelled_in_full(drafts, format);
     let mut tags = RepoTags::default();
     for Draft { planned: PlannedImage { key, references, .. }, image, .. } in drafts {
         let mut names: Vec<Reference> = Vec::new();
@@ -96,7 +97,9 @@ pub(crate) fn settle_names(
                     continue;
                 }
             };
-            match taken.get(&name) {
+            // Engines find `docker.io/foo/bar:1` by the name `foo/bar:1`, not what is stored as `foo/bar:1`.
+            let before = in_full.get(&name).filter(|_| reference != reference.full());
+            match taken.get(&name).or(before) {
                 Some(id) if *id == key.id() => {}
                 Some(other) => {
                     let (kept_by, lost_by) = (other.clone(), key.id().to_owned());
@@ -120,6 +123,19 @@ pub(crate) fn settle_names(
         *references = names;
     }
     warnings
+}
+
+/// The first image of each name, as the format has it, that the store spells in full.
+fn spelled_in_full(drafts: &[Draft], format: Format) -> HashMap<Reference, String> {
+    let mut all = HashMap::new();
+    for Draft { planned: PlannedImage { key, references, .. }, image, .. } in drafts {
+        for reference in references.iter().filter(|reference| **reference == reference.full()) {
+            if let Ok(Some(name)) = format.spell(&image.document, reference) {
+                all.entry(name).or_insert_with(|| key.id().to_owned());
+            }
+        }
+    }
+    all
 }
 
 /// Gives the names of an index to the first of its images, if the one that had them cannot be read.

@@ -169,6 +169,21 @@ fn names_that_have_no_place() {
     );
 }
 
+/// Docker finds `docker.io/foo/bar:1` by the name `foo/bar:1`. containerd may have an image of each name.
+#[test]
+fn a_name_in_full_comes_first() {
+    let mut store = Fake::default();
+    let layer = store.add_layer("a", Kept::Plain);
+    let literal = store.add_image(&[layer], &["foo/bar:1"], "");
+    let full = store.add_image(&[layer], &["docker.io/foo/bar:1"], ", \"os\": \"linux\"");
+    let plan = plan(&store, select_all(&store, None).unwrap(), &Options::default()).unwrap();
+    let names: Vec<Vec<String>> =
+        plan.images().map(|image| image.references.iter().map(ToString::to_string).collect()).collect();
+    assert_eq!(names, [vec![], vec!["foo/bar:1".to_owned()]]);
+    let warnings: Vec<String> = plan.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, [format!("the name foo/bar:1 stays with image {full}; image {literal} loses it")]);
+}
+
 /// The image ids are those that Docker 20.10 showed after it loaded the docker-v1 archives of the same
 /// images.
 #[test]

@@ -14,7 +14,7 @@ use crate::Hint;
 use crate::engines::{ENGINES, engine};
 use crate::fs::{Reach, named};
 use crate::kind::{Detected, OpenOptions, StoreKind};
-use crate::{Error, Root, Store, layout, places};
+use crate::{Error, Root, Store, docker, layout, places};
 
 /// How many levels deep [`search`] looks.
 const SEARCHED: usize = 6;
@@ -237,6 +237,7 @@ fn find(path: &Path, options: &OpenOptions) -> Result<Found, Error> {
         Found::of(search(path), options).stores.into_iter().map(|store| store.root).collect();
     elsewhere.dedup();
     let hint = match elsewhere.is_empty() {
+        true if docker::uses_containerd(path) => docker::in_containerd(path, &mut why),
         true => Hint::Other("name the data root of an engine, such as /var/lib/docker".into()),
         false => Hint::NameRoot(elsewhere),
     };

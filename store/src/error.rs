@@ -12,7 +12,7 @@ use crate::{Hint, Platform, Reference};
 
 mod words;
 
-use words::{because, counted, damaged_files, had_by, only_in, platforms};
+use words::{because, counted, damaged_files, had_by, has_records, only_in, platforms};
 
 /// Why a store could not answer.
 ///
@@ -173,7 +173,7 @@ pub enum Error {
     },
     /// An image or layer that another one names is not there.
     #[error("{of} needs {what} {id}, which is missing ({} {})", path.display(),
-        if ["layers.json", "metadata.db", "meta.db"].iter().any(|records| path.ends_with(records)) { "has no record of it" } else { "is not there" })]
+        if has_records(path) { "has no record of it" } else { "is not there" })]
     Missing {
         /// Who needs it: "image 4f…" or a name.
         of: String,

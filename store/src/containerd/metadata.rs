@@ -28,6 +28,8 @@ use crate::{ChainId, DiffId, Error, Root};
 /// The database, relative to the root of the store.
 pub(super) const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 
+/// The only value among the namespaces.
+const VERSION: &[u8] = b"version";
 /// How Docker names an image that has lost its tag, or never had one. The digest of its target follows.
 const DANGLING: &str = "moby-dangling@";
 /// A label of a config whose image has been unpacked; the name of a snapshotter follows.
@@ -100,11 +102,21 @@ impl Metadata {
     }
 
     /// Namespaces that have images, sorted, each with the number of its names.
-    pub(super) fn namespaces(&self) -> (Vec<(String, usize)>, Faults) {
+    pub(super) fn namespaces(&self, root: &Root) -> (Vec<(String, usize)>, Faults) {
         let (mut found, mut faults) = (Vec::new(), Faults::default());
         let v1 = faults.ok(self.database.root().bucket(b"v1")).flatten();
         for entry in v1.iter().flat_map(Bucket::entries) {
-            let Some(Entry::Bucket { key, bucket }) = faults.ok(entry) else { continue };
+            let (key, bucket) = match faults.ok(entry) {
+                Some(Entry::Bucket { key, bucket }) => (key, bucket),
+                Some(Entry::Value { key: VERSION, .. }) | None => continue,
+                Some(Entry::Value { key, .. }) => {
+                    faults.add(not_a_bucket(root, &text(key)));
+                    continue;
+                }
+            };
+            if let Some(Some(_)) = faults.ok(bucket.get(b"images")) {
+                faults.add(not_a_bucket(root, &format!("{}/images", text(key))));
+            }
             let images = faults.ok(bucket.bucket(b"images")).flatten();
             let images = images.iter().flat_map(Bucket::entries).filter_map(|image| faults.ok(image));
             let count = images.filter(|image| matches!(image, Entry::Bucket { .. })).count();
@@ -239,6 +251,11 @@ impl Metadata {
         }
         (found, faults.into_errors())
     }
+}
+
+/// The error for a value that has taken the place of a bucket: what was in that is lost.
+fn not_a_bucket(root: &Root, path: &str) -> Error {
+    Error::malformed(root.join(DATABASE), format!("v1/{path} is a value, not a bucket"))
 }
 
 /// Groups the names of a namespace by their targets, since the CRI gives an image three names.

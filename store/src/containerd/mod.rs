@@ -58,7 +58,7 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
     let Some(own) = home(root)? else { return Ok(None) };
     // `open` reports a database that cannot be read.
     let metadata = Metadata::open(&own);
-    let (found, faults) = metadata.as_ref().map(Metadata::namespaces).unwrap_or_default();
+    let (found, faults) = metadata.as_ref().map(|metadata| metadata.namespaces(&own)).unwrap_or_default();
     let unused = metadata.is_ok() && found.is_empty() && faults.is_empty();
     if unused && own.path() != root.path() && docker::detect(root)?.is_some() {
         return Ok(None);
@@ -81,7 +81,7 @@ pub(crate) fn open(root: &Root, options: &OpenOptions) -> Result<ContainerdStore
         }
         metadata => Arc::new(metadata?),
     };
-    let (found, mut faults) = metadata.namespaces();
+    let (found, mut faults) = metadata.namespaces(&root);
     let names = || found.iter().map(|(name, _)| name.clone());
     let chosen: Vec<String> = match (&options.partition, &*found) {
         (Some(wanted), _) => names().filter(|name| name == wanted).collect(),

@@ -114,7 +114,12 @@ impl Snapshots for Unpacked {
     fn layer(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error> {
         let names = self.metadata.snapshots(&self.namespace, chain)?;
         let mut first = None;
-        for (snapshotter, name) in names.iter().filter(|(snapshotter, _)| readable(snapshotter)) {
+        // An upper directory has every change; two trees that are compared do not show all.
+        let (last, first_ones): (Vec<_>, Vec<_>) = names
+            .iter()
+            .filter(|(snapshotter, _)| readable(snapshotter))
+            .partition(|(snapshotter, _)| snapshotter == NATIVE);
+        for (snapshotter, name) in first_ones.into_iter().chain(last) {
             match self.in_snapshotter(snapshotter, name, of) {
                 Ok(layer) => return Ok(Some(layer)),
                 Err(error) => drop(first.get_or_insert(error)),

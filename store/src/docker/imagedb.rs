@@ -57,8 +57,8 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
     }
 }
 
-/// Images that are steps in the build of another image ([`names::steps`]). Where notes are missing or cannot be read, a step looks like an image
-/// without a name, and `notices` says so.
+/// Images that are steps in the build of another image ([`names::steps`]). Where notes are missing or cannot
+/// be read, a step looks like an image without a name, and `notices` says so.
 pub(super) fn build_steps(
     root: &Root,
     ids: &[String],

@@ -28,8 +28,11 @@ mod unclaimed;
 pub(crate) mod volumes;
 pub(crate) mod working;
 
+use std::borrow::Cow;
+use std::path::Path;
+
 use crate::kind::{Detected, OpenOptions, StoreKind};
-use crate::{Error, Root};
+use crate::{Error, Hint, Root};
 
 pub(crate) use settings::data_root;
 pub(crate) use store::DockerStore;
@@ -54,6 +57,22 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
         partitions: drivers,
         evidence,
     }))
+}
+
+/// Whether it is a data root of a Docker that keeps its images in a containerd, such as the system's:
+/// BuildKit has its state here, and no image is. (Docker 28 with `--containerd`.)
+pub(crate) fn uses_containerd(path: &Path) -> bool {
+    let traces = ["buildkit/history_c8d.db", "buildkit/containerd-overlayfs", "rootfs/overlayfs"];
+    let has = |root: Root| traces.iter().any(|trace| root.exists(trace).unwrap_or(false));
+    Root::open(path).is_ok_and(has)
+}
+
+/// Why nothing is found in such a data root, and where its images usually are.
+pub(crate) fn in_containerd(path: &Path, why: &mut Option<Cow<'static, str>>) -> Hint {
+    *why = Some("Docker keeps its images in the containerd that it is connected to".into());
+    let beside = path.parent().map(|parent| parent.join("containerd")).filter(|root| root.is_dir());
+    let root = beside.unwrap_or_else(|| "/var/lib/containerd".into());
+    Hint::Other(format!("name the root of that containerd: {}", root.display()).into())
 }
 
 /// Opens the store of a data root, with all drivers unless the options choose one.

@@ -1,6 +1,7 @@
 //! Parts of messages.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use crate::Platform;
 
@@ -47,6 +48,11 @@ pub(super) fn damaged_files(files: &[String], more: usize) -> String {
         text.push_str(&format!("\n  and {more} more"));
     }
     text
+}
+
+/// Whether a path is of a file with records, and not of what a record leads to.
+pub(super) fn has_records(path: &Path) -> bool {
+    ["layers.json", "metadata.db", "meta.db"].iter().any(|name| path.ends_with(name))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{DiffId, Error, Notice, Requirement, Requirements};
 #[derive(Debug, Clone)]
 pub(super) enum What {
     /// A manifest among the blobs.
-    Manifest(Descriptor),
+    Manifest(Box<Descriptor>),
     /// An item of `manifest.json`: names of files.
     Files {
         config: String,

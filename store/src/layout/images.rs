@@ -214,7 +214,7 @@ impl<'a> Builder<'a> {
         }
         if alone && indexes.is_empty() {
             let references = names.references.clone();
-            let key = self.add(What::Manifest(manifests.remove(0)), names, true);
+            let key = self.add(What::Manifest(Box::new(manifests.remove(0))), names, true);
             return self.contents.roots.push((key.id().to_owned(), references));
         }
         // A part of the index cannot be read. One that is missing may have been left out on purpose.
@@ -223,14 +223,14 @@ impl<'a> Builder<'a> {
         }
         let artifact = |manifest: &Descriptor| {
             matches!(
-                image::identify(self.reader, &What::Manifest(manifest.clone())),
+                image::identify(self.reader, &What::Manifest(Box::new(manifest.clone()))),
                 Ok(Identity::Artifact { .. })
             )
         };
         let (artifacts, images): (Vec<_>, Vec<_>) = manifests.into_iter().partition(artifact);
         let mut left = if images.is_empty() { names.clone() } else { ImageNames::default() };
         for manifest in artifacts {
-            self.add(What::Manifest(manifest), std::mem::take(&mut left), false);
+            self.add(What::Manifest(Box::new(manifest)), std::mem::take(&mut left), false);
         }
         if images.is_empty() {
             return;
@@ -270,8 +270,10 @@ impl<'a> Builder<'a> {
             let image = match (here, alike) {
                 (false, _) => None,
                 // Nothing distinguishes them: the name is ambiguous, and lookup says so.
-                (true, true) => Some(self.add(What::Manifest(manifest), names.clone(), true)),
-                (true, false) => Some(self.add(What::Manifest(manifest), ImageNames::default(), false)),
+                (true, true) => Some(self.add(What::Manifest(Box::new(manifest)), names.clone(), true)),
+                (true, false) => {
+                    Some(self.add(What::Manifest(Box::new(manifest)), ImageNames::default(), false))
+                }
             };
             index.index.members.push(Member::new(digest, platform, image));
         }

@@ -33,7 +33,7 @@ pub(super) fn add(reader: &Reader, images: &mut Builder<'_>) -> Result<(), Error
             Ok(Parsed::Manifest(manifest)) => {
                 let descriptor = Descriptor::of_manifest(digest, json.raw());
                 let (known, here) = (images.is_known(&hex) || images.has(&hex), images.is_here(&descriptor));
-                let what = What::Manifest(descriptor);
+                let what = What::Manifest(Box::new(descriptor));
                 if known || here && image::load(reader, &what).and_then(Loaded::whole).is_ok() {
                     described.insert(manifest.config.digest);
                     if !known {

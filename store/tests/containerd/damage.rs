@@ -28,7 +28,7 @@ fn documents() {
         assert_eq!(broken.error.kind(), kind, "{}", broken.error);
         assert!(broken.error.to_string().contains(&format!("{what} sha256:{digest}, which is missing")));
         assert_eq!(broken.references.len(), 2);
-        assert_eq!(listing.images.len(), 17);
+        assert_eq!(listing.with_intermediate().images.len(), 17);
 
         let mut other = bytes.clone();
         other[10] ^= 1;
@@ -77,6 +77,33 @@ fn blobs_that_other_namespaces_label() {
         }
         assert!(replaced > 0, "{namespace}");
     }
+}
+
+/// A namespace whose record is no longer a bucket is a loss.
+#[test]
+fn a_value_in_place_of_a_bucket() {
+    let copy = Copy::of(CONTAINERD);
+    let database = copy.containerd().join(DATABASE);
+    let whole = fs::read(&database).unwrap();
+    let word = |at: usize| u32::from_le_bytes(whole[at..at + 4].try_into().unwrap()) as usize;
+    let mut changed = 0;
+    for page in (0..whole.len()).step_by(4096) {
+        // An element of a leaf: flags, distance to the key, lengths of key and value.
+        for element in (page + 16..page + 4080).step_by(16) {
+            let key = element + word(element + 4);
+            if (word(element), word(element + 8)) != (1, 7) || whole.get(key..key + 7) != Some(b"default") {
+                continue;
+            }
+            let mut bytes = whole.clone();
+            bytes[element] = 0;
+            fs::write(&database, &bytes).unwrap();
+            let Ok(listing) = copy.all().images() else { continue };
+            let said =
+                listing.lost.iter().any(|error| format!("{error:?}").contains("v1/default is a value"));
+            changed += usize::from(said);
+        }
+    }
+    assert!(changed > 0);
 }
 
 #[test]
@@ -129,7 +156,7 @@ fn a_damaged_page() {
         };
         let ids = |listing: &Listing| -> BTreeSet<String> {
             let members = listing.indexes.iter().flat_map(|index| &index.index.members);
-            let images = listing.images.iter().map(|image| &image.key);
+            let images = listing.images.iter().chain(&listing.intermediate).map(|image| &image.key);
             images
                 .chain(members.filter_map(|one| one.image.as_ref()))
                 .map(|key| key.id().to_owned())

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use layerlift_store::{Detected, OpenOptions, StoreKind, detect, discover, open, open_all};
+use layerlift_store::{Detected, Hint, OpenOptions, StoreKind, detect, discover, open, open_all};
 
 use crate::fixture::{CONTAINERD, Copy, DATABASE, DOCKER, OF_DOCKER, OLD};
 
@@ -92,4 +92,17 @@ fn older_schemas() {
         fs::write(&database, bytes).unwrap();
         assert_eq!(shown(), expected, "{version}");
     }
+}
+
+/// Docker with the system's containerd has no image in its own data root.
+#[test]
+fn images_in_the_systems_containerd() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("docker");
+    fs::create_dir_all(root.join("buildkit/containerd-overlayfs")).unwrap();
+    fs::create_dir_all(root.with_file_name("containerd")).unwrap();
+    let error = open(&root, &OpenOptions::default()).err().unwrap();
+    assert!(error.to_string().contains("in the containerd that it is connected to"), "{error}");
+    let hint = &error.hints()[0];
+    assert!(matches!(hint, Hint::Other(text) if text.ends_with("/containerd")), "{hint:?}");
 }
