@@ -23,7 +23,7 @@ pub(crate) struct IndexJson {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct MemberJson {
     /// Null where the store keeps no manifest.
-    manifest: Option<String>,
+    pub(crate) manifest: Option<String>,
     platform: Option<String>,
     /// Its id; null if it is not in this store.
     id: Option<String>,

@@ -28,9 +28,10 @@ struct Row {
     image: ImageSummary,
     /// Those of which an image is here; without an index, its own. Only filled if a row has several.
     platforms: Vec<String>,
-    /// For machines: the digests of the indexes that its names lead to.
+    /// The digests of the indexes that its names lead to. Like `own`, only filled for machines and if digests
+    /// are shown.
     indexes: Vec<String>,
-    /// For machines: what stands for the members of an index, if it is not of one.
+    /// What stands for the members of an index, if it is not of one.
     own: Option<MemberJson>,
 }
 
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
             let others = listing.broken.iter().filter_map(|broken| other(&*source.store, &indexes, broken));
             rows.extend(others.map(row));
         }
-        if args.json && has_manifests(source.kind) {
+        if (args.json || args.digests) && has_manifests(source.kind) {
             rows[first..].par_iter_mut().for_each(|row| row.add_digests(&*source.store, &indexes));
         }
         of_stores.push((first..rows.len(), &*source.store));
@@ -171,7 +172,7 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
     let mut table = Table::new(&headings);
     for row in rows {
         let image = &row.image;
-        for [repository, tag, digest] in names(&image.references, digests) {
+        for [repository, tag, digest] in names(&image.references, row.digest().as_deref(), digests) {
             let id = if no_trunc { image.key.id() } else { short(image.key.id()) };
             let mut cells = vec![repository, tag];
             cells.extend(digests.then_some(digest));
@@ -194,7 +195,8 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
 
 /// Repository, tag and digest, a line for each; as Docker does, a digest has lines of its own only where it
 /// is asked for or where there is no tag.
-fn names(references: &[Reference], digests: bool) -> Vec<[String; 3]> {
+/// Names in rows of repository, tag and digest. `own` is the digest of what is not named by one.
+fn names(references: &[Reference], own: Option<&str>, digests: bool) -> Vec<[String; 3]> {
     let none = || "<none>".to_owned();
     let mut repositories: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
     for reference in references {
@@ -206,13 +208,13 @@ fn names(references: &[Reference], digests: bool) -> Vec<[String; 3]> {
     for (repository, (tags, found)) in repositories {
         let found = if digests { found } else { Vec::new() };
         let tags = if tags.is_empty() { vec!["<none>"] } else { tags };
-        let found = if found.is_empty() { vec!["<none>"] } else { found };
+        let found = if found.is_empty() { vec![own.unwrap_or("<none>")] } else { found };
         for tag in tags {
             lines.extend(found.iter().map(|&digest| [repository, tag, digest].map(str::to_owned)));
         }
     }
     if lines.is_empty() {
-        lines.push([none(), none(), none()]);
+        lines.push([none(), none(), own.map_or_else(none, str::to_owned)]);
     }
     lines
 }
@@ -252,6 +254,13 @@ impl Row {
         if image.members.is_empty() {
             self.own = store.image(&image.key).ok().map(|image| MemberJson::of_image(&image));
         }
+    }
+
+    /// The digest by which engines know it.
+    fn digest(&self) -> Option<String> {
+        let own = self.own.as_ref().and_then(|own| own.manifest.as_ref());
+        let recorded = self.image.digest.map(|digest| digest.to_string());
+        recorded.or(self.indexes.first().or(own).cloned())
     }
 
     fn json(&self) -> ImageJson<'_> {

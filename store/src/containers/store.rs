@@ -95,6 +95,7 @@ impl ContainersStore {
             // Go's time of nothing.
             created: image.created.clone().filter(|created| !created.starts_with("0001-01-01T00:00:00")),
             size,
+            digest: image.digest.as_ref().and_then(|digest| digest.parse().ok()),
             ..ImageSummary::new(key, references.to_vec(), chain.len())
         })
     }

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
+use layerlift_archive::Digest;
+
 use super::index::check;
 use super::{Artifact, Image, ImageKey, Index, Member, Needs, Notice, Platforms, Selected, config};
 use crate::{Document, Error, Reference, Store};
@@ -46,6 +48,8 @@ pub struct ImageSummary {
     pub created: Option<String>,
     /// Bytes of file contents in all layers, as engines count it; `None` where the store does not record it.
     pub size: Option<u64>,
+    /// The digest of its manifest, if the list of images has it (containers-storage).
+    pub digest: Option<Digest>,
     /// Number of layers.
     pub layers: usize,
     /// If it was chosen from an index ([`Listing::on`]) and has its names: all images of that index.
@@ -170,7 +174,11 @@ impl Listing {
                 let members = std::mem::take(&mut members);
                 if let Some(&place) = places.get(&key) {
                     add(&mut self.images[place].members, members);
-                    let named = &mut self.images[place].references;
+                    let image = &mut self.images[place];
+                    if image.references.is_empty() && image.digest.is_some() {
+                        image.digest = Some(index.digest);
+                    }
+                    let named = &mut image.references;
                     add(named, references);
                     named.sort_by_key(|name| order.get(name).copied().unwrap_or(usize::MAX));
                 } else if let Some(broken) = self.broken.iter_mut().find(|broken| broken.what == key.id()) {
@@ -231,6 +239,7 @@ impl ImageSummary {
             references,
             created: None,
             size: None,
+            digest: None,
             layers,
             members: Vec::new(),
             needs: Needs::default(),

@@ -53,6 +53,12 @@ fn chosen(bytes: &[u8], platform: Option<&str>) -> Result<String, String> {
     let listing = store.images().map_err(text)?.on(&*store, platform.as_ref());
     let key = match selected[0].choose(&*store, platform.as_ref()) {
         Ok(key) => key,
+        // Who lists everything sees it, with the first of its images.
+        Err(error @ Error::NoPlatform { wanted: None, .. }) => {
+            assert_eq!((listing.images.len(), listing.broken.len()), (1, 0));
+            assert_eq!(listing.images[0].references.len(), 1);
+            return Err(text(error));
+        }
         Err(error) => {
             let [broken] = &listing.broken[..] else { panic!("{listing:?}") };
             assert_eq!(broken.error.to_string(), error.to_string());
