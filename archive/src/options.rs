@@ -11,7 +11,7 @@ pub trait Observer: Sync {
         let _ = bytes;
     }
 
-    /// What all calls of [`Observer::advance`] will come to, where that is found out on the way.
+    /// The sum of what all calls of [`Observer::advance`] will report, if it becomes known on the way.
     fn total(&self, bytes: u64) {
         let _ = bytes;
     }

@@ -19,7 +19,7 @@ pub(crate) struct IndexJson {
     lines: Vec<LineJson>,
 }
 
-/// An image of an index, or one that is in none.
+/// An image of an index, or one that is not in any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct MemberJson {
     /// Null where the store keeps no manifest.
@@ -106,7 +106,7 @@ impl MemberJson {
 }
 
 impl MemberJson {
-    /// An image that is not of an index.
+    /// An image that is not in an index.
     pub(crate) fn of_image(image: &Image) -> Self {
         MemberJson {
             manifest: image.own_manifest().map(|manifest| manifest.digest.to_string()),
@@ -128,7 +128,7 @@ impl LineJson {
         Ok(LineJson { lines: lines(store, index, &tree), ..here })
     }
 
-    /// What is named directly and is not an image.
+    /// An artifact that is named directly.
     pub(crate) fn of_artifact(artifact: &Artifact) -> Self {
         let line = LineJson::new(artifact.digest, &*artifact.kind, None, State::Here);
         match &artifact.blobs {
@@ -179,7 +179,7 @@ impl LineJson {
     }
 }
 
-/// What is here of an image that can be read, as far as that can be said without reading its layers.
+/// What is here of an image, as far as that shows without reading its layers.
 fn whole(store: &dyn Store, key: &ImageKey) -> Result<State, StoreError> {
     let mut state = State::Here;
     for layer in store.image(key)?.layers {

@@ -10,7 +10,7 @@
 //! `"left_out":{"layers":2,"bytes":4096}`. `volumes` is their number, `digest` that of the archive, where it
 //! was computed. Volumes are announced: `{"event":"volumes","count":3,"size":4000000000,"bytes":9300000000}`.
 //!
-//! `verify` says what it has found of each image as soon as that is known, in any order, and sums up:
+//! `verify` reports each image as soon as all of its layers are read, in any order, and sums up:
 //!
 //! ```text
 //! {"event":"image","id":"5e3c…","references":["base:1"],"sound":true,"kind":null,"image":1,"images":2}
@@ -150,8 +150,8 @@ impl<'r> Progress<'r> {
         }
     }
 
-    /// One of several things is done: a line of its own, an event, and beside the bar `3/20`. On a terminal,
-    /// only what `stands_out` has a line.
+    /// One of several things is done: it gets a line of its own, an event, and `3/20` beside the bar. On a
+    /// terminal, only what `stands_out` gets a line.
     pub(crate) fn step(
         &self,
         (n, of): (usize, usize),

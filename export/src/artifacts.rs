@@ -55,8 +55,8 @@ pub fn artifacts_of(store: &dyn Store, selected: &Selected) -> Result<Vec<Artifa
     }
 }
 
-/// The same for what stands for it among the images. One that several names have comes once for each of
-/// these names; for an id, once.
+/// The same for the key of what a name leads to, with the `names` that were requested. If none of them is an
+/// artifact's, the one with the key's id.
 pub(crate) fn of_key(store: &dyn Store, key: &ImageKey, names: &[Reference]) -> Result<Vec<Artifact>, Error> {
     if !store.image(key).is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
         return Ok(Vec::new());

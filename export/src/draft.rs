@@ -11,7 +11,7 @@ use crate::{Error, Format, Warning};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PlannedImage {
-    /// Which one.
+    /// Which image.
     pub key: ImageKey,
     /// Its names in the archive.
     pub references: Vec<Reference>,
@@ -32,7 +32,7 @@ pub(crate) struct Draft {
     pub(crate) documents: Option<Documents>,
     /// Whether one of the indexes has it.
     pub(crate) of_index: bool,
-    /// Said of an image whose bytes are not all the recorded ones.
+    /// What is declared of an image whose bytes are not all the recorded ones.
     pub(crate) salvaged: Option<Declaration>,
 }
 

@@ -53,8 +53,8 @@ impl Lines {
         }
     }
 
-    /// Keeps the names of images that have names by digest only, as pods may ask for them. `ctr images export`
-    /// has them in `index.json`, `docker save` does not. Docker refuses a digest among the tags of
+    /// Keeps the names of images that only have names by digest: pods may ask for those. `ctr images export`
+    /// writes them into `index.json`, `docker save` does not, and Docker refuses a digest among the tags of
     /// `manifest.json`. Returns the names that cannot be kept.
     pub(crate) fn pin(&mut self, images: &[Layered], lists: &[List]) -> Vec<Warning> {
         let mut warnings = Vec::new();

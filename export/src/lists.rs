@@ -76,8 +76,8 @@ pub(crate) fn plan(
     Ok((lists, warnings))
 }
 
-/// Warnings for images of indexes that the store has for other platforms than the usual one and that are not
-/// among the taken ids. Those of which the store lacks something could not be exported.
+/// Warnings for images of indexes that are for other platforms than the usual one and whose ids are not among
+/// the taken ones. Images of which the store lacks something are left out: they could not be exported.
 pub(crate) fn other_platforms(
     store: &dyn Store,
     wanted: &[WantedIndex],

@@ -28,7 +28,7 @@ impl Shared {
         Shared { images, as_stored: wanted.references.clone(), names: Vec::new() }
     }
 
-    /// Without an image that is another one in the archive.
+    /// Removes an image that becomes another one in the archive.
     pub(crate) fn remove(&mut self, id: &str) {
         self.images.retain(|image| image != id);
     }
@@ -147,7 +147,7 @@ fn hand_over_as_stored(drafts: &mut [Draft], shared: &Shared) {
     }
 }
 
-/// The same, once the names are those of the archive, if the image that had them is left out after all.
+/// The same with the names as the archive has them, if the image that had them is left out after all.
 pub(crate) fn hand_over(drafts: &mut [Draft], shared: &[Shared]) {
     for shared in shared {
         let has_names = |draft: &Draft| {

@@ -97,8 +97,8 @@ impl Selection {
         Selection { platforms: platforms.into(), ..Selection::default() }
     }
 
-    /// Adds what is not an image of all that one name means: in a repository, signatures have tags of their
-    /// own. It goes along with the images, which are returned. A name that means one thing returns that.
+    /// Adds the artifacts among what one name means, and returns the rest: in a repository, signatures have
+    /// tags of their own and go along with its images. If the name means only one thing, that is returned.
     pub fn add_artifacts(&mut self, store: &dyn Store, found: Vec<Selected>) -> Result<Vec<Selected>, Error> {
         if found.len() < 2 {
             return Ok(found);

@@ -101,9 +101,9 @@ pub fn verify(store: &dyn Store, images: &[(ImageKey, Vec<Reference>)], options:
     verify_each(store, images, options, &|_, _| ())
 }
 
-/// As [`verify`]. `each` is called once for each image, by its place, when all of its layers are read: in any
-/// order, on any thread, with what the report has by then. The observer hears the bytes of all layers
-/// ([`layerlift_archive::Observer::total`]), if they are known.
+/// As [`verify`]. `each` is called once for each image, with its place, when all of its layers are read: in
+/// any order, on any thread, with what the report has by then. The observer gets the number of bytes of all
+/// layers ([`layerlift_archive::Observer::total`]), if it is known.
 pub fn verify_each(
     store: &dyn Store,
     images: &[(ImageKey, Vec<Reference>)],
@@ -140,7 +140,7 @@ pub fn verify_each(
     following.into_report()
 }
 
-/// Bytes of the tars that can be read, if all are known.
+/// The sum of the lengths of the tars that can be read, if all of these are known.
 fn total(tars: &[Result<LayerTar, Error>]) -> Option<u64> {
     tars.iter().flatten().map(LayerTar::tar_len).sum()
 }

@@ -113,7 +113,7 @@ fn every_pair(store: &dyn Store, names: &[&String], what: &str, format: Format) 
     let folder = Folder::new();
     let options = Options::default().with_format(format);
     let full = |name: &&String| {
-        // What cannot be saved at all is not the matter here.
+        // What cannot be saved at all is not tested here.
         let bytes = exported(store, &[name], &options).ok()?;
         let file = folder.add(&format!("{:x}.tar", names.iter().position(|one| one == name)?), &bytes);
         Some(Full { name: (*name).clone(), layers: layers(&entries(&bytes)), bytes, file })

@@ -165,7 +165,7 @@ fn of_a_store_without_digests() {
                 |other| exported(&*store, &[name], &Options::default().with_other_side(other)).unwrap();
             let (excluded, since) = (part(with_images(&*store, &[base])), part(since.clone()));
             let (excluded, since) = (entries(&excluded), entries(&since));
-            // Also layers with different ids are left out, if their bytes are the same.
+            // Layers with other ids are left out, too, if their bytes are the same.
             assert_eq!(paths(&since), paths(&excluded), "{name} without {base}");
             let manifest = |path: &str| path.starts_with("blobs/sha256/") && path.len() > 20;
             let layers =

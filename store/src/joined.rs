@@ -5,8 +5,9 @@
 //! others    their layers are looked up, and nothing else
 //! ```
 //!
-//! A layer that an archive leaves out is looked up by its blob, then by its diff id: the same blob again, in
-//! stores that do not go by blobs, else any other. In docker-v1, which may have neither, its id counts.
+//! A layer that an archive leaves out is looked up by its blob, then by its diff id: first the same blob
+//! again, in stores that do not name layers by blobs, then any other. In docker-v1, which may have neither,
+//! its id counts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;

@@ -20,8 +20,8 @@ pub fn check(contents: &[Check<'_>], options: &Options<'_>) -> Vec<Result<Digest
     check_each(contents, options, &|_, _| ())
 }
 
-/// As [`check`]. `ended` is called once for each content, as soon as it ends or the work is cancelled, on any
-/// thread, with its index.
+/// As [`check`]. `ended` is called once for each content, with its index, on any thread: as soon as the
+/// content ends, or once the work is cancelled.
 pub fn check_each<'a>(
     contents: &[Check<'a>],
     options: &Options<'_>,
@@ -35,7 +35,7 @@ pub fn check_each<'a>(
         ended(item, verdict.and_then(|digest| digest.ok_or(Error::Cancelled)));
     };
     let outcomes = run(&items, None, Order::Any, OnFailure::Continue, options, Some(&end));
-    // Of cancelled work, some contents have no end.
+    // If the work was cancelled, some contents never ended.
     for (item, _) in heard.iter().enumerate().filter(|(_, heard)| !heard.load(Ordering::Relaxed)) {
         ended(item, Err(Error::Cancelled));
     }

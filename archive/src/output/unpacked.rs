@@ -50,7 +50,7 @@ pub enum FileKind<'a> {
     Symlink(&'a [u8]),
     /// A device.
     Device {
-        /// Or a character device.
+        /// Whether it is a block device; otherwise it is a character device.
         block: bool,
         /// Major and minor number.
         numbers: (u64, u64),
@@ -66,15 +66,15 @@ pub trait FileSink {
     fn entry(&mut self, entry: &FileEntry<'_>) -> Result<(), Error>;
     /// The next bytes of the file that came last.
     fn data(&mut self, bytes: &[u8]) -> Result<(), Error>;
-    /// So many zeros of it, which need not be kept.
+    /// This many zeros of it, which need not be stored.
     fn hole(&mut self, len: u64) -> Result<(), Error>;
 }
 
-/// What could not be kept, each with its number and the first path.
+/// What could not be kept: how often, and the first path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotKept {
-    /// Entries whose owner or group is that of this process.
+    /// Entries that have the owner or group of this process instead of their own.
     pub owners: Option<(u64, PathBuf)>,
     /// Devices that are missing.
     pub devices: Option<(u64, PathBuf)>,
@@ -105,7 +105,7 @@ struct Metadata {
 }
 
 impl UnpackedDir {
-    /// A directory that will stand at `path`, where there is none yet, or an empty one.
+    /// Begins a directory that will be at `path`, where there must not be one yet unless it is empty.
     pub fn create(path: &Path) -> Result<Self, Error> {
         match is_empty_dir(path) {
             Ok(true) => {}
@@ -123,7 +123,7 @@ impl UnpackedDir {
         Ok(UnpackedDir { path, staging, root, parent, dirs, file, not_kept })
     }
 
-    /// Gives the directories their metadata, and the whole its name. Without this, nothing is left.
+    /// Gives the directories their metadata, and the whole its name. Without this call, nothing remains.
     pub fn finish(mut self) -> Result<NotKept, Error> {
         self.close()?;
         for (path, metadata) in std::mem::take(&mut self.dirs).into_iter().rev() {
@@ -142,14 +142,14 @@ impl UnpackedDir {
     /// Ends the file that is being written.
     fn close(&mut self) -> Result<(), Error> {
         let Some((mut file, path, metadata)) = self.file.take() else { return Ok(()) };
-        // A hole at the end is only a length.
+        // A hole at the end is not written; the length makes it.
         let len = file.stream_position().and_then(|len| file.set_len(len));
         len.map_err(|source| Error::output("write", &self.path.join(OsStr::from_bytes(&path)))(source))?;
         let set = self.set(&path, Entry::Open(file.as_fd()), &metadata, true);
         set.map_err(|errno| self.failed("set the metadata of", &path, errno))
     }
 
-    /// Opens a directory; what is missing of it is made.
+    /// Opens a directory. What is missing on the way is made.
     fn open_dir(&self, path: &[u8]) -> Result<OwnedFd, Error> {
         let mut dir = None;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
@@ -202,7 +202,7 @@ impl UnpackedDir {
         Ok(Some(Made::Other))
     }
 
-    /// Sets owner, mode, attributes and time, in this order: each undoes some of the later ones.
+    /// Sets owner, mode, attributes and time, in this order: each can undo some of what comes after it here.
     fn set(
         &mut self,
         path: &[u8],
@@ -222,7 +222,7 @@ impl UnpackedDir {
         match owned {
             Ok(()) => {}
             Err(Errno::PERM | Errno::INVAL) => {
-                // These bits are meant for the owner that it should have.
+                // Setuid and setgid are meant for the owner that it should have.
                 mode &= 0o1777;
                 count(&mut self.not_kept.owners, path);
             }
@@ -323,7 +323,7 @@ enum Made {
     Other,
 }
 
-/// Where metadata are set.
+/// What metadata are set on.
 #[derive(Clone, Copy)]
 enum Entry<'a> {
     Open(BorrowedFd<'a>),

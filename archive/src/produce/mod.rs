@@ -70,7 +70,7 @@ pub fn produce(items: &[Item<'_>], sink: &dyn Sink, order: Order, options: &Opti
     run(items, Some(sink), order, OnFailure::Stop, options, None)
 }
 
-/// Produces all items; without a sink they are only read and hashed. `ended` hears of each once it ends.
+/// Produces all items; without a sink they are only read and hashed. Each that ends is passed to `ended`.
 pub(crate) fn run(
     items: &[Item<'_>],
     sink: Option<&dyn Sink>,

@@ -81,7 +81,7 @@ pub(super) struct Schedule<'a> {
     pub(super) cancelled: bool,
     /// Of each item; `None` until it ends.
     pub(super) verdicts: Vec<Option<Verdict>>,
-    /// Items that have ended and of which nobody has heard yet.
+    /// Items that have ended and have not been reported yet.
     pub(super) ended: Vec<usize>,
     /// Workers that wait for something to do.
     pub(super) waiting: usize,

@@ -7,7 +7,7 @@ use super::schedule::{Schedule, Task, ToHash};
 use super::{Item, Outcome, Sink};
 use crate::{Digest, Error, Hasher, Options};
 
-/// Hears of an item that has ended, from any worker, and what became of it.
+/// Is called by any worker with an item that has ended, and what became of it.
 pub(crate) type Ended<'a> = &'a (dyn Fn(usize, Result<Option<Digest>, Error>) + Sync);
 
 /// What all workers share.
@@ -15,7 +15,7 @@ pub(super) struct Workers<'a> {
     pub(super) items: &'a [Item<'a>],
     pub(super) sink: Option<&'a dyn Sink>,
     pub(super) options: &'a Options<'a>,
-    /// Is called once for each item that ends.
+    /// Called once for each item that ends.
     pub(super) ended: Option<Ended<'a>>,
     pub(super) schedule: Mutex<Schedule<'a>>,
     /// There may be something to do again, or nothing ever.

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Check, reporter: &Reporter) -> Result<Status, Error> {
     if checked.is_complete() { Ok(status) } else { Ok(Status::Incomplete) }
 }
 
-/// Whether a part of this has several entries in its `index.json`, each with a name at most.
+/// Whether it is a part whose `index.json` has several entries: one for each name.
 fn is_several(listing: &Listing) -> bool {
     let of_images = listing.images.iter().map(|image| &image.references);
     let names = of_images.chain(listing.indexes.iter().map(|index| &index.references));

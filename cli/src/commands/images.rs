@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Images, reporter: &Reporter) -> Result<Status, Error> {
             status = Status::Incomplete;
         }
     }
-    // A filter that leaves something out is not a failure; one that leaves nothing says what there is.
+    // A filter may leave images out. If it leaves none over, the warnings say what there is.
     if rows.is_empty() {
         for broken in other_platforms {
             reporter.warn_error(&broken_error(broken));
@@ -131,7 +131,7 @@ fn has_manifests(kind: StoreKind) -> bool {
     matches!(kind, StoreKind::Containerd | StoreKind::OciLayout | StoreKind::DockerArchive | StoreKind::Dir)
 }
 
-/// Another image of an index whose usual one cannot be read: the rest of the index is sound all the same.
+/// Another image of an index whose usual one cannot be read: the rest of the index may still be sound.
 fn other(store: &dyn Store, indexes: &[IndexSummary], broken: &Broken) -> Option<ImageSummary> {
     let is_of = |summary: &&IndexSummary| {
         let has = |member: &Member| member.image.as_ref().is_some_and(|key| key.id() == broken.what);
@@ -248,7 +248,7 @@ impl Row {
                 && summary.references.iter().all(|name| image.references.contains(name))
         };
         let indexes = indexes.iter().filter(is_of).map(|summary| &summary.index);
-        // What only shares a name is not in a document, and has no digest.
+        // Images that only share a name have no document that names them, and so no digest.
         let documents = indexes.filter(|index| matches!(store.tree(index), Ok(Some(_))));
         self.indexes = documents.map(|index| index.digest.to_string()).collect();
         if image.members.is_empty() {

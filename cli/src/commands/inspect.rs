@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
                 let at = known.unwrap_or(found.len());
                 if known.is_none() {
                     let image = match store.image(&key) {
-                        // A repository has its signatures as tags.
+                        // Signatures are tags of the repository.
                         Err(error) if several && error.kind() == ErrorKind::Unsupported => {
                             reporter.warn_error(&error);
                             continue;

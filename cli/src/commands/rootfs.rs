@@ -74,10 +74,10 @@ fn find(args: &Rootfs, reporter: &Reporter) -> Result<RootFs, Error> {
         Err(error) => return Err(error),
     };
     let has_containers = !sources.able().is_empty();
-    // Of containerd, one namespace is enough for an image.
+    // An image is looked up in one namespace of containerd, as elsewhere.
     let sources = Sources::open(&args.store, reporter)?;
     let (place, selected) = match sources.resolve(&args.name, reporter) {
-        // The suggestions are names of containers, so that of an image is no better guess.
+        // Nothing here resembles the name of an image, so the error suggests containers.
         Err(Error::Store(StoreError::NotFound { suggestions, .. }))
             if suggestions.is_empty() && has_containers =>
         {
@@ -112,7 +112,7 @@ fn of_container(source: &Source, container: &Container) -> Result<RootFs, Error>
     found.ok_or_else(|| Error::NoLayer(name()))
 }
 
-/// The root file system of a layer that nobody refers to.
+/// The root file system of a layer without a record.
 fn of_orphan(sources: &Sources, id: &str) -> Result<RootFs, Error> {
     let mut found = Vec::new();
     for (_, ability) in sources.able() {

@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
             }
             outcome.lost.extend(lost.iter().map(|error| Message::of(error).text));
         }
-        // A filter that leaves something out is not a fault; one that leaves nothing says what there is.
+        // A filter may leave images out. If it leaves none over, the errors say what there is.
         if requests.iter().all(Request::is_empty) {
             requests.iter_mut().for_each(|request| request.broken.append(&mut request.other_platforms));
         }
@@ -362,7 +362,7 @@ fn table(outcome: &Outcome) -> String {
     table.render()
 }
 
-/// The names of an image, a few of many.
+/// The names of an image; only a few if there are many.
 fn names(references: &[String]) -> String {
     const SHOWN: usize = 3;
     match references.len() {

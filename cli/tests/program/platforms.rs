@@ -132,7 +132,7 @@ fn several() {
     }
 }
 
-/// What is left out is said, and once which options take it.
+/// A warning names the platforms that are left out, and one hint the options that take them.
 #[test]
 fn platforms_left_out() {
     let store = Store::containerd("docker-28");
@@ -254,7 +254,7 @@ fn verify_for_a_platform() {
     assert_eq!((status, &*said), (Some(0), ""), "{table}");
     let rows: Vec<&str> = table.lines().skip(1).collect();
     assert!(matches!(&*rows, [row] if row.starts_with("docker.io/bench/multi:1.0 ")), "{table}");
-    // A filter that leaves nothing says what there is.
+    // If the filter leaves nothing over, the errors say what there is.
     let (status, said, table) = verify("linux/mips");
     assert_eq!(status, Some(1), "{said}");
     assert!(table.contains("NOT FOUND") && said.contains("is here for linux/amd64"), "{said}");

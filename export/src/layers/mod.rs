@@ -353,7 +353,7 @@ impl Distinct {
             let Layer { key, diff_id: recorded, .. } = layer;
             let recorded = *recorded;
             let v1_id = (of_v1 && options.format == Format::DockerV1).then(|| key.id());
-            // A tar that is computed may have other bytes than the recorded ones; the first pass tells.
+            // A tar that is computed may have other bytes than the recorded ones; the first pass shows it.
             let kept = recorded.filter(|_| !matches!(tar, Ok(LayerTar::Diff(_))));
             let mut omitted = other_side.find(Some(key), v1_id, kept).cloned();
             let required = layer.left_out.as_ref().filter(|_| omitted.is_some());

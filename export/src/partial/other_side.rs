@@ -61,7 +61,7 @@ impl OtherSide {
                     let identity =
                         Identity { key: Some(&layer.key), diff_id: layer.diff_id, ..Identity::default() };
                     other.add(identity, Some(&name));
-                    // What cannot be opened has no bytes that could be the same.
+                    // A layer that cannot be opened has no bytes to compare.
                     match store.layer(&layer.key) {
                         Ok(tar) if layer.diff_id.is_none() || matches!(tar, LayerTar::Diff(_)) => {
                             other.unrecorded.insert(layer.key.clone(), tar);

@@ -1,6 +1,6 @@
 //! Layers that the other side has and whose digests have to be computed: stores of Docker 1.5 to 1.9 record
-//! none, and a tar that is made from a directory may have another one than the recorded. A layer with the
-//! same bytes is recognized under another id, too.
+//! none, and a tar that is made from a directory may have another digest than the recorded one. So a layer
+//! with the same bytes is recognized even under another id.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -13,8 +13,8 @@ use super::other_side::Held;
 use crate::first_pass::{Omitted, Passed, in_parallel};
 use crate::{Error, Format};
 
-/// Layers to be written that turn out to be among them, by their places. `ids` are those of all layers: what
-/// the export has itself was compared already, so only the others are read.
+/// Layers to be written that turn out to be among them, by their places. `ids` are those of all layers of the
+/// export: these were compared already, so only the others are read.
 pub(crate) fn find(
     layers: &Passed,
     omitted: &Omitted,

@@ -16,7 +16,7 @@ const COMMANDS: &[&str] = &["run", "create", "container", "pod", "play", "kube"]
 /// Variables that Podman sets itself.
 const ENV: &[&str] = &["container=podman", "TERM=xterm", "HOME=/root"];
 
-/// What Podman records without the options.
+/// What Podman records if the options are not given.
 const PIDS_LIMIT: i64 = 2048;
 const STOP_TIMEOUT: i64 = 10;
 const SHM_SIZE: i64 = 65_536_000;

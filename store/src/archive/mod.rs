@@ -305,7 +305,7 @@ impl Files {
         matches!(&self.source, Source::Tar(entries) if entries.is_cut())
     }
 
-    /// Whether the tar ends between two entries or behind the last one, without an end mark.
+    /// Whether the tar ends between two entries or after the last one, without an end mark.
     pub(crate) fn lacks_mark_only(&self) -> bool {
         matches!(&self.source, Source::Tar(entries) if entries.lacks_mark_only())
     }

@@ -7,7 +7,7 @@
 //! v1/<namespace>/images/<name>/target/digest         sha256:2d2f…
 //!                                    /mediatype      application/vnd.oci.image.index.v1+json
 //!                                    /size           1996
-//!                            /labels/org.mobyproject.image.parent   sha256:0e34…, of a step of a build
+//!                            /labels/org.mobyproject.image.parent   sha256:0e34…, what it was built on
 //! v1/<namespace>/content/blob/<digest>/labels/<key>  containerd.io/gc.ref.snapshot.overlayfs
 //! v1/<namespace>/snapshots/<snapshotter>/<key>/name  see `snapshots.rs`
 //! ```
@@ -28,13 +28,13 @@ use crate::{ChainId, DiffId, Error, Root};
 /// The database, relative to the root of the store.
 pub(super) const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 
-/// The only value among the namespaces.
+/// A value beside the namespaces, which are buckets; there is no other.
 const VERSION: &[u8] = b"version";
 /// How Docker names an image that has lost its tag, or never had one. The digest of its target follows.
 const DANGLING: &str = "moby-dangling@";
 /// A label of a config whose image has been unpacked; the name of a snapshotter follows.
 const UNPACKED: &[u8] = b"containerd.io/gc.ref.snapshot.";
-/// A label of an image that the classic builder of Docker made of another one.
+/// A label of an image that Docker's classic builder made from another one: the target of that one.
 const PARENT: &[u8] = b"org.mobyproject.image.parent";
 /// A label of a layer: the digest of its tar.
 const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";

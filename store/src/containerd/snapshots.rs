@@ -38,7 +38,7 @@ pub(super) struct Unpacked {
     namespace: String,
     /// By snapshotters. `None` for one that has none.
     databases: Mutex<BTreeMap<String, Option<Arc<Database>>>>,
-    /// The blobs that other namespaces have labelled with diff ids; read when it is asked for.
+    /// The blobs that other namespaces have labelled with diff ids; read when they are needed.
     labelled: OnceLock<BTreeMap<DiffId, Vec<Digest>>>,
 }
 
@@ -114,7 +114,7 @@ impl Snapshots for Unpacked {
     fn layer(&self, chain: ChainId, of: &str) -> Result<Option<DiffLayer>, Error> {
         let names = self.metadata.snapshots(&self.namespace, chain)?;
         let mut first = None;
-        // An upper directory has every change; two trees that are compared do not show all.
+        // An upper directory has every change; a comparison of two trees does not show all of them.
         let (last, first_ones): (Vec<_>, Vec<_>) = names
             .iter()
             .filter(|(snapshotter, _)| readable(snapshotter))
@@ -161,8 +161,8 @@ impl Snapshots for Unpacked {
 }
 
 impl Unpacked {
-    /// What is missing of a snapshot: its folder, or what should have a record of it. `None` if it is where
-    /// its records say.
+    /// What is missing of a snapshot: its folder, or the file that should have a record of it. `None` if it
+    /// is where its records say.
     fn absent(&self, snapshotter: &str, name: Option<&[u8]>) -> Result<Option<PathBuf>, Error> {
         let Some(name) = name else { return Ok(Some(self.root.join(DATABASE))) };
         let record = match self.database(snapshotter)? {
@@ -174,7 +174,7 @@ impl Unpacked {
         Ok((!self.root.exists(&folder)?).then(|| self.root.join(folder)))
     }
 
-    /// What should have the records of a snapshotter: its database, or if all is missing, its folder.
+    /// What should have the records of a snapshotter: its database, or its folder if that is missing.
     fn records(&self, snapshotter: &str) -> PathBuf {
         let folder = path(snapshotter);
         match self.root.exists(&folder) {

@@ -1,8 +1,9 @@
 //! Extended attributes of names in an open directory, and which of them belong to a layer.
 //!
 //! `security.capability` belongs to every layer. Attributes that users set (`user.*`) do too, except in the
-//! form of Docker 28 with a graph driver and in whole trees of Docker until 1.9, which do not have them. The
-//! attributes in which engines and overlayfs do their own bookkeeping are left out.
+//! form of Docker 28 with a graph driver, in whole trees of Docker until 1.9, and in what a container of
+//! Docker with containerd wrote. The attributes in which engines and overlayfs do their own bookkeeping are
+//! left out.
 //!
 //! Before Linux 6.13, no system call takes a directory descriptor and a name, and what is neither a file nor
 //! a directory must not be opened. So the path is `/proc/self/fd/N/NAME`. The name is a single component, and

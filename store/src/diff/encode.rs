@@ -69,7 +69,7 @@ impl Encoding {
     }
 }
 
-/// Writes the tar of `records`, which describe `root`.
+/// Writes the tar of `records`, which describe `roots`.
 pub(super) fn write(
     roots: &[Root],
     records: &Records,
@@ -108,7 +108,7 @@ pub(super) fn write_tree(
     writer.finish()
 }
 
-/// Writes the tar of a merged tree, without an entry for its root; or of it only what is `within` a path.
+/// Writes the tar of a merged tree without an entry for its root, or only what is `within` a path of it.
 pub(super) fn write_merged(
     files: Files<'_>,
     within: Option<&[u8]>,
@@ -123,7 +123,7 @@ pub(super) fn write_merged(
     writer.finish()
 }
 
-/// Whether a path is another one, or below it.
+/// Whether a path is `within` itself, or lies below it.
 pub(super) fn is_within(path: &[u8], within: &[u8]) -> bool {
     path.strip_prefix(within).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }

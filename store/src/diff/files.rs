@@ -39,7 +39,7 @@ pub(super) enum What {
 /// A piece of a file.
 pub(super) enum Piece<'a> {
     Data(&'a [u8]),
-    /// So many zeros that the file does not keep.
+    /// This many zeros, which the file does not store.
     Hole(u64),
 }
 
@@ -138,7 +138,7 @@ impl<'a> Files<'a> {
             if hole > 0 {
                 left -= hole;
                 put(Piece::Hole(hole))?;
-                // A file that was cut to before the hole would be read like one that was not.
+                // A file that was cut before the hole would otherwise look complete.
                 if file.metadata().map_err(|source| self.error("look up", id, source))?.len() < size {
                     return Err(self.changed(id, size).into());
                 }
@@ -178,18 +178,18 @@ impl<'a> Files<'a> {
 /// Finds the holes of a large file.
 struct Holes {
     size: u64,
-    /// Up to here there are none.
+    /// There is no hole up to here.
     data_until: u64,
 }
 
 impl Holes {
     fn new(size: u64) -> Self {
-        // The system calls cost more than reading the holes of a small file.
+        // In a small file, the system calls cost more than to read the holes.
         let data_until = if size < 4 * BUFFER as u64 { u64::MAX } else { 0 };
         Holes { size, data_until }
     }
 
-    /// The length of the hole at `at`, where the next read begins; the position is behind it afterwards.
+    /// The length of the hole at `at`, where the next read begins. Moves the position behind it.
     fn next(&mut self, file: &File, at: u64) -> u64 {
         if at < self.data_until || at >= self.size {
             return 0;

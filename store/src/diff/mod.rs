@@ -197,7 +197,7 @@ impl DiffLayer {
         let Walked { roots, records, order } = self.records()?;
         let attributes = match (&self.holds, self.form) {
             (LayerDir::Full { .. }, Form::Docker18) => attributes::Wanted::Capability,
-            // containerd keeps user attributes that it unpacks, and writes none of what a container sets.
+            // containerd keeps the user attributes of what it unpacks, and writes none that a container sets.
             (_, Form::Today) if self.over.is_some() => attributes::Wanted::Capability,
             _ => encoding.wanted(),
         };
@@ -216,7 +216,7 @@ impl DiffLayer {
             (LayerDir::Full { parent: Some(parent) }, _) => {
                 of(changes::compare(&self.dir, parent, today)?, if today { Walk } else { Paths })
             }
-            // containerd compares what was with what is.
+            // containerd always compares the two trees.
             (LayerDir::Upper, Some(root_fs)) if today => self.in_union(root_fs, Walk)?,
             (LayerDir::Upper, over) => match (upper::read(&self.dir, over.is_some())?, over) {
                 (None, Some(root_fs)) => self.in_union(root_fs, Paths)?,

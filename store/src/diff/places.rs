@@ -15,7 +15,7 @@ pub(super) struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    /// The uppermost first. A layer that is not there is found out by [`Places::cursor`].
+    /// `roots` are the uppermost first. Nothing is opened yet.
     pub(super) fn new(roots: &'a [Root]) -> Self {
         Places { cursors: roots.iter().map(Cursor::new).collect() }
     }
@@ -34,7 +34,7 @@ impl<'a> Places<'a> {
         &mut self.cursors[layer]
     }
 
-    /// The directory that has an entry.
+    /// Opens the directory that has an entry.
     pub(super) fn dir_of(&mut self, records: &Records, id: Id) -> Result<BorrowedFd<'_>, Error> {
         let (layer, dir) = records.place(id);
         self.cursor(layer).dir(records, dir)

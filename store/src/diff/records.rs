@@ -3,9 +3,9 @@
 //! The records of a directory's entries are adjacent, sorted by name, and come after that of the directory.
 //! The first record is the layer's root, which is never written.
 //!
-//! Several directories that are stacked have one table, too: a record says which of them has its entry, at
-//! the path that the record has in the table. Where a layer was mounted with `redirect_dir`, it may have it
-//! at another path, and with `metacopy` the contents of a file are in another layer.
+//! Several directories that are stacked have one table, too. A record says which of them has its entry,
+//! usually at the path that the record has in the table. If the layers were mounted with `redirect_dir`, the
+//! entry may be at another path, and with `metacopy` the contents of a file may be in another layer.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -70,11 +70,11 @@ pub(super) struct Record {
 pub(super) struct Records {
     names: Vec<u8>,
     records: Vec<Record>,
-    /// The directories that have the entries of other records than their own path says, by record.
+    /// By record: the directory that has its entry, if that is not the one that its path says.
     moved: HashMap<Id, Id>,
-    /// The entries that have the contents of files, by record.
+    /// By record: where the contents of a file are, if not at its own entry.
     contents: HashMap<Id, Place>,
-    /// Names of a file that follow it at once, although they come before it otherwise.
+    /// By record: other names of the file, which follow it at once although they would come before it.
     further: HashMap<Id, Vec<Id>>,
 }
 
@@ -190,8 +190,8 @@ impl Records {
         self.further.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    /// Of files with several names of which one has changed, writes the others, too: those before it, in the
-    /// order of a walk, follow it at once. `ids` are the files that have not changed, and those that have.
+    /// If one name of a file has changed, the others are written, too. Those that come before it in a walk
+    /// follow it at once. `ids` are all names of files with several names, changed or not.
     pub(super) fn write_links(&mut self, ids: &[Id]) {
         let mut names: HashMap<(u64, u64), (Option<Id>, Vec<Id>)> = HashMap::new();
         for &id in ids {

@@ -77,7 +77,7 @@ impl RootFs {
 }
 
 impl FileTree<'_> {
-    /// Whether it has a path. [`FileTree::write_tar`] fails for one that it has not.
+    /// Whether it has a path. [`FileTree::write_tar`] fails for one that it does not have.
     pub fn has(&self, path: &Path) -> bool {
         match components(path) {
             Some(path) => path.is_empty() || self.records.find(&path).is_some(),
@@ -86,8 +86,8 @@ impl FileTree<'_> {
     }
 
     /// Writes it as a tar, in the form that the `export` of its engine has: names sorted, a directory before
-    /// what is in it, no entry for the root. Or only what is at a path; the names in the tar are the same
-    /// then. Bytes are compared with nothing, as nothing is recorded of them.
+    /// what is in it, no entry for the root. With `within`, only what is at that path, under the same names.
+    /// The bytes are not compared with anything.
     ///
     /// A file whose size changes while it is read is an error.
     pub fn write_tar(&self, within: Option<&Path>, out: &mut dyn Write) -> Result<(), Error> {
@@ -97,8 +97,8 @@ impl FileTree<'_> {
         encode::write_merged(files, within.as_deref(), encoding, out)
     }
 
-    /// Gives it to a sink, entry by entry, in the same order; if it is not a part, the root first. Attributes
-    /// are those of the files, also where the engine leaves some out of its tars.
+    /// Gives it to a sink, entry by entry, in the same order; the root comes first, unless only a part is
+    /// written. Attributes are those of the files, even where the engine leaves some out of its tars.
     pub fn write_files<E: From<Error> + From<ArchiveError>>(
         &self,
         within: Option<&Path>,

@@ -28,8 +28,8 @@ use super::upper::{self, Marks};
 use super::walk::DirNames;
 use crate::{Error, Root};
 
-/// Lookups of renamed directories, far more than a root file system has. It takes so many to read one that
-/// was made to take forever.
+/// The most lookups of renamed directories: far more than a real root file system needs. One that was made to
+/// take forever is an error.
 const LOOKUPS: usize = 1 << 20;
 /// The kernel's limit is 256.
 const LONGEST_REDIRECT: usize = 4096;
@@ -105,7 +105,7 @@ struct Union<'a> {
     places: Places<'a>,
     attributes: Attributes,
     lookups: usize,
-    /// Records of paths that a layer has and the merged tree has not, by directory and name.
+    /// Records of paths that a layer has and the merged tree lacks, by directory and name.
     paths: HashMap<(Id, Vec<u8>), Id>,
     /// In a comparison, the files with several names.
     linked: Vec<Id>,
@@ -117,7 +117,7 @@ impl Union<'_> {
         let mut todo = vec![Dir { id: ROOT, parts: self.roots(0), old: Some(ROOT) }];
         while let Some(dir) = todo.pop() {
             let mut found = self.list(&dir, &mut listing)?;
-            // Of one name, the uppermost part comes first, and in a part what it has before what it hides.
+            // For each name, the uppermost part comes first; what a part has comes before what it hides.
             found.sort_unstable();
             let mut merged = Vec::new();
             for group in found.chunk_by(|a, b| a.name == b.name) {
@@ -165,7 +165,7 @@ impl Union<'_> {
                 }
                 continue;
             }
-            // Where all is as in the layers below, nothing has changed.
+            // If all of it comes from the layers below, nothing has changed.
             let same = old.is_some() && parts.iter().all(|(layer, path)| *layer > 0 && path.is_none());
             if !same {
                 let part = |(layer, at): (u16, Option<Id>)| Part { layer, at: at.unwrap_or(id) };
@@ -176,8 +176,8 @@ impl Union<'_> {
         todo[known..].reverse();
     }
 
-    /// What a directory has that the other tree has not, and the other way round. Files that are the same
-    /// stay if they have several names.
+    /// What a directory has and the other tree lacks, and the other way round. Files that are the same stay
+    /// if they have several names.
     fn changed(
         &mut self,
         dir: &Dir,
@@ -314,7 +314,7 @@ impl Union<'_> {
         Ok(merged)
     }
 
-    /// Where the contents of a file are that has only metadata in this part.
+    /// Where the contents are of a file that has only metadata in this part.
     fn contents(&mut self, part: Part, name: &[u8], marks: Marks, below: &[Part]) -> Result<Place, Error> {
         let found = match marks.redirect {
             true => self.moved(part, name, below)?,

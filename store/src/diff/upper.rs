@@ -43,8 +43,8 @@ pub(super) struct Marks {
     pub(super) metacopy: bool,
 }
 
-/// Everything in an upper directory. If something in it depends on the layers below, it is `None` where these
-/// are `known`, else an error.
+/// Everything in an upper directory. If something in it depends on the layers below, the result is `None` if
+/// these are `known`, and an error if not.
 pub(super) fn read(root: &Root, known: bool) -> Result<Option<Records>, Error> {
     let stat = root.stat()?;
     check_privilege(root, stat.st_uid)?;

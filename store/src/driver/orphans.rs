@@ -1,5 +1,5 @@
-//! Directories of layers that no record names: theirs was lost, or an engine was killed before it wrote one,
-//! or while it removed the layer.
+//! Directories of layers without a record: it was lost, or an engine was killed before it wrote one, or while
+//! it removed the layer.
 //!
 //! ```text
 //! overlay2/<id>/diff     the layer
@@ -18,7 +18,7 @@ use super::{Driver, Holds};
 use crate::diff::{Form, LayerDir, written};
 use crate::{Error, Root, RootFs};
 
-/// The most that a page of mount options can hold, and all layers that an engine stacks fit in there.
+/// Mount options have at most a page, and all layers that an engine stacks fit in there.
 const LIMIT: u64 = 1 << 16;
 /// The folder of short names.
 const LINKS: &str = "l";
@@ -36,7 +36,7 @@ pub struct Orphan {
     /// When its uppermost directory last changed, in seconds since 1970.
     pub modified_secs: i64,
     /// What the driver calls the layers below, the uppermost first; `None` for one that is not there. Empty
-    /// for a base layer, and for a driver whose directories have everything.
+    /// for a base layer, for a driver whose directories have everything, and for aufs.
     pub below: Vec<Option<String>>,
     dir: Root,
     lower: Vec<Root>,
@@ -83,7 +83,7 @@ pub(crate) fn find(
     let mut orphans = Vec::new();
     let mut links: Option<HashMap<String, &String>> = None;
     for id in ids.iter().filter(|id| *id != LINKS && !named.contains(*id)) {
-        // Other folders of engines have no such directory.
+        // Folders that are not layers have no such directory.
         let Ok(dir) = driver.open(root, id, &format!("layer {id}")) else { continue };
         let (mut below, mut lower) = (Vec::new(), Vec::new());
         if let Some(names) = text(driver, root, id, "lower")? {
@@ -123,7 +123,7 @@ fn text(driver: &Driver, root: &Root, id: &str, file: &str) -> Result<Option<Str
     let bytes = root.try_read(format!("{}{id}/{file}", driver.before), LIMIT);
     match bytes {
         Ok(bytes) => Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())),
-        // What is not a folder of a layer has none.
+        // A file beside the layers, for example, has none.
         Err(error) if error.is_io_not_found() => Ok(None),
         Err(error) => Err(error),
     }

@@ -34,7 +34,7 @@ pub(super) struct Descriptor {
     /// `None` if it is unknown.
     pub(super) size: Option<u64>,
     pub(super) platform: Option<Platform>,
-    /// The index that has it; `None` if `index.json` or what takes its place has.
+    /// The index that has it; `None` if `index.json` has it, or what takes its place.
     pub(super) within: Option<Digest>,
     /// `io.containerd.image.name`
     pub(super) image_name: Option<String>,

@@ -115,11 +115,11 @@ impl Here {
         !self.index && !self.manifest && self.flat.is_none() && traces
     }
 
-    /// What is missing from an archive that lacks what names its images. A cut inside of an entry is not
-    /// meant: [`Files::damage`] says it.
+    /// What is missing from an archive that lacks the documents that name its images. A cut inside an entry
+    /// is not meant: [`Files::damage`] reports that.
     fn loss(&self, files: &Files) -> Option<Error> {
         if files.is_cut() {
-            // Some programs write no end mark, but all write what names the images.
+            // Some programs write no end mark, but all of them write a document that names the images.
             let named = self.index || self.manifest || files.exists(v1::REPOSITORIES).unwrap_or(false);
             return files
                 .cut_off("what names its images is missing")

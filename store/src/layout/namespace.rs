@@ -50,7 +50,7 @@ pub(crate) struct Namespace {
     /// Digests of configs whose images have been unpacked.
     pub(crate) unpacked: HashSet<Digest>,
     pub(crate) stand_ins: StandIns,
-    /// By targets, the targets that a build began with.
+    /// For targets that the classic builder made, the target that each was built on.
     pub(crate) parents: HashMap<Digest, Digest>,
 }
 
@@ -69,7 +69,7 @@ impl Namespace {
         let hex: Vec<String> = parents.keys().map(Digest::hex).collect();
         let parents = hex.iter().map(String::as_str).zip(parents.values().map(Digest::hex)).collect();
         let mut steps = names::steps(&parents);
-        // One that has a name is an image of its own.
+        // A step that has a name is an image of its own.
         for target in targets.iter().filter(|target| !target.names.is_empty()) {
             steps.remove(&target.digest.hex());
         }
@@ -80,7 +80,7 @@ impl Namespace {
             let descriptor = target.descriptor(None);
             images.add_named(ImageNames::of_names(target.names, target.aliases), descriptor);
         }
-        // What an index named that is missing is still there.
+        // If an index is missing, what it named is still there.
         if images.lacks_documents() {
             salvage::add(&reader, &mut images).unwrap_or_else(|error| images.lose(error));
         }

@@ -140,8 +140,8 @@ fn what_is_lost(kept: usize, found: usize) -> String {
     text
 }
 
-/// Images that are steps in the build of another image, which itself is not a step, by the parents of images.
-/// Images that only name each other as parents are not steps.
+/// Images that are steps in the build of another one which itself is not a step. `parents` has the parent of
+/// each image that has one. Images that only name each other as parents are not steps.
 pub(crate) fn steps(parents: &HashMap<&str, String>) -> HashSet<String> {
     let named: HashSet<&str> = parents.values().map(String::as_str).collect();
     let mut steps = HashSet::new();

@@ -142,7 +142,8 @@ fn intermediate_images() {
     assert!(lost[0].contains(APP), "{lost:?}");
 }
 
-/// Without its notes, a step of a build looks like an image without a name. It is listed, and that is said.
+/// Without its notes, a step of a build looks like an image without a name. It is listed, with a
+/// notice.
 #[test]
 fn notes_that_are_lost() {
     let data = DataRoot::case("docker-names-lost");

@@ -1,4 +1,4 @@
-//! Archives that end too early: what is whole remains, and what is lost is said.
+//! Archives that end too early: what is whole remains, and what is lost is reported.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,8 @@ fn anywhere() {
     assert!(salvaged > 0);
 }
 
-/// Wherever an archive is cut, also between two entries, what it has lost is said: some programs write no end
-/// mark, so the lack of one alone says nothing.
+/// Wherever an archive is cut, even between two entries, what it has lost is reported. Some programs write no
+/// end mark, so the lack of one alone says nothing.
 #[test]
 fn in_silence() {
     let mut archives: Vec<_> =

@@ -310,7 +310,7 @@ fn a_new_layout() {
     assert!(open(dir.path(), &OpenOptions::default()).is_err());
 }
 
-/// A name of nothing is said, not lost.
+/// A name that leads to an empty index is reported, not lost.
 #[test]
 fn an_index_without_images() {
     let (layer, empty) = (layer("x"), index(&[]));

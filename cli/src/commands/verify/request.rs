@@ -21,7 +21,7 @@ pub(super) struct Request {
     pub(super) artifacts: Vec<Artifact>,
     known: HashSet<Digest>,
     pub(super) broken: Vec<Broken>,
-    /// Images for none of the requested platforms.
+    /// Images for other platforms than the requested ones.
     pub(super) other_platforms: Vec<Broken>,
 }
 

@@ -7,7 +7,7 @@ use super::{short, word};
 use crate::progress::{Words, plural};
 use crate::size::human;
 
-/// What was found of an image, as soon as all of it is read.
+/// What was found out about an image, as soon as all of it is read.
 #[derive(Serialize)]
 pub(super) struct Step {
     event: &'static str,

@@ -54,7 +54,7 @@ impl Observer for Silent<'_> {
 
 /// Whether a file has the bytes of a blob: all are read.
 pub(super) fn is_blob(path: &Path, blob: &Descriptor, options: &Options<'_>) -> Result<bool, Error> {
-    // A link or a pipe is replaced, and so is what cannot be read; which may fail in turn.
+    // A link or a pipe is replaced, and so is what cannot be read, although that may fail, too.
     if !fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
         return Ok(false);
     }

@@ -1,4 +1,4 @@
-//! How each engine loads, runs, saves and removes the image of which the parts are.
+//! How each engine loads, runs, saves and removes the image whose parts are tried.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -126,7 +126,7 @@ impl Engine for OnPodman<'_> {
     }
 
     fn clear(&self) -> Outcome {
-        // It remembers which blobs have the same tar, also of images that it has no longer.
+        // It remembers which blobs have the same tar, even of images that it no longer has.
         let mut forget = self.0.owners_program("rm");
         for kind in ["sqlite", "boltdb"] {
             forget.arg(format!("/var/lib/containers/cache/blob-info-cache-v1.{kind}"));

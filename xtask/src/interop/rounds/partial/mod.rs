@@ -48,7 +48,7 @@ pub(in crate::interop) struct Parts {
     bases: Vec<(&'static str, PathBuf)>,
     parts: Vec<(&'static str, PathBuf)>,
     pulled: Vec<(&'static str, String)>,
-    /// The image of which the parts are.
+    /// The image whose parts are tried.
     app: Image,
     /// A part of two images.
     several: PathBuf,
