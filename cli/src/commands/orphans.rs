@@ -14,6 +14,9 @@ use crate::status::Status;
 use crate::table::Table;
 use crate::time::ago;
 
+/// Ends the id of the layer in which Docker puts files such as `/etc/hosts` below a container's own.
+const INIT: &str = "-init";
+
 /// An orphan for machines.
 #[derive(Serialize)]
 struct OrphanJson {
@@ -84,6 +87,21 @@ impl OrphanJson {
     }
 }
 
+/// The id of a layer without most of its digits. Docker gives each container a second layer, `<id>-init`.
+fn shown(id: &str) -> String {
+    let digits = id.strip_suffix(INIT).unwrap_or(id);
+    format!("{}{}", short(digits), &id[digits.len()..])
+}
+
+/// Whether an id, or the beginning of one, means this layer.
+pub(super) fn is_meant(id: &str, asked: &str) -> bool {
+    match (id.strip_suffix(INIT), asked.strip_suffix(INIT)) {
+        (None, None) => id.starts_with(asked),
+        (Some(id), Some(asked)) => id.starts_with(asked),
+        _ => false,
+    }
+}
+
 fn table(rows: &[OrphanJson]) -> String {
     let now = Timestamp::now();
     let mut table = Table::new(&["ORPHAN", "DRIVER", "MODIFIED", "SIZE", "BELOW", "PATH"]);
@@ -102,7 +120,7 @@ fn table(rows: &[OrphanJson]) -> String {
         };
         let note = if row.buildkit { " (cache of BuildKit?)" } else { "" };
         table.row(vec![
-            short(&row.id).to_owned(),
+            shown(&row.id),
             row.driver.clone(),
             ago(row.modified.as_deref(), now),
             row.size.map_or_else(|| "N/A".to_owned(), human),

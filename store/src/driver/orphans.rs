@@ -118,8 +118,12 @@ pub(crate) fn find(
     Ok(orphans)
 }
 
-/// A small file beside the directory of a layer.
+/// A small file beside the directory of a layer. With drivers whose layer is the folder of the id itself, a
+/// file of this name belongs to the layer.
 fn text(driver: &Driver, root: &Root, id: &str, file: &str) -> Result<Option<String>, Error> {
+    if driver.after.is_empty() {
+        return Ok(None);
+    }
     let bytes = root.try_read(format!("{}{id}/{file}", driver.before), LIMIT);
     match bytes {
         Ok(bytes) => Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())),
