@@ -66,8 +66,13 @@ pub(super) fn build_steps(
     notices: &mut Vec<Notice>,
 ) -> HashSet<String> {
     // Docker makes the folder when it first starts.
-    if !ids.is_empty() && !root.exists(METADATA).unwrap_or(true) {
-        let what = "it is missing; steps of builds look like images without a name";
+    let why = match root.exists(METADATA).and_then(|here| root.try_list(METADATA).map(|_| here)) {
+        Ok(true) => None,
+        Ok(false) => Some("it is missing".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(why) = why.filter(|_| !ids.is_empty()) {
+        let what = format!("{why}; steps of builds look like images without a name");
         notices.push(Notice::new(root.join(METADATA), what));
     }
     let mut parents: HashMap<&str, String> = HashMap::new();

@@ -160,6 +160,15 @@ fn notes_that_are_lost() {
     let all = before.images.len() + before.intermediate.len();
     assert_eq!((listing.images.len(), listing.intermediate.len()), (all, 0));
     assert!(listing.notices[0].path.ends_with("metadata/sha256"), "{:?}", listing.notices);
+    for target in ["/etc", "elsewhere", "sha256"] {
+        std::os::unix::fs::symlink(target, &notes).unwrap();
+        let listing = data.store().images().unwrap();
+        let said = listing.images.len() == before.images.len() || !listing.notices.is_empty();
+        assert!(said, "{target}: {:?}", listing.notices);
+        fs::remove_file(&notes).unwrap();
+    }
+    fs::write(&notes, "").unwrap();
+    assert!(!data.store().images().unwrap().notices.is_empty());
 }
 
 /// Beside a running Docker, an image that is removed while the store is listed is not missing.
