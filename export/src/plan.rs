@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Document, LayerTar, Platforms, Reference, Requirements, Store, StoreKind};
+use layerlift_store::{Document, LayerTar, Platforms, Reference, Requirements, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::artifacts::{self, PlannedArtifact};
@@ -122,9 +122,6 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
         check_names(&asked, &readable, options.format)?;
     }
     lines.add_images(store, readable.iter().map(|one| &one.image));
-    if options.format != Format::DockerV1 && has_names_by_digest(store.kind()) {
-        warnings.extend(lines.pin(&readable, &lists));
-    }
     let mut plan = of_images(store, readable, (lists, shared), options, left_out)?;
     // Several images may share an odd document.
     let mut seen = HashSet::new();
@@ -134,11 +131,6 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     plan.warnings.splice(..0, notices.iter().map(Warning::from).chain(warnings));
     (plan.artifacts, plan.lines) = (artifacts, lines);
     Ok(plan)
-}
-
-/// Whether names by digest are names of images there. In other stores they say where an image came from.
-fn has_names_by_digest(kind: StoreKind) -> bool {
-    matches!(kind, StoreKind::Containerd | StoreKind::OciLayout)
 }
 
 /// Plans the export of images that could be read.

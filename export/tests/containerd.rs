@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
-use common::{data_root, exported, threaded};
+use common::{data_root, exported};
 use layerlift_archive::Digest;
-use layerlift_export::{Format, Options, Salvaged, plan, select_all, tree};
+use layerlift_export::{Format, Options, Salvaged};
 use layerlift_store::{OpenOptions, Store, open};
 use liblzma::read::XzDecoder;
 use serde_json::Value;
@@ -91,37 +91,6 @@ fn lines_as_the_engines_write_them() {
     let line = &index["manifests"][0];
     assert_eq!(line["platform"], serde_json::json!({ "architecture": "amd64", "os": "linux" }));
     assert_eq!(line["annotations"]["containerd.io/distribution.source.127.0.0.1"], "bench/mlist");
-}
-
-/// A name by digest stays, as `ctr images export` writes it, if the archive has what it names.
-#[test]
-fn names_by_digest() {
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../store/tests/fixtures/archives/skopeo-1.9-oci-archive.tar.xz");
-    let options = Options::default().with_format(Format::OciArchive);
-    let dir = tempfile::tempdir().unwrap();
-    tar::Archive::new(XzDecoder::new(std::fs::File::open(archive).unwrap())).unpack(dir.path()).unwrap();
-    let _ = std::fs::remove_file(dir.path().join("manifest.json"));
-    let index = dir.path().join("index.json");
-    let mut json: Value = serde_json::from_slice(&std::fs::read(&index).unwrap()).unwrap();
-    let digest = json["manifests"][0]["digest"].as_str().unwrap().to_owned();
-    let other = format!("sha256:{}", "0".repeat(64));
-    for (of, kept) in [(&digest, true), (&other, false)] {
-        let name = format!("registry.example/app@{of}");
-        json["manifests"][0]["annotations"] = serde_json::json!({ "io.containerd.image.name": name });
-        std::fs::write(&index, serde_json::to_vec(&json).unwrap()).unwrap();
-        let store = open(dir.path(), &OpenOptions::default()).unwrap();
-        let plan = plan(&*store, select_all(&*store, None).unwrap(), &options).unwrap();
-        let said = format!("the name {name} is left out: the archive does not have what it names");
-        assert_eq!(plan.warnings().iter().any(|warning| warning.to_string() == said), !kept);
-        let prepared = plan.prepare(&threaded(1)).unwrap();
-        let mut bytes = Vec::new();
-        layerlift_archive::write_stream(&tree(&prepared), &mut bytes, &threaded(1)).unwrap();
-        let (written, manifest, _) = read(&bytes);
-        assert!(manifest[0]["RepoTags"].is_null());
-        let found = &written["manifests"][0]["annotations"]["io.containerd.image.name"];
-        assert_eq!(found.as_str(), kept.then_some(&*name));
-    }
 }
 
 fn namespace(root: &Path, namespace: &str) -> Box<dyn Store> {
