@@ -7,7 +7,6 @@
 //! v1/<namespace>/images/<name>/target/digest         sha256:2d2f…
 //!                                    /mediatype      application/vnd.oci.image.index.v1+json
 //!                                    /size           1996
-//!                            /labels/org.mobyproject.image.parent   sha256:0e34…, what it was built on
 //! v1/<namespace>/content/blob/<digest>/labels/<key>  containerd.io/gc.ref.snapshot.overlayfs
 //! v1/<namespace>/snapshots/<snapshotter>/<key>/name  see `snapshots.rs`
 //! ```
@@ -34,8 +33,6 @@ const VERSION: &[u8] = b"version";
 const DANGLING: &str = "moby-dangling@";
 /// A label of a config whose image has been unpacked; the name of a snapshotter follows.
 const UNPACKED: &[u8] = b"containerd.io/gc.ref.snapshot.";
-/// A label of an image that Docker's classic builder made from another one: the target of that one.
-const PARENT: &[u8] = b"org.mobyproject.image.parent";
 /// A label of a layer: the digest of its tar.
 const UNCOMPRESSED: &[u8] = b"containerd.io/uncompressed";
 
@@ -85,8 +82,6 @@ struct Record {
     digest: Digest,
     size: u64,
     annotations: BTreeMap<String, String>,
-    /// The target that the classic builder of Docker began with.
-    parent: Option<Digest>,
 }
 
 impl fmt::Debug for Metadata {
@@ -271,11 +266,8 @@ fn add_images(namespace: &mut Namespace, root: &Root, images: Bucket<'_>, faults
                 continue;
             }
         };
-        if let Some(parent) = record.parent {
-            namespace.parents.insert(record.digest, parent);
-        }
         let place = *places.entry(record.digest).or_insert_with(|| {
-            let Record { media_type, digest, size, annotations, .. } = record;
+            let Record { media_type, digest, size, annotations } = record;
             let (names, aliases) = (Vec::new(), Vec::new());
             namespace.targets.push(Target { media_type, digest, size, names, aliases, annotations });
             namespace.targets.len() - 1
@@ -300,15 +292,12 @@ fn record(root: &Root, name: &str, image: Bucket<'_>) -> Result<Record, Error> {
         None => Err(malformed(format!("has a target without {key}"))),
     };
     let digest = text(value("digest")?);
-    // Without it, the image is listed.
-    let parent = image.bucket(b"labels").ok().flatten().and_then(|labels| labels.get(PARENT).ok().flatten());
     let size = numbers::signed(value("size")?).and_then(|size| u64::try_from(size).ok());
     Ok(Record {
         media_type: text(value("mediatype")?),
         digest: digest.parse().map_err(|_| unknown_digest(name, &digest))?,
         size: size.ok_or_else(|| malformed("has a target whose size is not a number".to_owned()))?,
         annotations: texts(image.bucket(b"annotations")?, b"")?,
-        parent: parent.and_then(|parent| text(parent).parse().ok()),
     })
 }
 

@@ -64,8 +64,6 @@ pub(super) struct Contents {
     /// What is odd, and was read nevertheless.
     pub(super) notices: Vec<Notice>,
     pub(super) by_id: HashMap<String, usize>,
-    /// Ids of images without a name that others were built on.
-    pub(super) steps: HashSet<String>,
 }
 
 impl Contents {

@@ -1,7 +1,7 @@
 //! A namespace of containerd, read as if it were an image layout: its blobs lie as they do in one, and its
 //! database says what else would stand in `index.json`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use layerlift_archive::Digest;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use super::salvage;
 use super::store::LayoutStore;
 use super::unpacked::Containerd;
 use crate::archive::Files;
-use crate::{Error, Keyring, names};
+use crate::{Error, Keyring};
 
 /// What one or several names of a namespace lead to.
 #[derive(Debug)]
@@ -50,14 +50,12 @@ pub(crate) struct Namespace {
     /// Digests of configs whose images have been unpacked.
     pub(crate) unpacked: HashSet<Digest>,
     pub(crate) stand_ins: StandIns,
-    /// For targets that the classic builder made, the target that each was built on.
-    pub(crate) parents: HashMap<Digest, Digest>,
 }
 
 impl Namespace {
     /// Its images, whose blobs are among these files.
     pub(crate) fn open(self, files: Files) -> LayoutStore {
-        let Namespace { name, targets, unreadable, blobs, unpacked, stand_ins, parents } = self;
+        let Namespace { name, targets, unreadable, blobs, unpacked, stand_ins } = self;
         let reader = Reader::without_layers(match blobs {
             Some(blobs) => files.only(blobs),
             None => files,
@@ -66,14 +64,6 @@ impl Namespace {
         let keys = Keyring::new();
         let of = Containerd { namespace: name.clone(), unpacked, known: HashSet::new() };
         let mut images = Builder::of_containerd(&reader, &keys, &of);
-        let hex: Vec<String> = parents.keys().map(Digest::hex).collect();
-        let parents = hex.iter().map(String::as_str).zip(parents.values().map(Digest::hex)).collect();
-        let mut steps = names::steps(&parents);
-        // A step that has a name is an image of its own.
-        for target in targets.iter().filter(|target| !target.names.is_empty()) {
-            steps.remove(&target.digest.hex());
-        }
-        images.contents.steps = steps;
         let mut lines = Vec::new();
         for target in targets {
             lines.extend(target.lines());

@@ -258,17 +258,7 @@ impl Store for LayoutStore {
             notices.push(Notice::new(files.join(INDEX), what));
         }
         let roots = self.roots();
-        let is_step = |image: &ImageSummary| self.contents.steps.contains(image.key.id());
-        let (intermediate, images) = images.into_iter().partition(is_step);
-        Ok(Listing {
-            order,
-            intermediate,
-            lost,
-            notices,
-            artifacts,
-            roots,
-            ..Listing::new(images, indexes, broken)
-        })
+        Ok(Listing { order, lost, notices, artifacts, roots, ..Listing::new(images, indexes, broken) })
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {
