@@ -172,7 +172,7 @@ fn platforms_left_out() {
         for (name, platforms) in [
             ("built/two:1", Platforms::All),
             ("built/two:1", of(&["linux/amd64"])),
-            // Of these, the host has pulled one platform, or there is no other.
+            // Of these, the host has pulled one platform, or there is only one.
             ("127.0.0.1:5777/bench/mlist:1.0", Platforms::Usual),
             ("bench/foreign:1.0", Platforms::Usual),
             ("built/kit:1", Platforms::Usual),

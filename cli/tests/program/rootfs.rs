@@ -176,9 +176,11 @@ fn renamed_directories_and_files_without_contents() {
     let script = r#"
         set -e; cd "$1/overlay2"; rm -rf "$2/work"; mkdir "$2/work"; mkdir -p "$3/m" "$4"
         options="redirect_dir=on,metacopy=on,index=off,xino=off"
-        mount -t overlay overlay -o "lowerdir=$(cat "$2/lower"),upperdir=$2/diff,workdir=$2/work,$options" "$3/m"
+        dirs="lowerdir=$(cat "$2/lower"),upperdir=$2/diff,workdir=$2/work"
+        mount -t overlay overlay -o "$dirs,$options" "$3/m"
         cd "$3/m"
-        mkdir -p new/below; mv usr/new usr/renamed; mv usr new/below/usr; mv data new/data; echo x > new/data/x
+        mkdir -p new/below; mv usr/new usr/renamed; mv usr new/below/usr; mv data new/data
+        echo x > new/data/x
         chmod 755 srv/a new/data/seed; chown 7:8 bin/pause; mv bin tools; mv tools/pause tools/other
         mv etc/opaque.d etc/moved.d; mkdir etc/opaque.d; ln tools/other tools/linked; rm srv/b
         find . -type d -o -type f -print0 | xargs -0 sha256sum | sort > "$3/sums"
@@ -237,7 +239,8 @@ fn the_image_is_the_same(store: &Store, sums: &str, script: &str) {
         for id in $chain; do
             mkdir l; tar --xattrs -xpf "i/$id/layer.tar" -C l 
             (cd l; find . -name .wh..wh..opq) | while read -r f; do rm -rf "m/${f%/*}"; rm "l/$f"; done
-            (cd l; find . -name ".wh.*") | while read -r f; do rm -rf "m/${f%/*}/${f##*/.wh.}"; rm "l/$f"; done
+            (cd l; find . -name ".wh.*") |
+                while read -r f; do rm -rf "m/${f%/*}/${f##*/.wh.}"; rm "l/$f"; done
             (cd l; find . ! -type d) | while IFS= read -r f; do [ ! -d "m/$f" ] || rm -rf "m/$f"; done
             tar -C l -cf - . | tar -xpf - -C m; rm -rf l
         done"#;

@@ -27,7 +27,7 @@ use crate::{ChainId, DiffId, Error, Root};
 /// The database, relative to the root of the store.
 pub(super) const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 
-/// A value beside the namespaces, which are buckets; there is no other.
+/// The only value beside the namespaces, which are buckets.
 const VERSION: &[u8] = b"version";
 /// How Docker names an image that has lost its tag, or never had one. The digest of its target follows.
 const DANGLING: &str = "moby-dangling@";

@@ -178,7 +178,7 @@ impl<'a> Files<'a> {
 /// Finds the holes of a large file.
 struct Holes {
     size: u64,
-    /// There is no hole up to here.
+    /// Up to here, nothing is a hole.
     data_until: u64,
 }
 

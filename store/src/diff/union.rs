@@ -3,9 +3,9 @@
 //! ```text
 //! uppermost   etc/          a directory that several layers have: its entries are those of all of them,
 //!             etc/passwd    and the uppermost one that has a name decides what it is
-//!             etc/gone      a mark (see `upper`): nothing below it is there
+//!             etc/old       a mark (see `upper`): nothing below it is there
 //! …           opt/          opaque: what the layers below have in it is not there
-//! lowest      etc/  opt/  etc/passwd  etc/gone
+//! lowest      etc/  opt/  etc/passwd  etc/old
 //! ```
 //!
 //! With `redirect_dir`, a directory that was renamed has the attribute `overlay.redirect`: what it is called

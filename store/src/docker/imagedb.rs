@@ -91,7 +91,7 @@ pub(super) fn build_steps(
     names::steps(&parents)
 }
 
-/// The parent that is noted in a file; `None` if there is no such file.
+/// The parent that is noted in a file; `None` if the file does not exist.
 fn parent(root: &Root, file: &str) -> Result<Option<Digest>, String> {
     let Some(bytes) = root.try_read(file, 1 << 20).map_err(|error| error.to_string())? else {
         return Ok(None);

@@ -60,7 +60,7 @@ pub(crate) fn detect(root: &Root) -> Result<Option<Detected>, Error> {
 }
 
 /// Whether it is a data root of a Docker that keeps its images in a containerd, such as the system's:
-/// BuildKit's state is here, and there are no images. (Docker 28 with `--containerd`.)
+/// BuildKit's state is here, but images are not. (Docker 28 with `--containerd`.)
 pub(crate) fn uses_containerd(path: &Path) -> bool {
     let traces = ["buildkit/history_c8d.db", "buildkit/containerd-overlayfs", "rootfs/overlayfs"];
     let has = |root: Root| traces.iter().any(|trace| root.exists(trace).unwrap_or(false));

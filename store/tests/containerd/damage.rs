@@ -79,7 +79,7 @@ fn blobs_that_other_namespaces_label() {
     }
 }
 
-/// A namespace whose record is no longer a bucket is a loss.
+/// If the record of a namespace is a value and not a bucket, the namespace is lost.
 #[test]
 fn a_value_in_place_of_a_bucket() {
     let copy = Copy::of(CONTAINERD);
