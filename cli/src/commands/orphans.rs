@@ -14,14 +14,13 @@ use crate::status::Status;
 use crate::table::Table;
 use crate::time::ago;
 
-/// Ends the id of the layer in which Docker puts files such as `/etc/hosts` below a container's own.
-const INIT: &str = "-init";
-
 /// An orphan for machines.
 #[derive(Serialize)]
 struct OrphanJson {
     driver: String,
     id: String,
+    #[serde(skip)]
+    short_id: String,
     path: String,
     /// RFC 3339.
     modified: Option<String>,
@@ -78,27 +77,13 @@ impl OrphanJson {
         OrphanJson {
             driver: orphan.driver.clone(),
             id: orphan.id.clone(),
+            short_id: orphan.short_id(),
             path: orphan.path.display().to_string(),
             modified: modified.map(|time| time.to_string()),
             size,
             below: orphan.below.clone(),
             buildkit: orphan.is_of_buildkit(),
         }
-    }
-}
-
-/// The id of a layer without most of its digits. Docker gives each container a second layer, `<id>-init`.
-fn shown(id: &str) -> String {
-    let digits = id.strip_suffix(INIT).unwrap_or(id);
-    format!("{}{}", short(digits), &id[digits.len()..])
-}
-
-/// Whether an id, or the beginning of one, means this layer.
-pub(super) fn is_meant(id: &str, asked: &str) -> bool {
-    match (id.strip_suffix(INIT), asked.strip_suffix(INIT)) {
-        (None, None) => id.starts_with(asked),
-        (Some(id), Some(asked)) => id.starts_with(asked),
-        _ => false,
     }
 }
 
@@ -120,7 +105,7 @@ fn table(rows: &[OrphanJson]) -> String {
         };
         let note = if row.buildkit { " (cache of BuildKit?)" } else { "" };
         table.row(vec![
-            shown(&row.id),
+            row.short_id.clone(),
             row.driver.clone(),
             ago(row.modified.as_deref(), now),
             row.size.map_or_else(|| "N/A".to_owned(), human),

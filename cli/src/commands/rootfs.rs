@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use layerlift_archive::NotKept;
 use layerlift_store::{Container, Error as StoreError, ImageKey, RootFs};
 
-use super::{containers, orphans};
+use super::containers;
 use crate::args::Rootfs;
 use crate::destination::Destination;
 use crate::error::Error;
@@ -116,7 +116,7 @@ fn of_container(source: &Source, container: &Container) -> Result<RootFs, Error>
 fn of_orphan(sources: &Sources, id: &str) -> Result<RootFs, Error> {
     let mut found = Vec::new();
     for (_, ability) in sources.able() {
-        found.extend(ability.orphans()?.into_iter().filter(|orphan| orphans::is_meant(&orphan.id, id)));
+        found.extend(ability.orphans()?.into_iter().filter(|orphan| orphan.is_meant(id)));
     }
     if let Some(exact) = found.iter().position(|orphan| orphan.id == id) {
         found = vec![found.swap_remove(exact)];

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use layerlift_archive::Digest;
 
 use crate::model::config::{self, Config};
-use crate::{Error, Notice, Root, hex_id, json, names};
+use crate::{Error, Notice, Root, hex_id, json};
 
 const CONTENT: &str = "imagedb/content/sha256";
 const METADATA: &str = "imagedb/metadata/sha256";
@@ -23,9 +23,21 @@ pub(super) fn ids(root: &Root) -> Result<Vec<String>, Error> {
 
 /// Ids of images that have notes and may have lost their config, sorted. Docker removes an image's notes
 /// before its config.
-pub(super) fn noted(root: &Root) -> Vec<String> {
-    // No image depends on them. If they cannot be read, it is as if they did not exist.
-    let names = root.try_list(METADATA).unwrap_or_default();
+///
+/// Without them, steps of builds look like images without a name, and `notices` says so.
+pub(super) fn noted(root: &Root, ids: &[String], notices: &mut Vec<Notice>) -> Vec<String> {
+    // Docker makes the folder when it first starts.
+    let (names, why) = match root.try_list(METADATA) {
+        Ok(names) if names.is_empty() && matches!(root.exists(METADATA), Ok(false)) => {
+            (names, Some("it is missing".to_owned()))
+        }
+        Ok(names) => (names, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    if let Some(why) = why.filter(|_| !ids.is_empty()) {
+        let what = format!("{why}; steps of builds look like images without a name");
+        notices.push(Notice::new(root.join(METADATA), what));
+    }
     names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| hex_id(name)).collect()
 }
 
@@ -57,24 +69,14 @@ pub(super) fn config(root: &Root, id: &str) -> Result<(Vec<u8>, Config), Error> 
     }
 }
 
-/// Images that are steps in the build of another image ([`names::steps`]). Where notes are missing or cannot
-/// be read, a step looks like an image without a name, and `notices` says so.
+/// Images that are steps in the build of another image, which itself is not a step. Images that only name
+/// each other as parents are not steps. `notices` has the parents that cannot be read.
 pub(super) fn build_steps(
     root: &Root,
     ids: &[String],
     noted: &[String],
     notices: &mut Vec<Notice>,
 ) -> HashSet<String> {
-    // Docker makes the folder when it first starts.
-    let why = match root.exists(METADATA).and_then(|here| root.try_list(METADATA).map(|_| here)) {
-        Ok(true) => None,
-        Ok(false) => Some("it is missing".to_owned()),
-        Err(error) => Some(error.to_string()),
-    };
-    if let Some(why) = why.filter(|_| !ids.is_empty()) {
-        let what = format!("{why}; steps of builds look like images without a name");
-        notices.push(Notice::new(root.join(METADATA), what));
-    }
     let mut parents: HashMap<&str, String> = HashMap::new();
     let built = noted.iter().map(String::as_str);
     for id in built.filter(|name| ids.binary_search_by(|id| id.as_str().cmp(name)).is_ok()) {
@@ -88,7 +90,16 @@ pub(super) fn build_steps(
             }
         }
     }
-    names::steps(&parents)
+    let named: HashSet<&str> = parents.values().map(String::as_str).collect();
+    let mut steps = HashSet::new();
+    for mut id in parents.keys().copied().filter(|id| !named.contains(id)) {
+        while let Some(parent) = parents.get(id)
+            && steps.insert(parent.clone())
+        {
+            id = parent;
+        }
+    }
+    steps
 }
 
 /// The parent that is noted in a file; `None` if the file does not exist.

@@ -57,7 +57,7 @@ fn at_one_moment(
     let mut listing = Listing { lost: names.lost.clone(), ..Listing::default() };
     let mut references = names.by_image();
     // An image that has lost its name looks like one that only others were built on.
-    let noted = imagedb::noted(&images.root);
+    let noted = imagedb::noted(&images.root, ids, &mut listing.notices);
     let steps = match names.lost.is_empty() {
         true => imagedb::build_steps(&images.root, ids, &noted, &mut listing.notices),
         false => HashSet::new(),

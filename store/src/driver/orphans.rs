@@ -20,6 +20,8 @@ use crate::{Error, Root, RootFs};
 
 /// Mount options have at most a page, and all layers that an engine stacks fit in there.
 const LIMIT: u64 = 1 << 16;
+/// Ends the id of the layer below a container's own.
+const INIT: &str = "-init";
 /// The folder of short names.
 const LINKS: &str = "l";
 
@@ -45,6 +47,19 @@ pub struct Orphan {
 }
 
 impl Orphan {
+    /// Its id without most of the digits: for a container of Docker, `4f1c9a2b8d7e` and `4f1c9a2b8d7e-init`.
+    pub fn short_id(&self) -> String {
+        let (digits, end) = split(&self.id);
+        format!("{}{end}", digits.get(..12).unwrap_or(digits))
+    }
+
+    /// Whether an id, or the beginning of one, means this layer. That of a container's own layer does not
+    /// mean the one below it, whose id only adds `-init`.
+    pub fn is_meant(&self, id: &str) -> bool {
+        let ((digits, end), (asked, asked_end)) = (split(&self.id), split(id));
+        digits.starts_with(asked) && end == asked_end
+    }
+
     /// Whether BuildKit made it: a part of its cache, most likely.
     pub fn is_of_buildkit(&self) -> bool {
         self.id.len() == 25
@@ -70,6 +85,11 @@ impl Orphan {
             }
         })
     }
+}
+
+/// An id without the end that Docker gives the layer with files such as `/etc/hosts`, and this end.
+fn split(id: &str) -> (&str, &str) {
+    id.split_at(id.strip_suffix(INIT).map_or(id.len(), str::len))
 }
 
 /// The layers of a driver that are not among those that records name, the one that changed last first.

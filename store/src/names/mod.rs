@@ -12,7 +12,7 @@
 mod containers;
 pub(crate) mod file;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
 use crate::{Error, Reference, Root};
@@ -138,19 +138,4 @@ fn what_is_lost(kept: usize, found: usize) -> String {
     }
     text.push_str("; every image is listed by its id");
     text
-}
-
-/// Images that are steps in the build of another one which itself is not a step. `parents` has the parent of
-/// each image that has one. Images that only name each other as parents are not steps.
-pub(crate) fn steps(parents: &HashMap<&str, String>) -> HashSet<String> {
-    let named: HashSet<&str> = parents.values().map(String::as_str).collect();
-    let mut steps = HashSet::new();
-    for mut id in parents.keys().copied().filter(|id| !named.contains(id)) {
-        while let Some(parent) = parents.get(id)
-            && steps.insert(parent.clone())
-        {
-            id = parent;
-        }
-    }
-    steps
 }
