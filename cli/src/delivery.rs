@@ -1,5 +1,7 @@
 //! How an archive is delivered: in volumes, and with its digest.
 
+use std::path::Path;
+
 use layerlift_archive::{
     Digest, Options, Tree, Unfinished, Volumes, WrittenVolumes, write_text, write_volumes,
 };
@@ -33,6 +35,9 @@ struct Announced<'a> {
 
 /// Refuses at the start what would otherwise fail at the end.
 pub(crate) fn check(delivery: &Delivery, destination: &Destination, compressed: bool) -> Result<(), Error> {
+    if let Some(path) = &delivery.digest_file {
+        Destination::File(path.clone()).check_tar()?;
+    }
     match destination {
         Destination::Dir(_) if delivery.is_in_order() => Err(Error::DirectoryInOrder),
         Destination::Stream if delivery.volume_size.is_some() => Err(Error::StreamInVolumes),
@@ -40,7 +45,17 @@ pub(crate) fn check(delivery: &Delivery, destination: &Destination, compressed: 
             Err(Error::StreamInVolumes)
         }
         _ if delivery.volume_size.is_some() && compressed => Err(Error::CompressedVolumes),
+        Destination::File(path) if delivery.volume_size.is_some() && !delivery.resume => none_there(path),
         _ => Ok(()),
+    }
+}
+
+/// Volumes replace none that are there: a failure would leave some of each set.
+fn none_there(path: &Path) -> Result<(), Error> {
+    let folder = |source| Error::Folder { path: path.parent().unwrap_or(path).to_owned(), source };
+    match Volumes::there(path).map_err(folder)?.into_iter().next() {
+        Some(there) => Err(Error::VolumesThere(there)),
+        None => Ok(()),
     }
 }
 
@@ -59,6 +74,10 @@ pub(crate) fn announce(
     destination: &Destination,
     reporter: &Reporter,
 ) -> Result<(), Error> {
+    let count = volumes.count();
+    if count > Volumes::MOST {
+        return Err(Error::ManyVolumes(count));
+    }
     let strangers = volumes
         .strangers()
         .map_err(|source| Error::Folder { path: destination.folder().unwrap_or_default(), source })?;
@@ -66,9 +85,8 @@ pub(crate) fn announce(
         return Err(Error::OtherVolume(stranger));
     }
     let there = |number: u64| volumes.name(number).metadata().map_or(0, |found| found.len());
-    let there: u64 = if delivery.resume { (1..=volumes.count()).map(there).sum() } else { 0 };
+    let there: u64 = if delivery.resume { (1..=count).map(there).sum() } else { 0 };
     destination.check_space(volumes.len.saturating_sub(there))?;
-    let count = volumes.count();
     let plural = if count == 1 { "volume" } else { "volumes" };
     let text = format!(
         "{count} {plural} of {}, {} in all: {} to {}",

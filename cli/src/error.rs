@@ -50,8 +50,10 @@ pub(crate) enum Error {
     Space { path: PathBuf, needed: u64, available: u64 },
     #[error("cannot write {}", path.display())]
     SalvageReport { path: PathBuf, source: io::Error },
-    #[error("{} would be both the output and the report of the salvage", .0.display())]
-    ReportIsOutput(PathBuf),
+    #[error("{} would be both {first} and {second}", path.display())]
+    SameOutput { path: PathBuf, first: &'static str, second: &'static str },
+    #[error("{} is read for this, and {what} would replace it", path.display())]
+    InputIsOutput { path: PathBuf, what: &'static str },
     #[error("cannot read the list of layers {}", path.display())]
     ListNotRead { path: PathBuf, source: io::Error },
     #[error("{} is not a list of layers: {why}", path.display())]
@@ -66,6 +68,10 @@ pub(crate) enum Error {
     CompressedVolumes,
     #[error("{} would be taken for a volume of this archive", .0.display())]
     OtherVolume(PathBuf),
+    #[error("{} is there already", .0.display())]
+    VolumesThere(PathBuf),
+    #[error("the archive would have {0} volumes, more than {most}", most = layerlift_archive::Volumes::MOST)]
+    ManyVolumes(u64),
     #[error("found no image store in the usual places")]
     NoStore,
     #[error("found no image store at {} or below", .0.display())]
@@ -148,6 +154,11 @@ impl Error {
             }
             Error::StreamInVolumes => "name it with -o FILE",
             Error::CompressedVolumes => "compress its layers with --compress",
+            Error::SameOutput { .. } | Error::InputIsOutput { .. } => "write to another name",
+            Error::VolumesThere(_) => {
+                "--resume goes on with volumes of the same archive; else remove it, or write to another name"
+            }
+            Error::ManyVolumes(_) => "choose a larger --volume-size",
             Error::OtherVolume(_) => "remove it, or write to another name",
             Error::NoStore => "name the data root of an engine with --root",
             Error::NoStoreBelow(_) => {

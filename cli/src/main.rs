@@ -5,6 +5,7 @@
 
 mod args;
 mod chain;
+mod collisions;
 mod commands;
 mod delivery;
 mod destination;

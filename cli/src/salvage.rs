@@ -11,7 +11,6 @@ use layerlift_store::{OpenOptions, Opened, Store};
 
 use tempfile::NamedTempFile;
 
-use crate::destination::Destination;
 use crate::error::Error;
 use crate::report::Reporter;
 use crate::sources::named;
@@ -117,14 +116,9 @@ enum Draft {
 
 impl ReportFile {
     /// Refuses now what would fail after all the work.
-    pub(crate) fn begin(path: &Path, destination: &Destination) -> Result<Self, Error> {
+    pub(crate) fn begin(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::SalvageReport { path: path.to_owned(), source };
         let followed = final_path(path).map_err(failed)?;
-        if let Destination::File(output) = destination
-            && same_place(&followed, &final_path(output).unwrap_or_else(|_| output.clone()))
-        {
-            return Err(Error::ReportIsOutput(path.to_owned()));
-        }
         let draft = match followed.metadata() {
             Ok(metadata) if metadata.is_dir() => return Err(failed(ErrorKind::IsADirectory.into())),
             Ok(metadata) if !metadata.is_file() => {
@@ -158,10 +152,4 @@ impl ReportFile {
 /// The folder that a file is in.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Whether two paths are one file, which need not exist.
-fn same_place(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| Some((folder(path).canonicalize().ok()?, path.file_name()?.to_owned()));
-    place(one).is_some_and(|one| place(other) == Some(one))
 }

@@ -38,6 +38,9 @@ pub struct WrittenVolumes {
 }
 
 impl Volumes {
+    /// The most volumes of an archive that are read as one: each takes an open file.
+    pub const MOST: u64 = 10_000;
+
     /// `len` bytes, divided into volumes of `size`, which is at least 1.
     pub fn new(path: impl Into<PathBuf>, size: u64, len: u64) -> Self {
         Volumes { path: path.into(), size: size.max(1), len }
@@ -61,42 +64,73 @@ impl Volumes {
 
     /// Files that look like volumes of another set: `cat` would take them for volumes of this one.
     pub fn strangers(&self) -> io::Result<Vec<PathBuf>> {
-        let folder = folder(&self.path);
-        let own = self.path.file_name().map(|name| name.as_encoded_bytes().to_owned()).unwrap_or_default();
-        let mut strangers = Vec::new();
+        let is_own = |path: &PathBuf| {
+            let number = Volumes::parse(path).map(|(_, number)| number);
+            number.is_some_and(|number| {
+                (1..=self.count()).contains(&number) && self.name(number).file_name() == path.file_name()
+            })
+        };
+        let mut strangers = Volumes::there(&self.path)?;
+        strangers.retain(|path| !is_own(path) && *path != self.sums());
+        Ok(strangers)
+    }
+
+    /// Whatever has the name of a volume of this archive, or of the list of their digests.
+    pub fn there(whole: &Path) -> io::Result<Vec<PathBuf>> {
+        let folder = folder(whole);
+        let mut there = Vec::new();
         for entry in fs::read_dir(&folder)? {
             let name = entry?.file_name();
-            let digits = name.as_encoded_bytes().strip_prefix(&*own).and_then(|rest| rest.strip_prefix(b"."));
-            let Some(digits) = digits.filter(|rest| rest.len() >= 3 && rest.iter().all(u8::is_ascii_digit))
-            else {
-                continue;
-            };
-            let number: Option<u64> = String::from_utf8_lossy(digits).parse().ok();
-            let path = folder.join(&name);
-            let is_own = number.is_some_and(|number| {
-                (1..=self.count()).contains(&number) && self.name(number).file_name() == Some(&*name)
-            });
-            if !is_own {
-                strangers.push(path);
-            }
+            let path = whole.with_file_name(&name);
+            there.extend(Volumes::has(whole, &path).then_some(path));
         }
-        strangers.sort();
-        Ok(strangers)
+        there.sort();
+        Ok(there)
+    }
+
+    /// Whether a path is that of a volume of this archive, whatever its number, or of the list of their
+    /// digests. The folders are compared as they are written.
+    pub fn has(whole: &Path, path: &Path) -> bool {
+        let own = whole.file_name().unwrap_or_default().as_encoded_bytes();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let more = name.strip_prefix(own).and_then(|more| more.strip_prefix(b"."));
+        let is_number = |more: &[u8]| more.len() >= 3 && more.iter().all(u8::is_ascii_digit);
+        folder(whole) == folder(path) && more.is_some_and(|more| more == b"sums" || is_number(more))
+    }
+
+    /// The name of the whole and the number, if a path may be that of a volume.
+    pub fn parse(path: &Path) -> Option<(PathBuf, u64)> {
+        let digits = path.extension()?.to_str()?;
+        let is_number = digits.len() >= 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = digits.parse().ok().filter(|number| is_number && *number > 0)?;
+        Some((path.with_extension(""), number))
+    }
+
+    /// Fails if there is something else than a file where a volume or the list will be: nobody waits for a
+    /// pipe, or replaces a device.
+    fn are_files(&self) -> Result<(), Error> {
+        let there = Volumes::there(&self.path).map_err(Error::output("read", &folder(&self.path)))?;
+        let is_other = |path: &&PathBuf| path.metadata().is_ok_and(|metadata| !metadata.is_file());
+        match there.iter().find(is_other) {
+            Some(path) => Err(Error::output("replace", path)(io::Error::other("it is not a file"))),
+            None => Ok(()),
+        }
     }
 }
 
 /// Writes the tree as a tar in several files, each of which appears under its name when it is complete, and
 /// the file with their digests last. After a failure, complete volumes stay, so that the next run can resume.
 ///
-/// If `resume` is set, the bytes of volumes that are there are compared with those that are to be written; a
-/// volume that is complete stays as it is. `options.compression` is ignored: the length of the whole is
-/// known.
+/// Fails if there is anything but a file under the name of a volume. If `resume` is set, the bytes of volumes
+/// that are there are compared with those that are to be written; a volume that is complete stays as it is.
+/// `options.compression` is ignored: the length of the whole is known.
 pub fn write_volumes(
     tree: &Tree,
     volumes: &Volumes,
     resume: bool,
     options: &Options<'_>,
 ) -> Result<WrittenVolumes, Error> {
+    volumes.are_files()?;
     clear(&folder(&volumes.path));
     let sums = volumes.sums();
     match fs::remove_file(&sums) {
@@ -223,9 +257,10 @@ impl Writer<'_> {
 
     /// A volume that is there with the right length, or a new one.
     fn open(&self, path: &Path) -> Result<Volume, Error> {
+        let is_there = |found: fs::Metadata| found.is_file() && found.len() == self.len();
         if self.resume
+            && path.metadata().is_ok_and(is_there)
             && let Ok(file) = File::open(path)
-            && file.metadata().is_ok_and(|found| found.is_file() && found.len() == self.len())
         {
             return Ok(Volume::There(file));
         }

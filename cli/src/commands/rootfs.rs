@@ -7,6 +7,7 @@ use layerlift_store::{Container, Error as StoreError, ImageKey, RootFs};
 
 use super::containers;
 use crate::args::Rootfs;
+use crate::collisions;
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::report::Reporter;
@@ -17,6 +18,7 @@ use crate::tar_output;
 pub(crate) fn run(args: &Rootfs, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
     destination.check_tar()?;
+    collisions::check_file(&destination, &args.store.place.root)?;
     let root_fs = find(args, reporter)?;
     let tree = root_fs.read()?;
     if let Some(path) = args.path.as_deref().filter(|path| !tree.has(path)) {

@@ -11,6 +11,7 @@ use layerlift_store::{OpenOptions, Platforms, Store};
 
 use super::containers;
 use crate::args::Save;
+use crate::collisions;
 use crate::delivery;
 use crate::destination::{Destination, Output};
 use crate::error::Error;
@@ -47,9 +48,11 @@ pub(crate) fn export(args: &Save, input: &Input<'_>, reporter: &Reporter) -> Res
     if !args.dry_run {
         destination.check(args.format)?;
         delivery::check(&args.delivery, &destination, compression.is_some())?;
+        let others = if let Input::Parts { others, .. } = input { others } else { &[][..] };
+        collisions::check(args, others, &destination)?;
     }
     let report = args.salvage_report.as_ref().filter(|_| !args.dry_run);
-    let mut report = report.map(|path| ReportFile::begin(path, &destination)).transpose()?;
+    let mut report = report.map(|path| ReportFile::begin(path)).transpose()?;
     let threads = args.work.threads();
     limit_threads(threads);
 

@@ -136,7 +136,7 @@ fn sets_that_are_not_whole() {
     fs::remove_file(folder.path("y.tar")).unwrap();
 
     // A set with fewer volumes would be put together with the rest of this one.
-    let (status, messages) = folder.save(&["-o", "x.tar", "--volume-size", "1M"]);
+    let (status, messages) = folder.save(&["-o", "x.tar", "--volume-size", "1M", "--resume"]);
     assert!(status == Some(2) && messages.contains("would be taken for a volume"), "{messages}");
     assert!(listed("x.tar.001").0 == Some(0));
 }

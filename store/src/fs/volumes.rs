@@ -9,13 +9,10 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use layerlift_archive::Concatenated;
+use layerlift_archive::{Concatenated, Volumes};
 
 use super::named;
 use crate::{Error, Hint};
-
-/// Most volumes of an archive.
-const VOLUMES: u64 = 10_000;
 
 /// Largest list of their digests.
 const SUMS: u64 = 8 << 20;
@@ -39,13 +36,13 @@ pub(crate) fn open(path: &Path) -> Result<Option<Concatenated>, Error> {
     let listed = listed(&whole)?;
     let mut all = Concatenated::default();
     let mut size = None;
-    for number in 1..=VOLUMES {
+    for number in 1.. {
         let path = name(number);
-        let (file, len) = match named::open(&path) {
-            Ok((file, metadata)) => (file, metadata.len()),
-            Err(error) if error.is_io_not_found() => break,
-            Err(error) => return Err(error),
-        };
+        let Some((file, len)) = open_file(&path)? else { break };
+        if number > Volumes::MOST {
+            let what = format!("{} has more than {} volumes", whole.display(), Volumes::MOST);
+            return Err(Error::unsupported(what, "put them together with cat"));
+        }
         if let Some((expected, before)) = size.zip(number.checked_sub(1)) {
             // Only the last may be shorter.
             if all.len() != expected * before || len > expected {
@@ -70,11 +67,21 @@ pub(crate) fn open(path: &Path) -> Result<Option<Concatenated>, Error> {
 
 /// The name of the whole, the number of digits and the number of a volume.
 fn parts(path: &Path) -> Option<(PathBuf, usize, u64)> {
-    let digits = path.extension()?.to_str()?;
-    let is_number =
-        digits.len() >= 3 && digits.len() <= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = digits.parse().ok().filter(|number| is_number && *number > 0)?;
-    Some((path.with_extension(""), digits.len(), number))
+    let (whole, number) = Volumes::parse(path)?;
+    let digits = path.extension()?.len();
+    (digits <= 6).then_some((whole, digits, number))
+}
+
+/// A volume and its length; `None` if it is not there. A pipe would not end, or have no writer.
+fn open_file(path: &Path) -> Result<Option<(File, u64)>, Error> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err(Error::damaged(path, "it is not a file, and has the name of a volume")),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path, error)),
+    }
+    let (file, metadata) = named::open(path)?;
+    Ok(Some((file, metadata.len())))
 }
 
 /// The names in the list of digests, if there is one.
@@ -82,11 +89,11 @@ fn listed(whole: &Path) -> Result<Option<Vec<String>>, Error> {
     let mut path = whole.as_os_str().to_owned();
     path.push(".sums");
     let path = PathBuf::from(path);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("open", &path, error)),
-    };
+    // What is not a file has no list.
+    if !path.metadata().is_ok_and(|found| found.is_file()) {
+        return Ok(None);
+    }
+    let (file, _) = named::open(&path)?;
     let mut text = String::new();
     // What is not a list of digests says nothing.
     if file.take(SUMS).read_to_string(&mut text).is_err() {
