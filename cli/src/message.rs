@@ -116,6 +116,15 @@ fn of_store(hint: &StoreHint) -> String {
         StoreHint::NameContents { how, below } => {
             format!("{how}; then --root {}", typed(&Path::new("DIR").join(below)).trim_end_matches('/'))
         }
+        StoreHint::RootFs => {
+            "layerlift rootfs ID writes all of its files as a tar, of which docker import makes an image"
+                .to_owned()
+        }
+        StoreHint::Orphans => {
+            "layerlift stores --orphans lists layers that nobody names; rootfs and save --container take one \
+             as orphan:ID"
+                .to_owned()
+        }
         StoreHint::NameOtherHalf => {
             "this archive is partial: name what has the layer with another --root, or use layerlift join"
                 .to_owned()

@@ -22,6 +22,11 @@ pub(crate) fn layered(
     let ability = store.containers().ok_or_else(|| unsupported("its store has no containers"))?;
     let tar =
         ability.layer(&container)?.ok_or_else(|| unsupported("the container has no layer of its own"))?;
+    warnings.extend(tar.notices_below().iter().map(Warning::from));
+    warnings.extend(container.damage.iter().map(|error| Warning::RecordDamaged {
+        what: format!("the image of {name}"),
+        why: error.to_string(),
+    }));
     let (layers, base) = match image(store, &container)? {
         Some(Image { document: Document::Config { raw, .. }, layers, .. }) => {
             (layers, Base::of_image(&raw).map_err(|why| unsupported(&why))?)

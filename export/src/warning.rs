@@ -32,6 +32,14 @@ pub enum Warning {
         /// The platform of this machine.
         platform: String,
     },
+    /// The record of a container is damaged. What it does not say is that of its image, or missing.
+    #[error("{what} lacks settings that only this record had: {why}")]
+    RecordDamaged {
+        /// "the image of container web".
+        what: String,
+        /// What is wrong with the record.
+        why: String,
+    },
     /// Several images have the name; the first of them keeps it.
     #[error("the name {name} stays with image {kept_by}; image {lost_by} loses it")]
     NameTaken {

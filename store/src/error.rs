@@ -345,6 +345,16 @@ impl Error {
                 vec![Hint::UserNamespace]
             }
             Error::LeftOut { .. } => vec![Hint::NameOtherHalf],
+            // Settings and image of a container.
+            Error::NotThere { path, .. } | Error::Malformed { path, .. }
+                if path.ends_with("config.v2.json") =>
+            {
+                vec![Hint::RootFs]
+            }
+            // Which layer is a container's.
+            Error::NotThere { path, .. } | Error::Malformed { path, .. } if path.ends_with("mount-id") => {
+                vec![Hint::Orphans]
+            }
             // Only containers-storage spreads images over several stores.
             Error::Missing { path, .. } if path.ends_with("layers.json") => {
                 let hint = "it may be in another image store: name the graph root whose storage.conf names \

@@ -34,6 +34,11 @@ pub enum Hint {
         /// Where in it the root is; empty if it is the top, or not known.
         below: PathBuf,
     },
+    /// Write the root file system of the container ([`crate::Containers::root_fs`]), which needs no record of
+    /// how it was run.
+    RootFs,
+    /// See which layers no record names ([`crate::Containers::orphans`]): one of them may be a container's.
+    Orphans,
     /// Name what has the layers that an archive leaves out, too.
     NameOtherHalf,
     /// Anything else, in words.

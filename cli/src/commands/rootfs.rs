@@ -20,6 +20,7 @@ pub(crate) fn run(args: &Rootfs, reporter: &Reporter) -> Result<Status, Error> {
     destination.check_tar()?;
     collisions::check_file(&destination, &args.store.place.root)?;
     let root_fs = find(args, reporter)?;
+    reporter.notices(root_fs.notices());
     let tree = root_fs.read()?;
     if let Some(path) = args.path.as_deref().filter(|path| !tree.has(path)) {
         let name = format!("{} in {}", path.display(), args.name);

@@ -62,6 +62,31 @@ fn an_image_that_was_removed() {
     assert!(text.ends_with(" app:2 serve --all\n"), "{text}");
 }
 
+/// What `config.v2.json` repeats.
+#[test]
+fn settings_of_the_host_that_are_lost() {
+    let store = Store::containers("docker-28.5");
+    let ports = json!({"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]});
+    let id = change(&store, json!({"NetworkSettings": {"Ports": ports}}), json!({}));
+    let of_volumes = "65e856b23efff8e6dac1ca6ff318a61e87bfc495185e8b612661e4950691f447";
+    for id in [&*id, of_volumes] {
+        std::fs::write(store.root.join("containers").join(id).join("hostconfig.json"), "").expect("written");
+    }
+    for (name, expected) in [
+        ("never-started", "docker run -d --name never-started --publish 0.0.0.0:8080:80/tcp base:1"),
+        ("volumes", " --volume second:/second:ro --volume named:/var/lib/db --network none app:2"),
+    ] {
+        let out = output(layerlift().args(["containers", name, "--run", "--root"]).arg(&store.root));
+        let (status, errors) = ended(&out);
+        assert!(
+            status == Some(1) && errors.contains("hostconfig.json is malformed: it is empty"),
+            "{errors}"
+        );
+        let text = String::from_utf8(out.stdout).expect("UTF-8");
+        assert!(text.contains("# ") && commands(&text)[0].ends_with(expected), "{text}");
+    }
+}
+
 /// Changes the records of the container `never-started`.
 fn change(store: &Store, config: Value, host: Value) -> String {
     let id = "781706050addfe6abca3ef2fc334a0236efe3319cc45dc0c89fca88799e90843";

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{ended, layerlift, output};
+use crate::program::{ended, is_root, layerlift, output, save};
 use crate::store::Store;
 
 fn containers(root: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -83,11 +83,75 @@ fn a_broken_container_hides_no_other() {
     let id = json(&store.root, &["shares"])[0]["id"].as_str().expect("an id").to_owned();
     std::fs::write(store.root.join("containers").join(&id).join("config.v2.json"), "").expect("written");
     let (status, text, errors) = containers(&store.root, &[]);
-    assert_eq!((status, text.lines().count()), (Some(1), 5));
+    assert_eq!((status, text.lines().count()), (Some(1), 6));
+    assert!(text.contains(&id[..12]) && text.contains("Record damaged"), "{text}");
     assert!(errors.contains(&format!("cannot read container {id}: ")), "{errors}");
     assert!(errors.contains("config.v2.json is malformed: it is empty"), "{errors}");
-    let (status, text, _) = containers(&store.root, &[&id[..10]]);
-    assert_eq!((status, &*text), (Some(1), ""));
+    let (status, text, errors) = containers(&store.root, &[&id[..10], "--json"]);
+    let found: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(
+        (status, &found[0]["state"], &found[0]["id"]),
+        (Some(1), &"unknown".into(), &id.clone().into())
+    );
+    assert!(found[0]["damage"][0].as_str().expect("a text").contains("it is empty"), "{text}");
+    assert!(errors.contains("it is empty"), "{errors}");
+    let (status, text, _) = containers(&store.root, &[&id[..10], "--run"]);
+    assert_eq!(status, Some(1));
+    assert!(text.contains("config.v2.json is malformed: it is empty; what was only there"), "{text}");
+    // What hostconfig.json has is still there.
+    assert!(text.contains("--memory 64m") && text.contains("--restart always"), "{text}");
+}
+
+/// The layer of a container whose record is damaged, and what is left of its settings.
+#[test]
+fn damaged_records_give_images() {
+    if !is_root("damaged_records_give_images", "for devices and attributes of overlayfs") {
+        return;
+    }
+    for engine in ["docker-28.5", "docker-28.5-containerd"] {
+        let store = Store::containers(engine);
+        let id = json(&store.root, &["changed"])[0]["id"].as_str().expect("an id").to_owned();
+        let image = |expected: &str| {
+            let out = output(save(&store.root).args(["--container", &id[..12], "--format", "oci-archive"]));
+            let (status, errors) = ended(&out);
+            assert_eq!(status, Some(0), "{engine}: {errors}");
+            assert!(errors.contains(expected), "{engine}: {errors}");
+            let mut layers = Vec::new();
+            let mut config = Value::Null;
+            let mut archive = tar::Archive::new(&*out.stdout);
+            for entry in archive.entries().expect("a tar") {
+                let mut entry = entry.expect("an entry");
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut entry, &mut bytes).expect("its bytes");
+                match serde_json::from_slice::<Value>(&bytes) {
+                    Ok(found) if found.get("rootfs").is_some() => config = found,
+                    _ => layers.push(bytes.len()),
+                }
+            }
+            (config, layers)
+        };
+        let (whole, _) = image("");
+        let file = store.root.join("containers").join(&id).join("config.v2.json");
+        let file = if file.exists() { file } else { store.root.join("../..").join(file) };
+        let bytes = std::fs::read(&file).expect("it is there");
+        let at = String::from_utf8_lossy(&bytes).find("\"NetworkSettings\"").expect("it is there");
+        std::fs::write(&file, &bytes[..at]).expect("written");
+        let (cut, _) = image("lacks settings that only this record had");
+        assert_eq!((&cut["config"], &cut["rootfs"]), (&whole["config"], &whole["rootfs"]), "{engine}");
+        std::fs::write(&file, vec![0; bytes.len()]).expect("written");
+        if engine.ends_with("containerd") {
+            let out = output(save(&store.root).args(["--container", &id[..12]]));
+            let (status, errors) = ended(&out);
+            assert_eq!((status, out.stdout.len()), (Some(1), 0), "{errors}");
+            assert!(errors.contains("config.v2.json"), "{errors}");
+        } else {
+            let (none, _) = image("it has only zero bytes");
+            assert_eq!(none["rootfs"], whole["rootfs"], "{engine}");
+            assert!(none["config"]["Entrypoint"].is_array(), "that of the image: {none}");
+        }
+        let rootfs = output(layerlift().args(["rootfs", &id[..12], "--root"]).arg(&store.root));
+        assert_eq!(ended(&rootfs).0, Some(0), "{engine}");
+    }
 }
 
 #[test]

@@ -109,8 +109,8 @@ pub(crate) fn config(
 
 #[derive(Deserialize)]
 struct Document<'a> {
-    #[serde(borrow, rename = "Config")]
-    config: &'a RawValue,
+    #[serde(borrow, rename = "Config", default)]
+    config: Option<&'a RawValue>,
     #[serde(rename = "Driver", default)]
     driver: String,
     #[serde(rename = "ImageManifest", default)]
@@ -126,8 +126,10 @@ fn docker(
 ) -> Result<Vec<u8>, String> {
     let document: Document<'_> =
         serde_json::from_slice(document).map_err(|error| format!("config.v2.json: {error}"))?;
-    let settings: Value =
-        serde_json::from_str(document.config.get()).map_err(|error| format!("its Config: {error}"))?;
+    // Those of the image are better than none.
+    let of_image = base.config.as_ref().map_or_else(|| "{}".to_owned(), Value::to_string);
+    let raw = document.config.map_or(&*of_image, RawValue::get);
+    let settings: Value = serde_json::from_str(raw).map_err(|error| format!("its Config: {error}"))?;
     let created = container.last_known();
     let words = settings.get("Cmd").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let last = Entry {
@@ -138,7 +140,9 @@ fn docker(
     };
     let history = history(base, &last);
     let mut out = Object::new();
-    if document.manifest.is_some() || document.driver == "overlayfs" || document.driver == "native" {
+    // No graph driver is called as the namespace of Docker in containerd.
+    let of_containerd = document.manifest.is_some() || container.key.partition() == "moby";
+    if of_containerd || document.driver == "overlayfs" || document.driver == "native" {
         out.text("created", created);
         platform(&mut out, base);
         out.field("rootfs", |out| out.extend(rootfs(diff_ids)));
@@ -146,7 +150,16 @@ fn docker(
         out.field("config", |out| out.extend(chosen(&settings, &OF_DOCKER)));
         return Ok(out.finish());
     }
-    let raw = document.config.get().as_bytes();
+    let mut go = Vec::new();
+    let raw = match document.config {
+        Some(config) => config.get().as_bytes(),
+        None => {
+            if let Ok(value) = Go::first(raw.as_bytes()) {
+                compact(value, &mut go);
+            }
+            &go
+        }
+    };
     out.text("architecture", base.architecture.as_deref().unwrap_or_default());
     out.field("config", |out| out.extend(raw));
     out.text("container", container.key.id());

@@ -60,7 +60,13 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
             recipe.option("--name", recipe.name.clone());
         }
     }
-    if !container.image_present {
+    for error in &container.damage {
+        recipe.comment(format!("{error}; what was only there is missing here"));
+    }
+    if recipe.image.is_empty() {
+        recipe.image = "IMAGE".to_owned();
+        recipe.comment("its image is not recorded: put the name in place of IMAGE");
+    } else if !container.image_present {
         recipe.comment(format!(
             "its image was removed from the store: {}",
             container.image_id.as_deref().unwrap_or("it was not recorded")

@@ -22,7 +22,7 @@ use layerlift_archive::Digest;
 use super::numbers;
 use crate::bolt::{Bucket, Database, Entry};
 use crate::layout::namespace::{Namespace, Target, Unreadable};
-use crate::{ChainId, DiffId, Error, Root};
+use crate::{ChainId, DiffId, Error, Root, hex_id};
 
 /// The database, relative to the root of the store.
 pub(super) const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
@@ -188,6 +188,21 @@ impl Metadata {
             }
         }
         all
+    }
+
+    /// The keys of all snapshots of a namespace that are ids of containers.
+    pub(super) fn containers(&self, namespace: &str) -> Result<Vec<String>, Error> {
+        let mut found = Vec::new();
+        let path: [&[u8]; 3] = [b"v1", namespace.as_bytes(), b"snapshots"];
+        let Some(snapshotters) = self.database.root().path(&path)? else { return Ok(found) };
+        for entry in snapshotters.entries() {
+            let Entry::Bucket { bucket, .. } = entry? else { continue };
+            for entry in bucket.entries() {
+                let Entry::Bucket { key, .. } = entry? else { continue };
+                found.extend(std::str::from_utf8(key).ok().filter(|id| hex_id(id)).map(str::to_owned));
+            }
+        }
+        Ok(found)
     }
 
     /// The snapshotters of a namespace that have unpacked a layer, and the name that each gives its

@@ -21,7 +21,7 @@ use layerlift_archive::Digest;
 use super::metadata::{DATABASE, Metadata, text};
 use super::snapshots;
 use crate::diff::{Form, written};
-use crate::docker::containers::{self, Found};
+use crate::docker::containers;
 use crate::docker::{volumes, working};
 use crate::{
     Container, ContainerKey, ContainerListing, Containers, DiffLayer, Error, Keyring, Layer, LayerDir, Root,
@@ -63,6 +63,16 @@ impl Docker {
         Ok(has_some.then(|| Docker { keys: Keyring::new(), root, data, metadata }))
     }
 
+    /// Ids of containers that have a snapshot.
+    fn with_layer(&self) -> Result<Vec<String>, Error> {
+        let Some(metadata) = &self.metadata else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for name in metadata.all_namespaces()?.into_iter().filter(|name| is_of_docker(name)) {
+            found.extend(metadata.containers(&name)?);
+        }
+        Ok(found)
+    }
+
     /// What the namespaces of Docker have: the targets of their names.
     fn namespaces(&self) -> Result<HashMap<String, HashSet<Digest>>, Error> {
         let Some(metadata) = &self.metadata else { return Ok(HashMap::new()) };
@@ -84,17 +94,25 @@ impl Containers for Docker {
     fn containers(&self) -> Result<ContainerListing, Error> {
         let mut listing = ContainerListing::default();
         let namespaces = self.namespaces()?;
-        for Found { id, record } in containers::read(&self.data)? {
-            match record {
-                Ok(record) if !record.is_of_containerd() => {}
-                Ok(record) => {
-                    let image = record.image_digest();
-                    let present = image
-                        .is_some_and(|image| namespaces.values().any(|targets| targets.contains(&image)));
-                    record.list(self.keys.container(NAMESPACE, &id), present, &mut listing);
-                }
-                Err(error) if !working::is_mounted(&self.data, &id)? => listing.broken.push((id, error)),
-                Err(_) => {}
+        let with_layer: HashSet<String> = match self.with_layer() {
+            Ok(ids) => ids.into_iter().collect(),
+            Err(error) => {
+                listing.lost.push(error);
+                HashSet::new()
+            }
+        };
+        let ids = with_layer.iter().cloned().collect();
+        for record in containers::read(&self.data, ids, |id| with_layer.contains(id))? {
+            let mine = match record.damage.is_none() || record.is_of_containerd() {
+                true => record.is_of_containerd(),
+                false => !working::is_mounted(&self.data, &record.id)?,
+            };
+            if mine {
+                let image = record.image_digest();
+                let present =
+                    image.is_some_and(|image| namespaces.values().any(|targets| targets.contains(&image)));
+                let key = self.keys.container(NAMESPACE, &record.id);
+                record.list(key, present, &mut listing);
             }
         }
         listing.sort();
@@ -114,6 +132,9 @@ impl Containers for Docker {
     }
 
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error> {
+        if let (None, Some(damage)) = (&container.image_id, container.damage.first()) {
+            return Err(damage.clone());
+        }
         let (of, path) = (format!("container {}", container.key.id()), self.root.join(DATABASE));
         let id = container.image_id.clone().unwrap_or_default();
         Err(Error::Missing { of, what: "image", id, path })

@@ -163,6 +163,14 @@ impl DiffLayer {
         DiffLayer { over: Some(Box::new(root_fs)), ..self }
     }
 
+    /// What is odd about the records of the layers below it, if a container wrote it.
+    pub fn notices_below(&self) -> &[Notice] {
+        match self.over.as_deref() {
+            Some(Ok(root_fs)) => root_fs.notices(),
+            _ => &[],
+        }
+    }
+
     /// Whether the layer has no entry. Only metadata are read.
     pub fn is_empty(&self) -> Result<bool, Error> {
         Ok(!self.records()?.records.any_written())

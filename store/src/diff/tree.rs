@@ -13,7 +13,7 @@ use super::files::{Files, Piece, What};
 use super::order::Order;
 use super::records::{Metadata, ROOT, Records};
 use super::{Form, changes, union};
-use crate::{Error, Root};
+use crate::{Error, Notice, Root};
 
 /// The directories that make a root file system.
 #[derive(Debug, Clone)]
@@ -22,6 +22,7 @@ pub struct RootFs {
     roots: Vec<Root>,
     holds: Holds,
     form: Form,
+    notices: Vec<Notice>,
 }
 
 /// What the directories hold.
@@ -47,14 +48,25 @@ pub struct FileTree<'a> {
 impl RootFs {
     /// A directory that has everything.
     pub(crate) fn whole(root: Root, form: Form) -> Self {
-        RootFs { roots: vec![root], holds: Holds::Whole, form }
+        RootFs { roots: vec![root], holds: Holds::Whole, form, notices: Vec::new() }
     }
 
     /// A stack of layers, the uppermost first. `driver` is the engine's word for what stacked them.
     pub(crate) fn stacked(roots: Vec<Root>, driver: &str, form: Form) -> Self {
         // In the overlay of containers-storage, fuse-overlayfs may have written them.
         let overlayfs = matches!(driver, "overlay2" | "overlayfs") && form != Form::ContainersStorage;
-        RootFs { roots, holds: if overlayfs { Holds::Overlay } else { Holds::Named }, form }
+        let holds = if overlayfs { Holds::Overlay } else { Holds::Named };
+        RootFs { roots, holds, form, notices: Vec::new() }
+    }
+
+    /// The same, with what was odd when it was found.
+    pub(crate) fn noticed(self, notices: Vec<Notice>) -> Self {
+        RootFs { notices, ..self }
+    }
+
+    /// What is odd about the records that led to the directories.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
     }
 
     pub(super) fn roots(&self) -> &[Root] {

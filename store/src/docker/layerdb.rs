@@ -12,11 +12,12 @@
 //!
 //! The small files have no newline at the end. Docker ignores white space in them, and so does this module.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::driver::lower::INIT;
 use crate::{ChainId, DiffId, Error, Notice, Root, driver};
 
 /// Largest size of a file other than tar-split's. The longest that Docker writes has 71 bytes.
@@ -93,19 +94,35 @@ impl LayerDb {
 
     /// What all layers and containers are called by the driver, as far as that can be read.
     pub(super) fn cache_ids(&self) -> Result<HashSet<String>, Error> {
-        let mut ids = HashSet::new();
-        for chain in self.dir.list(".")? {
-            let chain = chain.to_str().and_then(layerlift_archive::Digest::from_hex).map(ChainId);
-            ids.extend(chain.and_then(|chain| self.cache_id(chain).ok()));
-        }
+        self.cache_ids_without(None)
+    }
+
+    /// The same without one of the containers.
+    pub(super) fn cache_ids_without(&self, without: Option<&str>) -> Result<HashSet<String>, Error> {
+        let mut ids: HashSet<String> = self.by_cache_id()?.into_keys().collect();
         let Some(mounts) = self.images.try_dir("layerdb/mounts")? else { return Ok(ids) };
-        for container in mounts.list(".")? {
+        for container in
+            mounts.list(".")?.into_iter().filter(|id| without.is_none_or(|without| id != without))
+        {
             for file in ["mount-id", "init-id"] {
                 let id = mounts.try_read(Path::new(&container).join(file), LIMIT).ok().flatten();
-                ids.extend(id.and_then(|id| Some(String::from_utf8(id).ok()?.trim().to_owned())));
+                let Some(id) = id.and_then(|id| String::from_utf8(id).ok()) else { continue };
+                // Each of the two follows from the other.
+                let mount = id.trim().trim_end_matches(INIT);
+                ids.extend([mount.to_owned(), format!("{mount}{INIT}")]);
             }
         }
         Ok(ids)
+    }
+
+    /// Layers by what the driver calls them, as far as that can be read.
+    pub(super) fn by_cache_id(&self) -> Result<HashMap<String, ChainId>, Error> {
+        let mut found = HashMap::new();
+        for chain in self.dir.list(".")? {
+            let chain = chain.to_str().and_then(layerlift_archive::Digest::from_hex).map(ChainId);
+            found.extend(chain.and_then(|chain| Some((self.cache_id(chain).ok()?, chain))));
+        }
+        Ok(found)
     }
 
     /// The path of a file of a layer.

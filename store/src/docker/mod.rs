@@ -21,6 +21,7 @@ mod images;
 mod layerdb;
 mod listing;
 mod lost;
+mod mounts;
 mod repositories;
 mod settings;
 mod store;

@@ -6,57 +6,109 @@
 //!   init-id     the same for the layer below it, with mount points and /etc/hosts; "<mount-id>-init"
 //!   parent      "sha256:<chain id>" of the image's top layer; absent for an image without layers
 //! ```
+//!
+//! See `mounts` for what follows from the other files if one of them is damaged.
 
-use super::containers::{self, Found};
-use super::imagedb;
-use super::images::Images;
+use super::containers::{self, Record};
+use super::images::{ImageRoot, Images};
 use super::layerdb::LayerDb;
+use super::mounts::{self, Mounts};
+use super::{imagedb, images, repositories};
 use crate::diff::{Form, written};
-use crate::driver::{self, Driver, Holds, overlay};
+use crate::driver::{Driver, Holds, overlay};
+use crate::model::config;
 use crate::{
-    ChainId, Container, ContainerKey, ContainerListing, DiffLayer, Error, Layer, LayerDir, Root, RootFs,
+    ChainId, Container, ContainerKey, ContainerListing, DiffLayer, Error, Layer, LayerDir, Notice, Root,
+    RootFs,
 };
-
-/// Bytes that an id may have, far more than any has.
-const LIMIT: u64 = 1 << 12;
 
 /// Lists the containers of the opened drivers.
 pub(super) fn list(images: &Images) -> Result<ContainerListing, Error> {
     let mut listing = ContainerListing::default();
-    for Found { id, record } in containers::read(&images.data)? {
-        match record {
-            Ok(record) if record.is_of_containerd() => {}
-            Ok(record) => {
-                let Some(place) = images.roots.iter().find(|place| place.driver == record.driver()) else {
-                    // Those of a driver that was not asked for are not this store's.
-                    if !super::images::drivers(&images.data)?.iter().any(|known| known == record.driver()) {
-                        let why = format!("its driver {:?} has no images", record.driver());
-                        let path = images.data.join(format!("containers/{id}/config.v2.json"));
-                        listing.broken.push((id, Error::malformed(path, why)));
-                    }
-                    continue;
-                };
-                let image = record.image_digest();
-                let present =
-                    image.is_some_and(|image| imagedb::exists(&place.root, &image.hex()).unwrap_or(false));
-                record.list(images.keys.container(&place.driver, &id), present, &mut listing);
-            }
-            Err(error) if is_mine(images, &id)? => listing.broken.push((id, error)),
-            Err(_) => {}
+    let mut with_layer = Vec::new();
+    for driver in images::drivers(&images.data)? {
+        let ids = images.data.try_list(format!("image/{driver}/layerdb/mounts")).unwrap_or_default();
+        with_layer.extend(ids.into_iter().filter_map(|id| id.into_string().ok()));
+    }
+    let has_layer = |id: &str| is_mounted(&images.data, id).unwrap_or(false);
+    for record in containers::read(&images.data, with_layer, has_layer)? {
+        let Some(place) = place(images, &record)? else { continue };
+        let (driver, place) = match place {
+            Place::Of(place) => (place.driver.clone(), Some(place)),
+            Place::Lost(driver) => (driver, None),
+        };
+        let key = images.keys.container(&driver, &record.id);
+        let (image, damaged) = (record.image_digest(), record.damage.is_some());
+        let has = |image: &layerlift_archive::Digest| {
+            place.is_some_and(|place| imagedb::exists(&place.root, &image.hex()).unwrap_or(false))
+        };
+        let present = image.as_ref().is_some_and(has);
+        record.list(key, present, &mut listing);
+        if let (true, None, Some(place), Some(container)) =
+            (damaged, image, place, listing.containers.last_mut())
+            && let Some(id) = image_of_layers(images, place, &container.key)
+        {
+            let what = format!("it has the layers of image {id}, which may be that of the container");
+            let path = images.data.join(format!("containers/{}", container.key.id()));
+            listing.notices.push(Notice::new(path, what));
+            (container.image_id, container.image_present) = (Some(id), true);
         }
     }
     listing.sort();
     Ok(listing)
 }
 
-/// Whether a container that cannot be read is one of the opened drivers, or of nobody.
-fn is_mine(images: &Images, id: &str) -> Result<bool, Error> {
+/// Where the layers of a container are.
+enum Place<'a> {
+    Of(&'a ImageRoot),
+    /// The records of this driver are lost.
+    Lost(String),
+}
+
+/// `None` for a container of another store.
+fn place<'a>(images: &'a Images, record: &Record) -> Result<Option<Place<'a>>, Error> {
+    if record.is_of_containerd() {
+        return Ok(None);
+    }
+    let driver = record.driver();
+    if !driver.is_empty() {
+        if let Some(place) = images.roots.iter().find(|place| place.driver == driver) {
+            return Ok(Some(Place::Of(place)));
+        }
+        // Those of a driver that was not asked for are not this store's.
+        let elsewhere = images::drivers(&images.data)?.iter().any(|known| known == driver);
+        let lost = || Place::Lost(driver.to_owned());
+        return Ok((!elsewhere || images.roots.is_empty()).then(lost));
+    }
     for place in &images.roots {
-        if place.root.exists(format!("layerdb/mounts/{id}"))? {
-            return Ok(true);
+        if place.root.exists(format!("layerdb/mounts/{}", record.id))? {
+            return Ok(Some(Place::Of(place)));
         }
     }
-    Ok(!is_mounted(&images.data, id)?)
+    // Nobody has a layer of it.
+    if is_mounted(&images.data, &record.id)? || images.data.exists("containerd/daemon")? {
+        return Ok(None);
+    }
+    Ok(Some(images.roots.first().map_or_else(|| Place::Lost(String::new()), Place::Of)))
+}
+
+/// The image of a container whose record does not name it: the only one that has its layers. The steps of a
+/// build have them, too, but no name.
+fn image_of_layers(images: &Images, place: &ImageRoot, key: &ContainerKey) -> Option<String> {
+    let mounts = mounts::find(images, key).ok()?;
+    let chain = mounts.parent().ok()??;
+    let has_layers = |id: &String| {
+        let config = imagedb::config(&place.root, id).map(|(_, config)| config.diff_ids);
+        config.is_ok_and(|ids| config::chain(&ids).last().is_some_and(|(top, ..)| top == chain))
+    };
+    let all: Vec<String> = imagedb::ids(&place.root).ok()?.into_iter().filter(has_layers).collect();
+    let names = repositories::read(images, place);
+    let named = names.by_image();
+    let mut of_name = all.iter().filter(|id| named.contains_key(id.as_str()));
+    match (of_name.next(), of_name.next(), &*all) {
+        (Some(only), None, _) | (None, None, [only]) => Some(only.clone()),
+        _ => None,
+    }
 }
 
 /// Whether any graph driver of a data root has a layer of the container.
@@ -71,31 +123,41 @@ pub(crate) fn is_mounted(data: &Root, id: &str) -> Result<bool, Error> {
 
 /// Bytes of the files in the writable layer of a container.
 pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<u64, Error> {
-    let (dir, holds) = writable(images, key)?;
+    let (dir, holds) = writable(images, &mounts::find(images, key)?)?;
     written::of(&dir, &holds)
 }
 
 /// What a container wrote.
 pub(super) fn layer(images: &Images, container: &Container) -> Result<DiffLayer, Error> {
-    let (dir, holds) = writable(images, &container.key)?;
+    let (dir, holds) = writable(images, &mounts::find(images, &container.key)?)?;
     Ok(DiffLayer::new(dir, holds, container.last_known_secs()).in_form(Form::Docker28))
 }
 
 /// The layers below, as the records of layers have them.
 pub(super) fn below(images: &Images, key: &ContainerKey) -> Result<Vec<Layer>, Error> {
+    let mounts = mounts::find(images, key)?;
     let root = images.root(key.partition(), key.id())?;
-    let file = format!("layerdb/mounts/{}/parent", key.id());
-    // An image without layers.
-    let Some(bytes) = root.try_read(&file, LIMIT)? else { return Ok(Vec::new()) };
-    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-    let mut chain = match text.parse::<ChainId>() {
-        Ok(chain) => Some(chain),
-        Err(_) => {
-            return Err(Error::malformed(root.join(file), format!("{text:?} is not the id of a layer")));
-        }
+    let lost = match mounts.parent() {
+        Ok(Some(chain)) => match chain_of(images, key, root, chain) {
+            Err(error) => error,
+            found => return found,
+        },
+        Ok(None) if mounts.has_no_layers_below(images)? => return Ok(Vec::new()),
+        Ok(None) => mounts.no_parent(),
+        Err(error) => error,
     };
+    // The driver has a record of its own.
+    let Ok(Some((ids, _))) = mounts.below(images) else { return Err(lost) };
+    let Some(top) = ids.first() else { return Ok(Vec::new()) };
+    let top = LayerDb::open(root)?.by_cache_id()?.remove(top).ok_or(lost)?;
+    chain_of(images, key, root, top)
+}
+
+/// A layer and those below it, the base first.
+fn chain_of(images: &Images, key: &ContainerKey, root: &Root, top: ChainId) -> Result<Vec<Layer>, Error> {
     let records = LayerDb::open(root)?;
     let mut layers = Vec::new();
+    let mut chain = Some(top);
     // Each id is a digest of the one below, so that they cannot form a circle.
     while let Some(id) = chain {
         let record = records.record(id)?;
@@ -112,43 +174,59 @@ pub(super) fn root_fs(
     key: &ContainerKey,
     layer: impl Fn(&Layer) -> Result<Root, Error>,
 ) -> Result<RootFs, Error> {
-    let (dir, holds) = writable(images, key)?;
-    let root = images.root(key.partition(), key.id())?;
-    let driver = driver::find(key.partition())?;
+    let mounts = mounts::find(images, key)?;
+    let (dir, holds) = writable(images, &mounts)?;
+    let driver = mounts.driver;
+    let mut notices = mounts.notices.clone();
     if matches!(holds, LayerDir::Full { .. }) {
-        return Ok(RootFs::whole(dir, Form::Docker28));
+        return Ok(RootFs::whole(dir, Form::Docker28).noticed(notices));
     }
+    let of = format!("container {}", key.id());
     let mut stack = vec![dir];
     if driver.holds == Holds::Full {
-        let mount = id(root, key.id(), "mount-id")?;
-        if let Some((_, lower)) = overlay::upper(&images.data, &mount)? {
-            stack.push(driver.open(&images.data, &lower, &format!("container {}", key.id()))?);
+        if let Some((_, lower)) = overlay::upper(&images.data, &mounts.mount)? {
+            stack.push(driver.open(&images.data, &lower, &of)?);
         }
-        return Ok(RootFs::stacked(stack, driver.name, Form::Docker28));
+        return Ok(RootFs::stacked(stack, driver.name, Form::Docker28).noticed(notices));
     }
-    let init = id(root, key.id(), "init-id")?;
-    stack.push(driver.open(&images.data, &init, &format!("container {}", key.id()))?);
-    for below in below(images, key)?.iter().rev() {
-        stack.push(layer(below)?);
+    stack.push(driver.open(&images.data, &mounts.init, &of)?);
+    let by_records = || -> Result<Vec<Root>, Error> {
+        match mounts.parent()? {
+            Some(chain) => {
+                let root = images.root(key.partition(), key.id())?;
+                chain_of(images, key, root, chain)?.iter().rev().map(&layer).collect()
+            }
+            None if mounts.has_no_layers_below(images)? => Ok(Vec::new()),
+            None => Err(mounts.no_parent()),
+        }
+    };
+    match by_records() {
+        Ok(below) => stack.extend(below),
+        // The driver has a record of its own.
+        Err(lost) => {
+            let Ok(Some((ids, more))) = mounts.below(images) else { return Err(lost) };
+            for id in &ids {
+                stack.push(driver.open(&images.data, id, &of)?);
+            }
+            let what = format!("{lost}; the layers below are those that {} names", driver.name);
+            notices.push(Notice::new(mounts.file("parent"), what));
+            notices.extend(more);
+        }
     }
-    Ok(RootFs::stacked(stack, driver.name, Form::Docker28))
+    Ok(RootFs::stacked(stack, driver.name, Form::Docker28).noticed(notices))
 }
 
 /// The directory that a container writes to, and what it holds.
-fn writable(images: &Images, key: &ContainerKey) -> Result<(Root, LayerDir), Error> {
-    images.keys.check_container(key)?;
-    let root = images.root(key.partition(), key.id())?;
-    let driver = driver::find(key.partition())?;
-    let of = format!("container {}", key.id());
-    let mount = id(root, key.id(), "mount-id")?;
-    let open = |id: &str| driver.open(&images.data, id, &of);
+fn writable(images: &Images, mounts: &Mounts<'_>) -> Result<(Root, LayerDir), Error> {
+    let driver = mounts.driver;
+    let open = |id: &str| driver.open(&images.data, id, &mounts.of());
     match driver.holds {
-        Holds::Upper => Ok((open(&mount)?, LayerDir::Upper)),
-        Holds::Full => match overlay_upper(images, driver, &mount)? {
+        Holds::Upper => Ok((open(&mounts.mount)?, LayerDir::Upper)),
+        Holds::Full => match overlay_upper(images, driver, &mounts.mount)? {
             Some(upper) => Ok((upper, LayerDir::Upper)),
             None => {
-                let init = open(&id(root, key.id(), "init-id")?)?;
-                Ok((open(&mount)?, LayerDir::Full { parent: Some(init) }))
+                let init = open(&mounts.init)?;
+                Ok((open(&mounts.mount)?, LayerDir::Full { parent: Some(init) }))
             }
         },
     }
@@ -160,21 +238,4 @@ fn overlay_upper(images: &Images, driver: &Driver, mount: &str) -> Result<Option
         return Ok(None);
     }
     Ok(overlay::upper(&images.data, mount)?.map(|(upper, _)| upper))
-}
-
-/// What the driver calls a layer of a container. Safe as a component of a path.
-fn id(root: &Root, container: &str, file: &'static str) -> Result<String, Error> {
-    let path = format!("layerdb/mounts/{container}/{file}");
-    let Some(bytes) = root.try_read(&path, LIMIT)? else {
-        let (of, path) = (format!("container {container}"), root.join(path));
-        return Err(Error::Missing { of, what: "file", id: file.to_owned(), path });
-    };
-    match std::str::from_utf8(&bytes).ok().map(str::trim).filter(|id| driver::safe_id(id)) {
-        Some(id) => Ok(id.to_owned()),
-        None => {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let why = format!("{text:?} cannot be the name of a layer's directory");
-            Err(Error::malformed(root.join(path), why))
-        }
-    }
 }

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use crate::{Error, Root};
 
+pub(crate) mod lower;
 pub(crate) mod orphans;
 pub(crate) mod overlay;
 
@@ -106,6 +107,11 @@ impl Driver {
     pub(crate) fn ids(&self, root: &Root) -> Result<Vec<String>, Error> {
         let names = root.try_list(self.before)?;
         Ok(names.into_iter().filter_map(|name| name.into_string().ok()).filter(|id| safe_id(id)).collect())
+    }
+
+    /// Whether the driver has anything of a layer. `id` is safe as a component of a path.
+    pub(crate) fn has(&self, root: &Root, id: &str) -> Result<bool, Error> {
+        root.exists(format!("{}{id}", self.before))
     }
 
     /// Opens the directory of the layer that the driver calls `id`. Messages call it `of`: "layer 3e…".

@@ -2,28 +2,20 @@
 //! it removed the layer.
 //!
 //! ```text
-//! overlay2/<id>/diff     the layer
-//! overlay2/<id>/link     a short name of it: 26 letters and digits
-//! overlay2/<id>/lower    the layers below, the uppermost first: "l/<short name>:l/<short name>"; no newline
-//! overlay2/l/<short>     a link to it, which is not needed here
+//! overlay2/<id>/diff               the layer
+//! overlay2/<id>/{link,lower}       what is below it; see `lower`
 //! ```
 //!
 //! BuildKit keeps its cache in the same folder, under ids of 25 letters and digits. Records of its own name
 //! them; they are not read here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
+use super::lower::{Chain, INIT, LINKS, Lower};
 use super::{Driver, Holds};
 use crate::diff::{Form, LayerDir, written};
-use crate::{Error, Root, RootFs};
-
-/// Mount options have at most a page, and all layers that an engine stacks fit in there.
-const LIMIT: u64 = 1 << 16;
-/// Ends the id of the layer below a container's own.
-const INIT: &str = "-init";
-/// The folder of short names.
-const LINKS: &str = "l";
+use crate::{DiffLayer, Error, Notice, Root, RootFs};
 
 /// A directory of a layer that no image and no container refers to.
 #[derive(Debug, Clone)]
@@ -40,6 +32,10 @@ pub struct Orphan {
     /// What the driver calls the layers below, the uppermost first; `None` for one that is not there. Empty
     /// for a base layer, for a driver whose directories have everything, and for aufs.
     pub below: Vec<Option<String>>,
+    /// What is odd about the records of the layers below.
+    pub notices: Vec<Notice>,
+    /// Why the layers below are not known.
+    pub fault: Option<Error>,
     dir: Root,
     lower: Vec<Root>,
     whole: bool,
@@ -72,18 +68,49 @@ impl Orphan {
 
     /// The root file system that it makes with the layers below. An error if one of them is not there.
     pub fn root_fs(&self) -> Result<RootFs, Error> {
+        self.check()?;
+        Ok(match self.whole {
+            true => RootFs::whole(self.dir.clone(), self.form),
+            false => {
+                let stack = std::iter::once(&self.dir).chain(&self.lower).cloned().collect();
+                RootFs::stacked(stack, &self.driver, self.form).noticed(self.notices.clone())
+            }
+        })
+    }
+
+    /// The layers that it is made of, the base first: what the driver calls each, and its tar, computed from
+    /// the directory. An error if one of them is not there.
+    pub fn layers(&self) -> Result<Vec<(String, DiffLayer)>, Error> {
+        self.check()?;
+        let time = self.modified_secs.max(0);
+        if self.whole {
+            let holds = LayerDir::Full { parent: None };
+            let layer = DiffLayer::new(self.dir.clone(), holds, time).in_form(self.form);
+            return Ok(vec![(self.id.clone(), layer)]);
+        }
+        let dirs: Vec<&Root> = std::iter::once(&self.dir).chain(&self.lower).collect();
+        let ids = std::iter::once(&self.id).chain(self.below.iter().flatten());
+        let layer = |(at, id): (usize, &String)| {
+            let stack: Vec<Root> = dirs[at..].iter().map(|dir| (*dir).clone()).collect();
+            let root_fs = RootFs::stacked(stack, &self.driver, self.form);
+            let layer = DiffLayer::new(dirs[at].clone(), LayerDir::Upper, time).in_form(self.form);
+            (id.clone(), layer.in_root_fs(Ok(root_fs)))
+        };
+        let mut layers: Vec<_> = ids.enumerate().map(layer).collect();
+        layers.reverse();
+        Ok(layers)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
         if self.below.contains(&None) {
             let of = format!("layer {}", self.id);
             let (what, id) = ("layer below", "lower".to_owned());
             return Err(Error::Missing { of, what, id, path: self.path.clone() });
         }
-        Ok(match self.whole {
-            true => RootFs::whole(self.dir.clone(), self.form),
-            false => {
-                let stack = std::iter::once(&self.dir).chain(&self.lower).cloned().collect();
-                RootFs::stacked(stack, &self.driver, self.form)
-            }
-        })
+        Ok(())
     }
 }
 
@@ -92,7 +119,8 @@ fn split(id: &str) -> (&str, &str) {
     id.split_at(id.strip_suffix(INIT).map_or(id.len(), str::len))
 }
 
-/// The layers of a driver that are not among those that records name, the one that changed last first.
+/// The layers of a driver that are not among those that records name: those that nothing is on top of first,
+/// of these the one that changed last.
 pub(crate) fn find(
     driver: &Driver,
     root: &Root,
@@ -101,26 +129,23 @@ pub(crate) fn find(
 ) -> Result<Vec<Orphan>, Error> {
     let ids = driver.ids(root)?;
     let mut orphans = Vec::new();
-    let mut links: Option<HashMap<String, &String>> = None;
+    let mut names: Option<Lower<'_>> = None;
     for id in ids.iter().filter(|id| *id != LINKS && !named.contains(*id)) {
         // Folders that are not layers have no such directory.
         let Ok(dir) = driver.open(root, id, &format!("layer {id}")) else { continue };
+        let names = match &mut names {
+            Some(names) => names,
+            unread => unread.insert(Lower::read(driver, root)?),
+        };
+        let (chain, fault) = match names.chain(id) {
+            Ok(chain) => (chain, None),
+            Err(error) => (Chain::default(), Some(error)),
+        };
         let (mut below, mut lower) = (Vec::new(), Vec::new());
-        if let Some(names) = text(driver, root, id, "lower")? {
-            if links.is_none() {
-                let mut found = HashMap::new();
-                for id in &ids {
-                    found.extend(text(driver, root, id, "link")?.map(|link| (link, id)));
-                }
-                links = Some(found);
-            }
-            for name in names.split(':').filter(|name| !name.is_empty()) {
-                let link = name.rsplit('/').next().unwrap_or(name);
-                let id = links.as_ref().and_then(|links| links.get(link)).copied();
-                let dir = id.and_then(|id| driver.open(root, id, &format!("layer {id}")).ok());
-                below.push(id.filter(|_| dir.is_some()).cloned());
-                lower.extend(dir);
-            }
+        for id in chain.below {
+            let dir = id.as_ref().and_then(|id| driver.open(root, id, &format!("layer {id}")).ok());
+            below.push(id.filter(|_| dir.is_some()));
+            lower.extend(dir);
         }
         orphans.push(Orphan {
             driver: driver.name.to_owned(),
@@ -128,27 +153,17 @@ pub(crate) fn find(
             modified_secs: dir.stat()?.st_mtime,
             whole: driver.holds == Holds::Full,
             id: id.clone(),
+            notices: chain.notices,
             below,
+            fault,
             dir,
             lower,
             form,
         });
     }
-    orphans.sort_by(|a, b| b.modified_secs.cmp(&a.modified_secs).then_with(|| a.id.cmp(&b.id)));
+    let under: HashSet<String> = orphans.iter().flat_map(|one| one.below.iter().flatten()).cloned().collect();
+    orphans.sort_by_cached_key(|one| {
+        (under.contains(&one.id), std::cmp::Reverse(one.modified_secs), one.id.clone())
+    });
     Ok(orphans)
-}
-
-/// A small file beside the directory of a layer. With drivers whose layer is the folder of the id itself, a
-/// file of this name belongs to the layer.
-fn text(driver: &Driver, root: &Root, id: &str, file: &str) -> Result<Option<String>, Error> {
-    if driver.after.is_empty() {
-        return Ok(None);
-    }
-    let bytes = root.try_read(format!("{}{id}/{file}", driver.before), LIMIT);
-    match bytes {
-        Ok(bytes) => Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())),
-        // A file beside the layers, for example, has none.
-        Err(error) if error.is_io_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
 }

@@ -11,7 +11,8 @@ use crate::Error;
 pub struct ContainerListing {
     /// Newest first; of the same time by id.
     pub containers: Vec<Container>,
-    /// What cannot be read, by id. It hides nothing else.
+    /// Whose record cannot be read, by id. It hides nothing else: a container of which anything is left is
+    /// among the others.
     pub broken: Vec<(String, Error)>,
     /// What the store had on record and has no longer: a database, settings.
     pub lost: Vec<Error>,
@@ -51,6 +52,8 @@ pub struct Container {
     pub pod: Option<Pod>,
     /// The engine's own records of it.
     pub record: ContainerRecord,
+    /// What is wrong with these records. What they do not say is empty above.
+    pub damage: Vec<Error>,
 }
 
 /// The documents in which an engine keeps a container: JSON, as stored.
@@ -59,9 +62,9 @@ pub struct Container {
 pub enum ContainerRecord {
     /// Docker's.
     Docker {
-        /// `config.v2.json`.
+        /// `config.v2.json`. Where it is damaged, an object with what is left of it.
         config: Vec<u8>,
-        /// `hostconfig.json`: limits, ports, the restart policy. `None` if it cannot be read.
+        /// `hostconfig.json`: limits, ports, the restart policy. `None` if nothing is left of it.
         host_config: Option<Vec<u8>>,
     },
     /// Podman's.
@@ -203,6 +206,7 @@ impl Container {
             restart_policy: None,
             pod: None,
             record,
+            damage: Vec::new(),
         }
     }
 }

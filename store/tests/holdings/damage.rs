@@ -19,27 +19,74 @@ fn records_of_docker_that_are_broken() {
         config
     };
     let other = whole.replace(folder.file_name().unwrap().to_str().unwrap(), &"5".repeat(64));
-    for (bytes, why) in [
-        (String::new(), "it is empty"),
-        ("\0".repeat(4000), "it has only zero bytes"),
-        (whole[..500].to_owned(), "its end is missing"),
-        (without.to_string(), "it has no Config"),
-        ("[]".to_owned(), "it is not a JSON object"),
-        (other, "it is of container"),
+    for (bytes, why, name) in [
+        (String::new(), "it is empty", None),
+        ("\0".repeat(4000), "it has only zero bytes", None),
+        (whole[..500].to_owned(), "its end is missing", None),
+        (whole[..whole.find("\"NetworkSettings\"").unwrap()].to_owned(), "its end is missing", None),
+        (whole[..whole.len() - 20].to_owned(), "its end is missing", Some("orphan-1")),
+        (format!("{}{}", &whole[..whole.len() - 20], "\0".repeat(20)), "it is not JSON", Some("orphan-1")),
+        (without.to_string(), "it has no Config", Some("orphan-1")),
+        (whole.replace("\"Args\":[]", "\"Args\":5"), "Args is the number 5", Some("orphan-1")),
+        ("[]".to_owned(), "it is not a JSON object", None),
+        (other, "it is of container", None),
     ] {
         fs::write(&file, bytes).unwrap();
         let listing = data.containers();
-        assert_eq!(listing.containers.len(), 4, "{why}");
+        assert_eq!(listing.containers.len(), 5, "{why}");
         let [(id, error)] = &*listing.broken else { panic!("{why}: {:?}", listing.broken) };
         assert_eq!(error.kind(), ErrorKind::Malformed);
         assert!(error.to_string().contains(why), "{error}");
-        assert!(matches!(listing.find(&id[..12]), Err(Error::Within { .. })));
+        let found = listing.find(&id[..12]).unwrap();
+        assert_eq!(found.damage.len(), 1, "{:?}", found.damage);
+        assert_eq!(found.names.first().map(String::as_str), name, "{why}");
+        // Only one image has the layers.
+        assert_eq!(found.image_id.as_deref().map(|id| &id[..12]), Some("8ea617ecaa1e"), "{why}");
+        assert!(found.image_present, "{why}");
+        let store = data.store();
+        let ability = store.containers().unwrap();
+        let of_now = ability.containers().unwrap();
+        let found = of_now.find(&id[..12]).unwrap();
+        assert_eq!(ability.written(&found.key).unwrap(), Some(20), "{why}");
+        assert!(ability.root_fs(found).unwrap().unwrap().read().unwrap().has("/etc/hosts".as_ref()), "{why}");
     }
     fs::remove_file(&file).unwrap();
     let listing = data.containers();
-    assert!(listing.broken.is_empty(), "a folder without the file is not a container");
+    assert!(matches!(&*listing.broken, [(_, Error::NotThere { .. })]), "{:?}", listing.broken);
+    assert_eq!(listing.containers.len(), 5, "its layer is there");
+    let id = folder.file_name().unwrap().to_str().unwrap();
+    let mounts = data.path().join("image/overlay2/layerdb/mounts").join(id);
+    fs::rename(&mounts, data.path().join("away")).unwrap();
+    assert_eq!(data.containers().containers.len(), 4, "a folder with neither is not a container");
+    fs::rename(data.path().join("away"), &mounts).unwrap();
     symlink("/etc/passwd", &file).unwrap();
-    assert_eq!(data.containers().broken.len(), 1);
+    let listing = data.containers();
+    assert_eq!((listing.containers.len(), listing.broken.len()), (5, 1));
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(data.containers().containers.len(), 5, "the folder is lost, and the layer is there");
+    fs::create_dir(data.path().join("containers/not-an-id")).unwrap();
+    fs::write(data.path().join("containers/not-an-id/config.v2.json"), &whole).unwrap();
+    assert_eq!(data.containers().containers.len(), 5, "Docker makes no such folder");
+}
+
+#[test]
+fn records_of_docker_with_containerd_that_are_broken() {
+    let data = Data::of("docker-28.5-containerd");
+    let file = data.folder("changed").join("config.v2.json");
+    let id = data.folder("changed").file_name().unwrap().to_str().unwrap().to_owned();
+    for bytes in [Some(&[][..]), Some(&[0; 3000]), None] {
+        match bytes {
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let store = data.store();
+        let ability = store.containers().unwrap();
+        let listing = ability.containers().unwrap();
+        assert_eq!((listing.containers.len(), listing.broken.len()), (5, 1));
+        let found = listing.find(&id[..12]).unwrap();
+        assert!(found.damage[0].to_string().contains("its host name was \"box\""), "{:?}", found.damage);
+        assert!(ability.root_fs(found).unwrap().unwrap().read().unwrap().has("/srv/n/1".as_ref()));
+    }
 }
 
 #[test]
@@ -55,28 +102,6 @@ fn settings_of_docker_that_are_lost() {
         assert_eq!((listing.containers.len(), listing.lost.len()), (5, 1));
         assert_eq!(listing.find("shares").unwrap().restart_policy, None);
     }
-}
-
-#[test]
-fn layers_that_lead_nowhere_or_out() {
-    let data = Data::of("docker-28.5");
-    let id = data.folder("changed").file_name().unwrap().to_owned();
-    let file = data.path().join("image/overlay2/layerdb/mounts").join(id).join("mount-id");
-    let store = data.store();
-    let ability = store.containers().unwrap();
-    let listing = ability.containers().unwrap();
-    let written = || ability.written(&listing.find("changed").unwrap().key).map_err(|error| error.kind());
-    for (text, kind) in [
-        ("0".repeat(64), ErrorKind::Missing),
-        ("../../etc".to_owned(), ErrorKind::Malformed),
-        (String::new(), ErrorKind::Malformed),
-    ] {
-        fs::write(&file, text).unwrap();
-        assert_eq!(written(), Err(kind));
-    }
-    fs::remove_file(&file).unwrap();
-    assert_eq!(written(), Err(ErrorKind::Missing));
-    assert!(ability.written(&listing.find("volumes").unwrap().key).is_ok());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod damage;
 mod fixture;
+mod mounts;
 
 use fixture::{ALL, Data};
 use layerlift_store::{ContainerStatus, LayerTar, Platforms};

@@ -31,6 +31,8 @@ pub(in crate::commands) struct ContainerJson<'a> {
     compose_service: Option<&'a str>,
     compose_files: Vec<&'a str>,
     pod: Option<PodJson<'a>>,
+    /// What is wrong with its records.
+    damage: Vec<String>,
     driver: &'a str,
     store: &'a str,
     root: &'a str,
@@ -90,6 +92,7 @@ impl<'a> ContainerJson<'a> {
             compose_service: compose(container, "service"),
             compose_files: files.split(',').filter(|file| !file.is_empty()).collect(),
             pod: container.pod.as_ref().map(|pod| PodJson { id: &pod.id, name: pod.name.as_deref() }),
+            damage: container.damage.iter().map(ToString::to_string).collect(),
             driver: container.key.partition(),
             store: row.source.kind.name(),
             root: &row.root,

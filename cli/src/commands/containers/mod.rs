@@ -14,6 +14,7 @@ use crate::report::Reporter;
 use crate::sources::Sources;
 use crate::status::Status;
 use jiff::Timestamp;
+use layerlift_store::Container;
 
 pub(super) use chosen::chosen;
 pub(super) use inspect::{Inspected, row_of};
@@ -51,6 +52,9 @@ pub(crate) fn run(args: &Containers, reporter: &Reporter) -> Result<Status, Erro
             let Some(ability) = source.store.containers() else { continue };
             let known = |row: &Row<'_>| row.container.key == container.key;
             if !rows.iter().any(known) {
+                if warn_of_damage(&container, reporter) {
+                    status = Status::Incomplete;
+                }
                 rows.push(row(source, ability, container, &mut status, reporter));
             }
         }
@@ -66,4 +70,13 @@ pub(crate) fn run(args: &Containers, reporter: &Reporter) -> Result<Status, Erro
         print(&table::render(&rows, args.no_trunc, sources.several(), Timestamp::now()))?;
     }
     Ok(status)
+}
+
+/// Says what is wrong with the records of a container; returns whether anything is.
+pub(super) fn warn_of_damage(container: &Container, reporter: &Reporter) -> bool {
+    let name = container.names.first().map_or(container.key.id(), String::as_str);
+    for error in &container.damage {
+        reporter.warn_error(&error.clone().within(format!("all of the record of container {name}")));
+    }
+    !container.damage.is_empty()
 }

@@ -62,6 +62,7 @@ fn status(container: &Container, now: Timestamp) -> String {
     let state = &container.state;
     let code = state.exit_code.unwrap_or_default();
     match (state.status, &state.finished) {
+        (ContainerStatus::Unknown, _) if !container.damage.is_empty() => "Record damaged".to_owned(),
         (ContainerStatus::Created, _) => "Created".to_owned(),
         (ContainerStatus::Running, _) => match &state.started {
             Some(started) => format!("Was running, started {}", ago(Some(started), now)),

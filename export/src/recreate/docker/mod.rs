@@ -9,10 +9,10 @@ mod mounts;
 mod network;
 
 use layerlift_store::Container;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::recipe::{Known, Recipe};
-use super::values::{duration, entries, is_true, number, short, text, texts};
+use super::values::{duration, entries, is_anonymous, is_true, number, short, text, texts};
 use super::yaml::Yaml;
 
 /// Members of `HostConfig` that no option sets, that other members repeat, or whose value is chosen by the
@@ -69,7 +69,13 @@ pub(super) fn read(
             limits::read(recipe, host, known, &mut read);
             rest(recipe, host, &read);
         }
-        None => recipe.comment("hostconfig.json cannot be read: ports, mounts, limits and more are missing"),
+        None => {
+            recipe.comment("hostconfig.json cannot be read: limits, the restart policy and more are missing");
+            let host = instead(container, document);
+            let mut read = Vec::new();
+            mounts::read(recipe, container, &host, of_image("Volumes"), &mut read);
+            network::read(recipe, document, config, &host, of_image("ExposedPorts"), known, &mut read);
+        }
     }
     let words = |config: &Value, key: &str| {
         config.get(key).filter(|value| value.is_array()).map(|value| texts(Some(value)))
@@ -85,6 +91,24 @@ pub(super) fn read(
         }
         None => recipe.command(&our_entrypoint, &our_command, [None, None]),
     }
+}
+
+/// What `config.v2.json` repeats of a `hostconfig.json` that is lost.
+fn instead(container: &Container, document: &Value) -> Value {
+    let binds = container.mounts.iter().filter_map(|mount| {
+        let source = match &*mount.kind {
+            "volume" => mount.name.as_ref().filter(|name| !is_anonymous(name)),
+            _ => mount.source.as_ref(),
+        };
+        let read_only = if mount.writable { "" } else { ":ro" };
+        Some(format!("{}:{}{read_only}", source?, mount.destination))
+    });
+    let settings = document.get("NetworkSettings").unwrap_or(&Value::Null);
+    let networks = settings.get("Networks").and_then(Value::as_object);
+    let mode = networks.and_then(|networks| networks.keys().next().cloned());
+    // Of a container that was running.
+    let ports = settings.get("Ports").cloned().unwrap_or_default();
+    json!({"Binds": binds.collect::<Vec<_>>(), "NetworkMode": mode, "PortBindings": ports})
 }
 
 /// The names by which the container knows itself.

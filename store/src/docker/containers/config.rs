@@ -13,7 +13,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Map, Value};
 
 use crate::{Container, ContainerState, ContainerStatus, Mount};
 
@@ -35,7 +36,7 @@ pub(super) struct Config {
     mount_points: Option<BTreeMap<String, MountPoint>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Settings {
     image: Option<String>,
@@ -70,6 +71,23 @@ struct MountPoint {
 }
 
 impl Config {
+    /// What can be read of a damaged record: each member by itself.
+    pub(super) fn left(members: &Map<String, Value>) -> Self {
+        Config {
+            id: member(members, "ID"),
+            name: member(members, "Name"),
+            created: member(members, "Created"),
+            path: member(members, "Path"),
+            args: member(members, "Args"),
+            settings: member(members, "Config").unwrap_or_default(),
+            image: member(members, "Image"),
+            image_manifest: member(members, "ImageManifest"),
+            driver: member(members, "Driver"),
+            state: member(members, "State"),
+            mount_points: member(members, "MountPoints"),
+        }
+    }
+
     /// Adds what it says.
     pub(super) fn describe(self, container: Container) -> Container {
         let name = self.name.as_deref().map(|name| name.trim_start_matches('/').to_owned());
@@ -80,7 +98,7 @@ impl Config {
             image: self.settings.image.filter(|image| !image.is_empty()),
             command: command.filter(|word| !word.is_empty()).collect(),
             created: self.created.and_then(set),
-            state: self.state.unwrap_or_default().describe(),
+            state: self.state.map_or(container.state, State::describe),
             mounts: mounts.map(|(destination, mount)| mount.describe(destination)).collect(),
             labels: self.settings.labels.unwrap_or_default(),
             ..container
@@ -125,6 +143,11 @@ impl MountPoint {
             driver: given(self.driver),
         }
     }
+}
+
+fn member<T: DeserializeOwned>(members: &Map<String, Value>, name: &str) -> Option<T> {
+    let value = members.get(name).filter(|value| !value.is_null())?;
+    serde_json::from_value(value.clone()).ok()
 }
 
 /// Go's time of nothing.

@@ -35,13 +35,13 @@ struct RestartPolicy {
 }
 
 impl Host {
-    /// As on a command line.
-    pub(super) fn restart_policy(&self) -> String {
-        match &self.restart_policy {
-            Some(RestartPolicy { name, maximum_retry_count: count @ 1.. }) => format!("{name}:{count}"),
-            Some(RestartPolicy { name, .. }) if !name.is_empty() => name.clone(),
+    /// As on a command line; `None` if the document was cut before it.
+    pub(super) fn restart_policy(&self) -> Option<String> {
+        self.restart_policy.as_ref().map(|policy| match policy {
+            RestartPolicy { name, maximum_retry_count: count @ 1.. } => format!("{name}:{count}"),
+            RestartPolicy { name, .. } if !name.is_empty() => name.clone(),
             _ => "no".to_owned(),
-        }
+        })
     }
 }
 

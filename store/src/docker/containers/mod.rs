@@ -1,15 +1,20 @@
 //! `containers/`: Docker's containers, whatever keeps their layers (a graph driver or containerd).
 //!
 //! ```text
-//! containers/<id>/config.v2.json     everything about it; without this file it is not a container
+//! containers/<id>/config.v2.json     everything about it; without it, it may still have a layer
 //! containers/<id>/hostconfig.json    limits, ports, restart policy
 //! containers/<id>/{hostname,hosts,resolv.conf}, <id>-json.log    not needed here
 //! ```
 //!
 //! Docker 1.10 and later. A host that died leaves `State.Running` true.
 
+mod begin;
 mod config;
 mod host;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
 
 use crate::{Container, ContainerKey, ContainerListing, Error, Root, hex_id, json, parallel};
 
@@ -18,54 +23,98 @@ use host::Host;
 
 const FILE: &str = "config.v2.json";
 const HOST: &str = "hostconfig.json";
+const HOSTNAME: &str = "hostname";
 
-/// A folder of a container.
-pub(crate) struct Found {
-    pub(crate) id: String,
-    /// What is in it, or why that cannot be read.
-    pub(crate) record: Result<Record, Error>,
-}
-
-/// A container as its files describe it.
+/// A container as its files describe it, or as much of that as can be read.
 pub(crate) struct Record {
     pub(crate) id: String,
     config: Config,
+    /// A JSON object, in any case.
     raw: Vec<u8>,
-    /// `hostconfig.json`, or what is wrong with it.
-    host: Result<(Host, Vec<u8>), Error>,
+    host: Option<(Host, Vec<u8>)>,
+    /// What is wrong with `config.v2.json`.
+    pub(crate) damage: Option<Error>,
+    host_damage: Option<Error>,
 }
 
 /// Reads the containers of a data root, by id. What is wrong with one hides no other.
-pub(crate) fn read(data: &Root) -> Result<Vec<Found>, Error> {
-    let names = data.try_list("containers")?;
-    let ids: Vec<String> =
-        names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| hex_id(name)).collect();
-    let records = parallel::map(&ids, |id| record(data, id));
-    let found = ids.into_iter().zip(records);
-    Ok(found.filter_map(|(id, record)| Some(Found { id, record: record.transpose()? })).collect())
+///
+/// `with_layer` are ids of containers that have a layer, and `has_layer` says it of one. These are listed
+/// even if their record is missing.
+pub(crate) fn read(
+    data: &Root,
+    with_layer: Vec<String>,
+    has_layer: impl Fn(&str) -> bool + Sync,
+) -> Result<Vec<Record>, Error> {
+    let names = data.try_list("containers")?.into_iter().filter_map(|name| name.into_string().ok());
+    let ids: BTreeSet<String> = names.chain(with_layer).filter(|name| hex_id(name)).collect();
+    let ids: Vec<String> = ids.into_iter().collect();
+    let records = parallel::map(&ids, |id| record(data, id, &has_layer));
+    Ok(records.into_iter().flatten().collect())
 }
 
-/// `None` for a folder without the file: Docker makes it first, and removes it last.
-fn record(data: &Root, id: &str) -> Result<Option<Record>, Error> {
-    let file = |name: &str| format!("containers/{id}/{name}");
-    let Some(raw) = data.try_read(file(FILE), json::LIMIT)? else { return Ok(None) };
-    let parsed = parse::<Config>(&raw).and_then(|config| match config.id.as_deref() {
-        Some(named) if named != id => Err(format!("it is of container {named:?}")),
-        _ => Ok(config),
-    });
-    let config = parsed.map_err(|why| Error::malformed(data.join(file(FILE)), why))?;
-    let host = match data.try_read(file(HOST), json::LIMIT) {
+/// `None` for a folder without the file and without a layer: Docker makes the folder first, and removes it
+/// last.
+fn record(data: &Root, id: &str, has_layer: &dyn Fn(&str) -> bool) -> Option<Record> {
+    let path = |name: &str| format!("containers/{id}/{name}");
+    let (raw, damage) = match data.try_read(path(FILE), json::LIMIT) {
+        Ok(Some(raw)) => match parse::<Config>(&raw) {
+            Ok(Config { id: Some(named), .. }) if named != id => {
+                (b"{}".to_vec(), Some(format!("it is of container {named:?}")))
+            }
+            Ok(config) => {
+                let (host, host_damage) = host(data, &path(HOST));
+                return Some(Record { id: id.to_owned(), config, raw, host, damage: None, host_damage });
+            }
+            Err(why) => (begin::of(&raw), Some(why)),
+        },
+        Ok(None) if has_layer(id) => (b"{}".to_vec(), None),
+        Ok(None) => return None,
+        Err(error) => {
+            let (host, host_damage) = host(data, &path(HOST));
+            let (config, raw) = (Config::left(&Map::new()), b"{}".to_vec());
+            return Some(Record { id: id.to_owned(), config, raw, host, damage: Some(error), host_damage });
+        }
+    };
+    let hostname = data.try_read(path(HOSTNAME), LIMIT).ok().flatten();
+    let hostname = hostname.and_then(|name| String::from_utf8(name).ok()).map(|name| name.trim().to_owned());
+    let called = match hostname.filter(|name| !name.is_empty() && !id.starts_with(name.as_str())) {
+        Some(name) => format!("; its host name was {name:?}"),
+        None => String::new(),
+    };
+    let damage = match damage {
+        Some(why) => Error::malformed(data.join(path(FILE)), format!("{why}{called}")),
+        None => {
+            let why = format!("it says what the container is and how it was run; its layer is there{called}");
+            Error::NotThere { path: data.join(path(FILE)), why }
+        }
+    };
+    let members: Map<String, Value> = serde_json::from_slice(&raw).unwrap_or_default();
+    let (host, host_damage) = host(data, &path(HOST));
+    let config = Config::left(&members);
+    Some(Record { id: id.to_owned(), config, raw, host, damage: Some(damage), host_damage })
+}
+
+/// Bytes that a host name may have, far more than any has.
+const LIMIT: u64 = 1 << 12;
+
+/// `hostconfig.json`, or what is left of it, and what is wrong with it.
+fn host(data: &Root, file: &str) -> (Option<(Host, Vec<u8>)>, Option<Error>) {
+    match data.try_read(file, json::LIMIT) {
         Ok(Some(raw)) => match parse::<Host>(&raw) {
-            Ok(host) => Ok((host, raw)),
-            Err(why) => Err(Error::malformed(data.join(file(HOST)), why)),
+            Ok(host) => (Some((host, raw)), None),
+            Err(why) => {
+                let left = begin::of(&raw);
+                let host = parse::<Host>(&left).ok().filter(|_| left.len() > 2);
+                (host.map(|host| (host, left)), Some(Error::malformed(data.join(file), why)))
+            }
         },
         Ok(None) => {
-            let why = "it has the limits, ports and restart policy of the container";
-            Err(Error::NotThere { path: data.join(file(HOST)), why: why.to_owned() })
+            let why = "it has the limits, ports and restart policy of the container".to_owned();
+            (None, Some(Error::NotThere { path: data.join(file), why }))
         }
-        Err(error) => Err(error),
-    };
-    Ok(Some(Record { id: id.to_owned(), config, raw, host }))
+        Err(error) => (None, Some(error)),
+    }
 }
 
 fn parse<'de, T: serde::Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
@@ -95,21 +144,20 @@ impl Record {
 
     /// Adds the container to a listing.
     pub(crate) fn list(self, key: ContainerKey, image_present: bool, listing: &mut ContainerListing) {
-        let Record { id, config, raw, host } = self;
+        let Record { id, config, raw, host, damage, host_damage } = self;
         let image_id = config.image.as_deref().map(|id| id.strip_prefix("sha256:").unwrap_or(id).to_owned());
-        let (host, host_config) = match host {
-            Ok((host, raw)) => (Some(host), Some(raw)),
-            Err(error) => {
-                listing.lost.push(error.within(format!("the settings of container {id}")));
-                (None, None)
-            }
-        };
+        let (host, host_config) = host.unzip();
+        let policy = host.as_ref().and_then(Host::restart_policy);
+        let lost = host_damage.clone();
+        listing.lost.extend(lost.map(|error| error.within(format!("the settings of container {id}"))));
+        listing.broken.extend(damage.clone().map(|error| (id, error)));
         let record = crate::ContainerRecord::Docker { config: raw, host_config };
         listing.containers.push(Container {
             image_id: image_id.filter(|id| !id.is_empty()),
             image_present,
-            restart_policy: host.as_ref().map(Host::restart_policy),
+            restart_policy: policy.or_else(|| host_damage.is_none().then(|| "no".to_owned())),
             ports: host::ports(host.as_ref(), &config.settings.exposed_ports),
+            damage: damage.into_iter().chain(host_damage).collect(),
             ..config.describe(Container::new(key, record))
         });
     }
