@@ -3,23 +3,23 @@
 mod containers;
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::PathBuf;
 
-use clap::builder::{PathBufValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use layerlift_archive::{CompressionLevel, ParseCompressionError};
-use layerlift_export::{Format, LayerCompression, TagPolicy};
+use layerlift_export::{Format, LayerCheck, LayerCompression, TagPolicy};
 use layerlift_store::{Platform, Platforms, StoreKind};
 
 pub(crate) use containers::{Containers, Rootfs, Volume, Volumes};
 
 mod delivery;
 mod partial;
+mod values;
 
 pub(crate) use delivery::Delivery;
 pub(crate) use partial::{Check, Join, Partial};
+pub(crate) use values::ArchiveCompression;
+use values::{MAX_THREADS, checks, formats, kinds, layer_compression, root, tags, threads};
 
 const STATUS: &str = "\
 Exit status:
@@ -29,9 +29,6 @@ Exit status:
   3    with --keep-going, into a pipe: the store has changed and the archive is cut; run it again
   130  interrupted
   141  the reader of the archive closed the pipe before its end";
-
-/// More threads than this only cost memory.
-const MAX_THREADS: usize = 256;
 
 /// Export container images straight from the directories in which engines keep them.
 ///
@@ -178,6 +175,13 @@ pub(crate) struct Save {
     /// A layer that is already compressed this way is copied as it is, and keeps its digests.
     #[arg(long, value_name = "HOW", value_parser = layer_compression)]
     pub(crate) compress: Option<LayerCompression>,
+    /// What to check of compressed layers that are copied as they are: their own digests, or the diff ids of
+    /// the tars in them, too.
+    ///
+    /// A digest proves that a layer is the one that was stored. For its diff id it is decompressed, which
+    /// takes many times as long; verify does that, and so do engines when they load the archive.
+    #[arg(long, value_name = "WHAT", value_parser = checks(), default_value = "digests")]
+    pub(crate) check: LayerCheck,
     /// Compress the archive as a whole: gzip or zstd, with a level as in gzip:9, or none [default: what the
     /// name of the output says: .gz, .tgz, .zst].
     #[arg(long, value_name = "HOW", value_parser = str::parse::<ArchiveCompression>)]
@@ -355,47 +359,6 @@ pub(crate) struct Stores {
     pub(crate) json: bool,
 }
 
-fn kinds() -> impl TypedValueParser<Value = StoreKind> {
-    named(StoreKind::ALL, StoreKind::name)
-}
-
-fn formats() -> impl TypedValueParser<Value = Format> {
-    named(Format::ALL, Format::name)
-}
-
-/// A path; `-` is standard input, which may be a pipe or a file.
-fn root() -> impl TypedValueParser<Value = PathBuf> {
-    let stdin = |path: PathBuf| if path == Path::new("-") { PathBuf::from("/dev/stdin") } else { path };
-    PathBufValueParser::new().map(stdin)
-}
-
-fn layer_compression(text: &str) -> Result<LayerCompression, ParseCompressionError> {
-    if text == "none" { Ok(LayerCompression::Plain) } else { text.parse().map(LayerCompression::With) }
-}
-
-fn tags() -> impl TypedValueParser<Value = TagPolicy> {
-    named(&[TagPolicy::Named, TagPolicy::Keep], |policy| match policy {
-        TagPolicy::Named => "named",
-        TagPolicy::Keep => "keep",
-    })
-}
-
-/// Takes one of a closed set by the name that the libraries give it.
-fn named<T: Copy + Send + Sync + 'static>(
-    all: &'static [T],
-    name: fn(T) -> &'static str,
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(all.iter().map(|&one| name(one)))
-        .try_map(move |text| all.iter().copied().find(|&one| name(one) == text).ok_or("no such value"))
-}
-
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
-    match text.parse::<NonZeroUsize>() {
-        Ok(n) if n.get() <= MAX_THREADS => Ok(n),
-        _ => Err(format!("a number from 1 to {MAX_THREADS} is expected")),
-    }
-}
-
 impl Work {
     /// Number of threads.
     pub(crate) fn threads(&self) -> NonZeroUsize {
@@ -418,20 +381,5 @@ mod tests {
     #[test]
     fn definition_is_sound() {
         Args::command().debug_assert();
-    }
-}
-
-/// What `--archive-compress` asks for: a compression, or none.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ArchiveCompression(pub(crate) Option<CompressionLevel>);
-
-impl FromStr for ArchiveCompression {
-    type Err = ParseCompressionError;
-
-    fn from_str(text: &str) -> Result<Self, ParseCompressionError> {
-        if text == "none" {
-            return Ok(ArchiveCompression(None));
-        }
-        text.parse().map(|level| ArchiveCompression(Some(level)))
     }
 }

@@ -59,7 +59,7 @@ pub use draft::PlannedImage;
 pub use error::{Error, Hint};
 pub use format::Format;
 pub use layerlift_archive::ErrorKind;
-pub use options::{LayerCompression, Options};
+pub use options::{LayerCheck, LayerCompression, Options};
 pub use partial::{Checked, CheckedLayer, CheckedRoot, Omission, OtherSide, Presence, check, select_partial};
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, tree};

@@ -32,6 +32,8 @@ pub struct Options {
     pub as_archived: bool,
     /// How layers are compressed.
     pub layers: LayerCompression,
+    /// What is checked of a compressed blob that is copied as it is.
+    pub check: LayerCheck,
     /// What the other side has: such layers are left out.
     pub other_side: Arc<OtherSide>,
     /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
@@ -48,6 +50,20 @@ pub enum LayerCompression {
     Plain,
     /// Like this. A layer that has this compression already stays as it is, whatever its level.
     With(CompressionLevel),
+}
+
+/// What is checked of a compressed blob that is copied as it is, and has a digest of its own.
+///
+/// A blob without one is always decompressed, and so is one that only stands in for the blob that an image
+/// names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LayerCheck {
+    /// Its own digest, which proves that it is the blob that was stored. Engines check the diff id when they
+    /// load it.
+    #[default]
+    Digest,
+    /// The diff id of the tar in it, too: the blob is decompressed, which takes many times as long.
+    DiffIds,
 }
 
 impl Options {
@@ -99,6 +115,16 @@ impl Options {
     /// The same options with this compression of layers.
     pub fn with_layers(self, layers: LayerCompression) -> Self {
         Options { layers, ..self }
+    }
+
+    /// The same options with this check of blobs that are copied.
+    pub fn with_check(self, check: LayerCheck) -> Self {
+        Options { check, ..self }
+    }
+
+    /// Whether the diff ids of blobs that are copied are checked. A salvage looks for every damage.
+    pub(crate) fn checks_diff_ids(&self) -> bool {
+        self.check == LayerCheck::DiffIds || self.salvage
     }
 
     /// The same options; what the other side has is left out.

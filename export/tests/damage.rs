@@ -13,8 +13,8 @@ use common::fake::{Fake, Kept};
 use common::{chain, check_blobs, data_root, document, entries, exported, planned, store, threaded, written};
 use layerlift_archive::Observer;
 use layerlift_export::{
-    ErrorKind, Format, LayerReport, Options, PlannedImage, Report, Warning, plan, select_all, tree, verify,
-    verify_each,
+    ErrorKind, Format, LayerCheck, LayerReport, Options, PlannedImage, Report, Warning, plan, select_all,
+    tree, verify, verify_each,
 };
 use layerlift_store::{ImageKey, Reference, Store};
 
@@ -284,6 +284,29 @@ struct Impatient;
 impl Observer for Impatient {
     fn cancelled(&self) -> bool {
         true
+    }
+}
+
+/// A blob with the digest that names it is the one that was stored, and is copied as it is. What tar is in it
+/// shows when it is decompressed: where it has no other digest, where that is asked for, in `verify`.
+#[test]
+fn compressed_blobs_of_other_tars() {
+    let formats = [Format::DockerArchive, Format::OciArchive];
+    for (digest, format) in formats.into_iter().flat_map(|format| [(true, format), (false, format)]) {
+        let mut store = Fake::default();
+        let layer = store.add_layer("one", Kept::OtherTar { digest });
+        store.add_image(&[layer], &["a:1"], "");
+        let options = Options::default().with_format(format);
+        let saved = |options: &Options| exported(&store, &["a:1"], options);
+        for (check, is_copied) in [(LayerCheck::Digest, digest), (LayerCheck::DiffIds, false)] {
+            let saved = saved(&options.clone().with_check(check));
+            assert_eq!(saved.is_ok(), is_copied, "{digest} {format:?} {check:?}: {:?}", saved.err());
+        }
+        let report = verify(&store, &all(&store), &threaded(2));
+        assert_eq!(
+            report.layers[0].error.as_ref().map(layerlift_export::Error::kind),
+            Some(ErrorKind::Damaged)
+        );
     }
 }
 

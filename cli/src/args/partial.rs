@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueHint};
-use layerlift_export::{Format, LayerCompression, TagPolicy};
+use layerlift_export::{Format, LayerCheck, LayerCompression, TagPolicy};
 
 use super::{ArchiveCompression, Delivery, PlaceArgs, Save, StoreArgs, Work, formats, layer_compression};
 
@@ -95,6 +95,7 @@ impl Join {
             all_platforms: true,
             keep_index: false,
             compress: self.compress,
+            check: LayerCheck::default(),
             archive_compress: self.archive_compress,
             delivery: self.delivery.clone(),
             partial: Partial { exclude: Vec::new(), since: Vec::new(), have: Vec::new() },

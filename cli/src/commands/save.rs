@@ -121,6 +121,7 @@ fn once(
         .with_recorded_only(args.no_rebuild)
         .with_keep_index(args.keep_index)
         .with_layers(args.compress.unwrap_or_default())
+        .with_check(args.check)
         .with_temp_dir(temp_dir);
     let layout = destination.layout(args.format)?;
     let plan = plan(&*source.store, selection, &options)?;

@@ -199,7 +199,7 @@ impl State {
         match tar {
             LayerTar::Blob(layer) if layer.compression != Compression::None => match diff_id {
                 Some(id) if layers.keeps(layer.compression, format) => {
-                    State::Measured(Measured::compressed(layer, id))
+                    State::Measured(Measured::compressed(layer, id, options))
                 }
                 _ => State::Unmeasured(LayerTar::Blob(layer)),
             },
@@ -223,13 +223,16 @@ pub(crate) fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Optio
                 // Only a label says that the other blob has this tar.
                 _ if layer.notice.is_some() => match diff_id {
                     Some(id) if compression != Compression::None => {
-                        State::Measured(Measured::compressed(layer, id))
+                        State::Measured(Measured::compressed(layer, id, options))
                     }
                     _ => State::of(LayerTar::Blob(layer), recorded, options),
                 },
-                Some(digest) if diff_id.is_some() => State::Measured(Measured {
+                Some(digest) if let Some(id) = diff_id => State::Measured(Measured {
                     len: layer.stored.len,
-                    content: Some(Arc::new(layer.stored)),
+                    content: Some(match options.checks_diff_ids() && compression != Compression::None {
+                        true => Arc::new(CompressedBlob { layer, diff_id: id, padding: 0 }),
+                        false => Arc::new(layer.stored),
+                    }),
                     compression,
                     digest: Some(digest),
                     diff_id,
@@ -251,14 +254,19 @@ impl Measured {
         Measured { content, len, compression: Compression::None, digest, diff_id, unpadded: None }
     }
 
-    /// A compressed blob that is copied: the output checks its digest, its reader the diff id. Without its
-    /// padding it has a digest that is not known yet.
-    fn compressed(layer: BlobLayer, diff_id: DiffId) -> Self {
+    /// A compressed blob that is copied: the output checks its digest. Its reader checks the diff id as well,
+    /// if the blob has no digest, if only a label says that it has this tar, or if that is asked for. Without
+    /// its padding it has a digest that is not known yet.
+    fn compressed(layer: BlobLayer, diff_id: DiffId, options: &Options) -> Self {
         let (compression, stored, zeros) = (layer.compression, layer.digest(), padding::of(&layer));
-        let blob = CompressedBlob { layer, diff_id, padding: zeros };
-        let (len, digest) = (blob.len(), blob.digest());
+        let is_proved = stored.is_some() && zeros == 0 && layer.notice.is_none();
+        let content: Arc<dyn Content> = match is_proved && !options.checks_diff_ids() {
+            true => Arc::new(layer.stored),
+            false => Arc::new(CompressedBlob { layer, diff_id, padding: zeros }),
+        };
+        let (len, digest) = (content.len(), content.digest());
         let unpadded = (zeros > 0).then_some(Unpadded { zeros, stored });
-        Measured { content: Some(Arc::new(blob)), len, compression, digest, diff_id: Some(diff_id), unpadded }
+        Measured { content: Some(content), len, compression, digest, diff_id: Some(diff_id), unpadded }
     }
 
     /// A layer that is left out.

@@ -20,6 +20,10 @@ pub(crate) enum Kept {
     Gzip,
     /// Like [`Kept::Gzip`], with this many zeros behind it.
     Padded(usize),
+    /// Like [`Kept::Gzip`], but of another tar than its diff id says; with or without a digest of its own.
+    OtherTar {
+        digest: bool,
+    },
     /// Its bytes do not match its digest.
     Damaged,
     /// It cannot be opened.
@@ -124,6 +128,7 @@ impl Store for Fake {
             Kept::Plain => {}
             Kept::Gzip => stored = gzip(tar),
             Kept::Padded(zeros) => stored = [gzip(tar), vec![0; *zeros]].concat(),
+            Kept::OtherTar { .. } => stored = gzip(&[&tar[..], &[0; 512]].concat()),
             Kept::Damaged => stored[512] ^= 1,
             Kept::Missing => {
                 return Err(Error::Missing {
@@ -138,8 +143,11 @@ impl Store for Fake {
         file.write_all(&stored).unwrap();
         let diff_id = Some(self.diff_id(index));
         let compression = Compression::detect(&stored);
-        let gzipped = matches!(kept, Kept::Gzip | Kept::Padded(_));
-        let digest = if gzipped { Some(Digest::of(&stored)) } else { diff_id.map(|id| id.0) };
+        let digest = match kept {
+            Kept::Gzip | Kept::Padded(_) | Kept::OtherTar { digest: true } => Some(Digest::of(&stored)),
+            Kept::OtherTar { digest: false } => None,
+            Kept::Plain | Kept::Damaged | Kept::Missing => diff_id.map(|id| id.0),
+        };
         let stored = FileRange { file: Arc::new(file), offset: 0, len: stored.len() as u64, digest };
         Ok(LayerTar::Blob(BlobLayer::new(stored, compression, diff_id)))
     }
