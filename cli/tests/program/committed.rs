@@ -128,6 +128,19 @@ fn an_image_that_was_removed() {
     assert_eq!((&got["architecture"], &got["os"]), (&"amd64".into(), &"linux".into()));
 }
 
+/// Podman 5.8 writes no entry then; 4.3 writes one.
+#[test]
+fn an_image_without_a_history() {
+    for engine in ["podman-4.3-options", "podman-5.8-options"] {
+        let store = Store::containers(engine);
+        let saved = output(save(&store.root).args(["--container", "without-history"]));
+        assert_eq!(ended(&saved), (Some(0), String::new()), "{engine}");
+        let (config, _) = image(&files(&saved.stdout));
+        assert_eq!(config.get("history"), None, "{engine}");
+        assert_eq!(config["rootfs"]["diff_ids"].as_array().map(Vec::len), Some(2), "{engine}");
+    }
+}
+
 #[test]
 fn with_images_in_any_format_and_always_the_same() {
     if !is_root("with_images_in_any_format", "for devices and attributes of overlayfs") {

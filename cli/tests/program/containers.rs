@@ -50,6 +50,34 @@ fn for_machines() {
     assert_eq!((&pod["pod"]["name"], &pod["state"]), (&"pod1".into(), &"created".into()));
 }
 
+/// What Podman records under names of its own.
+#[test]
+fn options_of_podman() {
+    for engine in ["podman-4.3-options", "podman-5.8-options"] {
+        let store = Store::containers(engine);
+        let one = |name: &str| json(&store.root, &[name]).remove(0);
+        assert_eq!(one("options")["restart_policy"], "on-failure:2", "{engine}");
+        assert_eq!(one("always")["restart_policy"], "always", "{engine}");
+        assert_eq!(one("shares-network")["restart_policy"], "no", "{engine}");
+        let (status, text, errors) = containers(&store.root, &["options", "--compose"]);
+        assert_eq!((status, &*errors), (Some(0), ""));
+        for line in [
+            "    networks:\n      options-net:\n",
+            "    restart: \"on-failure:2\"\n",
+            "    stop_signal: \"2\"\n",
+            "    group_add:\n      - \"9\"\n",
+            "    healthcheck:\n      test:\n        - CMD-SHELL\n        - \"true || false\"\n",
+            "      interval: \"7s\"\n",
+            "\nnetworks:\n  options-net:\n    name: options-net\n",
+        ] {
+            assert!(text.contains(line), "{engine}: no {line:?} in {text}");
+        }
+        let shown = output(layerlift().args(["inspect", "options", "--root"]).arg(&store.root));
+        let shown: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+        assert_eq!(shown[0]["networks"], serde_json::json!(["options-net"]), "{engine}");
+    }
+}
+
 #[test]
 fn names_that_nobody_has() {
     let store = Store::containers("podman-4.3");

@@ -131,6 +131,21 @@ fn data_that_are_elsewhere() {
 }
 
 #[test]
+fn data_that_podman_has_elsewhere() {
+    for engine in ["podman-4.3-options", "podman-5.8-options"] {
+        let store = Store::containers(engine);
+        let (status, all, _) = volumes(&store.root);
+        assert_eq!(status, Some(0));
+        assert_eq!(all["elsewhere"]["device"], "/srv/elsewhere", "{engine}");
+        assert_eq!(all["elsewhere"]["labels"]["backup"], "yes", "{engine}");
+        assert_eq!(all["plain"]["device"], Value::Null, "{engine}");
+        let (status, errors) = ended(&volume(&store.root, &["elsewhere"]));
+        assert_eq!(status, Some(2), "{engine}");
+        assert!(errors.contains("not in the store: they are at /srv/elsewhere"), "{errors}");
+    }
+}
+
+#[test]
 fn what_is_damaged_hides_no_other() {
     for (engine, database) in [("docker-28.5", "volumes/metadata.db"), ("podman-5.8", "db.sql")] {
         let store = Store::containers(engine);

@@ -230,7 +230,10 @@ fn storage(container: &Container, base: &Base, diff_ids: &[DiffId], settings: &[
     platform(&mut out, base);
     out.field("config", |out| out.extend(settings));
     out.field("rootfs", |out| out.extend(rootfs(diff_ids)));
-    out.field("history", |out| out.extend(history(base, &last)));
+    // Since Podman 5, the layer gets no entry if those below have none.
+    if base.history.as_ref().is_some_and(|all| !all.is_empty()) || diff_ids.is_empty() {
+        out.field("history", |out| out.extend(history(base, &last)));
+    }
     out.finish()
 }
 

@@ -51,8 +51,8 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
             let host = host_config.as_deref().map(value);
             docker::read(&mut recipe, container, &value(config), host.as_ref(), known);
         }
-        ContainerRecord::Podman { config, .. } => {
-            podman::read(&mut recipe, container, &value(config), known);
+        ContainerRecord::Podman { config, networks, .. } => {
+            podman::read(&mut recipe, container, &value(config), networks, known);
         }
         _ => {
             recipe.program = "podman";

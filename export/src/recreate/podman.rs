@@ -6,6 +6,7 @@
 use layerlift_store::Container;
 use serde_json::Value;
 
+use super::docker;
 use super::recipe::{Known, Recipe};
 use super::values::{bytes, duration, entries, is_anonymous, is_true, number, short, text, texts};
 use super::yaml::Yaml;
@@ -19,9 +20,16 @@ const ENV: &[&str] = &["container=podman", "TERM=xterm", "HOME=/root"];
 /// What Podman records if the options are not given.
 const PIDS_LIMIT: i64 = 2048;
 const STOP_TIMEOUT: i64 = 10;
+const SIGTERM: i64 = 15;
 const SHM_SIZE: i64 = 65_536_000;
 
-pub(super) fn read(recipe: &mut Recipe, container: &Container, config: &Value, known: &Known<'_>) {
+pub(super) fn read(
+    recipe: &mut Recipe,
+    container: &Container,
+    config: &Value,
+    networks: &[String],
+    known: &Known<'_>,
+) {
     recipe.program = "podman";
     recipe.recorded = command_line(config);
     let null = Value::Null;
@@ -63,9 +71,17 @@ pub(super) fn read(recipe: &mut Recipe, container: &Container, config: &Value, k
         recipe.option("--stop-timeout", seconds.to_string());
         recipe.member("stop_grace_period", duration(seconds.saturating_mul(1_000_000_000)));
     }
+    if let Some(signal) = number(config, "stopSignal").filter(|signal| *signal != SIGTERM) {
+        recipe.both("--stop-signal", "stop_signal", signal.to_string());
+    }
+    recipe.list("--group-add", "group_add", texts(config.get("groups")));
+    let check = config.get("healthcheck").filter(|check| check.is_object());
+    if check != of_image("Healthcheck") {
+        docker::health(recipe, check);
+    }
     mounts(recipe, container, spec, of_image("Volumes"));
     ports(recipe, container);
-    networks(recipe, config, spec, known);
+    join(recipe, config, spec, networks, known);
     if let Some(policy) = container.restart_policy.as_deref().filter(|policy| *policy != "no") {
         recipe.both("--restart", "restart", policy);
     }
@@ -147,7 +163,7 @@ fn ports(recipe: &mut Recipe, container: &Container) {
     recipe.list("--publish", "ports", published);
 }
 
-fn networks(recipe: &mut Recipe, config: &Value, spec: &Value, known: &Known<'_>) {
+fn join(recipe: &mut Recipe, config: &Value, spec: &Value, networks: &[String], known: &Known<'_>) {
     if let Some(id) = text(config, "netNsCtr") {
         let other = (known.name_of)(id).unwrap_or_else(|| id.to_owned());
         recipe.both("--network", "network_mode", format!("container:{other}"));
@@ -159,8 +175,7 @@ fn networks(recipe: &mut Recipe, config: &Value, spec: &Value, known: &Known<'_>
         recipe.both("--network", "network_mode", if own { "none" } else { "host" });
         return;
     }
-    let names = config.get("networks").and_then(Value::as_object).into_iter().flatten();
-    let names: Vec<String> = names.map(|(name, _)| name.clone()).filter(|name| name != "podman").collect();
+    let names: Vec<String> = networks.iter().filter(|name| *name != "podman").cloned().collect();
     for name in &names {
         recipe.option("--network", name.clone());
     }

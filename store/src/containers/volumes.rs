@@ -3,7 +3,7 @@
 //! ```text
 //! volumes/<name>/_data                        the data
 //! db.sql              VolumeConfig            {"name":"named","labels":{…},"volumeDriver":"local",
-//!                                              "createdAt":"…","options":{"device":"/srv/data", …}, …}
+//!                                              "createdAt":"…","volumeOptions":{"device":"/srv/data", …}}
 //! bolt_state.db       vol/<name>/config       the same
 //! ```
 
@@ -22,6 +22,7 @@ struct Record {
     driver: Option<String>,
     #[serde(rename = "createdAt")]
     created: Option<String>,
+    #[serde(rename = "volumeOptions")]
     options: Option<BTreeMap<String, String>>,
 }
 

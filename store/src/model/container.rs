@@ -73,6 +73,8 @@ pub enum ContainerRecord {
         config: Vec<u8>,
         /// What became of it, from the database.
         state: Option<Vec<u8>>,
+        /// Names of the networks that it joins, sorted.
+        networks: Vec<String>,
     },
     /// Only containers-storage has it: Buildah made it, or Podman's database cannot be read.
     Storage {

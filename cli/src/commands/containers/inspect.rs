@@ -25,6 +25,9 @@ pub(in crate::commands) struct Inspected<'a> {
     /// The state in Podman's database.
     #[serde(skip_serializing_if = "Option::is_none")]
     state_record: Option<Value>,
+    /// Names of the networks of a container of Podman, which its config may not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    networks: Option<&'a [String]>,
     /// The record of containers-storage, for a container that has only this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     storage_record: Option<Value>,
@@ -53,6 +56,7 @@ impl<'a> Inspected<'a> {
             config: None,
             host_config: None,
             state_record: None,
+            networks: None,
             storage_record: None,
         };
         let value = |raw: &[u8]| serde_json::from_slice(raw).unwrap_or(Value::Null);
@@ -61,8 +65,9 @@ impl<'a> Inspected<'a> {
             ContainerRecord::Docker { config, host_config } => {
                 (inspected.config, inspected.host_config) = (Some(value(config)), optional(host_config));
             }
-            ContainerRecord::Podman { config, state } => {
+            ContainerRecord::Podman { config, state, networks } => {
                 (inspected.config, inspected.state_record) = (Some(value(config)), optional(state));
+                inspected.networks = Some(networks);
             }
             ContainerRecord::Storage { record } => inspected.storage_record = Some(value(record)),
             _ => {}

@@ -143,7 +143,7 @@ fn labels(recipe: &mut Recipe, config: &Value, of_image: Option<&Value>) {
     }
 }
 
-fn health(recipe: &mut Recipe, check: Option<&Value>) {
+pub(super) fn health(recipe: &mut Recipe, check: Option<&Value>) {
     let test = texts(check.and_then(|check| check.get("Test")));
     let null = Value::Null;
     let check = check.unwrap_or(&null);

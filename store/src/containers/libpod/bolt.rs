@@ -21,7 +21,8 @@ pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
             continue;
         };
         let state = bucket.get(b"state")?.map(<[u8]>::to_vec);
-        let documents = Documents { config: config.to_vec(), state, file: FILE };
+        let documents =
+            Documents { config: config.to_vec(), state, networks: networks(&bucket)?, file: FILE };
         found.containers.insert(id, documents);
     }
     for (id, bucket) in buckets(&database, &[b"pod"])? {
@@ -36,6 +37,18 @@ pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
         found.volumes.extend(bucket.get(b"config")?.map(|config| (name, config.to_vec())));
     }
     Ok(true)
+}
+
+/// The keys of `networks` in the bucket of a container. Podman since 4.0 keeps them there, and not in the
+/// config.
+fn networks(container: &Bucket<'_>) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for entry in container.bucket(b"networks")?.iter().flat_map(Bucket::entries) {
+        if let Entry::Value { key, .. } = entry? {
+            names.push(String::from_utf8_lossy(key).into_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// The buckets in a bucket, by name.

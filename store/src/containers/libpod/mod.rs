@@ -2,7 +2,8 @@
 //! became of them.
 //!
 //! ```text
-//! libpod/bolt_state.db    until Podman 4.7: buckets ctr/<id>/{config,state}, pod/<id>/config, volumes/<name>
+//! libpod/bolt_state.db    until Podman 4.7: buckets ctr/<id>/{config,state,networks}, pod/<id>/config,
+//!                         vol/<name>/config
 //! db.sql                  since 4.8 for new stores: tables ContainerConfig, ContainerState, PodConfig,
 //!                         VolumeConfig (SQLite)
 //! ```
@@ -38,6 +39,8 @@ pub(super) struct Libpod {
 pub(super) struct Documents {
     pub(super) config: Vec<u8>,
     pub(super) state: Option<Vec<u8>>,
+    /// Names of networks that are recorded apart from the config.
+    pub(super) networks: Vec<String>,
     /// The database that they are from, relative to the root.
     pub(super) file: &'static str,
 }

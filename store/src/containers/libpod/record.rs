@@ -5,8 +5,9 @@
 //!           "CreateCommand":["podman","run", …],"rootfsImageID":"1adb…","rootfsImageName":"localhost/app:2",
 //!           "namedVolumes":[{"volumeName":"9190…","dest":"/data","options":["rw", …]}],
 //!           "userVolumes":["/data"],"newPortMappings":[{"host_ip":"","container_port":80,"host_port":8080,
-//!           "range":1,"protocol":"tcp"}],"exposedPorts":{"53":["udp"]},"labels":{…},"restartPolicy":"always",
-//!           "restartRetries":3,"pod":"020a…","createdTime":"2026-11-25T07:53:31.9Z", …}
+//!           "range":1,"protocol":"tcp"}],"exposedPorts":{"53":["udp"]},"labels":{…},"restart_policy":"on-failure",
+//!           "restart_retries":3,"newNetworks":{"net":{…}},"pod":"020a…","createdTime":"2026-11-25T07:53:31.9Z",
+//!           …}
 //! state    {"state":6,"startedTime":"…","finishedTime":"…","exitCode":1, …}
 //! ```
 //!
@@ -41,10 +42,11 @@ struct Config {
     #[serde(rename = "exposedPorts")]
     exposed: Option<BTreeMap<String, Option<Vec<String>>>>,
     labels: Option<BTreeMap<String, String>>,
-    #[serde(rename = "restartPolicy")]
     restart_policy: Option<String>,
-    #[serde(rename = "restartRetries")]
+    #[serde(rename = "restart_retries")]
     retries: Option<u64>,
+    #[serde(rename = "newNetworks")]
+    networks: Option<BTreeMap<String, serde::de::IgnoredAny>>,
     pod: Option<String>,
     #[serde(rename = "createdTime")]
     created: Option<String>,
@@ -126,9 +128,12 @@ pub(in crate::containers) fn list(
             State::default().describe()
         }
     };
-    let Documents { config: raw, state: raw_state, .. } = documents;
+    let Documents { config: raw, state: raw_state, mut networks, .. } = documents;
+    networks.extend(config.networks.iter().flatten().map(|(name, _)| name.clone()));
+    networks.sort();
+    networks.dedup();
     let Known { key, names, image_present } = known;
-    let record = ContainerRecord::Podman { config: raw, state: raw_state };
+    let record = ContainerRecord::Podman { config: raw, state: raw_state, networks };
     let mounts = config.mounts();
     let ports = config.ports();
     let pod = |id: String| Pod { name: libpod.pods.get(&id).cloned(), id };

@@ -29,7 +29,7 @@ pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
         }
     }
     for (id, config) in rows(root, &database, "ContainerConfig", ["ID", "JSON"], &mut found.lost) {
-        found.containers.insert(id, Documents { config, state: None, file: FILE });
+        found.containers.insert(id, Documents { config, state: None, networks: Vec::new(), file: FILE });
     }
     for (id, state) in rows(root, &database, "ContainerState", ["ID", "JSON"], &mut found.lost) {
         found.containers.entry(id).and_modify(|documents| documents.state = Some(state));
