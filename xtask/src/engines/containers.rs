@@ -20,7 +20,21 @@ pub(crate) struct Storage {
     option: Option<&'static str>,
     user: Option<User>,
     place: Place,
+    /// `containers.conf`, if it is not that of the machine.
+    config: Option<PathBuf>,
 }
+
+/// Runs containers where the machine's limits are low and its cgroups are old, with files of its own.
+const CONFIG: &str = r#"[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+runtime = "RUNTIME"
+tmp_dir = "HOME/state"
+[containers]
+default_ulimits = ["nofile=512:512", "nproc=512:512"]
+log_driver = "k8s-file"
+"#;
 
 impl Storage {
     /// Creates it below `home`; root owns it if `user` is `None`.
@@ -37,6 +51,7 @@ impl Storage {
             option: None,
             user,
             place: Place::HERE,
+            config: None,
         })
     }
 
@@ -48,6 +63,15 @@ impl Storage {
     /// Sets an option of the driver.
     pub(crate) fn with_option(self, option: Option<&'static str>) -> Self {
         Storage { option, ..self }
+    }
+
+    /// Lets it run containers.
+    pub(crate) fn with_containers(self) -> Outcome<Self> {
+        let runtime = if self.place.has("runc") { "runc" } else { "crun" };
+        let config = self.home.join("containers.conf");
+        let home = self.home.display().to_string();
+        fs::write(&config, CONFIG.replace("RUNTIME", runtime).replace("HOME", &home))?;
+        Ok(Storage { config: Some(config), ..self })
     }
 
     /// The graph root.
@@ -68,9 +92,21 @@ impl Storage {
     /// A command of podman.
     pub(crate) fn podman<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = self.command("podman");
-        // No container will run, so neither systemd nor an event log is needed.
+        // Neither systemd nor an event log is needed.
         command.args(["--cgroup-manager=cgroupfs", "--events-backend=none"]).args(arguments);
         command
+    }
+
+    /// A shell script in which `podman` uses this storage.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let podman = self.command("podman");
+        let words = podman.get_args().map(|word| word.to_string_lossy());
+        // In a chroot, the first words are those of chroot(8).
+        let options: Vec<_> = words.skip_while(|word| word != "--root").collect();
+        let function = format!("podman() {{ command podman {} \"$@\"; }}", options.join(" "));
+        let mut shell = self.owners_program("sh");
+        shell.arg("-euc").arg(format!("{function}\n{script}"));
+        shell
     }
 
     /// A command of buildah.
@@ -98,6 +134,7 @@ impl Storage {
             Some(user) => user.program(name),
         };
         command.env("TMPDIR", self.home.join("tmp")).current_dir(&self.home);
+        command.envs(self.config.iter().map(|config| ("CONTAINERS_CONF", config)));
         command
     }
 

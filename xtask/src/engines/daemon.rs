@@ -47,6 +47,13 @@ impl Daemon {
         self.end(LIMIT)
     }
 
+    /// Kills it, so that it writes nothing more.
+    pub(crate) fn kill(mut self) -> Outcome {
+        signal("KILL", &self.0.id().to_string());
+        self.0.wait()?;
+        Ok(())
+    }
+
     fn end(&mut self, limit: Duration) -> Outcome {
         signal("TERM", &self.0.id().to_string());
         let deadline = Instant::now() + limit;

@@ -12,7 +12,7 @@ use super::containerd::Ctr;
 use super::daemon::Daemon;
 use super::image::{Image, familiar, hex};
 use super::place::Place;
-use super::process::{run, text};
+use super::process::{run, signal, text};
 use crate::Outcome;
 
 /// A running daemon and its client.
@@ -118,9 +118,34 @@ impl Docker {
         run(self.docker(["image", "prune", "--all", "--force"]))
     }
 
+    /// A shell script in which `docker` is this client.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let Client { place, home } = &self.client;
+        let mut command = place.program("sh", ["-euc", script]);
+        command.env("DOCKER_HOST", self.client.address()).env("DOCKER_CONFIG", home);
+        command.env_remove("DOCKER_CONTEXT");
+        command
+    }
+
     /// Stops it and waits for its end.
     pub(crate) fn stop(self) -> Outcome {
         self.daemon.stop()
+    }
+
+    /// Ends it and its containerd as a power loss would: neither writes anything more.
+    pub(crate) fn kill(self) -> Outcome {
+        let home = self.client.home.clone();
+        let ids = [home.join("pid"), home.join("exec/containerd/containerd.pid")];
+        let containerd = fs::read_to_string(&ids[1]);
+        self.daemon.kill()?;
+        if let Ok(id) = containerd {
+            signal("KILL", id.trim());
+        }
+        for file in ids.into_iter().chain([home.join("socket")]).filter(|file| file.exists()) {
+            // By now, the number in it may be that of another process.
+            fs::remove_file(file)?;
+        }
+        Ok(())
     }
 }
 

@@ -40,6 +40,14 @@ impl Place {
         command
     }
 
+    /// Where this machine sees a path of it.
+    pub(crate) fn outside(&self, path: &Path) -> PathBuf {
+        match &self.0 {
+            Some(root) => root.join(path.strip_prefix("/").unwrap_or(path)),
+            None => path.to_owned(),
+        }
+    }
+
     /// Whether it has a program.
     pub(crate) fn has(&self, name: &str) -> bool {
         let Some(root) = &self.0 else { return process::installed(name) };

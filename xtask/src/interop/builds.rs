@@ -19,7 +19,10 @@ fn main() {
             "create" => std::fs::create_dir(path),
             "write" => std::fs::write(path, path),
             "link" => std::fs::hard_link(path, format!("{path}-linked")),
-            _ => panic!("{what}"),
+            "read" => std::fs::read_to_string(path).map(|text| print!("{}", text)),
+            "sleep" => Ok(std::thread::sleep(std::time::Duration::from_secs(path.parse().expect("SECONDS")))),
+            "exit" => std::process::exit(path.parse().expect("STATUS")),
+            _ => panic!("{}", what),
         }
         .expect(path);
     }

@@ -33,6 +33,7 @@ use crate::engines::suite::Suite;
 use crate::{Outcome, dist};
 use readers::Readers;
 use report::Report;
+use rounds::containers::{self, Engines};
 use rounds::partial::{self, Installed, Parts};
 use source::Checks;
 
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// Check only with the engines of these suites; `host` is what this machine has
     #[arg(long, value_enum, value_delimiter = ',')]
     suite: Vec<Round>,
+    /// Check only this
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Area>,
     /// Check this program instead of building one
     #[arg(long)]
     program: Option<PathBuf>,
@@ -76,7 +80,19 @@ enum Round {
     Sid,
 }
 
+/// What is checked.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Area {
+    /// Images, whole and in parts
+    Images,
+    Containers,
+}
+
 impl Options {
+    fn wants_area(&self, area: Area) -> bool {
+        self.only.is_empty() || self.only.contains(&area)
+    }
+
     fn wants_round(&self, round: Round) -> bool {
         self.suite.is_empty() || self.suite.contains(&round)
     }
@@ -108,6 +124,12 @@ pub(crate) fn run(options: &Options) -> Outcome {
 
 /// The round with this machine's engines.
 fn host(options: &Options, layerlift: &Path, report: &mut Report) -> Outcome {
+    if options.wants_area(Area::Containers) {
+        of_containers(options, layerlift, report)?;
+    }
+    if !options.wants_area(Area::Images) {
+        return Ok(());
+    }
     let scratch = Scratch::new(options.keep)?;
     let readers = Readers::start(&scratch, report)?;
     let checks = Checks { layerlift, scratch: &scratch, readers: &[&readers] };
@@ -116,6 +138,29 @@ fn host(options: &Options, layerlift: &Path, report: &mut Report) -> Outcome {
     containers_stores::run_all(options, &checks, report)?;
     archive_sources::run_all(options, &checks, report)?;
     parts(options, &checks, report)
+}
+
+/// Containers of this machine's engines.
+fn of_containers(options: &Options, layerlift: &Path, report: &mut Report) -> Outcome {
+    let scratch = Scratch::new(options.keep)?;
+    let _memory = if options.keep { None } else { Mount::memory(scratch.path()).ok() };
+    let engines = Engines {
+        name: "host",
+        place: &Place::HERE,
+        scratch: &scratch,
+        layerlift,
+        old_headers: true,
+        old_whiteouts: true,
+    };
+    for driver in ["overlay2", "vfs"] {
+        if options.wants(Engine::Docker, driver) {
+            containers::docker(&engines, ImageStore::Driver(driver), report)?;
+        }
+    }
+    if options.wants(Engine::Podman, "overlay") {
+        containers::podman(&engines, report)?;
+    }
+    Ok(())
 }
 
 /// Parts of images with this machine's engines.

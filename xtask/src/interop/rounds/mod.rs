@@ -1,6 +1,7 @@
 //! Rounds with the engines of newer suites: Docker with either of its image stores, containerd, Podman.
 
 mod beside;
+pub(super) mod containers;
 mod content;
 mod discarded;
 mod layout;
@@ -15,12 +16,13 @@ use std::path::Path;
 use super::readers::Readers;
 use super::report::Report;
 use super::source::Checks;
-use super::{Engine, Options};
+use super::{Area, Engine, Options};
 use crate::Outcome;
 use crate::engines::docker::ImageStore;
 use crate::engines::place::Place;
 use crate::engines::scratch::{Mount, Scratch};
 use crate::engines::suite::Suite;
+use containers::Engines;
 use material::Material;
 use partial::Parts;
 
@@ -46,6 +48,15 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
         }
     };
     println!("{name}: {}", chroot.versions());
+    if options.wants_area(Area::Containers) {
+        let (place, scratch) = (&chroot.place, &scratch);
+        let old_whiteouts = matches!(suite, Suite::Trixie);
+        let engines = Engines { name, place, scratch, layerlift, old_headers: false, old_whiteouts };
+        containers(options, &engines, report)?;
+    }
+    if !options.wants_area(Area::Images) {
+        return Ok(());
+    }
     let host = Readers::start(&scratch, report)?;
     let newer = Readers::start_newer(&chroot.place, name, &scratch, report)?;
     let material = material::make(&scratch.folder("material")?, &chroot.root)?;
@@ -79,6 +90,21 @@ pub(super) fn run(suite: Suite, options: &Options, layerlift: &Path, report: &mu
     }
     if options.wants(Engine::Podman, "vfs") {
         parts.iter().try_for_each(|parts| partial::podman(&engines, parts, report))?;
+    }
+    Ok(())
+}
+
+/// Containers of each engine.
+fn containers(options: &Options, engines: &Engines<'_>, report: &mut Report) -> Outcome {
+    for (driver, store) in
+        [("overlay2", ImageStore::Driver("overlay2")), ("containerd", ImageStore::Containerd)]
+    {
+        if options.wants(Engine::Docker, driver) {
+            containers::docker(engines, store, report)?;
+        }
+    }
+    if options.wants(Engine::Podman, "overlay") {
+        containers::podman(engines, report)?;
     }
     Ok(())
 }
