@@ -51,6 +51,7 @@ pub(crate) fn layered(
     let diff_ids: Vec<_> = layers.iter().filter_map(|layer: &Layer| layer.diff_id).collect();
     // Podman adds an empty layer, too.
     let empty = matches!(container.record, ContainerRecord::Docker { .. }) && tar.is_empty()?;
+    warnings.extend(without_settings(&container));
     let config = commit::config(&container, &base, &diff_ids, empty).map_err(|why| unsupported(&why))?;
     let key = container.key.as_image();
     let document = Document::Config { raw: config, manifests: Vec::new() };
@@ -58,6 +59,17 @@ pub(crate) fn layered(
     let wanted = Wanted { key, references: reference.into_iter().collect() };
     let on_top = (!empty).then(|| (container.key.id().to_owned(), LayerTar::Diff(tar)));
     Ok(Layered { wanted, name, image, on_top: on_top.into_iter().collect() })
+}
+
+/// Says that the settings of an image are not those of its container, or not all of them.
+fn without_settings(container: &Container) -> Option<Warning> {
+    let ContainerRecord::Storage { runtime, builder, lacks, .. } = &container.record else { return None };
+    if builder.is_some() {
+        return None;
+    }
+    let name = container.names.first().map_or(container.key.id(), String::as_str).to_owned();
+    let lacks = lacks.as_ref().map(|path| path.display().to_string());
+    Some(Warning::SettingsLost { container: name, lacks, from_runtime: runtime.is_some() })
 }
 
 /// The image that the container was made of, if it is still there.

@@ -47,6 +47,7 @@ mod partial;
 mod plan;
 mod prepare;
 mod recreate;
+mod runtime_spec;
 mod salvage;
 mod select;
 mod target;

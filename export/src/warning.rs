@@ -40,6 +40,28 @@ pub enum Warning {
         /// What is wrong with the record.
         why: String,
     },
+    /// Nothing says how a container was run, or only what its runtime was given.
+    #[error(
+        "container {container}: {}; {}",
+        match lacks {
+            Some(file) => format!("{file} does not have how it was run"),
+            None => "its engine's settings are not in the store".to_owned(),
+        },
+        match from_runtime {
+            true => "environment, command, user and directory are those with which it was last started \
+                     (userdata/config.json), and labels, ports, volumes and the stop signal are those of its \
+                     image",
+            false => "environment, command and all other settings are those of its image",
+        }
+    )]
+    SettingsLost {
+        /// Its name.
+        container: String,
+        /// The database that should have them; `None` if there is none, as for Buildah.
+        lacks: Option<String>,
+        /// Whether the specification of its last run is there.
+        from_runtime: bool,
+    },
     /// Several images have the name; the first of them keeps it.
     #[error("the name {name} stays with image {kept_by}; image {lost_by} loses it")]
     NameTaken {

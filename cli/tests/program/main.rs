@@ -20,6 +20,7 @@ mod odd_outputs;
 mod outputs;
 mod partial;
 mod platforms;
+mod podman_lost;
 mod program;
 mod rootfs;
 mod salvage;

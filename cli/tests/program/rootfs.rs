@@ -380,6 +380,12 @@ fn layers_that_nobody_names() {
     let (status, errors) = ended(&rootfs(&store.root, &[&format!("orphan:{mount}")]));
     assert!(status == Some(1) && errors.contains("layer below"), "{errors}");
 
+    of_podman(true);
+    of_podman(false);
+}
+
+/// The record of the container is lost, and with it that of the layer, or else Podman's database.
+fn of_podman(without_record: bool) {
     let store = Store::containers("podman-5.8");
     let file = |name: &str| store.root.join(name);
     let read = |path: &Path| -> Vec<serde_json::Value> {
@@ -387,9 +393,15 @@ fn layers_that_nobody_names() {
     };
     let mut containers = read(&file("overlay-containers/containers.json"));
     let at = containers.iter().position(|one| one["names"][0] == "changed").expect("it is there");
-    let layer = containers.remove(at)["layer"].clone();
+    let record = containers.remove(at);
+    let (layer, id) = (record["layer"].clone(), record["id"].as_str().expect("an id"));
+    std::fs::remove_dir_all(file("overlay-containers").join(id)).expect("it was there");
     let mut layers = read(&file("overlay-layers/layers.json"));
-    layers.retain(|one| one["id"] != layer);
+    if without_record {
+        layers.retain(|one| one["id"] != layer);
+    } else {
+        std::fs::remove_file(file("db.sql")).expect("it was there");
+    }
     let write = |path: PathBuf, all: &[serde_json::Value]| {
         std::fs::write(path, serde_json::to_string(all).expect("JSON")).expect("written");
     };

@@ -17,6 +17,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::go_json::{Object, Value as Go, array, compact};
+use crate::runtime_spec::as_config;
 
 /// What is known of the image below.
 #[derive(Debug, Default, Deserialize)]
@@ -98,8 +99,21 @@ pub(crate) fn config(
 ) -> Result<Vec<u8>, String> {
     match &container.record {
         ContainerRecord::Docker { config, .. } => docker(container, config, base, diff_ids, empty),
-        ContainerRecord::Podman { config, .. } => podman(container, config, base, diff_ids),
-        // A working container of Buildah, or one whose settings are lost: those of the image stay.
+        ContainerRecord::Podman { config, .. } => {
+            let document = serde_json::from_slice(config)
+                .map_err(|error| format!("its config in Podman's database: {error}"))?;
+            podman(container, &document, base, diff_ids)
+        }
+        ContainerRecord::Storage { runtime: Some(runtime), .. } => {
+            let document = as_config(runtime, base.config.as_ref(), container.key.id());
+            podman(container, &document, base, diff_ids)
+        }
+        ContainerRecord::Storage { builder: Some(builder), .. } => {
+            let document: Value = serde_json::from_slice(builder).unwrap_or_default();
+            let settings = document.pointer("/ociv1/config").cloned().unwrap_or_default();
+            Ok(storage(container, base, diff_ids, &chosen(&settings, &[])))
+        }
+        // Its settings are lost: those of the image stay, and a warning says so.
         _ => {
             let settings = base.config.clone().unwrap_or_default();
             Ok(storage(container, base, diff_ids, &chosen(&settings, &[])))
@@ -176,12 +190,10 @@ fn docker(
 /// What Podman keeps of a container, in the members of an image's config.
 fn podman(
     container: &Container,
-    document: &[u8],
+    document: &Value,
     base: &Base,
     diff_ids: &[DiffId],
 ) -> Result<Vec<u8>, String> {
-    let document: Value = serde_json::from_slice(document)
-        .map_err(|error| format!("its config in Podman's database: {error}"))?;
     let null = Value::Null;
     let process = document.get("spec").and_then(|spec| spec.get("process")).unwrap_or(&null);
     let of_image = |key: &str| base.config.as_ref().and_then(|config| config.get(key)).cloned();

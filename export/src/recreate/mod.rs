@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use values::short;
 
+use crate::runtime_spec::as_config;
 pub use compose::compose;
 pub use recipe::{Known, Recipe};
 
@@ -54,11 +55,27 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
         ContainerRecord::Podman { config, networks, .. } => {
             podman::read(&mut recipe, container, &value(config), networks, known);
         }
-        _ => {
+        ContainerRecord::Storage { runtime: Some(runtime), lacks, .. } => {
+            let config = as_config(runtime, known.image, container.key.id());
+            podman::read(&mut recipe, container, &config, &[], known);
+            let file = lacks.as_ref().map_or("the engine's record".into(), |path| path.display().to_string());
+            recipe.comment(format!(
+                "{file} does not have how it was run; these options are those of its last start, and \
+                 ports, networks, labels, pod, secrets, health check and restart policy are not known"
+            ));
+        }
+        ContainerRecord::Storage { lacks, .. } => {
             recipe.program = "podman";
-            recipe.comment("how it was run is not recorded; only its name and its image are known");
+            recipe.comment(match lacks {
+                Some(path) => format!(
+                    "{} does not have how it was run; only its name and its image are known",
+                    path.display()
+                ),
+                None => "how it was run is not recorded; only its name and its image are known".to_owned(),
+            });
             recipe.option("--name", recipe.name.clone());
         }
+        _ => recipe.comment("how it was run is not known"),
     }
     for error in &container.damage {
         recipe.comment(format!("{error}; what was only there is missing here"));

@@ -88,6 +88,9 @@ pub(super) fn read(
     if is_true(config, "privileged") {
         recipe.flag("--privileged", "privileged");
     }
+    if is_true(config, "init") {
+        recipe.flag("--init", "init");
+    }
     if is_true(spec.get("root").unwrap_or(&null), "readonly") {
         recipe.flag("--read-only", "read_only");
     }

@@ -7,7 +7,7 @@
 //! <driver>-layers/volatile-layers.json    layers of containers that need not survive a crash
 //! <driver>-layers/<layer id>.tar-split.gz see `tarsplit`
 //! <driver>/…/<layer id>/…                 files of layers, see `driver`
-//! <driver>-containers/                    containers, see `working`
+//! <driver>-containers/                    containers, see `working`, `runtime` and `unrecorded`
 //! libpod/bolt_state.db, db.sql            how Podman's were run, see `libpod`
 //! *.lock                                  not needed here; no lock is taken
 //! ```
@@ -16,6 +16,9 @@
 
 mod bigdata;
 mod catalog;
+mod chain;
+mod container_lists;
+mod gaps;
 mod images;
 mod layers;
 mod libpod;
@@ -23,9 +26,11 @@ mod lists;
 mod lost;
 pub(crate) mod owner;
 mod records;
+mod runtime;
 pub(crate) mod settings;
 mod still;
 mod store;
+mod unrecorded;
 mod volumes;
 mod working;
 

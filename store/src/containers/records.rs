@@ -59,6 +59,9 @@ pub(super) struct ImageRecord {
 #[serde(rename_all = "kebab-case")]
 pub(super) struct LayerRecord {
     pub(super) id: LayerId,
+    /// Only a container's layer has one: "<name of the container>-layer".
+    #[serde(default, deserialize_with = "if_any")]
+    pub(super) names: Option<Vec<String>>,
     #[serde(default, deserialize_with = "empty_as_absent")]
     pub(super) parent: Option<LayerId>,
     /// Containers' layers have none, nor has a layer that was pulled by its table of contents.
@@ -144,6 +147,7 @@ impl LayerRecord {
     pub(super) fn of_config(id: LayerId, parent: Option<LayerId>, diff_id: DiffId) -> Self {
         LayerRecord {
             id,
+            names: None,
             parent,
             diff_digest: Some(diff_id),
             diff_size: None,
@@ -335,6 +339,14 @@ impl<'de> Deserialize<'de> for LayerId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         empty_as_absent(deserializer)?.ok_or_else(|| D::Error::custom("it is empty"))
     }
+}
+
+/// What is not needed may be anything.
+fn if_any<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// Go writes `null` for a list or a map that was never made.

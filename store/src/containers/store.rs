@@ -272,8 +272,9 @@ impl Containers for ContainersStore {
         for images in &self.drivers {
             let Ok(driver) = driver::find_containers(&images.driver) else { continue };
             let Some(root) = images.places.first() else { continue };
-            let named = images.layers.keys().chain(images.flawed_layers.keys());
-            let named = named.map(LayerId::to_string).collect();
+            let of_containers = working::layers_of_all(images)?;
+            let named = images.layers_of_images().chain(images.flawed_layers.keys());
+            let named = named.map(LayerId::to_string).chain(of_containers).collect();
             all.extend(orphans::find(driver, root, &named, Form::ContainersStorage)?);
         }
         Ok(all)

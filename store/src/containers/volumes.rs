@@ -28,7 +28,7 @@ struct Record {
 
 /// Reads the volumes of a store.
 pub(super) fn read(root: &Root) -> Result<VolumeListing, Error> {
-    let libpod = Libpod::read(root).unwrap_or_default();
+    let libpod = Libpod::read(root);
     let (lost, notices) = (libpod.lost, libpod.notices);
     let mut listing = VolumeListing { volumes: Vec::new(), lost, notices };
     let mut names: BTreeSet<String> = libpod.volumes.keys().cloned().collect();

@@ -7,17 +7,21 @@
 //! <driver>/…/<layer>/…                           the writable layer, see `driver`
 //! ```
 //!
-//! How Podman's were run is in a database of its own, see `libpod`.
+//! How Podman's were run is in a database of its own, see `libpod`. A folder beside these files has what the
+//! runtime was given, see `runtime`; a container without a record is found by it, see `unrecorded`.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use super::chain::{Chain, Flaw};
+use super::container_lists::{FILES, Lists, Record, file, note_unrecorded, read};
+use super::gaps::Gaps;
 use super::images::Images;
-use super::layers;
 use super::libpod::{self, Known, Libpod};
-use super::records::{self, LayerId};
+use super::records::LayerId;
+use super::runtime::{self, Folder};
+use super::{layers, unrecorded};
 use crate::diff::{Form, written};
 use crate::driver::{self, Holds};
 use crate::{
@@ -25,22 +29,13 @@ use crate::{
     Error, Keyring, Layer, LayerDir, Root, RootFs, json,
 };
 
-/// A record of containers-storage.
-#[derive(Debug, Deserialize)]
-pub(super) struct Record {
-    pub(super) id: String,
-    names: Option<Vec<String>>,
-    image: Option<String>,
-    layer: Option<String>,
-    metadata: Option<String>,
-    created: Option<String>,
-}
-
 /// What engines write into `metadata`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Metadata {
     image_name: Option<String>,
+    /// Only CRI-O's have one.
+    pod_id: Option<String>,
 }
 
 /// Lists the containers of all drivers. The first place of a driver is the one with containers.
@@ -48,182 +43,224 @@ pub(super) fn list(keys: &Keyring, drivers: &[Images]) -> Result<ContainerListin
     let mut listing = ContainerListing::default();
     let Some(root) = drivers.first().and_then(|images| images.places.first()) else { return Ok(listing) };
     let mut libpod = Libpod::read(root);
-    if let Some(libpod) = &mut libpod {
-        listing.lost.append(&mut libpod.lost);
-        listing.notices.append(&mut libpod.notices);
-    }
+    listing.lost.append(&mut libpod.lost);
+    listing.notices.append(&mut libpod.notices);
     let mut seen = BTreeSet::new();
+    let mut gaps = Gaps::default();
     for images in drivers {
-        for (record, raw) in read(images, &mut listing)? {
-            if !crate::hex_id(&record.id) || !seen.insert(record.id.clone()) {
-                let why = "its id is not 64 hex digits, or is there twice";
+        let Lists { mut records, whole } = read(images, &mut listing)?;
+        records.iter_mut().for_each(|record| unrecorded::complete(record, images, &libpod));
+        let found = unrecorded::find(images, &libpod, &records, whole);
+        note_unrecorded(root, images, &found, whole, &mut listing);
+        let mut flaws = (Vec::new(), Vec::new());
+        for record in records.into_iter().chain(found) {
+            if !seen.insert(record.id.clone()) {
+                let why = "its id is there twice; the first record counts";
                 let path = root.join(file(&images.driver, FILES[0]));
                 listing.broken.push((record.id, Error::malformed(path, why)));
                 continue;
             }
-            let image = record.image.as_deref().unwrap_or_default();
-            let image_present = images.images.contains_key(image);
-            let documents = libpod.as_mut().and_then(|libpod| libpod.containers.remove(&record.id));
+            match record.flaw(images) {
+                Some(Flaw::Lost) => flaws.0.push(record.name().to_owned()),
+                Some(Flaw::Other) => flaws.1.push(record.name().to_owned()),
+                None => {}
+            }
+            let image_present = record.image.as_ref().is_some_and(|id| images.images.contains_key(id));
             let key = keys.container(&images.driver, &record.id);
-            match (documents, &libpod) {
-                (Some(documents), Some(libpod)) => {
-                    let names = record.names.unwrap_or_default();
-                    let known = Known { key, names, image_present };
-                    libpod::list(known, documents, libpod, root, &mut listing);
+            if let Some(documents) = libpod.containers.remove(&record.id) {
+                let (names, image_id) = (record.names.clone(), record.image.clone());
+                let known = Known { key: key.clone(), names, image_id, image_present };
+                match libpod::container(known, documents, &libpod, root, &mut listing) {
+                    Ok(container) => {
+                        listing.containers.push(container);
+                        continue;
+                    }
+                    Err(error) => listing.lost.push(error),
                 }
-                _ => {
-                    let container = Container { image_present, ..Container::new(key, raw) };
-                    listing.containers.push(record.describe(container));
-                }
+            }
+            let folder = runtime::read(root, &images.driver, &record.id);
+            let container = record.describe(folder, (key, image_present), &libpod, (root, &mut gaps));
+            listing.containers.push(container);
+        }
+        listing.lost.extend(images.flawed_chains(&flaws.0, &flaws.1));
+    }
+    // What only the database has: containers whose root file system is a folder of the host, and those whose
+    // layer is lost, too.
+    if let Some(images) = drivers.first() {
+        for (id, documents) in std::mem::take(&mut libpod.containers) {
+            let key = keys.container(&images.driver, &id);
+            let known = Known { key, names: Vec::new(), image_id: None, image_present: false };
+            match libpod::container(known, documents, &libpod, root, &mut listing) {
+                Ok(container) => listing.containers.push(container),
+                Err(error) => listing.broken.push((id, error)),
             }
         }
     }
-    // What the database has and containers-storage has not: containers whose root file system is a folder of
-    // the host, and those whose record is lost.
-    if let (Some(mut libpod), Some(images)) = (libpod, drivers.first()) {
-        for (id, documents) in std::mem::take(&mut libpod.containers) {
-            let known =
-                Known { key: keys.container(&images.driver, &id), names: Vec::new(), image_present: false };
-            libpod::list(known, documents, &libpod, root, &mut listing);
-        }
-    }
+    listing.lost.append(&mut gaps.lost);
+    listing.lost.extend(gaps.error(root, &libpod));
     listing.sort();
     Ok(listing)
 }
 
-const FILES: [&str; 2] = ["containers.json", "volatile-containers.json"];
-
-fn file(driver: &str, name: &str) -> String {
-    format!("{driver}-containers/{name}")
-}
-
-/// The records of a driver. What cannot be read is noted in the listing.
-fn read(images: &Images, listing: &mut ContainerListing) -> Result<Vec<(Record, ContainerRecord)>, Error> {
-    let mut found = Vec::new();
-    let Some(root) = images.places.first() else { return Ok(found) };
-    for name in FILES {
-        let file = file(&images.driver, name);
-        if !root.exists(&file)? {
-            continue;
-        }
-        let path = root.join(&file);
-        let records = records::read::<Box<RawValue>>(root, &file)?;
-        match records.lost {
-            Some(Error::Malformed { why, .. }) if why == records::EMPTY => {}
-            Some(error) => listing.lost.push(error.within("the list of containers")),
-            None => {}
-        }
-        for raw in records.good {
-            let raw = raw.get().as_bytes().to_vec();
-            match json::object::<Record>(&raw) {
-                Ok(record) => found.push((record, ContainerRecord::Storage { record: raw })),
-                Err(why) => listing.broken.push((name.to_owned(), Error::malformed(&path, why))),
-            }
-        }
-        let flawed = records.flawed.into_iter();
-        listing.broken.extend(flawed.map(|flawed| (flawed.what, Error::malformed(&path, flawed.why))));
-    }
-    Ok(found)
-}
-
 impl Record {
-    /// A container of which only this record is known.
-    fn describe(self, container: Container) -> Container {
+    /// What is wrong with the records of its layer.
+    fn flaw(&self, images: &Images) -> Option<Flaw> {
+        let chain = images.below(self.layer.as_deref()?, self.image.as_deref(), "");
+        chain.map_or(Some(Flaw::Lost), |chain| chain.flaw)
+    }
+
+    /// A container that Podman's database does not have.
+    fn describe(
+        self,
+        folder: Folder,
+        (key, image_present): (ContainerKey, bool),
+        libpod: &Libpod,
+        (root, gaps): (&Root, &mut Gaps),
+    ) -> Container {
         let metadata = self.metadata.unwrap_or_default();
-        let podman: Metadata = json::object(metadata.as_bytes()).unwrap_or_default();
-        // Buildah leaves it empty; Podman and CRI-O name the image.
-        let status = if metadata.is_empty() { ContainerStatus::External } else { ContainerStatus::Unknown };
+        let noted: Metadata = json::object(metadata.as_bytes()).unwrap_or_default();
+        let Folder { runtime, builder, known, mut lost } = folder;
+        gaps.lost.append(&mut lost);
+        let of_buildah = builder.is_some() || metadata.is_empty() && self.raw.is_some() && runtime.is_none();
+        let of_podman = !of_buildah && noted.pod_id.is_none();
+        if of_podman {
+            let name = self.names.first().unwrap_or(&self.id).clone();
+            if runtime.is_some() { &mut gaps.started } else { &mut gaps.bare }.push(name);
+        }
+        let lacks = of_podman.then(|| root.join(libpod.database().0));
+        let status = if of_buildah { ContainerStatus::External } else { ContainerStatus::Unknown };
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let record = ContainerRecord::Storage { record: self.raw, runtime, builder, lacks };
+        let container = Container::new(key, record);
         Container {
-            names: self.names.unwrap_or_default(),
-            image: given(podman.image_name),
+            names: self.names,
+            image: given(noted.image_name).or(known.image),
             image_id: given(self.image),
+            image_present,
+            command: known.command,
             created: given(self.created),
+            mounts: known.mounts,
             state: ContainerState { status, ..container.state },
             ..container
         }
     }
 }
 
+/// The layers that containers of a driver write to, as far as that is known.
+pub(super) fn layers_of_all(images: &Images) -> Result<BTreeSet<String>, Error> {
+    let Some(root) = images.places.first() else { return Ok(BTreeSet::new()) };
+    let Lists { mut records, whole } = read(images, &mut ContainerListing::default())?;
+    let libpod = Libpod::read(root);
+    records.iter_mut().for_each(|record| unrecorded::complete(record, images, &libpod));
+    let found = unrecorded::find(images, &libpod, &records, whole);
+    Ok(records.into_iter().chain(found).filter_map(|record| record.layer).collect())
+}
+
 /// Bytes of the files in the writable layer of a container.
 pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<Option<u64>, Error> {
     match writable(images, key)? {
-        Some((dir, holds, _)) => written::of(&dir, &holds).map(Some),
+        Some(writable) => written::of(&writable.dir, &writable.layer_dir(images)?).map(Some),
         None => Ok(None),
     }
 }
 
 /// What a container wrote.
 pub(super) fn layer(images: &Images, container: &Container) -> Result<Option<DiffLayer>, Error> {
-    let found = writable(images, &container.key)?;
-    let layer = |(dir, holds, _)| {
-        DiffLayer::new(dir, holds, container.last_known_secs()).in_form(Form::ContainersStorage)
-    };
-    Ok(found.map(layer))
+    let Some(writable) = writable(images, &container.key)? else { return Ok(None) };
+    let holds = writable.layer_dir(images)?;
+    let layer = DiffLayer::new(writable.dir, holds, container.last_known_secs());
+    Ok(Some(layer.in_form(Form::ContainersStorage)))
 }
 
-/// The layers below, as the records of layers have them.
+/// The layers below, base first. A layer without a record has no digest.
 pub(super) fn below(keys: &Keyring, images: &Images, key: &ContainerKey) -> Result<Vec<Layer>, Error> {
-    let mut next = writable(images, key)?.and_then(|(_, _, parent)| parent);
-    let mut layers = Vec::new();
-    let mut seen = BTreeSet::new();
-    while let Some(id) = next {
-        let record = images.layer(id, &format!("container {}", key.id()))?;
-        if !seen.insert(id) {
-            return Err(images.malformed_layer(id, "its parents form a circle"));
-        }
-        layers.push(Layer::new(keys.layer(&images.driver, id.to_string()), record.diff_id()));
-        next = record.parent;
-    }
-    layers.reverse();
-    Ok(layers)
+    let Some(Writable { chain, .. }) = writable(images, key)? else { return Ok(Vec::new()) };
+    let of = format!("container {}", key.id());
+    let layer = |id: &LayerId| {
+        let record = images.layer(*id, &of)?;
+        Ok(Layer::new(keys.layer(&images.driver, id.to_string()), record.diff_id()))
+    };
+    chain?.below.iter().rev().map(layer).collect()
 }
 
 /// The directories of a container's root file system.
 pub(super) fn root_fs(images: &Images, key: &ContainerKey) -> Result<Option<RootFs>, Error> {
-    let Some((dir, holds, mut next)) = writable(images, key)? else { return Ok(None) };
-    if matches!(holds, LayerDir::Full { .. }) {
+    let Some(Writable { dir, holds, chain }) = writable(images, key)? else { return Ok(None) };
+    if holds == Holds::Full {
         return Ok(Some(RootFs::whole(dir, Form::ContainersStorage)));
     }
-    let mut stack = vec![dir];
-    let mut seen = BTreeSet::new();
-    while let Some(id) = next {
-        let record = images.layer(id, &format!("container {}", key.id()))?;
-        if !seen.insert(id) {
-            return Err(images.malformed_layer(id, "its parents form a circle"));
-        }
-        stack.push(layers::unpacked(images, id)?);
-        next = record.parent;
-    }
+    let below = chain?.below.into_iter().map(|id| layers::unpacked(images, id));
+    let stack = std::iter::once(Ok(dir)).chain(below).collect::<Result<_, _>>()?;
     Ok(Some(RootFs::stacked(stack, &images.driver, Form::ContainersStorage)))
 }
 
-/// The directory that a container writes to, what it holds, and the layer below it.
-fn writable(images: &Images, key: &ContainerKey) -> Result<Option<(Root, LayerDir, Option<LayerId>)>, Error> {
+/// What a container writes to.
+struct Writable {
+    dir: Root,
+    holds: Holds,
+    /// What is below; the error says why that is not known.
+    chain: Result<Chain, Error>,
+}
+
+impl Writable {
+    /// What the directory holds.
+    fn layer_dir(&self, images: &Images) -> Result<LayerDir, Error> {
+        if self.holds == Holds::Upper {
+            return Ok(LayerDir::Upper);
+        }
+        let parent = self.chain.as_ref().map_err(Clone::clone)?.below.first();
+        let parent = parent.map(|id| layers::unpacked(images, *id)).transpose()?;
+        Ok(LayerDir::Full { parent })
+    }
+}
+
+/// The directory that a container writes to. `None` if it has none, like one of Podman whose root file system
+/// is a folder of the host.
+fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Error> {
     let of = format!("container {}", key.id());
     let mut listing = ContainerListing::default();
-    let mut records = read(images, &mut listing)?.into_iter();
-    let Some((record, _)) = records.find(|(record, _)| record.id == key.id()) else {
-        return Ok(None);
+    let Lists { records, whole } = read(images, &mut listing)?;
+    let listed = records.iter().position(|record| record.id == key.id());
+    let complete = |record: &Record| record.layer.is_some() && record.image.is_some();
+    let libpod = match (listed, images.places.first()) {
+        (Some(at), _) if complete(&records[at]) => Libpod::default(),
+        (_, Some(root)) => Libpod::read(root),
+        (_, None) => Libpod::default(),
     };
-    let Some(layer) = record.layer.filter(|layer| !layer.is_empty()) else { return Ok(None) };
+    let record = match listed {
+        Some(at) => records.into_iter().nth(at).map(|mut record| {
+            unrecorded::complete(&mut record, images, &libpod);
+            record
+        }),
+        None => {
+            let found = unrecorded::find(images, &libpod, &records, whole);
+            found.into_iter().find(|record| record.id == key.id())
+        }
+    };
+    let Some(record) = record else { return Ok(None) };
+    let Some(layer) = record.layer.filter(|layer| !layer.is_empty()) else {
+        let file = file(&images.driver, FILES[0]);
+        let root = images.places.first();
+        let path = root.map(|root| root.join(&file)).unwrap_or_default();
+        let why = format!("nothing else says which layer is that of container {}", key.id());
+        return Err(match root.is_some_and(|root| root.exists(&file).unwrap_or(true)) {
+            true => Error::malformed(path, format!("it has no usable record, and {why}")),
+            false => Error::NotThere { path, why },
+        });
+    };
     let driver = driver::find_containers(&images.driver)?;
-    let place = |id: &str| -> Result<Root, Error> {
-        let mut missing = None;
-        for place in &images.places {
-            match driver.open(place, id, &of) {
-                Err(error @ Error::Missing { .. }) => drop(missing.get_or_insert(error)),
-                opened => return opened,
+    let mut missing = None;
+    let mut dir = None;
+    for place in &images.places {
+        match driver.open(place, &layer, &of) {
+            Err(error @ Error::Missing { .. }) => drop(missing.get_or_insert(error)),
+            opened => {
+                dir = Some(opened?);
+                break;
             }
         }
-        Err(missing.unwrap_or_else(|| Error::not_found(&of)))
-    };
-    let parent = LayerId::parse(&layer).and_then(|id| images.layers.get(&id));
-    let parent = parent.and_then(|found| found.record.parent);
-    let holds = match (driver.holds, parent) {
-        (Holds::Upper, _) => LayerDir::Upper,
-        (Holds::Full, None) => LayerDir::Full { parent: None },
-        (Holds::Full, Some(parent)) => LayerDir::Full { parent: Some(place(&parent.to_string())?) },
-    };
-    Ok(Some((place(&layer)?, holds, parent)))
+    }
+    let dir = dir.ok_or_else(|| missing.unwrap_or_else(|| Error::not_found(&of)))?;
+    let chain = images.below(&layer, record.image.as_deref(), &of);
+    Ok(Some(Writable { dir, holds: driver.holds, chain }))
 }

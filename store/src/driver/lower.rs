@@ -76,6 +76,14 @@ impl<'a> Lower<'a> {
         Ok(lower)
     }
 
+    /// Adds the short names of another root: that of a store whose layers may be below those of this one.
+    pub(crate) fn with_names_of(mut self, other: Lower<'_>) -> Self {
+        for (name, id) in other.by_name {
+            self.by_name.entry(name).or_insert(id);
+        }
+        self
+    }
+
     /// The layers below `id`.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Containers: what a store keeps of each, and which of them a name means.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::{ContainerKey, Notice};
 use crate::Error;
@@ -76,10 +77,17 @@ pub enum ContainerRecord {
         /// Names of the networks that it joins, sorted.
         networks: Vec<String>,
     },
-    /// Only containers-storage has it: Buildah made it, or Podman's database cannot be read.
+    /// Only containers-storage has it: Buildah or CRI-O made it, or Podman's database does not have it.
     Storage {
-        /// The record in `containers.json`.
-        record: Vec<u8>,
+        /// The record in `containers.json`; `None` if it is lost.
+        record: Option<Vec<u8>>,
+        /// What the engine gave the runtime when the container was last started (`userdata/config.json`, as
+        /// in the OCI runtime specification).
+        runtime: Option<Vec<u8>>,
+        /// What Buildah notes of its working container (`userdata/buildah.json`).
+        builder: Option<Vec<u8>>,
+        /// The database that should say how the container was run, and does not.
+        lacks: Option<PathBuf>,
     },
 }
 
@@ -311,7 +319,7 @@ mod tests {
     fn listing() -> ContainerListing {
         let keys = Keyring::new();
         let container = |digits: &str, names: &[&str]| {
-            let record = ContainerRecord::Storage { record: Vec::new() };
+            let record = ContainerRecord::Storage { record: None, runtime: None, builder: None, lacks: None };
             let key = keys.container("overlay", digits.repeat(64 / digits.len()));
             let names = names.iter().map(|name| (*name).to_owned()).collect();
             Container { names, ..Container::new(key, record) }

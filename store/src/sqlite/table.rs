@@ -29,8 +29,16 @@ impl Database {
     /// The table of this name; `None` if the file does not have it.
     pub(crate) fn table(&self, name: &str) -> Result<Option<Table<'_>>, Error> {
         let schema = Table { database: self, root: SCHEMA, columns: Vec::new() };
+        let mut unreadable = None;
         for row in schema.rows() {
-            let row = row?;
+            let row = match row {
+                Ok(row) => row,
+                // The table may be in another row.
+                Err(error) => {
+                    unreadable.get_or_insert(error);
+                    continue;
+                }
+            };
             let values = row.values();
             let [Value::Bytes(b"table"), Value::Bytes(found), _, Value::Integer(root), Value::Bytes(sql)] =
                 &*values
@@ -43,7 +51,7 @@ impl Database {
                 return Ok(Some(Table { database: self, root, columns }));
             }
         }
-        Ok(None)
+        unreadable.map_or(Ok(None), Err)
     }
 }
 

@@ -6,6 +6,7 @@
 mod damage;
 mod fixture;
 mod mounts;
+mod podman;
 
 use fixture::{ALL, Data};
 use layerlift_store::{ContainerStatus, LayerTar, Platforms};

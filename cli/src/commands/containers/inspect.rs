@@ -31,6 +31,12 @@ pub(in crate::commands) struct Inspected<'a> {
     /// The record of containers-storage, for a container that has only this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     storage_record: Option<Value>,
+    /// What its runtime was given when it was last started, if Podman's database does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime_spec: Option<Value>,
+    /// `buildah.json` of a working container of Buildah.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buildah: Option<Value>,
 }
 
 /// The container that a name means which no image has.
@@ -58,6 +64,8 @@ impl<'a> Inspected<'a> {
             state_record: None,
             networks: None,
             storage_record: None,
+            runtime_spec: None,
+            buildah: None,
         };
         let value = |raw: &[u8]| serde_json::from_slice(raw).unwrap_or(Value::Null);
         let optional = |raw: &Option<Vec<u8>>| raw.as_deref().map(value);
@@ -69,7 +77,10 @@ impl<'a> Inspected<'a> {
                 (inspected.config, inspected.state_record) = (Some(value(config)), optional(state));
                 inspected.networks = Some(networks);
             }
-            ContainerRecord::Storage { record } => inspected.storage_record = Some(value(record)),
+            ContainerRecord::Storage { record, runtime, builder, .. } => {
+                inspected.storage_record = optional(record);
+                (inspected.runtime_spec, inspected.buildah) = (optional(runtime), optional(builder));
+            }
             _ => {}
         }
         inspected

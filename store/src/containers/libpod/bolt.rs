@@ -6,7 +6,7 @@ use super::{Documents, Libpod};
 use crate::bolt::{Bucket, Database, Entry};
 use crate::{Error, Root};
 
-const FILE: &str = "libpod/bolt_state.db";
+pub(super) const FILE: &str = "libpod/bolt_state.db";
 
 /// Adds what it has. Returns whether there is such a database.
 pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
@@ -14,50 +14,77 @@ pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
         return Ok(false);
     }
     let database = Database::open(root, Path::new(FILE))?;
-    for (id, bucket) in buckets(&database, &[b"ctr"])? {
-        let Some(config) = bucket.get(b"config")? else {
-            let why = format!("container {id} has no config in it");
-            found.lost.push(Error::malformed(root.join(FILE), why));
-            continue;
+    for (id, bucket) in buckets(&database, b"ctr", &mut found.lost) {
+        let config = match bucket.get(b"config") {
+            Ok(Some(config)) => config.to_vec(),
+            Ok(None) => {
+                let why = format!("container {id} has no config in it");
+                found.lost.push(Error::malformed(root.join(FILE), why));
+                continue;
+            }
+            Err(error) => {
+                found.lost.push(error.within(format!("the config of container {id}")));
+                continue;
+            }
         };
-        let state = bucket.get(b"state")?.map(<[u8]>::to_vec);
-        let documents =
-            Documents { config: config.to_vec(), state, networks: networks(&bucket)?, file: FILE };
-        found.containers.insert(id, documents);
+        // What is missing of the state is said where it is needed.
+        let state = bucket.get(b"state").ok().flatten().map(<[u8]>::to_vec);
+        let networks = networks(&bucket, &mut found.lost);
+        found.containers.insert(id, Documents { config, state, networks, file: FILE });
     }
-    for (id, bucket) in buckets(&database, &[b"pod"])? {
+    for (id, bucket) in buckets(&database, b"pod", &mut found.lost) {
         #[derive(serde::Deserialize)]
         struct Pod {
             name: String,
         }
-        let config = bucket.get(b"config")?.map(crate::json::object::<Pod>);
+        let config = bucket.get(b"config").ok().flatten().map(crate::json::object::<Pod>);
         found.pods.extend(config.and_then(Result::ok).map(|pod| (id, pod.name)));
     }
-    for (name, bucket) in buckets(&database, &[b"vol"])? {
-        found.volumes.extend(bucket.get(b"config")?.map(|config| (name, config.to_vec())));
+    for (name, bucket) in buckets(&database, b"vol", &mut found.lost) {
+        match bucket.get(b"config") {
+            Ok(config) => found.volumes.extend(config.map(|config| (name, config.to_vec()))),
+            Err(error) => found.lost.push(error.within(format!("the config of volume {name}"))),
+        }
     }
     Ok(true)
 }
 
 /// The keys of `networks` in the bucket of a container. Podman since 4.0 keeps them there, and not in the
 /// config.
-fn networks(container: &Bucket<'_>) -> Result<Vec<String>, Error> {
+fn networks(container: &Bucket<'_>, lost: &mut Vec<Error>) -> Vec<String> {
+    let bucket = container.bucket(b"networks").unwrap_or_else(|error| {
+        lost.push(error);
+        None
+    });
     let mut names = Vec::new();
-    for entry in container.bucket(b"networks")?.iter().flat_map(Bucket::entries) {
-        if let Entry::Value { key, .. } = entry? {
-            names.push(String::from_utf8_lossy(key).into_owned());
+    for entry in bucket.iter().flat_map(Bucket::entries) {
+        match entry {
+            Ok(Entry::Value { key, .. }) => names.push(String::from_utf8_lossy(key).into_owned()),
+            Ok(Entry::Bucket { .. }) => {}
+            Err(error) => lost.push(error),
         }
     }
-    Ok(names)
+    names
 }
 
-/// The buckets in a bucket, by name.
-fn buckets<'d>(database: &'d Database, path: &[&[u8]]) -> Result<Vec<(String, Bucket<'d>)>, Error> {
+/// The buckets in a bucket, by name. What cannot be read of it is lost, and hides nothing else.
+fn buckets<'d>(database: &'d Database, name: &[u8], lost: &mut Vec<Error>) -> Vec<(String, Bucket<'d>)> {
+    let bucket = match database.root().bucket(name) {
+        Ok(bucket) => bucket,
+        Err(error) => {
+            lost.push(error);
+            None
+        }
+    };
     let mut found = Vec::new();
-    for entry in database.root().path(path)?.iter().flat_map(Bucket::entries) {
-        if let Entry::Bucket { key, bucket } = entry? {
-            found.push((String::from_utf8_lossy(key).into_owned(), bucket));
+    for entry in bucket.iter().flat_map(Bucket::entries) {
+        match entry {
+            Ok(Entry::Bucket { key, bucket }) => {
+                found.push((String::from_utf8_lossy(key).into_owned(), bucket));
+            }
+            Ok(Entry::Value { .. }) => {}
+            Err(error) => lost.push(error),
         }
     }
-    Ok(found)
+    found
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use crate::{ContainerKey, Error, Notice, Root};
 
-pub(super) use record::list;
+pub(super) use record::container;
 
 /// What the databases have.
 #[derive(Debug, Default)]
@@ -29,9 +29,19 @@ pub(super) struct Libpod {
     pub(super) pods: BTreeMap<String, String>,
     /// Configs of volumes by their names.
     pub(super) volumes: BTreeMap<String, Vec<u8>>,
+    /// The databases that are there, relative to the root.
+    pub(super) databases: Vec<&'static str>,
     /// Databases that cannot be read, and what cannot be read of others.
     pub(super) lost: Vec<Error>,
     pub(super) notices: Vec<Notice>,
+}
+
+/// What says which container it is.
+#[derive(Debug, Default, serde::Deserialize)]
+pub(super) struct Brief {
+    pub(super) name: Option<String>,
+    #[serde(rename = "rootfsImageID")]
+    pub(super) image_id: Option<String>,
 }
 
 /// The documents of a container.
@@ -45,27 +55,45 @@ pub(super) struct Documents {
     pub(super) file: &'static str,
 }
 
+impl Documents {
+    /// The names of a container and of its image. Nothing, if the config cannot be read.
+    pub(super) fn brief(&self) -> Brief {
+        crate::json::object(&self.config).unwrap_or_default()
+    }
+}
+
 impl Libpod {
-    /// Reads the databases of a store. `None` if it has none, as when only other engines have used it.
-    pub(super) fn read(root: &Root) -> Option<Self> {
+    /// Reads the databases of a store. It has none if only other engines have used it.
+    pub(super) fn read(root: &Root) -> Self {
         let mut found = Libpod::default();
-        let mut known = false;
-        for read in [bolt::read, sql::read] {
+        for (file, read) in [(bolt::FILE, bolt::read as Read), (sql::FILE, sql::read)] {
             match read(root, &mut found) {
-                Ok(there) => known |= there,
+                Ok(true) => found.databases.push(file),
+                Ok(false) => {}
                 Err(error) => {
-                    known = true;
+                    found.databases.push(file);
                     found.lost.push(error.within("how Podman's containers were run"));
                 }
             }
         }
-        known.then_some(found)
+        found
+    }
+
+    /// The database that should have a container which none has: the one that is there, else today's.
+    pub(super) fn database(&self) -> (&'static str, bool) {
+        match self.databases.last() {
+            Some(file) => (file, true),
+            None => (sql::FILE, false),
+        }
     }
 }
+
+type Read = fn(&Root, &mut Libpod) -> Result<bool, Error>;
 
 /// The key and the names that containers-storage has for a container.
 pub(super) struct Known {
     pub(super) key: ContainerKey,
     pub(super) names: Vec<String>,
+    pub(super) image_id: Option<String>,
     pub(super) image_present: bool,
 }

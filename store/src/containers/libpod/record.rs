@@ -101,25 +101,20 @@ struct State {
     exit_code: Option<i64>,
 }
 
-/// Adds a container to a listing.
-pub(in crate::containers) fn list(
+/// A container as the database has it. The error says why its config cannot be read; a state that cannot be
+/// read is lost.
+pub(in crate::containers) fn container(
     known: Known,
     documents: Documents,
     libpod: &Libpod,
     root: &Root,
     listing: &mut ContainerListing,
-) {
+) -> Result<Container, Error> {
     let id = known.key.id().to_owned();
     let malformed = |what: &str, why: String| {
         Error::malformed(root.join(documents.file), format!("{what} of container {id}: {why}"))
     };
-    let config: Config = match json::object(&documents.config) {
-        Ok(config) => config,
-        Err(why) => {
-            listing.broken.push((id.clone(), malformed("the config", why)));
-            return;
-        }
-    };
+    let config: Config = json::object(&documents.config).map_err(|why| malformed("the config", why))?;
     let state = match documents.state.as_deref().map(json::object::<State>) {
         Some(Ok(state)) => state.describe(),
         other => {
@@ -132,7 +127,7 @@ pub(in crate::containers) fn list(
     networks.extend(config.networks.iter().flatten().map(|(name, _)| name.clone()));
     networks.sort();
     networks.dedup();
-    let Known { key, names, image_present } = known;
+    let Known { key, names, image_id, image_present } = known;
     let record = ContainerRecord::Podman { config: raw, state: raw_state, networks };
     let mounts = config.mounts();
     let ports = config.ports();
@@ -143,10 +138,10 @@ pub(in crate::containers) fn list(
         (Some(policy), Some(retries @ 1..)) => format!("{policy}:{retries}"),
         (Some(policy), _) => policy,
     };
-    listing.containers.push(Container {
+    Ok(Container {
         names: if names.is_empty() { config.name.into_iter().collect() } else { names },
         image: given(config.image),
-        image_id: given(config.image_id),
+        image_id: given(config.image_id).or(image_id),
         image_present,
         command: config.spec.process.and_then(|process| process.args).unwrap_or_default(),
         created: given(config.created),
@@ -157,7 +152,7 @@ pub(in crate::containers) fn list(
         restart_policy: Some(restart_policy),
         pod: given(config.pod).map(pod),
         ..Container::new(key, record)
-    });
+    })
 }
 
 impl Config {

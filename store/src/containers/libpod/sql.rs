@@ -6,7 +6,7 @@ use super::{Documents, Libpod};
 use crate::sqlite::Database;
 use crate::{Error, Notice, Root};
 
-const FILE: &str = "db.sql";
+pub(super) const FILE: &str = "db.sql";
 /// Its log while a transaction is written; one that is left belongs to a transaction that never ended.
 const JOURNAL: &str = "db.sql-journal";
 const LOG: &str = "db.sql-wal";
