@@ -144,7 +144,8 @@ pub(crate) struct Save {
     #[arg(value_name = "NAME", required_unless_present_any = ["all", "containers"])]
     pub(crate) names: Vec<String>,
     /// Save this container as an image, as docker commit or podman commit would make it, under the name after
-    /// the = if there is one. Can be given several times, and together with names of images.
+    /// the = if there is one; orphan:ID takes a layer that stores --orphans lists. Can be given several
+    /// times, and together with names of images.
     #[arg(long = "container", value_name = "NAME[=REPO:TAG]", conflicts_with = "all")]
     pub(crate) containers: Vec<String>,
     /// Export every image of the store, with all its tags.

@@ -6,7 +6,7 @@ use layerlift_store::{
 
 use crate::document::commit::{self, Base};
 use crate::layered::Layered;
-use crate::select::{ChosenContainer, Wanted};
+use crate::select::{ChosenContainer, ChosenOrphan, Wanted};
 use crate::{Error, Warning};
 
 /// The image of a container, and what to say of it.
@@ -70,6 +70,34 @@ fn without_settings(container: &Container) -> Option<Warning> {
     let name = container.names.first().map_or(container.key.id(), String::as_str).to_owned();
     let lacks = lacks.as_ref().map(|path| path.display().to_string());
     Some(Warning::SettingsLost { container: name, lacks, from_runtime: runtime.is_some() })
+}
+
+/// The image of a layer without a record and of those below. Nothing says how it was run.
+pub(crate) fn of_orphan(
+    store: &dyn Store,
+    chosen: ChosenOrphan,
+    warnings: &mut Vec<Warning>,
+) -> Result<Layered, Error> {
+    let name = chosen.name();
+    let ChosenOrphan { orphan, reference } = chosen;
+    let unsupported = |why: String| Error::Document { what: format!("the image of {name}"), why };
+    let ability = store.containers().ok_or_else(|| unsupported("its store has no containers".to_owned()))?;
+    let (container, known) = ability.adopt(&orphan)?;
+    let above = orphan.layers()?.into_iter().skip(known.len());
+    let on_top: Vec<_> = above.map(|(id, layer)| (id, LayerTar::Diff(layer))).collect();
+    warnings.extend(orphan.notices.iter().map(Warning::from));
+    let host = Platform::host();
+    let what = format!("the image of {name}");
+    warnings.push(Warning::GuessedPlatform { what, platform: host.to_string() });
+    let below = (known.len() + on_top.len()).saturating_sub(1);
+    let (os, architecture) = (host.os.to_string(), host.architecture.to_string());
+    let base = Base::of_layers(&container, below, (&os, &architecture));
+    let diff_ids: Vec<_> = known.iter().filter_map(|layer| layer.diff_id).collect();
+    let config = commit::config(&container, &base, &diff_ids, false).map_err(unsupported)?;
+    let key = container.key.as_image();
+    let image = Image::new(key.clone(), Document::Config { raw: config, manifests: Vec::new() }, known);
+    let wanted = Wanted { key, references: reference.into_iter().collect() };
+    Ok(Layered { wanted, name, image, on_top })
 }
 
 /// The image that the container was made of, if it is still there.

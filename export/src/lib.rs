@@ -69,7 +69,9 @@ pub use salvage::{
     FileBytes, FileResult, FoundBytes, Outlook, RepairSource, SalvageReport, Salvaged, SalvagedFile,
     SalvagedImage, SalvagedLayer, outlook,
 };
-pub use select::{Chosen, ChosenContainer, ChosenIndex, Selection, TagPolicy, select, select_all};
+pub use select::{
+    Chosen, ChosenContainer, ChosenIndex, ChosenOrphan, Selection, TagPolicy, select, select_all,
+};
 pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify, verify_each};
 pub use warning::Warning;

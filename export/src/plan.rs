@@ -101,6 +101,13 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
             Err(error) => left_out.add(error.of_image(&name))?,
         }
     }
+    for chosen in selection.orphans {
+        let name = chosen.name();
+        match committed::of_orphan(store, chosen, &mut warnings) {
+            Ok(image) => readable.push(image),
+            Err(error) => left_out.add(error.of_image(&name))?,
+        }
+    }
     notices.extend(in_part.iter().flat_map(|one| one.image.notices.iter().cloned()));
     readable.extend(in_part);
     if !selection.everything {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use layerlift_store::{
-    Artifact, Broken, Container, ImageKey, ImageSummary, Index, IndexSummary, Notice, Platforms, Reference,
-    Selected, Store, Subject,
+    Artifact, Broken, Container, ImageKey, ImageSummary, Index, IndexSummary, Notice, Orphan, Platforms,
+    Reference, Selected, Store, Subject,
 };
 
 use crate::Error;
@@ -28,6 +28,8 @@ pub struct Selection {
     pub images: Vec<Chosen>,
     /// Containers that are saved as images, behind the images.
     pub containers: Vec<ChosenContainer>,
+    /// Layers without a record that are saved as images, with those below, behind the containers.
+    pub orphans: Vec<ChosenOrphan>,
     /// The indexes from which images were chosen. An archive has an index, too, if it has several of its
     /// images, or attestations.
     pub indexes: Vec<ChosenIndex>,
@@ -44,6 +46,28 @@ pub struct Selection {
     pub(crate) everything: bool,
     /// The platforms that the images were chosen for.
     pub(crate) platforms: Platforms,
+}
+
+/// A layer without a record that is to be saved as an image, and the name of that image.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ChosenOrphan {
+    /// The layer.
+    pub orphan: Orphan,
+    /// The name that the image gets; `None` for an image without a name.
+    pub reference: Option<Reference>,
+}
+
+impl ChosenOrphan {
+    /// A layer, and the name that its image gets.
+    pub fn new(orphan: Orphan, reference: Option<Reference>) -> Self {
+        ChosenOrphan { orphan, reference }
+    }
+
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        format!("orphan {}", self.orphan.short_id())
+    }
 }
 
 /// A container that is to be saved as an image, and the name of that image.

@@ -106,6 +106,12 @@ pub trait Containers: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// An orphan as a container of which nothing but its layer is known, and the lowest layers of
+    /// [`Orphan::layers`] that records have. The base is first; the layer above the last of them has none.
+    fn adopt(&self, orphan: &Orphan) -> Result<(Container, Vec<Layer>), Error> {
+        Err(Error::not_found(orphan.id.clone()))
+    }
+
     /// All volumes, and what cannot be read.
     fn volumes(&self) -> Result<VolumeListing, Error>;
 }

@@ -69,7 +69,7 @@ fn report(not_kept: &NotKept, reporter: &Reporter) -> Status {
 fn find(args: &Rootfs, reporter: &Reporter) -> Result<RootFs, Error> {
     let sources = Sources::open_all(&args.store, reporter)?;
     if let Some(id) = args.name.strip_prefix("orphan:") {
-        return of_orphan(&sources, id);
+        return Ok(containers::orphan(&sources, id)?.1.root_fs()?);
     }
     let unknown = match containers::find(&sources.able(), &args.name) {
         Ok((source, container)) => return of_container(source, &container),
@@ -113,23 +113,4 @@ fn of_container(source: &Source, container: &Container) -> Result<RootFs, Error>
         None => None,
     };
     found.ok_or_else(|| Error::NoLayer(name()))
-}
-
-/// The root file system of a layer without a record.
-fn of_orphan(sources: &Sources, id: &str) -> Result<RootFs, Error> {
-    let mut found = Vec::new();
-    for (_, ability) in sources.able() {
-        found.extend(ability.orphans()?.into_iter().filter(|orphan| orphan.is_meant(id)));
-    }
-    if let Some(exact) = found.iter().position(|orphan| orphan.id == id) {
-        found = vec![found.swap_remove(exact)];
-    }
-    match &*found {
-        [only] => Ok(only.root_fs()?),
-        [] => Err(Error::NoOrphan(id.to_owned())),
-        several => {
-            let candidates = several.iter().map(|orphan| orphan.id.clone()).collect();
-            Err(StoreError::Ambiguous { name: id.to_owned(), candidates, drivers: false }.into())
-        }
-    }
 }

@@ -328,10 +328,7 @@ fn by_name<'s>(
             added => added?,
         }
     }
-    for (text, place, chosen) in containers::chosen(sources, &args.containers)? {
-        places.push((place, text));
-        selection.containers.push(chosen);
-    }
+    places.extend(containers::choose(sources, &args.containers, &mut selection)?);
     let Some(&(first, _)) = places.first() else { return Err(Error::NothingLeft) };
     if places.iter().any(|&(place, _)| place != first) {
         let line = |&(place, name): &(usize, &String)| format!("{name} in {}", sources.opened[place]);

@@ -177,3 +177,125 @@ fn nothing_is_injected() {
     assert!(compose.contains("container_name: \"x\\nrm -rf /; '\\\"$$(id)#\""), "{compose}");
     assert!(compose.lines().all(|line| !line.starts_with("rm")), "{compose}");
 }
+
+/// The words that a shell gives to `docker`, and the comments.
+fn words_of(text: &str) -> (Vec<String>, String) {
+    let script = format!("docker() {{ for word; do printf '%s\\0' \"$word\"; done; }}\n{text}");
+    let out = std::process::Command::new("sh").arg("-c").arg(&script).output().expect("sh starts");
+    assert!(out.status.success() && out.stderr.is_empty(), "{script}: {out:?}");
+    let words = String::from_utf8(out.stdout).expect("UTF-8");
+    let comments: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+    (words.trim_end_matches('\0').split('\0').map(str::to_owned).collect(), comments.join("\n"))
+}
+
+/// Each option with the words that it becomes, or with what a comment says.
+#[test]
+fn options_one_by_one() {
+    let gone = "f".repeat(64);
+    let changed = "92cfa8448f9b093d4a7001d6e3d7c2ea2821253fdca4679f4b0c05de55c8a9d7";
+    let mount = |options: Value| {
+        let mut mount = json!({"Type": "volume", "Source": "v", "Target": "/v"});
+        merge(&mut mount, options);
+        json!({"Mounts": [mount]})
+    };
+    let gpu = |more: Value| {
+        let mut request = json!({"Count": 0, "DeviceIDs": null, "Capabilities": [["gpu"]], "Options": {}});
+        merge(&mut request, more);
+        json!({"DeviceRequests": [request]})
+    };
+    let rate = json!([{"Path": "/dev/sda", "Rate": 1024}]);
+    for (host, words, comment) in [
+        (json!({"NetworkMode": format!("container:{changed}")}), "--network container:changed", ""),
+        (json!({"NetworkMode": format!("container:{gone}")}), "", "is not in the store: --network has to"),
+        (json!({"IpcMode": format!("container:{gone}")}), "", "is not in the store: --ipc has to"),
+        (json!({"SecurityOpt": ["seccomp={\"a\":1}", "apparmor=x"]}), "--security-opt apparmor=x", "seccomp"),
+        (json!({"SecurityOpt": ["seccomp=unconfined"]}), "--security-opt seccomp=unconfined", ""),
+        (json!({"Links": ["/db:/never-started/alias"]}), "--link db:alias", ""),
+        (json!({"VolumesFrom": ["changed:ro"]}), "--volumes-from changed:ro", ""),
+        (json!({"PidMode": "host", "UsernsMode": "host"}), "--pid host --userns host", ""),
+        (json!({"IpcMode": "shareable", "ShmSize": 1 << 20}), "--shm-size 1m --ipc shareable", ""),
+        (json!({"CgroupnsMode": "host"}), "", "--cgroupns host"),
+        (json!({"Tmpfs": {"/run": "size=1m", "/x": ""}}), "--tmpfs /run:size=1m --tmpfs /x", ""),
+        (json!({"Sysctls": {"net.ipv4.ip_forward": "1"}}), "--sysctl net.ipv4.ip_forward=1", ""),
+        (json!({"Ulimits": [{"Name": "core", "Soft": -1, "Hard": -1}]}), "--ulimit core=-1:-1", ""),
+        (json!({"LogConfig": {"Type": "syslog", "Config": {}}}), "--log-driver syslog", ""),
+        (json!({"BlkioDeviceWriteBps": rate}), "--device-write-bps /dev/sda:1024", ""),
+        (
+            json!({"PortBindings": {"80/tcp": [{"HostIp": "::1", "HostPort": "8000-8010"}], "53/udp": null}}),
+            "--publish [::1]:8000-8010:80/tcp",
+            "",
+        ),
+        (
+            json!({"Dns": ["::1"], "ExtraHosts": ["db:host-gateway"]}),
+            "--dns ::1 --add-host db:host-gateway",
+            "",
+        ),
+        (
+            mount(json!({"ReadOnly": true, "VolumeOptions": {"NoCopy": true, "Labels": {"a": "b,c"},
+                "DriverConfig": {"Name": "local", "Options": {"o": "addr=h,rw"}}}})),
+            "--mount type=volume,source=v,target=/v,readonly,volume-nocopy,volume-driver=local,\
+             \"volume-opt=o=addr=h,rw\",\"volume-label=a=b,c\"",
+            "",
+        ),
+        (
+            mount(json!({"Type": "bind", "Source": "/a \"b\"",
+                "BindOptions": {"Propagation": "rslave", "NonRecursive": true}})),
+            "--mount type=bind,\"source=/a \"\"b\"\"\",target=/v,bind-propagation=rslave,\
+             bind-recursive=disabled",
+            "",
+        ),
+        (
+            mount(json!({"Type": "tmpfs", "Source": "", "TmpfsOptions":
+                {"SizeBytes": 1024, "Mode": 0o1777, "Options": [["noexec"]]}})),
+            "--mount type=tmpfs,target=/v,tmpfs-size=1024,tmpfs-mode=1777",
+            "TmpfsOptions.Options of the mount at /v is [[\"noexec\"]]",
+        ),
+        (gpu(json!({"Count": 2})), "--gpus 2", ""),
+        (gpu(json!({"DeviceIDs": ["0", "1"]})), "--gpus \"device=0,1\"", ""),
+        (
+            gpu(json!({"Count": -1, "Driver": "nvidia", "Capabilities": [["gpu", "compute", "utility"]]})),
+            "--gpus count=all,driver=nvidia,\"capabilities=compute,utility\"",
+            "",
+        ),
+    ] {
+        let store = Store::containers("docker-28.5");
+        let id = change(&store, json!({}), host.clone());
+        let (got, comments) = words_of(&printed(&store.root, &[&id, "--run"]));
+        assert!(got.join(" ").contains(words), "{host}: {got:?}");
+        assert!(comments.contains(comment), "{host}: {comments}");
+        assert!(!comment.is_empty() || !comments.contains("not expressed"), "{host}: {comments}");
+    }
+}
+
+/// Values that a shell would change, in every place.
+#[test]
+fn values_survive_a_shell() {
+    let store = Store::containers("docker-28.5");
+    let odd = "a'b\"c\\d$(e)`f`\n\t*?[x]~{a,b}!#;&|<>\u{e9}\u{fffd} ";
+    let id = change(
+        &store,
+        json!({"Config": {"Env": [format!("A={odd}")], "Cmd": [odd, "", "-x"], "User": odd,
+            "Labels": {odd: odd}, "WorkingDir": odd,
+            "Healthcheck": {"Test": ["CMD", "/bin/check", odd]}}}),
+        json!({"Binds": [format!("/src{odd}:/x")], "Sysctls": {"a": odd}, "Tmpfs": {odd: ""},
+            "LogConfig": {"Type": "json-file", "Config": {"tag": odd}}}),
+    );
+    let (words, comments) = words_of(&printed(&store.root, &[&id, "--run"]));
+    let after = |flag: &str| {
+        let at = words.iter().position(|word| word == flag).unwrap_or_else(|| panic!("no {flag}: {words:?}"));
+        words[at + 1].clone()
+    };
+    assert_eq!(after("--env"), format!("A={odd}"));
+    assert_eq!((after("--user"), after("--workdir")), (odd.to_owned(), odd.to_owned()));
+    assert_eq!(after("--label"), format!("{odd}={odd}"));
+    assert_eq!(after("--volume"), format!("/src{odd}:/x"));
+    assert_eq!(after("--tmpfs"), odd);
+    assert_eq!(after("--log-opt"), format!("tag={odd}"));
+    assert_eq!(words[words.len() - 3..], [odd, "", "-x"]);
+    assert!(comments.contains("U+FFFD"), "{comments}");
+    // The health check is run by a shell, too.
+    let script = format!("/bin/check() {{ printf %s \"$1\"; }}\n{}", after("--health-cmd"));
+    let out =
+        std::process::Command::new("bash").arg("-c").arg(script.replace("/bin/check", "check")).output();
+    assert_eq!(String::from_utf8_lossy(&out.expect("bash starts").stdout), odd);
+}

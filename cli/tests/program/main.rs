@@ -17,6 +17,7 @@ mod help;
 mod large;
 mod listing;
 mod odd_outputs;
+mod orphans;
 mod outputs;
 mod partial;
 mod platforms;

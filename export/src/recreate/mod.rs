@@ -26,6 +26,9 @@ use crate::runtime_spec::as_config;
 pub use compose::compose;
 pub use recipe::{Known, Recipe};
 
+/// What JSON has in place of bytes that are not UTF-8, as it is and as Go writes it.
+const REPLACED: [&str; 2] = ["\u{fffd}", "\\ufffd"];
+
 /// Reads how a container was run from its engine's records.
 pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
     let label = |what: &str| container.labels.get(&format!("com.docker.compose.{what}")).cloned();
@@ -46,11 +49,23 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
         project: label("project"),
         service_name: label("service"),
     };
-    let value = |raw: &[u8]| serde_json::from_slice::<Value>(raw).unwrap_or_default();
+    let mut replaced = false;
+    let mut value = |raw: &[u8]| match serde_json::from_slice::<Value>(raw) {
+        Ok(value) => {
+            let text = String::from_utf8_lossy(raw);
+            replaced |= REPLACED.iter().any(|mark| text.contains(mark));
+            value
+        }
+        // Bytes that are not UTF-8.
+        Err(_) => {
+            replaced = true;
+            serde_json::from_str(&String::from_utf8_lossy(raw)).unwrap_or_default()
+        }
+    };
     match &container.record {
         ContainerRecord::Docker { config, host_config } => {
-            let host = host_config.as_deref().map(value);
-            docker::read(&mut recipe, container, &value(config), host.as_ref(), known);
+            let (config, host) = (value(config), host_config.as_deref().map(value));
+            docker::read(&mut recipe, container, &config, host.as_ref(), known);
         }
         ContainerRecord::Podman { config, networks, .. } => {
             podman::read(&mut recipe, container, &value(config), networks, known);
@@ -76,6 +91,10 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
             recipe.option("--name", recipe.name.clone());
         }
         _ => recipe.comment("how it was run is not known"),
+    }
+    if replaced {
+        let text = "where a text has the character U+FFFD, it had bytes that are not UTF-8, which are lost";
+        recipe.comment(text);
     }
     for error in &container.damage {
         recipe.comment(format!("{error}; what was only there is missing here"));

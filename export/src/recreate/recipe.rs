@@ -46,6 +46,18 @@ impl Recipe {
         self.comments.push(text.into());
     }
 
+    /// A value `container:<id>`, with the name of the container in place of its id. Other values stay.
+    pub(super) fn other_container(&mut self, value: &str, known: &Known<'_>, flag: &str) -> String {
+        let Some(id) = value.strip_prefix("container:") else { return value.to_owned() };
+        match (known.name_of)(id) {
+            Some(name) => format!("container:{name}"),
+            None => {
+                self.comment(format!("container {id} is not in the store: {flag} has to name another"));
+                value.to_owned()
+            }
+        }
+    }
+
     /// An option of the command line alone.
     pub(super) fn option(&mut self, flag: &str, value: impl Into<String>) {
         self.options.push(vec![flag.to_owned(), value.into()]);

@@ -11,9 +11,9 @@ use crate::driver::{self, orphans};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
 use crate::{
-    Broken, Container, ContainerKey, ContainerListing, Containers, DiffId, DiffLayer, Document, Error, Image,
-    ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey, LayerTar, Listing,
-    Orphan, Reference, Root, RootFs, Selected, Store, VolumeListing,
+    Broken, Container, ContainerKey, ContainerListing, ContainerRecord, Containers, DiffId, DiffLayer,
+    Document, Error, Image, ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey,
+    LayerTar, Listing, Orphan, Reference, Root, RootFs, Selected, Store, VolumeListing,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
@@ -278,6 +278,22 @@ impl Containers for ContainersStore {
             all.extend(orphans::find(driver, root, &named, Form::ContainersStorage)?);
         }
         Ok(all)
+    }
+
+    fn adopt(&self, orphan: &Orphan) -> Result<(Container, Vec<Layer>), Error> {
+        let images = self.driver(&orphan.driver)?;
+        let record = ContainerRecord::Storage { record: None, runtime: None, builder: None, lacks: None };
+        let key = self.keys.container(&orphan.driver, &orphan.id);
+        let container = Container::of_orphan(key, record, orphan.modified_secs);
+        let (mut layers, mut below) = (Vec::new(), None);
+        for id in orphan.below.iter().rev().flatten() {
+            let known = LayerId::parse(id).and_then(|id| images.layers.get(&id));
+            let Some(known) = known.filter(|known| known.record.parent == below) else { break };
+            let Some(diff_id) = known.record.diff_id() else { break };
+            layers.push(Layer::new(self.keys.layer(&orphan.driver, id.clone()), Some(diff_id)));
+            below = Some(known.record.id);
+        }
+        Ok((container, layers))
     }
 
     fn volumes(&self) -> Result<VolumeListing, Error> {

@@ -10,6 +10,8 @@ pub(super) struct Images {
     pub(super) data: Root,
     /// The preferred driver first.
     pub(super) roots: Vec<ImageRoot>,
+    /// Drivers of which the configs are missing, but not the records of layers.
+    pub(super) layers: Vec<ImageRoot>,
     /// What is missing as a whole.
     pub(super) lost: Vec<Error>,
 }
@@ -22,13 +24,18 @@ pub(super) struct ImageRoot {
 }
 
 impl Images {
-    pub(super) fn new(data: Root, roots: Vec<ImageRoot>, lost: Vec<Error>) -> Self {
-        Images { keys: Keyring::new(), data, roots, lost }
+    pub(super) fn new(data: Root, roots: Vec<ImageRoot>, layers: Vec<ImageRoot>, lost: Vec<Error>) -> Self {
+        Images { keys: Keyring::new(), data, roots, layers, lost }
+    }
+
+    /// The drivers that have records of layers.
+    pub(super) fn with_layers(&self) -> impl Iterator<Item = &ImageRoot> {
+        self.roots.iter().chain(&self.layers)
     }
 
     /// The directory of a driver. `id` is for the error: what was looked for in it.
     pub(super) fn root(&self, driver: &str, id: &str) -> Result<&Root, Error> {
-        let images = self.roots.iter().find(|images| images.driver == driver);
+        let images = self.with_layers().find(|images| images.driver == driver);
         let not_found = || Error::not_found(format!("{id} of driver {driver}"));
         images.map(|images| &images.root).ok_or_else(not_found)
     }

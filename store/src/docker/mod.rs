@@ -80,7 +80,7 @@ pub(crate) fn in_containerd(path: &Path, why: &mut Option<Cow<'static, str>>) ->
 pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Error> {
     let found = drivers(&root)?;
     let wanted = |driver: &&String| options.partition.as_ref().is_none_or(|only| only == *driver);
-    let (mut images, mut lost) = (Vec::new(), Vec::new());
+    let (mut images, mut layers, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     if found.is_empty() {
         let drivers = lost::drivers(&root)?;
         lost.extend((!drivers.is_empty()).then(|| lost::everything(&root, &drivers)));
@@ -88,6 +88,7 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
     for driver in found.iter().filter(wanted) {
         if !root.exists(format!("image/{driver}/imagedb"))? {
             lost.push(lost::configs(&root, driver)?);
+            layers.push(ImageRoot { driver: driver.clone(), root: root.own_dir(format!("image/{driver}"))? });
             continue;
         }
         images.push(ImageRoot { driver: driver.clone(), root: root.own_dir(format!("image/{driver}"))? });
@@ -101,5 +102,5 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
             _ => Error::no_store(path, "it has no directory image/<driver>/imagedb"),
         });
     }
-    Ok(DockerStore::new(Images::new(root, images, lost)))
+    Ok(DockerStore::new(Images::new(root, images, layers, lost)))
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::catalog::DockerCatalog;
 use super::images::Images;
 use super::layerdb::{LayerDb, Record as LayerRecord};
-use super::{imagedb, listing, unclaimed, volumes, working};
+use super::{imagedb, listing, lost, unclaimed, volumes, working};
 use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::{self, Driver, Holds, orphans};
 use crate::kind::StoreKind;
@@ -218,16 +218,25 @@ impl Containers for DockerStore {
 
     fn orphans(&self) -> Result<Vec<Orphan>, Error> {
         let mut all = Vec::new();
-        for place in &self.images.roots {
+        let data = &self.images.data;
+        for place in self.images.with_layers() {
             // A driver whose layers are not directories has none.
             let Ok(driver) = driver::find(&place.driver) else { continue };
             let named = match place.root.exists("layerdb/sha256")? {
                 true => LayerDb::open(&place.root)?.cache_ids()?,
                 false => HashSet::new(),
             };
-            all.extend(orphans::find(driver, &self.images.data, &named, Form::Docker28)?);
+            all.extend(orphans::find(driver, data, &named, Form::Docker28)?);
+        }
+        // Without any record, nothing is named.
+        for (name, _) in lost::drivers(data)? {
+            all.extend(orphans::find(driver::find(name)?, data, &HashSet::new(), Form::Docker28)?);
         }
         Ok(all)
+    }
+
+    fn adopt(&self, orphan: &Orphan) -> Result<(Container, Vec<Layer>), Error> {
+        working::adopt(&self.images, orphan)
     }
 
     fn volumes(&self) -> Result<VolumeListing, Error> {

@@ -18,8 +18,8 @@ use crate::diff::{Form, written};
 use crate::driver::{Driver, Holds, overlay};
 use crate::model::config;
 use crate::{
-    ChainId, Container, ContainerKey, ContainerListing, DiffLayer, Error, Layer, LayerDir, Notice, Root,
-    RootFs,
+    ChainId, Container, ContainerKey, ContainerListing, ContainerRecord, DiffLayer, Error, Layer, LayerDir,
+    Notice, Orphan, Root, RootFs,
 };
 
 /// Lists the containers of the opened drivers.
@@ -72,7 +72,7 @@ fn place<'a>(images: &'a Images, record: &Record) -> Result<Option<Place<'a>>, E
     }
     let driver = record.driver();
     if !driver.is_empty() {
-        if let Some(place) = images.roots.iter().find(|place| place.driver == driver) {
+        if let Some(place) = images.with_layers().find(|place| place.driver == driver) {
             return Ok(Some(Place::Of(place)));
         }
         // Those of a driver that was not asked for are not this store's.
@@ -80,7 +80,7 @@ fn place<'a>(images: &'a Images, record: &Record) -> Result<Option<Place<'a>>, E
         let lost = || Place::Lost(driver.to_owned());
         return Ok((!elsewhere || images.roots.is_empty()).then(lost));
     }
-    for place in &images.roots {
+    for place in images.with_layers() {
         if place.root.exists(format!("layerdb/mounts/{}", record.id))? {
             return Ok(Some(Place::Of(place)));
         }
@@ -151,6 +151,29 @@ pub(super) fn below(images: &Images, key: &ContainerKey) -> Result<Vec<Layer>, E
     let Some(top) = ids.first() else { return Ok(Vec::new()) };
     let top = LayerDb::open(root)?.by_cache_id()?.remove(top).ok_or(lost)?;
     chain_of(images, key, root, top)
+}
+
+/// A layer without a record as a container, and the lowest of the layers below that records have.
+pub(super) fn adopt(images: &Images, orphan: &Orphan) -> Result<(Container, Vec<Layer>), Error> {
+    let key = images.keys.container(&orphan.driver, &orphan.id);
+    let record = ContainerRecord::Docker { config: b"{}".to_vec(), host_config: None };
+    let container = Container::of_orphan(key, record, orphan.modified_secs);
+    let mut layers = Vec::new();
+    let Some(place) = images.with_layers().find(|place| place.driver == orphan.driver) else {
+        return Ok((container, layers));
+    };
+    let Ok(records) = LayerDb::open(&place.root) else { return Ok((container, layers)) };
+    let (by_id, mut below) = (records.by_cache_id()?, None);
+    for id in orphan.below.iter().rev().flatten() {
+        let Some(&chain) = by_id.get(id) else { break };
+        let Ok(record) = records.record(chain) else { break };
+        if record.parent != below {
+            break;
+        }
+        layers.push(Layer::new(images.keys.layer(&orphan.driver, chain.0.hex()), Some(record.diff_id)));
+        below = Some(chain);
+    }
+    Ok((container, layers))
 }
 
 /// A layer and those below it, the base first.

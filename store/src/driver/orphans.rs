@@ -78,8 +78,8 @@ impl Orphan {
         })
     }
 
-    /// The layers that it is made of, the base first: what the driver calls each, and its tar, computed from
-    /// the directory. An error if one of them is not there.
+    /// The layers that it is made of, the base first, without Docker's init layers: what the driver calls
+    /// each, and its tar, computed from the directory. An error if one of them is not there.
     pub fn layers(&self) -> Result<Vec<(String, DiffLayer)>, Error> {
         self.check()?;
         let time = self.modified_secs.max(0);
@@ -96,7 +96,9 @@ impl Orphan {
             let layer = DiffLayer::new(dirs[at].clone(), LayerDir::Upper, time).in_form(self.form);
             (id.clone(), layer.in_root_fs(Ok(root_fs)))
         };
-        let mut layers: Vec<_> = ids.enumerate().map(layer).collect();
+        // What Docker mounts over files is in an init layer, and not in images.
+        let own = |(_, id): &(usize, &String)| !id.ends_with(INIT) || **id == self.id;
+        let mut layers: Vec<_> = ids.enumerate().filter(own).map(layer).collect();
         layers.reverse();
         Ok(layers)
     }

@@ -222,6 +222,12 @@ impl Container {
 }
 
 impl Container {
+    /// A layer whose container is not known, as one. It changed last at this time, in seconds since 1970.
+    pub(crate) fn of_orphan(key: ContainerKey, record: ContainerRecord, modified_secs: i64) -> Self {
+        let time = jiff::Timestamp::from_second(modified_secs).ok().map(|time| time.to_string());
+        Container { created: time, ..Container::new(key, record) }
+    }
+
     /// When it ended, else when it was made: RFC 3339, as stored. Without either, the time at which nothing
     /// has a time.
     pub fn last_known(&self) -> &str {

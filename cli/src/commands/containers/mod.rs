@@ -16,7 +16,7 @@ use crate::status::Status;
 use jiff::Timestamp;
 use layerlift_store::Container;
 
-pub(super) use chosen::chosen;
+pub(super) use chosen::{choose, orphan};
 pub(super) use inspect::{Inspected, row_of};
 use json::ContainerJson;
 pub(super) use row::find;

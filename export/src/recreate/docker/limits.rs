@@ -98,10 +98,7 @@ fn words(recipe: &mut Recipe, host: &Value, known: &Known<'_>, read: &mut Vec<&s
     ] {
         read.push(key);
         let Some(value) = text(host, key).filter(|value| !defaults(key, value)) else { continue };
-        let value = match value.strip_prefix("container:") {
-            Some(id) => format!("container:{}", (known.name_of)(id).unwrap_or_else(|| id.to_owned())),
-            None => value.to_owned(),
-        };
+        let value = recipe.other_container(value, known, flag);
         recipe.option(flag, value.clone());
         match member {
             "" => recipe.not_in_compose.push(format!("{flag} {value}")),
@@ -127,8 +124,23 @@ fn words(recipe: &mut Recipe, host: &Value, known: &Known<'_>, read: &mut Vec<&s
         ("DeviceCgroupRules", "--device-cgroup-rule", "device_cgroup_rules"),
     ] {
         read.push(key);
-        recipe.list(flag, member, texts(host.get(key)));
+        let mut values = texts(host.get(key));
+        // The program reads the file that is named; its contents are recorded.
+        let inline = |value: &String| value.starts_with("seccomp={") || value.starts_with("seccomp:{");
+        if key == "SecurityOpt" && values.iter().any(inline) {
+            values.retain(|value| !inline(value));
+            recipe.comment(
+                "not expressed: a seccomp profile; HostConfig.SecurityOpt of layerlift inspect has it; \
+                 save it as a file and add --security-opt seccomp=FILE",
+            );
+        }
+        recipe.list(flag, member, values);
     }
+    read.push("CgroupnsMode");
+    if text(host, "CgroupnsMode") == Some("host") && !is_true(host, "Privileged") {
+        recipe.comment("its cgroups were those of the host: --cgroupns host, unless that is the default");
+    }
+    throttles(recipe, host, read);
     // The option `systempaths=unconfined` is recorded as two empty lists, which a privileged container has,
     // too.
     let empty = |key: &str| host.get(key).and_then(Value::as_array).is_some_and(Vec::is_empty);
@@ -142,6 +154,31 @@ fn words(recipe: &mut Recipe, host: &Value, known: &Known<'_>, read: &mut Vec<&s
     ] {
         read.push(key);
         recipe.map(flag, member, entries(host.get(key)));
+    }
+}
+
+/// Limits of block devices.
+fn throttles(recipe: &mut Recipe, host: &Value, read: &mut Vec<&str>) {
+    for (key, flag, member, value_key, value_member) in [
+        ("BlkioWeightDevice", "--blkio-weight-device", "weight_device", "Weight", "weight"),
+        ("BlkioDeviceReadBps", "--device-read-bps", "device_read_bps", "Rate", "rate"),
+        ("BlkioDeviceWriteBps", "--device-write-bps", "device_write_bps", "Rate", "rate"),
+        ("BlkioDeviceReadIOps", "--device-read-iops", "device_read_iops", "Rate", "rate"),
+        ("BlkioDeviceWriteIOps", "--device-write-iops", "device_write_iops", "Rate", "rate"),
+    ] {
+        read.push(key);
+        let mut members = Vec::new();
+        for device in host.get(key).and_then(Value::as_array).into_iter().flatten() {
+            let (Some(path), Some(value)) = (text(device, "Path"), number(device, value_key)) else {
+                continue;
+            };
+            recipe.option(flag, format!("{path}:{value}"));
+            let value = Yaml::Plain(value.to_string());
+            members.push(Yaml::map([("path", Some(path.into())), (value_member, Some(value))]));
+        }
+        if !members.is_empty() {
+            recipe.member("blkio_config", Yaml::map([(member, Some(Yaml::List(members)))]));
+        }
     }
 }
 
@@ -200,12 +237,25 @@ fn gpus(recipe: &mut Recipe, request: &Value) {
         recipe.comment(format!("not expressed: a request for devices, {request}"));
         return;
     }
-    let value = match (&*ids, count) {
-        ([], Some(-1)) => "all".to_owned(),
-        ([], count) => count.unwrap_or(1).to_string(),
-        (ids, _) => format!("\"device={}\"", ids.join(",")),
-    };
-    recipe.option("--gpus", value);
+    let more: Vec<&str> =
+        capabilities.iter().map(String::as_str).filter(|capability| *capability != "gpu").collect();
+    let all = count == Some(-1);
+    let number = || if all { "all".to_owned() } else { count.unwrap_or(1).to_string() };
+    let options = entries(request.get("Options")).into_iter().map(|(key, value)| format!("{key}={value}"));
+    let options: Vec<String> = options.collect();
+    // Fields of a line of CSV.
+    let mut fields = Vec::new();
+    match &*ids {
+        [] => fields.push(format!("count={}", number())),
+        ids => fields.push(format!("\"device={}\"", ids.join(","))),
+    }
+    fields.extend(text(request, "Driver").map(|driver| format!("driver={driver}")));
+    fields.extend((!more.is_empty()).then(|| format!("\"capabilities={}\"", more.join(","))));
+    fields.extend((!options.is_empty()).then(|| format!("\"options={}\"", options.join(","))));
+    match (&*ids, fields.len()) {
+        ([], 1) => recipe.option("--gpus", number()),
+        _ => recipe.option("--gpus", fields.join(",")),
+    }
     let count = match count {
         Some(-1) => Some("all".into()),
         count => count.map(|count| Yaml::Plain(count.to_string())),

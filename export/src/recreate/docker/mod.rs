@@ -12,13 +12,13 @@ use layerlift_store::Container;
 use serde_json::{Value, json};
 
 use super::recipe::{Known, Recipe};
+use super::run::quoted;
 use super::values::{duration, entries, is_anonymous, is_true, number, short, text, texts};
 use super::yaml::Yaml;
 
 /// Members of `HostConfig` that no option sets, that other members repeat, or whose value is chosen by the
 /// daemon where none is given.
-const NOT_OPTIONS: &[&str] =
-    &["CgroupnsMode", "ConsoleSize", "ContainerIDFile", "Isolation", "MaskedPaths", "ReadonlyPaths"];
+const NOT_OPTIONS: &[&str] = &["ConsoleSize", "ContainerIDFile", "Isolation", "MaskedPaths", "ReadonlyPaths"];
 
 /// Reads the two documents.
 pub(super) fn read(
@@ -160,7 +160,7 @@ pub(super) fn health(recipe: &mut Recipe, check: Option<&Value>) {
                 _ => {
                     let why = "its health check is run without a shell, and on a command line with one";
                     recipe.not_in_run.push(why.to_owned());
-                    words.join(" ")
+                    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
                 }
             };
             recipe.option("--health-cmd", words);

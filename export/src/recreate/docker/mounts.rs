@@ -69,7 +69,18 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
     let propagation = bind.and_then(|bind| text(bind, "Propagation"));
     let no_copy = volume.is_some_and(|volume| is_true(volume, "NoCopy"));
     let subpath = volume.and_then(|volume| text(volume, "Subpath"));
-    let driver = volume.and_then(|volume| volume.get("DriverConfig")).and_then(|driver| text(driver, "Name"));
+    let plugin = volume.and_then(|volume| volume.get("DriverConfig"));
+    let driver = plugin.and_then(|driver| text(driver, "Name"));
+    let options = entries(plugin.and_then(|driver| driver.get("Options")));
+    let labels = entries(volume.and_then(|volume| volume.get("Labels")));
+    let recursive = bind.and_then(|bind| {
+        let kinds = [
+            ("NonRecursive", "disabled"),
+            ("ReadOnlyNonRecursive", "writable"),
+            ("ReadOnlyForceRecursive", "readonly"),
+        ];
+        kinds.into_iter().find(|(key, _)| is_true(bind, key)).map(|(_, word)| word)
+    });
     let size = tmpfs.and_then(|tmpfs| number(tmpfs, "SizeBytes")).map(|size| size.to_string());
     let mode = tmpfs.and_then(|tmpfs| number(tmpfs, "Mode")).map(|mode| format!("{mode:o}"));
     let mut words = vec![format!("type={kind}")];
@@ -77,9 +88,12 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
     words.push(format!("target={target}"));
     words.extend(read_only.then(|| "readonly".to_owned()));
     words.extend(propagation.map(|propagation| format!("bind-propagation={propagation}")));
+    words.extend(recursive.map(|word| format!("bind-recursive={word}")));
     words.extend(no_copy.then(|| "volume-nocopy".to_owned()));
     words.extend(subpath.map(|path| format!("volume-subpath={path}")));
     words.extend(driver.map(|driver| format!("volume-driver={driver}")));
+    words.extend(options.iter().map(|(key, value)| format!("volume-opt={key}={value}")));
+    words.extend(labels.iter().map(|(key, value)| format!("volume-label={key}={value}")));
     words.extend(size.as_ref().map(|size| format!("tmpfs-size={size}")));
     words.extend(mode.as_ref().map(|mode| format!("tmpfs-mode={mode}")));
     // The option is a line of CSV.
@@ -92,9 +106,21 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
         recipe.volume(source);
     }
     let truth = |yes: bool| yes.then(|| Yaml::Plain("true".to_owned()));
-    let of_bind = propagation.map(|text| Yaml::map([("propagation", Some(text.into()))]));
-    let of_volume = (no_copy || subpath.is_some())
-        .then(|| Yaml::map([("nocopy", truth(no_copy)), ("subpath", subpath.map(Yaml::from))]));
+    let of_bind = (propagation.is_some() || recursive.is_some()).then(|| {
+        let [propagation, recursive] = [propagation, recursive].map(|text| text.map(Yaml::from));
+        Yaml::map([("propagation", propagation), ("recursive", recursive)])
+    });
+    if let (Some(driver), true) = (driver, source.is_some()) {
+        let text =
+            format!("the volume at {target} is of driver {driver} and has options (docker volume create)");
+        recipe.not_in_compose.push(text);
+    }
+    let labels: Vec<_> = labels.into_iter().map(|(key, value)| (key, Yaml::Text(value))).collect();
+    let of_volume = (no_copy || subpath.is_some() || !labels.is_empty()).then(|| {
+        let labels = (!labels.is_empty()).then_some(Yaml::Map(labels));
+        let subpath = subpath.map(Yaml::from);
+        Yaml::map([("nocopy", truth(no_copy)), ("subpath", subpath), ("labels", labels)])
+    });
     let of_tmpfs = (size.is_some() || mode.is_some()).then(|| {
         let mode = mode.map(|mode| Yaml::Plain(format!("0{mode}")));
         Yaml::map([("size", size.map(Yaml::Plain)), ("mode", mode)])
@@ -109,13 +135,19 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
         ("tmpfs", of_tmpfs),
     ]);
     recipe.member("volumes", Yaml::List(vec![member]));
-    for (options, what) in [(bind, "BindOptions"), (volume, "VolumeOptions")] {
-        let others = ["Labels", "NonRecursive", "CreateMountpoint", "ReadOnlyForceRecursive"];
-        for key in others.into_iter().filter(|key| {
-            let value = options.and_then(|options| options.get(key));
-            value.is_some_and(|value| !value.is_null() && value != &Value::Bool(false))
-        }) {
-            recipe.comment(format!("not expressed: {what}.{key} of the mount at {target}"));
+    // `CreateMountpoint` is only for programs, and for them the default of `--volume`.
+    let known: [(&str, &[&str]); 4] = [
+        ("BindOptions", &["Propagation", "NonRecursive", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"]),
+        ("VolumeOptions", &["NoCopy", "Labels", "Subpath", "DriverConfig"]),
+        ("TmpfsOptions", &["SizeBytes", "Mode"]),
+        ("ImageOptions", &[]),
+    ];
+    for (what, known) in known {
+        let options = mount.get(what).and_then(Value::as_object).into_iter().flatten();
+        for (key, value) in options.filter(|(key, _)| !known.contains(&key.as_str())) {
+            if !value.is_null() && value != &Value::Bool(false) {
+                recipe.comment(format!("not expressed: {what}.{key} of the mount at {target} is {value}"));
+            }
         }
     }
 }

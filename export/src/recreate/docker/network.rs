@@ -10,7 +10,8 @@
 use serde_json::Value;
 
 use super::super::recipe::{Known, Recipe};
-use super::super::values::{is_true, text, texts};
+use super::super::run::quoted;
+use super::super::values::{entries, is_true, text, texts};
 use super::super::yaml::Yaml;
 
 pub(super) fn read(
@@ -24,7 +25,7 @@ pub(super) fn read(
 ) {
     read.extend(["NetworkMode", "PortBindings", "PublishAllPorts", "Dns", "DnsOptions", "DnsSearch"]);
     read.extend(["ExtraHosts", "Links"]);
-    networks(recipe, document, text(host, "NetworkMode").unwrap_or("default"), known);
+    networks(recipe, document, config, text(host, "NetworkMode").unwrap_or("default"), known);
     ports(recipe, config, host, exposed_by_image);
     if is_true(host, "PublishAllPorts") {
         recipe.options.push(vec!["--publish-all".to_owned()]);
@@ -49,11 +50,11 @@ pub(super) fn read(
     }
 }
 
-fn networks(recipe: &mut Recipe, document: &Value, mode: &str, known: &Known<'_>) {
+fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, known: &Known<'_>) {
     let settings = document.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
     let all: Vec<(&String, &Value)> = settings.and_then(Value::as_object).into_iter().flatten().collect();
-    if let Some(id) = mode.strip_prefix("container:") {
-        let mode = format!("container:{}", (known.name_of)(id).unwrap_or_else(|| id.to_owned()));
+    if mode.starts_with("container:") {
+        let mode = recipe.other_container(mode, known, "--network");
         recipe.both("--network", "network_mode", mode);
         return;
     }
@@ -91,6 +92,22 @@ fn networks(recipe: &mut Recipe, document: &Value, mode: &str, known: &Known<'_>
         aliases.iter().for_each(|value| option(alias, &mut words, value));
         ip.iter().for_each(|value| option("--ip", &mut words, value));
         ip6.iter().for_each(|value| option("--ip6", &mut words, value));
+        let local = texts(address.get("LinkLocalIPs"));
+        local.iter().for_each(|value| option("--link-local-ip", &mut words, value));
+        let links = texts(network.get("Links"));
+        links.iter().for_each(|value| option("--link", &mut words, value));
+        let mac = text(network, "DesiredMacAddress");
+        match mac.filter(|_| text(config, "MacAddress").is_none()) {
+            Some(mac) if first => option("--mac-address", &mut words, mac),
+            Some(mac) => recipe.not_in_run.push(format!("its address in network {name} was {mac}")),
+            None => {}
+        }
+        for (key, value) in entries(network.get("DriverOpts")) {
+            match first {
+                true => recipe.not_in_run.push(format!("option of its network {name}: {key}={value}")),
+                false => option("--driver-opt", &mut words, &format!("{key}={value}")),
+            }
+        }
         if first {
             recipe.options.push(words);
         } else {
@@ -102,6 +119,8 @@ fn networks(recipe: &mut Recipe, document: &Value, mode: &str, known: &Known<'_>
             ("aliases", aliases),
             ("ipv4_address", ip.map(Yaml::from)),
             ("ipv6_address", ip6.map(Yaml::from)),
+            ("link_local_ips", (!local.is_empty()).then(|| Yaml::list(local))),
+            ("mac_address", mac.map(Yaml::from)),
         ]);
         let member = if member == Yaml::Map(Vec::new()) { Yaml::Null } else { member };
         members.push(((*name).clone(), member));
@@ -114,10 +133,14 @@ fn networks(recipe: &mut Recipe, document: &Value, mode: &str, known: &Known<'_>
     }
     if !members.is_empty() {
         recipe.member("networks", Yaml::Map(members));
-        let names = recipe.networks.join(" ");
-        recipe
-            .not_in_run
-            .push(format!("its networks have to be there: {} network create {names}", recipe.program));
+        let names: Vec<&str> =
+            recipe.networks.iter().map(String::as_str).filter(|name| *name != "bridge").collect();
+        if !names.is_empty() {
+            let (program, names) = (recipe.program, names.join("\n"));
+            let lines = names.lines().map(|name| format!("\n{program} network create {}", quoted(name)));
+            let text = format!("its networks have to be there:{}", lines.collect::<String>());
+            recipe.not_in_run.push(text);
+        }
     }
 }
 
