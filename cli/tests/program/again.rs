@@ -158,6 +158,58 @@ fn every_option() {
     insta::assert_snapshot!(printed(&store.root, &["never-started", "changed", "--compose"]));
 }
 
+/// Docker 28.5 records them so.
+#[test]
+fn every_mount() {
+    let store = Store::containers("docker-28.5");
+    let host = json!({"Mounts": [
+        {"Type": "volume", "Target": "/a", "VolumeOptions": {
+            "Labels": {"com.docker.volume.anonymous": "", "q": "r, \"s\""},
+            "DriverConfig": {"Options": {"device": "tmpfs", "type": "tmpfs"}}
+        }},
+        {"Type": "image", "Source": "base:1", "Target": "/b", "ImageOptions": {"Subpath": "etc"}},
+        {"Type": "bind", "Source": "/srv", "Target": "/c", "BindOptions": {
+            "Propagation": "rslave", "NonRecursive": true, "CreateMountpoint": true
+        }, "Consistency": "cached"},
+        {"Type": "tmpfs", "Target": "/d", "TmpfsOptions": {"Mode": 1023, "Options": [["noexec"]]}}
+    ]});
+    change(&store, json!({}), host);
+    let text = printed(&store.root, &["never-started", "--run"]);
+    for expected in [
+        " --mount 'type=volume,target=/a,volume-opt=device=tmpfs,volume-opt=type=tmpfs,\"volume-label=q=r, \
+         \"\"s\"\"\"' ",
+        " --mount type=image,source=base:1,target=/b,image-subpath=etc ",
+        " --mount type=bind,source=/srv,target=/c,consistency=cached,bind-propagation=rslave,\
+         bind-recursive=disabled ",
+        " --mount type=tmpfs,target=/d,tmpfs-mode=1777 ",
+        "# never-started: not expressed: BindOptions.CreateMountpoint of the mount at /c is true\n",
+        "# never-started: not expressed: TmpfsOptions.Options of the mount at /d is [[\"noexec\"]]\n",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in {text}");
+    }
+}
+
+/// `--entrypoint` without a command: the command of the image does not come back.
+#[test]
+fn a_command_that_was_taken_away() {
+    let store = Store::containers("docker-28.5");
+    change(
+        &store,
+        json!({"Config": {"Entrypoint": ["/bin/pause"], "Cmd": null, "Image": "app:2"}}),
+        json!({}),
+    );
+    let app = std::fs::read_to_string(store.root.join("containers").join(APP).join("config.v2.json"));
+    let app: Value = serde_json::from_str(&app.expect("it is there")).expect("JSON");
+    change(&store, json!({"Image": app["Image"]}), json!({}));
+    let text = printed(&store.root, &["never-started", "--run"]);
+    assert!(commands(&text)[0].ends_with(" --entrypoint /bin/pause app:2"), "{text}");
+    let text = printed(&store.root, &["never-started", "--compose"]);
+    assert!(text.contains("    entrypoint:\n      - /bin/pause\n") && !text.contains("command:"), "{text}");
+}
+
+/// The id of the container `changed`, of `app:2`.
+const APP: &str = "92cfa8448f9b093d4a7001d6e3d7c2ea2821253fdca4679f4b0c05de55c8a9d7";
+
 /// A name with a line end, a quote or a `#` stays a word, and a comment stays a comment.
 #[test]
 fn nothing_is_injected() {

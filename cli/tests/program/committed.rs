@@ -15,6 +15,15 @@ use crate::listing::entries;
 use crate::program::{ended, is_root, output, save};
 use crate::store::Store;
 
+const ENGINES: [&str; 6] = [
+    "docker-20.10",
+    "docker-20.10-vfs-killed",
+    "docker-28.5",
+    "docker-28.5-containerd",
+    "podman-4.3",
+    "podman-5.8",
+];
+
 fn fixture(engine: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures/containers").join(engine)
 }
@@ -71,7 +80,7 @@ fn as_the_engines_commit_them() {
         return;
     }
     let mut compared = 0;
-    for engine in ["docker-20.10", "docker-28.5", "docker-28.5-containerd", "podman-4.3", "podman-5.8"] {
+    for engine in ENGINES {
         let store = Store::containers(engine);
         for file in std::fs::read_dir(fixture(engine)).expect("a folder") {
             let path = file.expect("an entry").path();
@@ -103,7 +112,7 @@ fn as_the_engines_commit_them() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 25);
+    assert_eq!(compared, 26);
 }
 
 /// `docker commit` fails then; the layers are still there.

@@ -50,6 +50,26 @@ fn for_machines() {
     assert_eq!((&pod["pod"]["name"], &pod["state"]), (&"pod1".into(), &"created".into()));
 }
 
+/// Docker was killed while the container ran. One of its volumes is a folder of the host.
+#[test]
+fn a_host_that_died() {
+    let store = Store::containers("docker-20.10-vfs-killed");
+    let killed = json(&store.root, &["killed"]).remove(0);
+    assert_eq!((&killed["state"], &killed["driver"]), (&"running".into(), &"vfs".into()));
+    assert_eq!((&killed["exit_code"], &killed["finished"]), (&0.into(), &Value::Null));
+    let (_, text, _) = containers(&store.root, &[]);
+    assert!(text.contains("  Was running, started "), "{text}");
+    let volumes = output(layerlift().args(["volumes", "--json", "--root"]).arg(&store.root));
+    let volumes: Value = serde_json::from_slice(&volumes.stdout).expect("JSON");
+    assert_eq!((&volumes[0]["name"], &volumes[0]["device"]), (&"data".into(), &Value::Null));
+    let device = volumes[1]["device"].as_str().expect("a place");
+    assert!(device.ends_with("/elsewhere") && volumes[1]["used_by"][0] == "killed", "{volumes}");
+    let volume = output(layerlift().args(["volume", "elsewhere", "--root"]).arg(&store.root));
+    let (status, errors) = ended(&volume);
+    assert_eq!((status, volume.stdout.len()), (Some(2), 0), "{errors}");
+    assert!(errors.contains(device), "{errors}");
+}
+
 /// What Podman records under names of its own.
 #[test]
 fn options_of_podman() {

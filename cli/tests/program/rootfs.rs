@@ -55,7 +55,7 @@ fn as_the_engines_export_them() {
         return;
     }
     let mut compared = 0;
-    for engine in ENGINES {
+    for engine in ENGINES.into_iter().chain(["docker-20.10-vfs-killed"]) {
         let store = Store::containers(engine);
         for file in std::fs::read_dir(fixture(engine)).expect("a folder") {
             let path = file.expect("an entry").path();
@@ -63,7 +63,7 @@ fn as_the_engines_export_them() {
             let name = name.strip_prefix("export-").and_then(|name| name.strip_suffix(".tar.xz"));
             let Some(name) = name else { continue };
             let mut expected = unpacked(&path);
-            if matches!(engine, "docker-20.10" | "podman-4.3") {
+            if engine.starts_with("docker-20.10") || engine == "podman-4.3" {
                 expected = of_today(expected);
             }
             let got = rootfs(&store.root, &[name]);
@@ -79,7 +79,7 @@ fn as_the_engines_export_them() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 25);
+    assert_eq!(compared, 26);
 }
 
 fn names(tar: &[u8]) -> Vec<String> {

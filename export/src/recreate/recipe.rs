@@ -109,8 +109,10 @@ impl Recipe {
     ) {
         let [image_entrypoint, image_command] = of_image;
         let same = |ours: &[String], of_image: &Option<Vec<String>>| of_image.as_deref() == Some(ours);
-        let keeps =
-            same(entrypoint, &image_entrypoint) || entrypoint.is_empty() && image_entrypoint.is_none();
+        // An entrypoint that is given takes away the command of the image.
+        let taken = command.is_empty() && image_command.as_ref().is_some_and(|command| !command.is_empty());
+        let keeps = !taken
+            && (same(entrypoint, &image_entrypoint) || entrypoint.is_empty() && image_entrypoint.is_none());
         if !keeps {
             match entrypoint.split_first() {
                 Some((program, more)) => {

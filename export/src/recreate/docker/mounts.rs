@@ -72,7 +72,10 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
     let plugin = volume.and_then(|volume| volume.get("DriverConfig"));
     let driver = plugin.and_then(|driver| text(driver, "Name"));
     let options = entries(plugin.and_then(|driver| driver.get("Options")));
-    let labels = entries(volume.and_then(|volume| volume.get("Labels")));
+    let mut labels = entries(volume.and_then(|volume| volume.get("Labels")));
+    // The daemon sets it by itself.
+    labels.retain(|(key, _)| key != "com.docker.volume.anonymous");
+    let of_image = mount.get("ImageOptions").and_then(|image| text(image, "Subpath"));
     let recursive = bind.and_then(|bind| {
         let kinds = [
             ("NonRecursive", "disabled"),
@@ -87,6 +90,7 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
     words.extend(source.map(|source| format!("source={source}")));
     words.push(format!("target={target}"));
     words.extend(read_only.then(|| "readonly".to_owned()));
+    words.extend(text(mount, "Consistency").map(|consistency| format!("consistency={consistency}")));
     words.extend(propagation.map(|propagation| format!("bind-propagation={propagation}")));
     words.extend(recursive.map(|word| format!("bind-recursive={word}")));
     words.extend(no_copy.then(|| "volume-nocopy".to_owned()));
@@ -94,6 +98,7 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
     words.extend(driver.map(|driver| format!("volume-driver={driver}")));
     words.extend(options.iter().map(|(key, value)| format!("volume-opt={key}={value}")));
     words.extend(labels.iter().map(|(key, value)| format!("volume-label={key}={value}")));
+    words.extend(of_image.map(|path| format!("image-subpath={path}")));
     words.extend(size.as_ref().map(|size| format!("tmpfs-size={size}")));
     words.extend(mode.as_ref().map(|mode| format!("tmpfs-mode={mode}")));
     // The option is a line of CSV.
@@ -133,6 +138,8 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
         ("bind", of_bind),
         ("volume", of_volume),
         ("tmpfs", of_tmpfs),
+        ("image", of_image.map(|path| Yaml::map([("subpath", Some(path.into()))]))),
+        ("consistency", text(mount, "Consistency").map(Yaml::from)),
     ]);
     recipe.member("volumes", Yaml::List(vec![member]));
     // `CreateMountpoint` is only for programs, and for them the default of `--volume`.
@@ -140,7 +147,7 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
         ("BindOptions", &["Propagation", "NonRecursive", "ReadOnlyNonRecursive", "ReadOnlyForceRecursive"]),
         ("VolumeOptions", &["NoCopy", "Labels", "Subpath", "DriverConfig"]),
         ("TmpfsOptions", &["SizeBytes", "Mode"]),
-        ("ImageOptions", &[]),
+        ("ImageOptions", &["Subpath"]),
     ];
     for (what, known) in known {
         let options = mount.get(what).and_then(Value::as_object).into_iter().flatten();

@@ -48,8 +48,9 @@ pub(super) fn containers(lab: &Lab<'_>, said: &Said) -> Outcome {
             *id = json!(hex(id.as_str().unwrap_or_default()));
         }
         let published = |port: &Value| {
-            let host = port["host_port"].as_u64()?;
-            Some(json!(format!("{}/{} {host}", port["container_port"], text_of(&port["protocol"]))))
+            let host = port["host_port"].as_u64().map(|host| host.to_string()).unwrap_or_default();
+            let text = format!("{}/{} {host}", port["container_port"], text_of(&port["protocol"]));
+            (port["published"] == true).then(|| json!(text))
         };
         let mut ports: Vec<Value> =
             one["ports"].as_array().into_iter().flatten().filter_map(published).collect();

@@ -56,7 +56,10 @@ const OPTIONS: &str = r#"--publish 8080:80 --publish 127.0.0.1:53:53/udp --expos
 
 /// Options of Docker that Podman refuses together with these, or records otherwise.
 const OF_DOCKER: &str = "--add-host far:10.0.0.1 --dns 10.0.0.2 --sysctl net.ipv4.ip_forward=1 \
-    --log-driver none --mount type=volume,source=data,destination=/again,readonly --cpu-shares 77";
+    --log-driver none --mount type=volume,source=data,destination=/again,readonly --cpu-shares 77 \
+    --mount type=volume,target=/labelled,volume-label=q=r,volume-opt=type=tmpfs,volume-opt=device=tmpfs \
+    --mount type=tmpfs,target=/small,tmpfs-size=4096,tmpfs-mode=1770 --publish 9 --init \
+    --device-cgroup-rule 'c 1:* r' --group-add 10 --domainname example.org";
 
 /// Makes the image in an archive for `docker load` and `podman load`.
 pub(super) fn image(folder: &Path) -> Outcome<PathBuf> {
