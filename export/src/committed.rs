@@ -13,6 +13,7 @@ use crate::{Error, Warning};
 pub(crate) fn layered(
     store: &dyn Store,
     chosen: ChosenContainer,
+    keep_going: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Layered, Error> {
     let name = chosen.name();
@@ -22,6 +23,8 @@ pub(crate) fn layered(
     let ability = store.containers().ok_or_else(|| unsupported("its store has no containers"))?;
     let tar =
         ability.layer(&container)?.ok_or_else(|| unsupported("the container has no layer of its own"))?;
+    // One file that a running container writes to must not cost the others.
+    let tar = if keep_going { tar.as_it_is_read() } else { tar };
     warnings.extend(tar.notices_below().iter().map(Warning::from));
     warnings.extend(container.damage.iter().map(|error| Warning::RecordDamaged {
         what: format!("the image of {name}"),

@@ -96,7 +96,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     }
     for chosen in selection.containers {
         let name = chosen.name();
-        match committed::layered(store, chosen, &mut warnings) {
+        match committed::layered(store, chosen, options.keep_going, &mut warnings) {
             Ok(image) => readable.push(image),
             Err(error) => left_out.add(error.of_image(&name))?,
         }

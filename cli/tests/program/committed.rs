@@ -170,3 +170,40 @@ fn with_images_in_any_format_and_always_the_same() {
         assert!(!out.exists());
     }
 }
+
+/// A container that runs and writes to its log. The file is taken with the size that it had at first.
+#[test]
+fn a_file_that_changes_while_it_is_read() {
+    if !is_root("a_file_that_changes_while_it_is_read", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let store = Store::containers("docker-28.5");
+    let mounts = store.root.join("image/overlay2/layerdb/mounts");
+    let id = "781706050addfe6abca3ef2fc334a0236efe3319cc45dc0c89fca88799e90843";
+    let mount = std::fs::read_to_string(mounts.join(id).join("mount-id")).expect("an id");
+    let log = store.root.join("overlay2").join(mount).join("diff/log");
+    std::fs::write(&log, vec![b'x'; 32 << 20]).expect("written");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (without, with) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut log = std::fs::File::options().append(true).open(&log).expect("it is there");
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                std::io::Write::write_all(&mut log, b"a line\n").expect("written");
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+        });
+        let arguments = ["--container", "never-started"];
+        let without = output(save(&store.root).args(arguments));
+        let with = output(save(&store.root).args(arguments).arg("--keep-going"));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        (without, with)
+    });
+    let (status, errors) = ended(&without);
+    assert_eq!((status, without.stdout.len()), (Some(1), 0), "{errors}");
+    assert!(errors.contains("/diff/log is damaged: its size changed"), "{errors}");
+    let (status, errors) = ended(&with);
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("/diff/log: its size changed while it was read"), "{errors}");
+    let (_, layer) = image(&files(&with.stdout));
+    assert!(files(&layer)["log"].len() >= 32 << 20);
+}

@@ -77,7 +77,10 @@ fn on_layers_that_records_have() {
     };
     let mut containers = read("overlay-containers/containers.json");
     let at = containers.iter().position(|one| one["names"][0] == "changed").expect("it is there");
-    let layer = containers.remove(at)["layer"].clone();
+    let record = containers.remove(at);
+    let layer = record["layer"].clone();
+    let folder = store.root.join("overlay-containers").join(record["id"].as_str().expect("an id"));
+    std::fs::remove_dir_all(folder).expect("removed");
     let mut records = read("overlay-layers/layers.json");
     records.retain(|one| one["id"] != layer);
     for (name, all) in

@@ -69,16 +69,15 @@ impl Encoding {
     }
 }
 
-/// Writes the tar of `records`, which describe `roots`.
+/// Writes the tar of a layer.
 pub(super) fn write(
-    roots: &[Root],
-    records: &Records,
+    files: Files<'_>,
     order: Order,
-    wanted: Wanted,
     encoding: Encoding,
     out: &mut dyn Write,
 ) -> Result<(), Error> {
-    let mut writer = Writer::new(Files::new(roots, records, wanted), encoding, out);
+    let records = files.records;
+    let mut writer = Writer::new(files, encoding, out);
     order.visit(records, |id, path| {
         writer.entry(id, path)?;
         records.further(id).iter().try_for_each(|id| writer.entry(*id, &records.path(*id)))

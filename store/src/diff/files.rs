@@ -1,5 +1,6 @@
 //! What a recorded entry is: read from the directory that has it.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
@@ -53,7 +54,11 @@ pub(super) struct Files<'a> {
     links: HashMap<(u64, u64), Id>,
     buffer: Vec<u8>,
     root: Option<&'a Root>,
+    changed: Option<&'a Changed>,
 }
+
+/// Paths of files whose size changed while they were read, where that is not an error.
+pub(super) type Changed = RefCell<Vec<PathBuf>>;
 
 impl<'a> Files<'a> {
     /// `roots` are the directories that `records` describe, the uppermost first.
@@ -66,7 +71,14 @@ impl<'a> Files<'a> {
             links: HashMap::new(),
             buffer: vec![0; BUFFER],
             root: roots.first(),
+            changed: None,
         }
+    }
+
+    /// The same, if a file may change while it is read: what is read of it gets the size that was recorded,
+    /// and `changed` its path.
+    pub(super) fn noting(self, changed: Option<&'a Changed>) -> Self {
+        Files { changed, ..self }
     }
 
     /// The uppermost directory, for messages.
@@ -139,8 +151,9 @@ impl<'a> Files<'a> {
                 left -= hole;
                 put(Piece::Hole(hole))?;
                 // A file that was cut before the hole would otherwise look complete.
-                if file.metadata().map_err(|source| self.error("look up", id, source))?.len() < size {
-                    return Err(self.changed(id, size).into());
+                let now = file.metadata().map_err(|source| self.error("look up", id, source))?.len();
+                if now < size && self.changed.is_none() {
+                    return Err(self.has_changed(id, size).into());
                 }
             }
             let len = match rustix::io::read(file.as_fd(), self.buffer.as_mut_slice()) {
@@ -149,7 +162,13 @@ impl<'a> Files<'a> {
                 Err(errno) => return Err(self.error("read", id, errno.into()).into()),
             };
             if len as u64 > left || len == 0 && left > 0 {
-                return Err(self.changed(id, size).into());
+                let Some(changed) = self.changed else { return Err(self.has_changed(id, size).into()) };
+                changed.borrow_mut().push(self.path(id));
+                return match len {
+                    0 => put(Piece::Hole(left)),
+                    // What is left fits in the buffer.
+                    _ => put(Piece::Data(self.buffer.get(..left as usize).unwrap_or_default())),
+                };
             }
             left -= len as u64;
             put(Piece::Data(&self.buffer[..len]))?;
@@ -169,7 +188,7 @@ impl<'a> Files<'a> {
         Error::io(action, self.path(id), source)
     }
 
-    fn changed(&self, id: Id, size: u64) -> Error {
+    fn has_changed(&self, id: Id, size: u64) -> Error {
         let why = format!("its size changed from {size} bytes while it was read: something writes to it");
         Error::damaged(self.path(id), why)
     }

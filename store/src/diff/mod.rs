@@ -40,6 +40,7 @@ mod walk;
 mod watch;
 pub(crate) mod written;
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -50,6 +51,7 @@ use crate::tarsplit::Unusable;
 use crate::{Error, Notice, Root, SplitLayer};
 
 use encode::Encoding;
+use files::Files;
 
 pub(crate) use watch::Watch;
 
@@ -85,6 +87,8 @@ pub struct DiffLayer {
     /// A record that does not give the tar, and still says what the files are.
     files: Option<Box<SplitLayer>>,
     watch: Option<Watch>,
+    /// Whether files may change while they are read.
+    may_change: bool,
     form: Form,
     /// What the directory lies on, if it is a container's.
     over: Option<Box<Result<tree::RootFs, Error>>>,
@@ -104,6 +108,7 @@ impl DiffLayer {
             blob: None,
             files: None,
             watch: None,
+            may_change: false,
             form: Form::Docker18,
             over: None,
             recorded_size: None,
@@ -114,6 +119,13 @@ impl DiffLayer {
     /// The same layer, whose files have so many bytes according to the file at `path`.
     pub(crate) fn of_size(self, size: Option<u64>, path: PathBuf) -> Self {
         DiffLayer { recorded_size: size.map(|size| (size, path)), ..self }
+    }
+
+    /// The same layer, of which files may change while they are read, since its container runs: each has the
+    /// size that it had at first, and [`DiffLayer::finding`] names those that had another when they were
+    /// read.
+    pub fn as_it_is_read(self) -> Self {
+        DiffLayer { may_change: true, ..self }
     }
 
     /// What turned out to be odd when the tar was written: its files have another size than was recorded.
@@ -210,7 +222,22 @@ impl DiffLayer {
             _ => encoding.wanted(),
         };
         self.compare_size(&records);
-        encode::write(roots, &records, order, attributes, encoding, out)
+        let changed = RefCell::new(Vec::new());
+        let files = Files::new(roots, &records, attributes).noting(self.may_change.then_some(&changed));
+        encode::write(files, order, encoding, out)?;
+        let changed = changed.into_inner();
+        if let Some(first) = changed.first() {
+            let others: Vec<String> =
+                changed[1..].iter().map(|path| format!(", {}", path.display())).collect();
+            let what = format!(
+                "its size changed while it was read, so that it may be inconsistent; it has the size that it \
+                 had at first{}{}",
+                if others.is_empty() { "" } else { "; the same goes for " },
+                others.concat().trim_start_matches(", ")
+            );
+            self.finding.get_or_init(|| Notice::new(first, what));
+        }
+        Ok(())
     }
 
     /// What is in the layer, and in which order it is written.

@@ -4,5 +4,6 @@
 
 mod listing;
 mod recorded;
+mod running;
 mod trees;
 mod upper;

@@ -1,0 +1,67 @@
+//! A file that a running container writes to while its layer is read.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use layerlift_store::{DiffLayer, ErrorKind, LayerDir, Root};
+
+/// Changes the length of a file when its header is written.
+struct Meddler {
+    file: PathBuf,
+    to: u64,
+    tar: Vec<u8>,
+}
+
+impl Write for Meddler {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tar.extend_from_slice(bytes);
+        if self.tar.windows(3).any(|window| window == b"log") {
+            fs::File::options().write(true).open(&self.file)?.set_len(self.to)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_that_changes() {
+    const SIZE: u64 = 3 << 20;
+    for (to, taken) in [(SIZE + 700_000, SIZE), (1 << 20, 1 << 20), (0, 0), (100, 100)] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("log");
+        let write = |layer: &DiffLayer| {
+            fs::write(&file, vec![b'x'; SIZE as usize]).unwrap();
+            let mut out = Meddler { file: file.clone(), to, tar: Vec::new() };
+            layer.write_to(&mut out).map(|()| out.tar)
+        };
+        fs::write(dir.path().join("other"), "sound").unwrap();
+        let layer = DiffLayer::new(Root::open(dir.path()).unwrap(), LayerDir::Upper, 0);
+        let error = write(&layer).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        assert!(error.to_string().contains("log"), "{error}");
+        let layer = layer.as_it_is_read();
+        let tar = write(&layer).unwrap();
+        let mut found = Vec::new();
+        for entry in tar::Archive::new(&*tar).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            found.push((entry.path().unwrap().into_owned(), bytes));
+        }
+        let [(log, bytes), (other, sound)] = &*found else { panic!("{to}: {} entries", found.len()) };
+        assert_eq!(
+            (log.as_os_str(), other.as_os_str(), &**sound),
+            ("log".as_ref(), "other".as_ref(), &b"sound"[..])
+        );
+        assert_eq!(bytes.len() as u64, SIZE, "{to}: the size that the header has");
+        let read = bytes.iter().position(|byte| *byte != b'x').unwrap_or(bytes.len());
+        // What was read before the header left the buffer is there, too.
+        assert!(read as u64 >= taken && bytes[read..].iter().all(|byte| *byte == 0), "{to}: {read}");
+        let notice = layer.finding().unwrap();
+        assert!(notice.path.ends_with("log") && notice.what.contains("size changed"), "{notice}");
+    }
+}
