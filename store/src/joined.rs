@@ -6,8 +6,7 @@
 //! ```
 //!
 //! A layer that an archive leaves out is looked up by its blob, then by its diff id: first the same blob
-//! again, in stores that do not name layers by blobs, then any other. In docker-v1, which may have neither,
-//! its id counts.
+//! again, in stores that do not name layers by blobs, then any other. In docker-v1 its id comes first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -18,8 +17,8 @@ use layerlift_archive::Digest;
 use crate::discover::Opened;
 use crate::kind::StoreKind;
 use crate::{
-    Artifact, DiffId, Document, Error, Image, ImageKey, Index, IndexSummary, IndexTree, Layer, LayerKey,
-    LayerTar, Listing, Needs, Reference, Requirement, Selected, Store, Subject,
+    Artifact, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Index, IndexSummary, IndexTree,
+    Layer, LayerKey, LayerTar, Listing, Needs, Reference, Requirement, Selected, Store, Subject,
 };
 
 /// Where an archive has the blob of a layer.
@@ -61,8 +60,8 @@ impl Joined {
                 let Ok(image) = joined.members[at].store.image(&key) else { continue };
                 let is_v1 = matches!(image.document, Document::V1(_));
                 for layer in image.layers {
-                    match &layer.left_out {
-                        Some(left_out) if at < count => required.push(left_out.clone()),
+                    match layer.required() {
+                        Some(lacking) if at < count => required.push(lacking.clone()),
                         Some(_) => {}
                         None if layer.lost.is_none() => joined.layers.add(&layer, is_v1),
                         None => {}
@@ -81,12 +80,22 @@ impl Joined {
         let mut partial = Vec::new();
         for at in 0..self.sources {
             let store = &*self.members[at].store;
-            let needs = |key: &ImageKey| store.image(key).is_ok_and(|image| !image.needs().is_empty());
+            let needs = |key: &ImageKey| {
+                store
+                    .image(key)
+                    .is_ok_and(|image| image.layers.iter().any(|layer| layer.required().is_some()))
+            };
             if self.keys(at)?.iter().any(needs) {
                 partial.push(store);
             }
         }
         Ok(partial)
+    }
+
+    /// An image that cannot be read in its own archive, if all its layers are in the others.
+    pub fn completed(&self, broken: &Broken) -> Option<Image> {
+        let image = self.image(broken.key.as_ref()?).ok()?;
+        image.first_lost().is_none().then_some(image)
     }
 
     /// Every image of a member.
@@ -126,9 +135,12 @@ impl Joined {
         };
         let openable = |key: &&LayerKey| self.layer(key).is_ok();
         let by_id = || self.layers.by_v1_id.get(required.id.as_ref()?.as_str());
+        // Where layers have ids, nothing but `requires.json` says what their digests are.
+        if let Some(found) = by_id().filter(openable) {
+            return Some(found.clone());
+        }
         let by_diff_id = || same.iter().find(is_blob).or_else(|| same.iter().find(openable));
-        let found = by_digest.filter(openable).or_else(by_diff_id).or_else(by_id);
-        found.cloned()
+        by_digest.filter(openable).or_else(by_diff_id).cloned()
     }
 
     /// Who made a key.
@@ -208,6 +220,13 @@ impl Store for Joined {
         let mut indexes: HashSet<String> = HashSet::new();
         for Opened { store, .. } in self.sources() {
             let mut listing = store.images()?;
+            let (mended, broken): (Vec<Broken>, Vec<Broken>) =
+                listing.broken.into_iter().partition(|broken| self.completed(broken).is_some());
+            listing.broken = broken;
+            for Broken { references, key, .. } in mended {
+                let Some(image) = key.and_then(|key| self.image(&key).ok()) else { continue };
+                listing.images.push(ImageSummary::of(&image, references));
+            }
             for mut image in std::mem::take(&mut listing.images) {
                 if let Some(&place) = places.get(image.key.id()) {
                     let known: &mut Vec<Reference> = &mut all.images[place].references;
@@ -257,10 +276,10 @@ impl Store for Joined {
     fn image(&self, key: &ImageKey) -> Result<Image, Error> {
         let mut image = self.owner(key.keyring(), key.id())?.image(key)?;
         for layer in &mut image.layers {
-            match &layer.left_out {
+            match layer.required() {
                 Some(required) => {
                     if let Some(found) = self.find(required) {
-                        let wanted = layer.left_out.take();
+                        let wanted = Some(required.clone());
                         *layer = Layer { wanted, ..Layer::new(found, layer.diff_id) };
                     }
                 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueHint};
 use layerlift_export::{Format, LayerCheck, LayerCompression, TagPolicy};
 
-use super::{ArchiveCompression, Delivery, PlaceArgs, Save, StoreArgs, Work, formats, layer_compression};
+use super::{
+    ArchiveCompression, Delivery, PlaceArgs, Save, StoreArgs, Work, formats, layer_compression, root,
+};
 
 /// What the other side has, so that it is left out.
 #[derive(Debug, Clone, ClapArgs)]
@@ -19,7 +21,7 @@ pub(crate) struct Partial {
     #[arg(long, value_name = "NAME")]
     pub(crate) exclude: Vec<String>,
     /// Leave out the layers of all images in an earlier archive or layout. Can be given several times.
-    #[arg(long, value_name = "ARCHIVE", value_hint = ValueHint::AnyPath)]
+    #[arg(long, value_name = "ARCHIVE", value_hint = ValueHint::AnyPath, value_parser = root())]
     pub(crate) since: Vec<PathBuf>,
     /// Leave out the layers in a list: diff ids, one a line, or what docker image inspect or podman image
     /// inspect print on the other side; - is standard input. Can be given several times.
@@ -40,12 +42,12 @@ Examples:
   layerlift join base.tar part-1.tar part-2.tar | docker load
   sudo layerlift join part.tar --root /var/lib/docker -o full.tar")]
 pub(crate) struct Join {
-    /// The archives or layouts: partial ones, and those that have the rest.
-    #[arg(value_name = "PART", required = true, value_hint = ValueHint::FilePath)]
+    /// The archives or layouts: partial ones, and those that have the rest; - is standard input.
+    #[arg(value_name = "PART", required = true, value_hint = ValueHint::FilePath, value_parser = root())]
     pub(crate) parts: Vec<PathBuf>,
     /// A store of an engine, or an archive, that has layers which the parts leave out. Can be given several
     /// times. Its images are not exported.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = root())]
     pub(crate) root: Vec<PathBuf>,
     /// Export this image of the parts [default: all images of those parts that leave something out]. Can be
     /// given several times.
@@ -133,8 +135,8 @@ Examples:
   layerlift check part.tar --root /var/lib/docker     will it load here?
   layerlift check part.tar --root base.tar            can it be completed from these?")]
 pub(crate) struct Check {
-    /// The archives or layouts.
-    #[arg(value_name = "ARCHIVE", required = true, value_hint = ValueHint::FilePath)]
+    /// The archives or layouts; - is standard input.
+    #[arg(value_name = "ARCHIVE", required = true, value_hint = ValueHint::FilePath, value_parser = root())]
     pub(crate) archives: Vec<PathBuf>,
     /// Print a JSON object.
     #[arg(long)]

@@ -1,11 +1,11 @@
 //! `layerlift check`: whether what a partial archive needs is there.
 
 use layerlift_archive::Options as WriteOptions;
-use layerlift_export::{Checked, CheckedRoot, Presence, check};
-use layerlift_store::{Listing, OpenOptions, Opened, Store, StoreKind, open};
+use layerlift_export::{Checked, CheckedLayer, CheckedRoot, Presence, check};
+use layerlift_store::{Listing, OpenOptions, Opened, Store, StoreKind, detect, open, open_all};
 use serde::Serialize;
 
-use crate::args::Check;
+use crate::args::{Check, PlaceArgs};
 use crate::error::Error;
 use crate::output::{print, print_json};
 use crate::report::Reporter;
@@ -17,11 +17,25 @@ use crate::table::Table;
 /// For machines.
 #[derive(Serialize)]
 struct Outcome<'a> {
-    /// Whether every layer is there.
+    /// Whether every layer is there, for every engine.
     complete: bool,
     /// Whether the engine can save and push the images afterwards.
     saves: bool,
     images: usize,
+    /// Of several engines, what the worst one has.
+    layers: Vec<LayerJson<'a>>,
+    /// The same for each store of an engine.
+    stores: Vec<StoreJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct StoreJson<'a> {
+    root: String,
+    store: String,
+    /// The graph driver or namespace, if the root has several.
+    partition: Option<&'a str>,
+    complete: bool,
+    saves: bool,
     layers: Vec<LayerJson<'a>>,
 }
 
@@ -32,8 +46,22 @@ struct LayerJson<'a> {
     id: Option<String>,
     size: Option<u64>,
     of: &'a [String],
+    /// Whether requires.json lists it.
+    listed: bool,
     result: &'static str,
     root: Option<&'a str>,
+}
+
+/// A store of an engine.
+struct Engine {
+    opened: Opened,
+    partition: Option<String>,
+}
+
+/// What is there for an engine; for none, what is in the archives.
+struct Verdict<'e> {
+    engine: Option<&'e Engine>,
+    checked: Checked,
 }
 
 pub(crate) fn run(args: &Check, reporter: &Reporter) -> Result<Status, Error> {
@@ -41,50 +69,108 @@ pub(crate) fn run(args: &Check, reporter: &Reporter) -> Result<Status, Error> {
     for path in &args.archives {
         archives.push(open(path, &OpenOptions::default()).map_err(Error::Open)?);
     }
-    let mut status = Status::Done;
     let mut several = false;
     for archive in &archives {
         let listing = archive.images()?;
         several |= is_several(&listing);
-        for broken in listing.broken {
+        reporter.lost(&listing.lost);
+        // What only lacks layers is in the table.
+        for broken in listing.broken.into_iter().filter(|broken| !broken.only_lacks_layers(&**archive)) {
             reporter.error(&broken_error(broken));
-            status = Status::Incomplete;
-        }
-        if reporter.lost(&listing.lost) {
-            status = Status::Incomplete;
         }
     }
-    let place = &args.place;
+    let (engines, others) = roots(&args.place, reporter)?;
+    let own = args.archives.iter().zip(&archives);
+    let own = own.map(|(path, store)| (path.display().to_string(), &**store));
+    let others = others.iter().map(|one| (one.root.display().to_string(), &*one.store));
+    let files: Vec<(String, &dyn Store)> = others.chain(own).collect();
+    let stores: Vec<&dyn Store> = archives.iter().map(|archive| &**archive).collect();
+    let verdict = |engine: Option<&'_ Engine>| {
+        let first = engine.map(|one| (one.opened.root.display().to_string(), &*one.opened.store));
+        let roots = first.into_iter().chain(files.iter().cloned());
+        let roots: Vec<CheckedRoot<'_>> = roots.map(|(name, store)| CheckedRoot { name, store }).collect();
+        check(&stores, &roots, &WriteOptions::default())
+    };
+    let mut verdicts = Vec::new();
+    for engine in &engines {
+        verdicts.push(Verdict { engine: Some(engine), checked: verdict(Some(engine))? });
+    }
+    if engines.is_empty() {
+        verdicts.push(Verdict { engine: None, checked: verdict(None)? });
+    }
+    let worst = worst(&verdicts);
+    let kinds: Vec<StoreKind> = engines.iter().map(|one| one.opened.store.kind()).collect();
+    let is_docker_v1 = archives.iter().any(|archive| archive.kind() == StoreKind::DockerV1Archive);
+    if is_docker_v1 && !worst.layers.is_empty() && kinds.iter().any(|kind| is_new(*kind)) {
+        reporter.warn("Docker since 1.10 cannot load a docker-v1 archive from which layers are left out");
+    }
+    if several && !worst.layers.is_empty() && kinds.contains(&StoreKind::ContainersStorage) {
+        reporter.warn("Podman refuses a part with several images or names; join the parts first");
+    }
+    if let unlisted @ 1.. = worst.unlisted() {
+        let layers = format!("{} {}", plural(unlisted, "layer"), if unlisted == 1 { "is" } else { "are" });
+        reporter.warn(&format!("{layers} missing from the archive, and its requires.json does not say so"));
+    }
+    if args.json {
+        print_json(&Outcome::of(&worst, &verdicts))?;
+    } else {
+        let is_one = verdicts.len() == 1;
+        let text = |verdict: &Verdict<'_>| table(&verdict.checked, verdict.engine.filter(|_| !is_one));
+        print(&verdicts.iter().map(text).collect::<String>())?;
+    }
+    if verdicts.len() > 1 && verdicts.iter().any(|one| one.checked.is_complete() != worst.is_complete()) {
+        reporter.warn("an engine uses one of these stores; name it with --store, --driver or --namespace");
+    }
+    Ok(if worst.is_complete() { Status::Done } else { Status::Incomplete })
+}
+
+/// The stores of engines, and the archives, in which layers are looked up. A root of Docker may have stores
+/// that it no longer uses, or not yet: those without any image are left out, if another one has images.
+fn roots(place: &PlaceArgs, reporter: &Reporter) -> Result<(Vec<Engine>, Vec<Opened>), Error> {
     let mut options = OpenOptions::default().with_follow(place.follow.iter().cloned());
     options.kind = place.store;
     options.partition = place.driver.clone().or_else(|| place.namespace.clone());
-    let roots = named(&place.root, &options, reporter)?;
-    let root = |opened: &'_ Opened| opened.root.display().to_string();
-    let known: Vec<CheckedRoot<'_>> =
-        roots.iter().map(|one| CheckedRoot { name: root(one), store: &*one.store }).collect();
-    let own: Vec<CheckedRoot<'_>> = args
-        .archives
-        .iter()
-        .zip(&archives)
-        .map(|(path, store)| CheckedRoot { name: path.display().to_string(), store: &**store })
-        .collect();
-    let all: Vec<CheckedRoot<'_>> = known.into_iter().chain(own).collect();
-    let stores: Vec<&dyn Store> = archives.iter().map(|archive| &**archive).collect();
-    let checked = check(&stores, &all, &WriteOptions::default())?;
-    let is_docker_v1 = archives.iter().any(|archive| archive.kind() == StoreKind::DockerV1Archive);
-    if is_docker_v1 && !checked.layers.is_empty() && roots.iter().any(|one| is_new(one.store.kind())) {
-        reporter.warn("Docker since 1.10 cannot load a docker-v1 archive from which layers are left out");
+    let (mut engines, mut archives) = (Vec::new(), Vec::new());
+    for path in &place.root {
+        let mut here = Vec::new();
+        for opened in named(std::slice::from_ref(path), &options, reporter)? {
+            match opened.store.kind().is_archive() {
+                true => archives.push(opened),
+                false => here.extend(by_driver(opened, &options)?),
+            }
+        }
+        let has_images = |engine: &Engine| engine.opened.store.images().is_ok_and(|all| !all.is_empty());
+        if here.len() > 1 && here.iter().any(has_images) {
+            here.retain(has_images);
+        }
+        engines.append(&mut here);
     }
-    let is_podman = |one: &Opened| one.store.kind() == StoreKind::ContainersStorage;
-    if several && !checked.layers.is_empty() && roots.iter().any(is_podman) {
-        reporter.warn("Podman refuses a part with several images or names; join the parts first");
+    Ok((engines, archives))
+}
+
+/// Each graph driver of Docker as a store of its own: a daemon uses one.
+fn by_driver(opened: Opened, options: &OpenOptions) -> Result<Vec<Engine>, Error> {
+    let kind = opened.store.kind();
+    let is_new = |found: &layerlift_store::Detected| found.kind == kind;
+    let drivers = match kind {
+        StoreKind::Docker if options.partition.is_none() => {
+            let detected = detect(&opened.root).map_err(Error::Open)?;
+            detected.into_iter().find(is_new).map(|found| found.partitions).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    if drivers.len() < 2 {
+        return Ok(vec![Engine { opened, partition: options.partition.clone() }]);
     }
-    if args.json {
-        print_json(&Outcome::of(&checked))?;
-    } else {
-        print(&table(&checked))?;
+    let mut engines = Vec::new();
+    for driver in drivers {
+        let options = options.clone().with_kind(kind).with_partition(driver.clone());
+        for opened in open_all(&opened.root, &options).map_err(Error::Open)? {
+            let opened = opened.map_err(Error::Open)?;
+            engines.push(Engine { opened, partition: Some(driver.clone()) });
+        }
     }
-    if checked.is_complete() { Ok(status) } else { Ok(Status::Incomplete) }
+    Ok(engines)
 }
 
 /// Whether it is a part whose `index.json` has several entries: one for each name.
@@ -99,22 +185,66 @@ fn is_new(kind: StoreKind) -> bool {
     matches!(kind, StoreKind::Docker | StoreKind::Containerd)
 }
 
+/// Of each layer, what the engine has that has least of it.
+fn worst(verdicts: &[Verdict<'_>]) -> Checked {
+    let mut all = verdicts.iter().map(|one| &one.checked);
+    let mut worst = all.next().cloned().unwrap_or_default();
+    for checked in all {
+        // The same layers in the same order.
+        for (known, layer) in worst.layers.iter_mut().zip(&checked.layers) {
+            if layer.presence < known.presence {
+                *known = layer.clone();
+            }
+        }
+        if checked.missing.layers > worst.missing.layers {
+            worst.missing = checked.missing.clone();
+        }
+    }
+    worst
+}
+
 impl<'a> Outcome<'a> {
-    fn of(checked: &'a Checked) -> Self {
-        let layer = |layer: &'a layerlift_export::CheckedLayer| LayerJson {
+    fn of(worst: &'a Checked, verdicts: &'a [Verdict<'a>]) -> Self {
+        let of_engine = |verdict: &'a Verdict<'a>| {
+            let Engine { opened, partition } = verdict.engine?;
+            Some(StoreJson {
+                root: opened.root.display().to_string(),
+                store: opened.store.kind().to_string(),
+                partition: partition.as_deref(),
+                complete: verdict.checked.is_complete(),
+                saves: saves(&verdict.checked),
+                layers: layers(&verdict.checked),
+            })
+        };
+        Outcome {
+            complete: worst.is_complete(),
+            saves: saves(worst),
+            images: worst.images,
+            layers: layers(worst),
+            stores: verdicts.iter().filter_map(of_engine).collect(),
+        }
+    }
+}
+
+fn saves(checked: &Checked) -> bool {
+    checked.is_complete() && checked.count(Presence::OtherBlob) == 0
+}
+
+fn layers(checked: &Checked) -> Vec<LayerJson<'_>> {
+    checked.layers.iter().map(LayerJson::of).collect()
+}
+
+impl<'a> LayerJson<'a> {
+    fn of(layer: &'a CheckedLayer) -> Self {
+        LayerJson {
             diff_id: layer.required.diff_id.map(|id| id.to_string()),
             digest: layer.required.digest.map(|digest| digest.to_string()),
             id: layer.required.id.as_ref().map(ToString::to_string),
             size: layer.required.size,
             of: &layer.required.of,
+            listed: layer.is_listed,
             result: word(layer.presence),
             root: layer.place.as_deref(),
-        };
-        Outcome {
-            complete: checked.is_complete(),
-            saves: checked.is_complete() && checked.count(Presence::OtherBlob) == 0,
-            images: checked.images,
-            layers: checked.layers.iter().map(layer).collect(),
         }
     }
 }
@@ -129,8 +259,8 @@ fn word(presence: Presence) -> &'static str {
     }
 }
 
-/// A line for each layer that is not there, and the verdict.
-fn table(checked: &Checked) -> String {
+/// A line for each layer that is not there, and the verdict; of several, with the engine.
+fn table(checked: &Checked, engine: Option<&Engine>) -> String {
     let mut text = String::new();
     let lacking = checked.layers.iter().filter(|layer| layer.presence != Presence::Here);
     let lacking: Vec<_> = lacking.collect();
@@ -156,6 +286,10 @@ fn table(checked: &Checked) -> String {
         }
         text.push_str(&table.render());
     }
+    if let Some(Engine { opened, partition }) = engine {
+        let partition = partition.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+        text.push_str(&format!("{}, {}{partition}: ", opened.root.display(), opened.store.kind()));
+    }
     text.push_str(&words(checked));
     text.push('\n');
     text
@@ -163,10 +297,14 @@ fn table(checked: &Checked) -> String {
 
 /// The verdict, in a sentence.
 fn words(checked: &Checked) -> String {
-    let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let required = plural(checked.layers.len(), "layer");
-    if !checked.is_complete() {
-        return format!("incomplete: needs {}", checked.missing);
+    match (checked.missing.is_empty(), checked.unreadable) {
+        (true, 0) => {}
+        (false, 0) => return format!("incomplete: needs {}", checked.missing),
+        (true, _) => return "incomplete: not all of the archive can be read".to_owned(),
+        (false, _) => {
+            return format!("incomplete: needs {}, and not all of the archive can be read", checked.missing);
+        }
     }
     match checked.count(Presence::OtherBlob) {
         0 if checked.layers.is_empty() => "complete: nothing is left out".to_owned(),
@@ -177,4 +315,8 @@ fn words(checked: &Checked) -> String {
             plural(n, "layer")
         ),
     }
+}
+
+fn plural(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

@@ -104,7 +104,11 @@ fn once(
         }
     };
     let (source, selection, mut status) = match partial_only {
-        Some(selection) => (&sources.opened[0], selection, Status::Done),
+        Some(selection) => {
+            let is_whole = !reporter.lost(&selection.lost);
+            let status = if is_whole { Status::Done } else { Status::Incomplete };
+            (&sources.opened[0], selection, status)
+        }
         None if args.all => all(&sources, &args.platforms(), reporter)?,
         None => by_name(&sources, args, reporter)?,
     };

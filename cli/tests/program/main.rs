@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod again;
+mod checks;
 mod collisions;
 mod committed;
 mod conformance;

@@ -13,7 +13,8 @@ use std::io;
 
 use layerlift_archive::{Digest, Options};
 use layerlift_store::{
-    ChainId, DiffId, Document, Image, ImageKey, LayerKey, LayerTar, Needs, Requirement, Store, StoreKind,
+    Broken, ChainId, DiffId, Document, Image, ImageKey, LayerKey, LayerTar, Listing, Needs, Requirement,
+    Store, StoreKind,
 };
 use serde::Deserialize;
 
@@ -41,6 +42,8 @@ pub enum Presence {
 pub struct CheckedLayer {
     /// The layer.
     pub required: Requirement,
+    /// Whether the archive says that it leaves the layer out.
+    pub is_listed: bool,
     /// What there is of it.
     pub presence: Presence,
     /// Where that is: the name of a root. `None` if it is nowhere.
@@ -57,6 +60,8 @@ pub struct Checked {
     pub images: usize,
     /// What the images need that is not there.
     pub missing: Needs,
+    /// Number of things in the archives that cannot be read, so that nobody knows what they need.
+    pub unreadable: usize,
 }
 
 /// A store in which layers are looked up, and its name.
@@ -70,7 +75,12 @@ pub struct CheckedRoot<'s> {
 impl Checked {
     /// Whether every layer is there, in whatever form the engine can use.
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty()
+        self.missing.is_empty() && self.unreadable == 0
+    }
+
+    /// Number of layers that are missing from an archive without a word in its `requires.json`.
+    pub fn unlisted(&self) -> usize {
+        self.layers.iter().filter(|layer| !layer.is_listed).count()
     }
 
     /// Number of layers of which there is just this.
@@ -79,12 +89,13 @@ impl Checked {
     }
 }
 
-/// Looks for all that the images of some archives require. Layers of stores that record no digests are read
-/// if something is not found without them.
+/// Looks for all that the images of some archives require: what their own documents name and the archive does
+/// not have, whether its `requires.json` lists it or not. Layers of stores that record no digests are read if
+/// something is not found without them.
 ///
 /// # Errors
 ///
-/// An image of an archive that cannot be read, and a store that cannot be listed.
+/// An archive or a store that cannot be listed.
 pub fn check(
     archives: &[&dyn Store],
     roots: &[CheckedRoot<'_>],
@@ -92,17 +103,27 @@ pub fn check(
 ) -> Result<Checked, Error> {
     let mut inventories = roots.iter().map(Inventory::of).collect::<Result<Vec<Inventory<'_>>, Error>>()?;
     let mut images = Vec::new();
+    let mut unreadable = 0;
     for archive in archives {
-        for key in keys(*archive)? {
-            images.push(archive.image(&key)?);
+        let listing = archive.images()?;
+        let (lacking, broken): (Vec<&Broken>, Vec<&Broken>) =
+            listing.broken.iter().partition(|broken| broken.only_lacks_layers(*archive));
+        unreadable += broken.len() + listing.lost.len();
+        let lacking = lacking.into_iter().filter_map(|broken| broken.key.clone());
+        let mut seen = HashSet::new();
+        for key in listed(&listing).chain(lacking).filter(|key| seen.insert(key.clone())) {
+            match archive.image(&key) {
+                Ok(image) => images.push(image),
+                Err(_) => unreadable += usize::from(broken.is_empty()),
+            }
         }
     }
     let mut checked = look(&images, &inventories);
-    if !checked.is_complete() {
+    if !checked.missing.is_empty() {
         inventories.iter_mut().try_for_each(|inventory| inventory.hash(options))?;
         checked = look(&images, &inventories);
     }
-    Ok(checked)
+    Ok(Checked { unreadable, ..checked })
 }
 
 /// Looks each required layer up in all roots. One of several images is enough to miss it.
@@ -112,7 +133,8 @@ fn look(images: &[Image], inventories: &[Inventory<'_>]) -> Checked {
     for image in images {
         let chains = chains(image);
         for (layer, chain) in image.layers.iter().zip(chains) {
-            let Some(required) = &layer.left_out else { continue };
+            let Some(required) = layer.required() else { continue };
+            let is_listed = layer.left_out.is_some();
             let found = inventories.iter().map(|root| (root.presence(required, chain), root.name));
             let found = found.max_by_key(|(presence, _)| *presence);
             let (presence, place) = match found {
@@ -123,13 +145,13 @@ fn look(images: &[Image], inventories: &[Inventory<'_>]) -> Checked {
             match layers.get_mut(at) {
                 Some(known) if known.presence <= presence => {}
                 Some(known) => (known.presence, known.place) = (presence, place),
-                None => layers.push(CheckedLayer { required: required.clone(), presence, place }),
+                None => layers.push(CheckedLayer { required: required.clone(), is_listed, presence, place }),
             }
         }
     }
     let missing = layers.iter().filter(|layer| layer.presence < Presence::OtherBlob);
     let missing = Needs::of(missing.map(|layer| &layer.required));
-    Checked { images: images.len(), missing, layers }
+    Checked { images: images.len(), missing, layers, unreadable: 0 }
 }
 
 fn identity(required: &Requirement) -> String {
@@ -151,11 +173,15 @@ fn chains(image: &Image) -> Vec<Option<ChainId>> {
 /// Every image of a store, also those that only others were built on.
 fn keys(store: &dyn Store) -> Result<Vec<ImageKey>, Error> {
     let listing = store.images()?;
+    let mut seen = HashSet::new();
+    Ok(listed(&listing).filter(|key| seen.insert(key.clone())).collect())
+}
+
+fn listed(listing: &Listing) -> impl Iterator<Item = ImageKey> {
     let members = listing.indexes.iter().flat_map(|index| &index.index.members);
     let members = members.filter_map(|member| member.image.clone());
     let listed = listing.images.iter().chain(&listing.intermediate).map(|image| image.key.clone());
-    let mut seen = HashSet::new();
-    Ok(listed.chain(members).filter(|key| seen.insert(key.clone())).collect())
+    listed.chain(members)
 }
 
 /// The blobs of layers that the manifests of an image name.
@@ -256,6 +282,11 @@ impl<'s> Inventory<'s> {
         let has_stack = chain.is_some_and(|chain| self.chains.contains(&chain));
         let by_id = || required.id.as_ref().is_some_and(|id| self.v1_ids.contains(id.as_str()));
         match (self.store.kind(), keys) {
+            // Docker up to 1.9 knows nothing else of a layer of docker-v1.
+            (StoreKind::DockerGraph, _) if required.id.is_some() => match by_id() {
+                true => Presence::Here,
+                false => Presence::Missing,
+            },
             (StoreKind::Containerd, Some(keys)) if keys.iter().any(|key| self.is_blob(key, required)) => {
                 Presence::Here
             }

@@ -5,20 +5,20 @@ use std::collections::HashSet;
 use layerlift_archive::Digest;
 use layerlift_store::{Joined, Platforms, Store};
 
-use crate::{Error, Selection, select_all};
+use crate::{Chosen, Error, Selection, select_all};
 
 /// Everything that those of the archives name which leave something out, in their order and with their
 /// names; if none of them does, everything that any of them names.
 pub fn select_partial(joined: &Joined) -> Result<Selection, Error> {
     let partial = joined.partial()?;
     if partial.is_empty() {
-        return in_order(&[joined]);
+        return in_order(joined, &[joined]);
     }
-    in_order(&partial)
+    in_order(joined, &partial)
 }
 
 /// Everything that archives name, in their order.
-fn in_order(stores: &[&dyn Store]) -> Result<Selection, Error> {
+fn in_order(joined: &Joined, stores: &[&dyn Store]) -> Result<Selection, Error> {
     let mut all = Selection::new(Platforms::All);
     all.everything = true;
     let mut artifacts: HashSet<Digest> = HashSet::new();
@@ -33,7 +33,19 @@ fn in_order(stores: &[&dyn Store]) -> Result<Selection, Error> {
         let new = rest.indexes.into_iter().filter(|new| all.indexes.iter().all(|one| one.index != new.index));
         let new: Vec<_> = new.collect();
         all.indexes.extend(new);
-        all.broken.extend(rest.broken);
+        for broken in rest.broken {
+            // A layer is missing there, and is in another archive.
+            match joined.completed(&broken) {
+                Some(image) if known.contains(&image.key) => {}
+                Some(image) => {
+                    let names = broken.references.into_iter().map(Some).collect::<Vec<_>>();
+                    let names = if names.is_empty() { vec![None] } else { names };
+                    let chosen = |reference| Chosen { image: image.key.clone(), reference };
+                    all.images.extend(names.into_iter().map(chosen));
+                }
+                None => all.broken.push(broken),
+            }
+        }
         all.lost.extend(rest.lost);
         all.notices.extend(rest.notices);
         all.artifacts.extend(rest.artifacts.into_iter().filter(|new| artifacts.insert(new.digest)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use layerlift_archive::Digest;
 use layerlift_store::{
-    ChainId, DiffId, Document, Image, ImageKey, LayerKey, LayerTar, Platforms, Selected, Store,
+    ChainId, DiffId, Document, Image, ImageKey, Layer, LayerKey, LayerTar, Platforms, Selected, Store,
 };
 
 use super::listed::{self, Stack};
@@ -36,6 +36,10 @@ pub struct OtherSide {
 pub(crate) struct Held {
     /// The blobs that it has of the layer, where that is known.
     pub(crate) blobs: Vec<Digest>,
+    /// The blobs that the store has of the layer, in the images that the other side has.
+    pub(crate) stored_blobs: Vec<Digest>,
+    /// Whether digests are missing that would say which layers it lies on.
+    pub(crate) is_loose: bool,
     /// The images that have it.
     pub(crate) of: Vec<Arc<str>>,
 }
@@ -57,18 +61,22 @@ impl OtherSide {
             for key in selected.choose_all(store, &Platforms::All)? {
                 let image = store.image(&key)?;
                 let name: Arc<str> = name.as_str().into();
-                self.add_stack(&image, |other, layer, _| {
+                self.add_stack(&image, |other, layer| {
                     let identity =
                         Identity { key: Some(&layer.key), diff_id: layer.diff_id, ..Identity::default() };
-                    other.add(identity, Some(&name));
+                    let place = other.add(identity, Some(&name));
+                    let tar = store.layer(&layer.key);
+                    if let Ok(LayerTar::Blob(blob)) = &tar {
+                        other.layers[place].stored_blobs.extend(blob.digest());
+                    }
                     // A layer that cannot be opened has no bytes to compare.
-                    match store.layer(&layer.key) {
+                    match tar {
                         Ok(tar) if layer.diff_id.is_none() || matches!(tar, LayerTar::Diff(_)) => {
                             other.unrecorded.insert(layer.key.clone(), tar);
                         }
                         _ => {}
                     }
-                    Ok(layer.diff_id)
+                    Ok((place, layer.diff_id))
                 })?;
             }
         }
@@ -81,12 +89,14 @@ impl OtherSide {
         for (key, name) in images(store)? {
             let image = store.image(&key)?;
             let is_v1 = matches!(image.document, Document::V1(_));
-            self.add_stack(&image, |other, layer, _| {
+            self.add_stack(&image, |other, layer| {
                 let v1_id = is_v1.then(|| layer.key.id());
                 if let Some(required) = &layer.left_out {
-                    let (diff_id, blob) = (required.diff_id, required.digest);
-                    other.add(Identity { key: None, v1_id, diff_id, blob }, Some(&name));
-                    return Ok(diff_id);
+                    // Of a layer that is known by an id, only a list says so.
+                    let diff_id = required.diff_id.filter(|_| !is_v1);
+                    let blob = required.digest;
+                    let place = other.add(Identity { key: None, v1_id, diff_id, blob }, Some(&name));
+                    return Ok((place, diff_id));
                 }
                 let called = store.layer_name(&layer.key);
                 let tar = layer.lost.clone().map_or_else(|| store.layer(&layer.key), Err);
@@ -103,8 +113,8 @@ impl OtherSide {
                     LayerTar::Blob(blob) => blob.digest(),
                     LayerTar::Split(_) | LayerTar::Diff(_) => None,
                 };
-                other.add(Identity { key: None, v1_id, diff_id: Some(diff_id), blob }, Some(&name));
-                Ok(Some(diff_id))
+                let identity = Identity { key: None, v1_id, diff_id: Some(diff_id), blob };
+                Ok((other.add(identity, Some(&name)), Some(diff_id)))
             })?;
         }
         Ok(())
@@ -164,17 +174,18 @@ impl OtherSide {
         self.chains.contains(&chain) || self.loose.contains(&top)
     }
 
-    /// Adds the layers of an image, and the stacks that they form. `add` says a layer's digest.
+    /// Adds the layers of an image, and the stacks that they form. `add` says a layer's place and digest.
     fn add_stack(
         &mut self,
         image: &Image,
-        mut add: impl FnMut(&mut Self, &layerlift_store::Layer, usize) -> Result<Option<DiffId>, Error>,
+        mut add: impl FnMut(&mut Self, &Layer) -> Result<(usize, Option<DiffId>), Error>,
     ) -> Result<(), Error> {
         let mut chain = None;
         let mut is_known = true;
-        for (place, layer) in image.layers.iter().enumerate() {
-            let diff_id = add(self, layer, place)?;
+        for layer in &image.layers {
+            let (place, diff_id) = add(self, layer)?;
             is_known &= diff_id.is_some();
+            self.layers[place].is_loose |= !is_known;
             if let Some(diff_id) = diff_id.filter(|_| is_known) {
                 let next = ChainId::new(chain, diff_id);
                 self.chains.insert(next);
@@ -192,7 +203,7 @@ impl OtherSide {
         by_diff_id().or_else(by_key).or_else(by_v1_id).copied()
     }
 
-    fn add(&mut self, identity: Identity<'_>, of: Option<&Arc<str>>) {
+    fn add(&mut self, identity: Identity<'_>, of: Option<&Arc<str>>) -> usize {
         let place = self.place(identity).unwrap_or_else(|| {
             self.layers.push(Held::default());
             self.layers.len() - 1
@@ -212,6 +223,7 @@ impl OtherSide {
             self.by_blob.insert(blob, place);
             held.blobs.extend(Some(blob).filter(|blob| !held.blobs.contains(blob)));
         }
+        place
     }
 }
 

@@ -4,7 +4,7 @@ use layerlift_store::ChainId;
 
 use super::other_side::{Held, OtherSide};
 use crate::layers::{Measured, PlannedLayer};
-use crate::{Format, Options, Warning};
+use crate::{Format, LayerCompression, Options, Warning};
 
 /// The layers of a plan, by their places.
 pub(crate) trait Layers {
@@ -51,7 +51,7 @@ pub(crate) fn of(
         return vec![Warning::PartOfV1];
     }
     let mut warnings = Vec::from_iter((entries > 1).then_some(Warning::SeveralInPart));
-    let mut other_blobs = places.into_iter().filter(|&index| has_other_blob(layers, index));
+    let mut other_blobs = places.into_iter().filter(|&index| has_other_blob(layers, index, options));
     if let Some(first) = other_blobs.next() {
         let (layer, others) = (layers.id(first).to_owned(), other_blobs.count());
         warnings.push(Warning::OtherBlobs { layer, others });
@@ -60,11 +60,14 @@ pub(crate) fn of(
     warnings
 }
 
-/// Whether the other side is known to have the layer, but not as the blob that the manifest names.
-fn has_other_blob(layers: &(impl Layers + ?Sized), index: usize) -> bool {
-    let held = layers.omitted(index).filter(|held| !held.blobs.is_empty());
+/// Whether the other side is known to have the layer, but not as the blob that the manifest names. What it
+/// has from this store was not compressed again, unless this is.
+fn has_other_blob(layers: &(impl Layers + ?Sized), index: usize, options: &Options) -> bool {
+    let Some(held) = layers.omitted(index) else { return false };
+    let stored = if options.layers == LayerCompression::AsStored { &*held.stored_blobs } else { &[] };
+    let is_known = !held.blobs.is_empty() || !stored.is_empty();
     let blob = layers.measured(index).and_then(|measured| measured.digest);
-    held.zip(blob).is_some_and(|(held, blob)| !held.blobs.contains(&blob))
+    is_known && blob.is_some_and(|blob| !held.blobs.contains(&blob) && !stored.contains(&blob))
 }
 
 /// An image of which a layer is left out that the other side has on top of other layers.
@@ -78,7 +81,8 @@ fn other_stack(
     for &index in places {
         let diff_id = layers.measured(index).and_then(|measured| measured.diff_id)?;
         let next = ChainId::new(chain, diff_id);
-        if layers.omitted(index).is_some() && !other_side.may_have_stack(next, diff_id) {
+        let is_stacked = layers.omitted(index).is_some_and(|held| !held.is_loose);
+        if is_stacked && !other_side.may_have_stack(next, diff_id) {
             let first = || (layers.id(index).to_owned(), 0);
             found = Some(found.map_or_else(first, |(first, others)| (first, others + 1)));
         }

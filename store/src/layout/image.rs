@@ -61,6 +61,8 @@ pub(super) struct LayerFile {
     pub(super) lost: Option<Error>,
     /// That it is left out on purpose.
     pub(super) left_out: Option<Requirement>,
+    /// That it is missing, and nothing says why.
+    pub(super) unlisted: Option<Requirement>,
 }
 
 impl Loaded {
@@ -79,11 +81,22 @@ impl Loaded {
 }
 
 impl LayerFile {
-    /// The same, if the layer is missing and `requires.json` says that it was left out. What the image's own
-    /// documents say must be the same.
+    /// The same, if the layer is missing: perhaps `requires.json` says that it was left out. What the image's
+    /// own documents say must be the same.
     fn left_out(self, reader: &Reader, size: Option<u64>) -> Self {
         let is_missing = self.lost.is_some() && matches!(reader.files().try_find(&self.name), Ok(None));
-        let Some(required) = reader.required(&self.name).filter(|_| is_missing) else { return self };
+        if !is_missing {
+            return self;
+        }
+        let Some(required) = reader.required(&self.name) else {
+            // Where the end of the archive is missing, or the list cannot be read, that is the fault.
+            if reader.files().is_cut() || !reader.knows_required() {
+                return self;
+            }
+            let blob = blob_digest(&self.name).map(|blob| Requirement::of_blob(blob, self.diff_id));
+            let unlisted = blob.unwrap_or_else(|| Requirement::of_tar(self.diff_id)).with_size(size);
+            return LayerFile { unlisted: Some(unlisted), ..self };
+        };
         let contradicts = |what: &str, of_image: &dyn std::fmt::Display, said: &dyn std::fmt::Display| {
             let why = format!("of {}, its {what} is {said}, but the image says {of_image}", self.name);
             Some(reader.malformed(Requirements::FILE, why))
@@ -175,7 +188,9 @@ fn of_manifest(reader: &Reader, descriptor: &Descriptor) -> Result<Loaded, Error
     let mut layers = Vec::with_capacity(manifest.layers.len());
     for (layer, &diff_id) in manifest.layers.iter().zip(&config.diff_ids) {
         let (name, lost) = layer_blob(reader, &of, layer)?;
-        layers.push(LayerFile { name, diff_id, lost, left_out: None }.left_out(reader, layer.size));
+        layers.push(
+            LayerFile { name, diff_id, lost, left_out: None, unlisted: None }.left_out(reader, layer.size),
+        );
     }
     let created = config.created.clone();
     let mut notices = Vec::new();
@@ -258,11 +273,11 @@ fn of_files(
             }
             let lost = Some(reader.files().missing(&of, "layer", &diff_id.to_string(), name));
             let size = sources.get(&diff_id.to_string()).and_then(|layer| layer.size);
-            let file = LayerFile { name: name.clone(), diff_id, lost, left_out: None };
+            let file = LayerFile { name: name.clone(), diff_id, lost, left_out: None, unlisted: None };
             layers.push(file.left_out(reader, size));
             continue;
         };
-        layers.push(LayerFile { name: place.name, diff_id, lost: None, left_out: None });
+        layers.push(LayerFile { name: place.name, diff_id, lost: None, left_out: None, unlisted: None });
     }
     let created = config.created.clone();
     Ok(Loaded { config: raw, created, manifest: None, layers, notices })

@@ -19,6 +19,8 @@ pub(super) struct Reader {
     lacks_layers: bool,
     /// Layers that are left out on purpose, by the names of their files.
     required: HashMap<String, Requirement>,
+    /// Whether the list of them can be read, or is not there.
+    knows_required: bool,
     cache: Cache<StoredFile>,
 }
 
@@ -62,7 +64,13 @@ pub(super) fn required(files: &Files) -> Result<HashMap<String, Requirement>, Er
 
 impl Reader {
     pub(super) fn new(files: Files) -> Self {
-        Reader { files, lacks_layers: false, required: HashMap::new(), cache: Cache::default() }
+        Reader {
+            files,
+            lacks_layers: false,
+            required: HashMap::new(),
+            knows_required: true,
+            cache: Cache::default(),
+        }
     }
 
     /// For an engine that unpacks layers and need not keep their blobs.
@@ -77,8 +85,16 @@ impl Reader {
                 self.required = required;
                 None
             }
-            Err(error) => Some(error),
+            Err(error) => {
+                self.knows_required = false;
+                Some(error)
+            }
         }
+    }
+
+    /// Whether all layers are known that are left out on purpose.
+    pub(super) fn knows_required(&self) -> bool {
+        self.knows_required
     }
 
     /// The layer of this file, if it is left out on purpose.

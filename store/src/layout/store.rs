@@ -302,7 +302,7 @@ impl Store for LayoutStore {
         };
         let diff_ids: Vec<DiffId> = loaded.layers.iter().map(|layer| layer.diff_id).collect();
         let mut layers = Vec::with_capacity(diff_ids.len());
-        for (LayerFile { name, diff_id, lost, left_out }, (chain, ..)) in
+        for (LayerFile { name, diff_id, lost, left_out, unlisted }, (chain, ..)) in
             loaded.layers.into_iter().zip(config::chain(&diff_ids))
         {
             let mut id = format!("{name}@{diff_id}");
@@ -312,6 +312,7 @@ impl Store for LayoutStore {
             layers.push(Layer {
                 lost,
                 left_out,
+                unlisted,
                 ..Layer::new(self.keys.layer(&self.partition, id), Some(diff_id))
             });
         }

@@ -33,6 +33,9 @@ pub struct Layer {
     pub lost: Option<Error>,
     /// In a partial archive: that the layer is left out on purpose. It is `lost`, too.
     pub left_out: Option<Requirement>,
+    /// In an archive: that its file is missing, though no `requires.json` says that it is left out. This is
+    /// what the image's own documents say of it. It is `lost`, too.
+    pub unlisted: Option<Requirement>,
     /// That an archive leaves it out, and this layer of another one takes its place: what is required of it.
     pub wanted: Option<Requirement>,
 }
@@ -90,7 +93,12 @@ impl V1Document {
 impl Layer {
     /// A layer of an image.
     pub fn new(key: LayerKey, diff_id: Option<DiffId>) -> Self {
-        Layer { key, diff_id, lost: None, left_out: None, wanted: None }
+        Layer { key, diff_id, lost: None, left_out: None, unlisted: None, wanted: None }
+    }
+
+    /// What has to come from elsewhere, if the archive does not have its file: whether this is said or not.
+    pub fn required(&self) -> Option<&Requirement> {
+        self.left_out.as_ref().or(self.unlisted.as_ref())
     }
 
     /// The same layer, which cannot be read.

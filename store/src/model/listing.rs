@@ -102,7 +102,7 @@ impl Listing {
     }
 
     /// Whether there is nothing, readable or not.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         let Listing { images, indexes, artifacts, broken, lost, .. } = self;
         images.is_empty()
             && indexes.is_empty()
@@ -247,7 +247,7 @@ impl ImageSummary {
     }
 
     /// From the documents of an image.
-    fn of(image: &Image, references: Vec<Reference>) -> Self {
+    pub(crate) fn of(image: &Image, references: Vec<Reference>) -> Self {
         let created = match &image.document {
             Document::Config { raw, .. } => config::parse(raw).ok().and_then(|config| config.created),
             Document::V1(_) => None,
@@ -277,6 +277,15 @@ impl Broken {
     /// The same of an image that the store may have in part.
     pub(crate) fn in_part(self, key: ImageKey) -> Self {
         Broken { key: Some(key), ..self }
+    }
+
+    /// Whether it only lacks layers that may be elsewhere: its documents say what they are.
+    pub fn only_lacks_layers(&self, store: &dyn Store) -> bool {
+        let image = self.key.as_ref().and_then(|key| store.image(key).ok());
+        let may_be_elsewhere = |image: Image| {
+            image.layers.iter().all(|layer| layer.lost.is_none() || layer.required().is_some())
+        };
+        image.is_some_and(may_be_elsewhere)
     }
 
     /// The image, if only layers of it are lost.

@@ -6,7 +6,8 @@
 //!   "media_type":"application/vnd.oci.image.layer.v1.tar","of":["base:1"]}]}
 //! ```
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::fmt;
 
 use layerlift_archive::Digest;
@@ -19,6 +20,9 @@ const VERSION: u64 = 1;
 
 /// The most layers that an archive may require.
 const LAYERS: usize = 1 << 16;
+
+/// How many images a sentence names.
+const NAMED: usize = 5;
 
 /// A layer that an archive needs and leaves out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +87,12 @@ impl Requirement {
     pub fn of_blob(digest: Digest, diff_id: DiffId) -> Self {
         let (id, size, media_type) = (None, None, None);
         Requirement { diff_id: Some(diff_id), digest: Some(digest), id, size, media_type, of: Vec::new() }
+    }
+
+    /// A layer of which no more is known than the digest of its tar.
+    pub fn of_tar(diff_id: DiffId) -> Self {
+        let (id, size, media_type) = (None, None, None);
+        Requirement { diff_id: Some(diff_id), digest: None, id, size, media_type, of: Vec::new() }
     }
 
     /// The layer of a v1 image that is left out.
@@ -192,21 +202,33 @@ impl Needs {
     /// What these layers come to.
     pub fn of<'r>(layers: impl IntoIterator<Item = &'r Requirement>) -> Self {
         let layers: Vec<&Requirement> = layers.into_iter().collect();
-        let mut left: BTreeSet<usize> = (0..layers.len()).collect();
+        let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (place, layer) in layers.iter().enumerate() {
+            for name in layer.of.iter().collect::<BTreeSet<_>>() {
+                places.entry(name).or_default().push(place);
+            }
+        }
+        let mut counts: HashMap<&str, usize> = places.iter().map(|(name, all)| (*name, all.len())).collect();
+        // Of several with as many layers, the one that comes first.
+        let rank = |name, count, first| (count, Reverse(first), Reverse(name));
+        let mut best: BinaryHeap<_> =
+            places.iter().map(|(name, all)| rank(*name, all.len(), all[0])).collect();
+        let mut covered = vec![false; layers.len()];
         let mut of = Vec::new();
-        loop {
-            let mut counts: HashMap<&str, (usize, usize)> = HashMap::new();
-            for &place in &left {
-                for name in &layers[place].of {
-                    counts.entry(name).or_insert((0, place)).0 += 1;
+        while let Some((count, first, Reverse(name))) = best.pop() {
+            // What was chosen meanwhile counts no longer.
+            let all = &places[name];
+            let Some(left) = all.iter().find(|&&place| !covered[place]) else { continue };
+            if (counts[name], Reverse(*left)) != (count, first) {
+                best.push(rank(name, counts[name], *left));
+                continue;
+            }
+            for &place in all.iter().filter(|&&place| !covered[place]).collect::<Vec<_>>() {
+                covered[place] = true;
+                for other in layers[place].of.iter().collect::<BTreeSet<_>>() {
+                    counts.entry(other).and_modify(|count| *count -= 1);
                 }
             }
-            // Of several with as many layers, the one that comes first.
-            let best = counts.into_iter().max_by_key(|&(name, (count, first))| {
-                (count, std::cmp::Reverse(first), std::cmp::Reverse(name))
-            });
-            let Some((name, _)) = best else { break };
-            left.retain(|&place| !layers[place].of.iter().any(|other| other == name));
             of.push(name.to_owned());
         }
         Needs { layers: layers.len(), of }
@@ -222,10 +244,15 @@ impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noun = if self.layers == 1 { "layer" } else { "layers" };
         write!(f, "{} {noun}", self.layers)?;
-        if !self.of.is_empty() {
-            write!(f, " of {}", self.of.join(", "))?;
+        let (named, more) = self.of.split_at(self.of.len().min(NAMED));
+        if !named.is_empty() {
+            write!(f, " of {}", named.join(", "))?;
         }
-        Ok(())
+        match more.len() {
+            0 => Ok(()),
+            1 => write!(f, " and 1 more image"),
+            n => write!(f, " and {n} more images"),
+        }
     }
 }
 
@@ -271,5 +298,26 @@ mod tests {
             "3 layers of base:1, other"
         );
         assert_eq!(needs(&[layer("a", &[]), layer("b", &[])]), "2 layers");
+        // As few as possible, and of as many layers the first.
+        assert_eq!(
+            needs(&[layer("a", &["y", "x"]), layer("b", &["z", "y"]), layer("c", &["z", "z"])]),
+            "3 layers of y, z"
+        );
+        let names: Vec<String> = (0..7).map(|n| format!("base:{n}")).collect();
+        let all: Vec<Requirement> = names.iter().map(|name| layer(name, &[name])).collect();
+        assert_eq!(needs(&all[..6]), "6 layers of base:0, base:1, base:2, base:3, base:4 and 1 more image");
+        assert!(needs(&all).ends_with("base:4 and 2 more images"));
+    }
+
+    /// In no more steps than there are names.
+    #[test]
+    fn many() {
+        let all: Vec<Requirement> = (0..20_000)
+            .map(|n| layer(&n.to_string(), &[&format!("a:{n}"), &format!("b:{}", n / 2)]))
+            .collect();
+        let begin = std::time::Instant::now();
+        let needs = Needs::of(&all);
+        assert_eq!((needs.layers, needs.of.len()), (20_000, 10_000));
+        assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
     }
 }
