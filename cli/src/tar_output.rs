@@ -2,8 +2,8 @@
 //! standard output; or a directory with the files themselves.
 
 use std::io::{self, BufWriter, Write};
-
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use layerlift_archive::{Error as ArchiveError, FileEntry, FileSink, NotKept, UnpackedDir, write_file_with};
 use layerlift_store::Error as StoreError;
@@ -25,9 +25,20 @@ pub(crate) fn write(
     destination: &Destination,
     tar: impl FnOnce(&mut dyn Write) -> Result<(), StoreError>,
 ) -> Result<(), Error> {
-    let write = |out: &mut dyn Write| match tar(&mut Stoppable(out)) {
-        Err(_) if cancelled() => Err(ArchiveError::Cancelled.into()),
-        written => written.map_err(Error::from),
+    let file = match destination {
+        Destination::File(path) => Some(path),
+        _ => None,
+    };
+    let write = |out: &mut dyn Write| {
+        let mut out = Stoppable { out, failed: None };
+        let written = tar(&mut out);
+        match (written, out.failed) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), _) if cancelled() => Err(ArchiveError::Cancelled.into()),
+            // What reads the store knows only the place that it reads.
+            (Err(_), Some(source)) => Err(failed(file, source)),
+            (Err(error), None) => Err(Error::from(error)),
+        }
     };
     match destination {
         Destination::File(path) => {
@@ -37,24 +48,50 @@ pub(crate) fn write(
         _ => {
             let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
             write(&mut out)?;
-            out.flush().map_err(Error::Stdout)
+            out.flush().map_err(|source| failed(None, source))
         }
     }
 }
 
-/// Ends with an error once a signal has come.
-struct Stoppable<'a>(&'a mut dyn Write);
+/// An output that refused bytes: a file, or standard output.
+fn failed(file: Option<&PathBuf>, source: io::Error) -> Error {
+    let source = Arc::new(source);
+    Error::Archive(match file {
+        Some(path) => ArchiveError::Output { action: "write", path: path.clone(), source },
+        None => ArchiveError::Stream(source),
+    })
+}
+
+/// Ends with an error once a signal has come, and remembers why the output failed.
+struct Stoppable<'a> {
+    out: &'a mut dyn Write,
+    failed: Option<io::Error>,
+}
 
 impl Write for Stoppable<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if cancelled() {
             return Err(io::Error::other("interrupted"));
         }
-        self.0.write(bytes)
+        let written = self.out.write(bytes);
+        self.noted(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        let flushed = self.out.flush();
+        self.noted(flushed)
+    }
+}
+
+impl Stoppable<'_> {
+    fn noted<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            // An interrupted call is repeated.
+            if error.kind() != io::ErrorKind::Interrupted {
+                let same = error.raw_os_error().map(io::Error::from_raw_os_error);
+                self.failed = Some(same.unwrap_or_else(|| error.kind().into()));
+            }
+        })
     }
 }
 

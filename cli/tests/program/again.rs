@@ -49,6 +49,64 @@ fn what_the_command_lines_were() {
     }
 }
 
+/// What a shell makes of the line, with a `podman` that prints its arguments.
+#[test]
+fn a_shell_takes_each_word_as_it_was() {
+    let replaced = |bytes: &[u8]| -> Vec<u8> {
+        let (old, new) = (&b"B=two words"[..], &br#"B='\"\n$(a)"#[..]);
+        assert_eq!(old.len(), new.len());
+        let mut bytes = bytes.to_vec();
+        for at in 0..bytes.len() - old.len() {
+            if bytes[at..].starts_with(old) {
+                bytes[at..][..new.len()].copy_from_slice(new);
+            }
+        }
+        bytes
+    };
+    for (engine, database) in [("podman-4.3", "libpod/bolt_state.db"), ("podman-5.8", "db.sql")] {
+        let store = Store::containers(engine);
+        let listed = output(layerlift().args(["containers", "changed", "--json", "--root"]).arg(&store.root));
+        let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+        let folder = store.root.join("overlay-containers").join(listed[0]["id"].as_str().expect("an id"));
+        for file in [store.root.join(database), folder.join("userdata/config.json")] {
+            let bytes = std::fs::read(&file).expect("it is there");
+            std::fs::write(&file, replaced(&bytes)).expect("written");
+        }
+        let programs = store.beside("programs");
+        std::fs::create_dir(&programs).expect("a folder");
+        let fake = programs.join("podman");
+        std::fs::write(&fake, "#!/bin/sh\nprintf '%s\\0' \"$@\"\n").expect("written");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&fake, executable).expect("a mode");
+        let given = |text: &str| -> Vec<String> {
+            let path = format!("{}:/usr/bin:/bin", programs.display());
+            let out = std::process::Command::new("sh").args(["-c", text]).env("PATH", path).output();
+            let out = out.expect("sh starts");
+            assert!(out.status.success() && out.stderr.is_empty(), "{text}{out:?}");
+            String::from_utf8(out.stdout).expect("UTF-8").split('\0').map(str::to_owned).collect()
+        };
+        let words = given(&printed(&store.root, &["changed", "--run"]));
+        assert!(words.contains(&"B='\"\n$(a)".to_owned()), "{engine}: {words:?}");
+        assert_eq!(&words[words.len() - 4..], ["localhost/app:2", "other", "args", ""], "{engine}");
+        std::fs::remove_file(store.root.join(database)).expect("it was there");
+        let words = given(&printed(&store.root, &["changed", "--run"]));
+        assert!(words.contains(&"B='\"\n$(a)".to_owned()), "{engine}: {words:?}");
+        assert_eq!(&words[words.len() - 4..], ["localhost/app:2", "other", "args", ""], "{engine}");
+    }
+}
+
+/// The pod is made first.
+#[test]
+fn a_container_in_a_pod() {
+    for engine in ["podman-4.3", "podman-5.8"] {
+        let store = Store::containers(engine);
+        let text = printed(&store.root, &["in-pod", "--run"]);
+        let pod = "# in-pod: its pod pod1 must exist: podman pod create --name pod1 --infra=false\n";
+        assert!(text.contains(pod), "{engine}: {text}");
+        assert!(commands(&text)[0].contains(" --pod pod1 "), "{text}");
+    }
+}
+
 #[test]
 fn an_image_that_was_removed() {
     let store = Store::containers("docker-28.5");

@@ -180,3 +180,63 @@ fn names_that_nobody_has() {
         }
     }
 }
+
+/// A message names the output that refused bytes, and not the place that was read.
+#[test]
+fn outputs_that_refuse_bytes() {
+    if !is_root("outputs_that_refuse_bytes", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let store = Store::containers("podman-5.8");
+    for command in ["volume", "rootfs"] {
+        let name = if command == "volume" { "named" } else { "changed" };
+        let full = output(layerlift().args([command, name, "-o", "/dev/full", "--root"]).arg(&store.root));
+        let (status, errors) = ended(&full);
+        assert_eq!(status, Some(2), "{errors}");
+        assert!(errors.contains("cannot write /dev/full: no space left on device"), "{errors}");
+        let closed = Command::new("sh")
+            .args([
+                "-c",
+                "\"$0\" \"$@\" >/dev/full",
+                env!("CARGO_BIN_EXE_layerlift"),
+                command,
+                name,
+                "--root",
+            ])
+            .arg(&store.root)
+            .output();
+        let (status, errors) = ended(&closed.expect("sh starts"));
+        assert_eq!(status, Some(2), "{errors}");
+        assert!(errors.contains("cannot write") && !errors.contains("overlay/"), "{errors}");
+    }
+}
+
+/// Holes cost no reading.
+#[test]
+fn a_file_of_holes() {
+    if !is_root("a_file_of_holes", "for devices and attributes of overlayfs") {
+        return;
+    }
+    let store = Store::containers("podman-5.8");
+    let file = fs::File::create(store.root.join("volumes/named/_data/holes")).expect("a file");
+    file.set_len(64 << 30).expect("a file system with holes");
+    let (_, listed, _) = volumes(&store.root);
+    assert_eq!(listed["named"]["size"], (64u64 << 30) + 20);
+    // The pipe takes what fits into it, and what was read until then is counted.
+    let script = r#"strace -f -e trace=read,pread64,preadv -o "$1" "$2" volume named --root "$3" |
+        head -c 300000000 | wc -c"#;
+    let log = store.beside("calls");
+    let out = Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args([&log, Path::new(env!("CARGO_BIN_EXE_layerlift")), &store.root])
+        .output()
+        .expect("sh starts");
+    let Ok(calls) = fs::read_to_string(&log) else {
+        crate::program::skipped("a_file_of_holes", "strace is not installed");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "300000000", "{out:?}");
+    let read = calls.lines().filter_map(|line| line.rsplit_once("= ")?.1.trim().parse::<u64>().ok());
+    let read: u64 = read.sum();
+    assert!(read < 10_000_000, "{read}");
+}

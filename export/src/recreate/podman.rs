@@ -3,11 +3,12 @@
 //! `CreateCommand` has the command line word by word. For containers that were made through Podman's API,
 //! which have none, and for a compose file, the options are put together from the other members.
 
-use layerlift_store::Container;
+use layerlift_store::{Container, Pod};
 use serde_json::Value;
 
 use super::docker;
 use super::recipe::{Known, Recipe};
+use super::run::quoted;
 use super::values::{bytes, duration, entries, is_anonymous, is_true, number, short, text, texts};
 use super::yaml::Yaml;
 
@@ -41,6 +42,11 @@ pub(super) fn read(
     if let Some(pod) = &container.pod {
         let name = pod.name.clone().unwrap_or_else(|| pod.id.clone());
         recipe.option("--pod", name.clone());
+        let made = match pod_command(pod) {
+            Some(words) => words.join(" "),
+            None => format!("podman pod create {}", quoted(&name)),
+        };
+        recipe.not_in_run.push(format!("its pod {name} must exist: {made}"));
         recipe.not_in_compose.push(format!("it is in the pod {name}"));
     }
     if let Some(hostname) = text(spec, "hostname").filter(|name| *name != short(container.key.id())) {
@@ -95,6 +101,7 @@ pub(super) fn read(
         recipe.flag("--read-only", "read_only");
     }
     limits(recipe, config, spec);
+    needs(recipe, config);
     let words =
         |value: Option<&Value>| value.filter(|value| value.is_array()).map(|value| texts(Some(value)));
     let all = [words(of_image("Entrypoint")), words(of_image("Cmd"))];
@@ -107,9 +114,47 @@ pub(super) fn read(
     }
 }
 
+/// The command line that made a pod, quoted for a shell.
+fn pod_command(pod: &Pod) -> Option<Vec<String>> {
+    let words = without_place(pod.create_command.clone())?;
+    Some(words.iter().map(|word| quoted(word)).collect())
+}
+
+/// What has to be there for a container, and cannot be made from its record: secrets, users.
+fn needs(recipe: &mut Recipe, config: &Value) {
+    let listed = config.get("secrets").and_then(Value::as_array).into_iter().flatten();
+    let mut secrets: Vec<String> =
+        listed.filter_map(|secret| text(secret, "name")).map(str::to_owned).collect();
+    let of_env = config.get("env_secrets").and_then(Value::as_object).into_iter().flatten();
+    secrets.extend(of_env.filter_map(|(_, secret)| text(secret, "name")).map(str::to_owned));
+    secrets.sort();
+    secrets.dedup();
+    for secret in secrets {
+        recipe.comment(format!("its secret {secret} must exist (podman secret create)"));
+        let option = "how it is given to the container is not converted (--secret)";
+        match recipe.recorded {
+            Some(_) => recipe.not_in_compose.push(format!("{secret}: {option}")),
+            None => recipe.comment(format!("{secret}: {option}")),
+        }
+    }
+    let null = Value::Null;
+    let mappings = config.get("idMappingsOptions").unwrap_or(&null);
+    let mapped = mappings.get("UIDMap").and_then(Value::as_array).is_some_and(|map| !map.is_empty());
+    if mapped || is_true(mappings, "AutoUserNs") {
+        let users = "its user namespace is not converted (--userns, --uidmap): layerlift inspect has it";
+        match recipe.recorded {
+            Some(_) => recipe.not_in_compose.push(users.to_owned()),
+            None => recipe.comment(users),
+        }
+    }
+}
+
 /// The recorded command line, without the options that say where Podman keeps its store.
 fn command_line(config: &Value) -> Option<Vec<String>> {
-    let words = texts(config.get("CreateCommand").or_else(|| config.get("createCommand")));
+    without_place(texts(config.get("CreateCommand").or_else(|| config.get("createCommand"))))
+}
+
+fn without_place(words: Vec<String>) -> Option<Vec<String>> {
     let at = words.iter().position(|word| COMMANDS.contains(&word.as_str()))?;
     Some(std::iter::once("podman".to_owned()).chain(words.into_iter().skip(at)).collect())
 }

@@ -173,6 +173,8 @@ pub struct Pod {
     pub id: String,
     /// `None` if its record is lost.
     pub name: Option<String>,
+    /// The command line that made it, word by word; empty if that is not recorded.
+    pub create_command: Vec<String>,
 }
 
 impl ContainerStatus {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Documents, Libpod};
+use super::{Documents, Libpod, PodConfig};
 use crate::bolt::{Bucket, Database, Entry};
 use crate::{Error, Root};
 
@@ -33,12 +33,8 @@ pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
         found.containers.insert(id, Documents { config, state, networks, file: FILE });
     }
     for (id, bucket) in buckets(&database, b"pod", &mut found.lost) {
-        #[derive(serde::Deserialize)]
-        struct Pod {
-            name: String,
-        }
-        let config = bucket.get(b"config").ok().flatten().map(crate::json::object::<Pod>);
-        found.pods.extend(config.and_then(Result::ok).map(|pod| (id, pod.name)));
+        let config = bucket.get(b"config").ok().flatten().map(crate::json::object::<PodConfig>);
+        found.pods.extend(config.and_then(Result::ok).map(|pod| (id, pod)));
     }
     for (name, bucket) in buckets(&database, b"vol", &mut found.lost) {
         match bucket.get(b"config") {

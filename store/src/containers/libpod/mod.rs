@@ -25,8 +25,8 @@ pub(super) use record::container;
 pub(super) struct Libpod {
     /// By id.
     pub(super) containers: BTreeMap<String, Documents>,
-    /// Names of pods by their ids.
-    pub(super) pods: BTreeMap<String, String>,
+    /// By id.
+    pub(super) pods: BTreeMap<String, PodConfig>,
     /// Configs of volumes by their names.
     pub(super) volumes: BTreeMap<String, Vec<u8>>,
     /// The databases that are there, relative to the root.
@@ -34,6 +34,14 @@ pub(super) struct Libpod {
     /// Databases that cannot be read, and what cannot be read of others.
     pub(super) lost: Vec<Error>,
     pub(super) notices: Vec<Notice>,
+}
+
+/// What is needed of a pod.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+pub(super) struct PodConfig {
+    name: Option<String>,
+    #[serde(rename = "CreateCommand")]
+    create_command: Option<Vec<String>>,
 }
 
 /// What says which container it is.

@@ -131,7 +131,10 @@ pub(in crate::containers) fn container(
     let record = ContainerRecord::Podman { config: raw, state: raw_state, networks };
     let mounts = config.mounts();
     let ports = config.ports();
-    let pod = |id: String| Pod { name: libpod.pods.get(&id).cloned(), id };
+    let pod = |id: String| {
+        let known = libpod.pods.get(&id).cloned().unwrap_or_default();
+        Pod { name: known.name, create_command: known.create_command.unwrap_or_default(), id }
+    };
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let restart_policy = match (given(config.restart_policy), config.retries) {
         (None, _) => "no".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Documents, Libpod};
+use super::{Documents, Libpod, PodConfig};
 use crate::sqlite::Database;
 use crate::{Error, Notice, Root};
 
@@ -34,8 +34,8 @@ pub(super) fn read(root: &Root, found: &mut Libpod) -> Result<bool, Error> {
     for (id, state) in rows(root, &database, "ContainerState", ["ID", "JSON"], &mut found.lost) {
         found.containers.entry(id).and_modify(|documents| documents.state = Some(state));
     }
-    for (id, name) in rows(root, &database, "PodConfig", ["ID", "Name"], &mut found.lost) {
-        found.pods.insert(id, String::from_utf8_lossy(&name).into_owned());
+    for (id, config) in rows(root, &database, "PodConfig", ["ID", "JSON"], &mut found.lost) {
+        found.pods.extend(crate::json::object::<PodConfig>(&config).ok().map(|pod| (id, pod)));
     }
     found.volumes.extend(rows(root, &database, "VolumeConfig", ["Name", "JSON"], &mut found.lost));
     Ok(true)
