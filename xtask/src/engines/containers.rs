@@ -67,11 +67,15 @@ impl Storage {
 
     /// Lets it run containers.
     pub(crate) fn with_containers(self) -> Outcome<Self> {
-        let runtime = if self.place.has("runc") { "runc" } else { "crun" };
         let config = self.home.join("containers.conf");
         let home = self.home.display().to_string();
-        fs::write(&config, CONFIG.replace("RUNTIME", runtime).replace("HOME", &home))?;
+        fs::write(&config, CONFIG.replace("RUNTIME", self.runtime()).replace("HOME", &home))?;
         Ok(Storage { config: Some(config), ..self })
+    }
+
+    /// What runs them.
+    pub(crate) fn runtime(&self) -> &'static str {
+        if self.place.has("runc") { "runc" } else { "crun" }
     }
 
     /// The graph root.

@@ -170,7 +170,10 @@ pub(in crate::interop) fn podman(engines: &Engines<'_>, report: &mut Report) -> 
     let Some(said) = said else { return Ok(()) };
     made::kill(&said.containers["killed"])?;
     unmount_below(&engines.place.outside(&lab.home));
-    // What a boot of the machine empties.
+    // What a boot of the machine empties. The runtime's part is outside of the scratch folder.
+    if let Some(id) = said.containers["killed"]["Id"].as_str() {
+        run(storage.owners_program(storage.runtime()).args(["delete", "--force", id]))?;
+    }
     run(program("rm", ["-rf", "--"]).arg(lab.home.join("state")).arg(lab.home.join("run")))?;
     if !unattended(&lab, &said, report)? {
         return Ok(());
