@@ -84,16 +84,24 @@ pub(crate) fn announce(
     if let Some(stranger) = strangers.into_iter().next() {
         return Err(Error::OtherVolume(stranger));
     }
-    let there = |number: u64| volumes.name(number).metadata().map_or(0, |found| found.len());
-    let there: u64 = if delivery.resume { (1..=count).map(there).sum() } else { 0 };
+    let mut there = 0;
+    for number in (1..=count).filter(|_| delivery.resume) {
+        let path = volumes.name(number);
+        let len = path.metadata().map_or(0, |found| found.len());
+        // One that is cut may be of this archive, one that is longer is not.
+        if len > volumes.len_of(number) {
+            return Err(Error::LongerVolume(path));
+        }
+        there += len;
+    }
     destination.check_space(volumes.len.saturating_sub(there))?;
     let plural = if count == 1 { "volume" } else { "volumes" };
     let text = format!(
-        "{count} {plural} of {}, {} in all: {} to {}",
+        "{count} {plural} of {}, {} in all: {}{}",
         human(volumes.size.min(volumes.len)),
         human(volumes.len),
         volumes.name(1).display(),
-        volumes.name(count).display()
+        if count == 1 { String::new() } else { format!(" to {}", volumes.name(count).display()) }
     );
     let (size, bytes) = (volumes.size, volumes.len);
     reporter.announce(&text, &Announced { event: "volumes", count, size, bytes });

@@ -68,6 +68,8 @@ pub(crate) enum Error {
     CompressedVolumes,
     #[error("{} would be taken for a volume of this archive", .0.display())]
     OtherVolume(PathBuf),
+    #[error("{} is longer than that volume of this archive, so it is of another set", .0.display())]
+    LongerVolume(PathBuf),
     #[error("{} is there already", .0.display())]
     VolumesThere(PathBuf),
     #[error("the archive would have {0} volumes, more than {most}", most = layerlift_archive::Volumes::MOST)]
@@ -159,7 +161,7 @@ impl Error {
                 "--resume goes on with volumes of the same archive; else remove it, or write to another name"
             }
             Error::ManyVolumes(_) => "choose a larger --volume-size",
-            Error::OtherVolume(_) => "remove it, or write to another name",
+            Error::OtherVolume(_) | Error::LongerVolume(_) => "remove it, or write to another name",
             Error::NoStore => "name the data root of an engine with --root",
             Error::NoStoreBelow(_) => {
                 "name the data root of an engine, or the folder where a disk is mounted"

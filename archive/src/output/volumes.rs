@@ -57,6 +57,12 @@ impl Volumes {
         beside(&self.path, &format!(".{number:0digits$}"))
     }
 
+    /// Bytes of a volume.
+    pub fn len_of(&self, number: u64) -> u64 {
+        let before = number.saturating_sub(1).saturating_mul(self.size);
+        self.len.saturating_sub(before).min(self.size)
+    }
+
     /// The name of the file with the digests.
     pub fn sums(&self) -> PathBuf {
         beside(&self.path, ".sums")
@@ -210,8 +216,7 @@ enum Volume {
 impl Writer<'_> {
     /// Bytes of the volume that is written.
     fn len(&self) -> u64 {
-        let before = (self.number - 1) * self.volumes.size;
-        (self.volumes.len - before).min(self.volumes.size)
+        self.volumes.len_of(self.number)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<usize, Error> {

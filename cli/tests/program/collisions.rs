@@ -141,6 +141,10 @@ fn volumes_that_are_there() {
         assert!(status == Some(2) && messages.contains("v.tar.001 is there already"), "{messages}");
         assert!(folder.all() == before, "{size}");
     }
+    let other = ["base:child", "-o", "v.tar", "--volume-size", "1K", "--resume"];
+    let (status, messages) = folder.save(&other);
+    assert!(status == Some(2) && messages.contains("v.tar.001 is longer than"), "{messages}");
+    assert!(folder.all() == before);
     fs::write(folder.path("x.tar.sums"), "mine").unwrap();
     let (status, messages) = folder.save(&["base:child", "-o", "x.tar", "--volume-size", "2K"]);
     assert!(status == Some(2) && messages.contains("x.tar.sums is there already"), "{messages}");

@@ -102,6 +102,12 @@ fn sets_that_are_not_whole() {
     fs::rename(folder.path("x.tar.003"), folder.path("kept")).unwrap();
     let (status, messages) = listed("x.tar.001");
     assert!(status == Some(2) && messages.contains("x.tar.003 is missing"), "{messages}");
+    // Without the list, what follows shows it.
+    let list = fs::read(folder.path("x.tar.sums")).unwrap();
+    fs::remove_file(folder.path("x.tar.sums")).unwrap();
+    let (status, messages) = listed("x.tar.001");
+    assert!(status == Some(2) && messages.contains("x.tar.003 is missing"), "{messages}");
+    fs::write(folder.path("x.tar.sums"), list).unwrap();
     fs::copy(folder.path("x.tar.002"), folder.path("x.tar.003")).unwrap();
     let (status, messages) = listed("x.tar.001");
     assert!(matches!(status, Some(1 | 2)) && !messages.is_empty(), "in the wrong order: {messages}");

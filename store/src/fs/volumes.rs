@@ -58,6 +58,15 @@ pub(crate) fn open(path: &Path) -> Result<Option<Concatenated>, Error> {
         }
     }
     let found = size.map_or(0, |size| if size == 0 { 1 } else { all.len().div_ceil(size) });
+    if listed.is_none() {
+        let there = Volumes::there(&whole).map_err(|error| Error::io("read the folder of", path, error))?;
+        let same = |path: &&PathBuf| path.extension().is_some_and(|more| more.len() == digits);
+        let mut numbers = there.iter().filter(same).filter_map(|path| Volumes::parse(path));
+        if numbers.any(|(_, number)| number > found) {
+            let why = "volumes with higher numbers are there".to_owned();
+            return Err(Error::NotThere { path: name(found + 1), why });
+        }
+    }
     if let Some(lacking) = listed.and_then(|listed| listed.into_iter().nth(usize::try_from(found).ok()?)) {
         let path = whole.with_file_name(lacking);
         return Err(Error::NotThere { path, why: "it is a volume of the archive".to_owned() });
