@@ -146,6 +146,9 @@ fn a_broken_container_hides_no_other() {
     let (status, text, _) = containers(&store.root, &[&id[..10], "--run"]);
     assert_eq!(status, Some(1));
     assert!(text.contains("config.v2.json is malformed: it is empty; what was only there"), "{text}");
+    assert!(!text.contains("--entrypoint"), "nothing says that it was not the image's: {text}");
+    let out = output(layerlift().args(["inspect", &id[..10], "--root"]).arg(&store.root));
+    assert!(ended(&out).0 == Some(1) && ended(&out).1.contains("it is empty"), "{out:?}");
     // What hostconfig.json has is still there.
     assert!(text.contains("--memory 64m") && text.contains("--restart always"), "{text}");
 }

@@ -96,7 +96,8 @@ pub(super) fn find<'a>(images: &'a Images, key: &ContainerKey) -> Result<Mounts<
         }
         (Ok(mount), Err(error)) => {
             let init = format!("{mount}{INIT}");
-            if !driver.has(data, &init)? {
+            // It may be that of another.
+            if claimed(root, key.id())?.contains(&mount) {
                 return Err(error);
             }
             let notices = notice("init-id", &error, &init);
@@ -104,7 +105,8 @@ pub(super) fn find<'a>(images: &'a Images, key: &ContainerKey) -> Result<Mounts<
         }
         (Err(error), Ok(init)) => {
             let mount = init.strip_suffix(INIT).unwrap_or_default().to_owned();
-            if mount.is_empty() || !driver.has(data, &mount)? {
+            let there = !mount.is_empty() && driver.has(data, &mount)?;
+            if !there || claimed(root, key.id())?.contains(&mount) {
                 return Err(error);
             }
             let notices = notice("mount-id", &error, &mount);

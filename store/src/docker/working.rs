@@ -212,7 +212,14 @@ pub(super) fn root_fs(
         }
         return Ok(RootFs::stacked(stack, driver.name, Form::Docker28).noticed(notices));
     }
-    stack.push(driver.open(&images.data, &mounts.init, &of)?);
+    match driver.open(&images.data, &mounts.init, &of) {
+        // Nothing of the image or of the container is in it.
+        Err(error @ Error::Missing { .. }) => {
+            let what = format!("{error}: mount points and empty files that Docker made are left out");
+            notices.push(Notice::new(mounts.file("init-id"), what));
+        }
+        init => stack.push(init?),
+    }
     let by_records = || -> Result<Vec<Root>, Error> {
         match mounts.parent()? {
             Some(chain) => {

@@ -217,6 +217,27 @@ fn records_of_the_driver_that_are_damaged() {
 #[test]
 fn directories_that_are_missing() {
     let changed = Changed::new();
+    let init = changed.data.path().join("overlay2").join(changed.read("init-id"));
+    for lost in [init.join("diff"), init] {
+        fs::remove_dir_all(lost).unwrap();
+        let root_fs = changed.root_fs().unwrap();
+        assert!(root_fs.notices()[0].to_string().contains("-init"), "{:?}", root_fs.notices());
+        assert!(root_fs.read().unwrap().has("/srv/n/1".as_ref()), "what the container and the image have");
+    }
+    // The directory of another container, or of a layer, is not taken.
+    let mount = changed.read("mount-id");
+    for other in fs::read_dir(changed.data.path().join("overlay2")).unwrap() {
+        let other = other.unwrap().file_name().into_string().unwrap();
+        if other != mount && other != "l" && !other.ends_with("-init") {
+            fs::write(changed.mounts.join("mount-id"), &other).unwrap();
+            let _ = fs::remove_file(changed.mounts.join("init-id"));
+            match changed.root_fs() {
+                Err(error) => assert!(error.to_string().contains("init-id"), "{other}: {error}"),
+                Ok(_) => panic!("{other} is not its layer"),
+            }
+        }
+    }
+    fs::write(changed.mounts.join("mount-id"), &mount).unwrap();
     fs::rename(changed.upper("diff"), changed.upper("away")).unwrap();
     let error = changed.is_lost("the upper directory");
     assert!(error.to_string().contains(&changed.read("mount-id")), "{error}");

@@ -51,6 +51,9 @@ pub(in crate::commands) fn row_of<'s>(
         Err(Error::Store(StoreError::NoContainer { .. })) => return Ok(None),
         found => found?,
     };
+    if super::warn_of_damage(&container, reporter) {
+        *status = Status::Incomplete;
+    }
     let ability = source.store.containers();
     Ok(ability.map(|ability| row(source, ability, container, status, reporter)))
 }

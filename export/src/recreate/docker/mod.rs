@@ -31,6 +31,8 @@ pub(super) fn read(
     let null = Value::Null;
     let config = document.get("Config").unwrap_or(&null);
     let image = known.image;
+    // Of a damaged record, the rest is as in the image: that is the best guess.
+    let lost = |key: &str| !container.damage.is_empty() && config.get(key).is_none();
     recipe.option("--name", recipe.name.clone());
     identity(recipe, container, config, host);
     let of_image = |key: &str| image.and_then(|image| image.get(key));
@@ -58,7 +60,7 @@ pub(super) fn read(
     if is_true(config, "OpenStdin") {
         recipe.flag("--interactive", "stdin_open");
     }
-    if config.get("Healthcheck") != of_image("Healthcheck") {
+    if config.get("Healthcheck") != of_image("Healthcheck") && !lost("Healthcheck") {
         health(recipe, config.get("Healthcheck"));
     }
     match host {
@@ -80,7 +82,10 @@ pub(super) fn read(
     let words = |config: &Value, key: &str| {
         config.get(key).filter(|value| value.is_array()).map(|value| texts(Some(value)))
     };
-    let ours = |key: &str| words(config, key).unwrap_or_default();
+    let ours = |key: &str| match image.filter(|_| lost(key)) {
+        Some(image) => words(image, key).unwrap_or_default(),
+        None => words(config, key).unwrap_or_default(),
+    };
     let [entrypoint, command] = ["Entrypoint", "Cmd"]
         .map(|key| image.and_then(|image| words(image, key)).filter(|all| !all.is_empty()));
     let (our_entrypoint, our_command) = (ours("Entrypoint"), ours("Cmd"));
