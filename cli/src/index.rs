@@ -2,8 +2,8 @@
 
 use layerlift_archive::Digest;
 use layerlift_store::{
-    Artifact, Error as StoreError, ErrorKind, Image, ImageKey, Index, IndexLine, IndexTree, LayerTar,
-    LeadsTo, Member, Platform, Store,
+    Artifact, Error as StoreError, ErrorKind, Image, ImageKey, ImageSummary, Index, IndexLine, IndexTree,
+    LayerTar, LeadsTo, Member, Platform, Store,
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +106,15 @@ impl MemberJson {
 }
 
 impl MemberJson {
+    /// An image of a listing that is not in an index, if the listing says it all.
+    pub(crate) fn of_summary(image: &ImageSummary) -> Option<Self> {
+        Some(MemberJson {
+            platform: Some(image.platform.as_ref()?.to_string()),
+            manifest: image.manifest.map(|digest| digest.to_string()),
+            id: Some(image.key.id().to_owned()),
+        })
+    }
+
     /// An image that is not in an index.
     pub(crate) fn of_image(image: &Image) -> Self {
         MemberJson {

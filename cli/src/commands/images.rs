@@ -194,8 +194,7 @@ fn table(rows: &[Row], digests: bool, no_trunc: bool, several_stores: bool, now:
 }
 
 /// Repository, tag and digest, a line for each; as Docker does, a digest has lines of its own only where it
-/// is asked for or where there is no tag.
-/// Names in rows of repository, tag and digest. `own` is the digest of what is not named by one.
+/// is asked for or where there is no tag. `own` is the digest of what is not named by one.
 fn names(references: &[Reference], own: Option<&str>, digests: bool) -> Vec<[String; 3]> {
     let none = || "<none>".to_owned();
     let mut repositories: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
@@ -230,11 +229,12 @@ impl Row {
         self.image.members.iter().filter(|member| member.image.is_some())
     }
 
-    /// Adds its platforms, reading the config of an image that is not of an index.
+    /// Adds its platforms.
     fn add_platforms(&mut self, store: &dyn Store) {
         let of_index: Vec<Platform> = self.here().filter_map(|member| member.platform.clone()).collect();
-        let own = if of_index.is_empty() { store.image(&self.image.key).ok() } else { None };
-        let all = of_index.into_iter().chain(own.and_then(|image| image.platform()));
+        let read = || store.image(&self.image.key).ok().and_then(|image| image.platform());
+        let own = of_index.is_empty().then(|| self.image.platform.clone().or_else(read)).flatten();
+        let all = of_index.into_iter().chain(own);
         self.platforms = all.map(|platform| platform.to_string()).collect();
     }
 
@@ -252,7 +252,8 @@ impl Row {
         let documents = indexes.filter(|index| matches!(store.tree(index), Ok(Some(_))));
         self.indexes = documents.map(|index| index.digest.to_string()).collect();
         if image.members.is_empty() {
-            self.own = store.image(&image.key).ok().map(|image| MemberJson::of_image(&image));
+            let read = || store.image(&image.key).ok().map(|image| MemberJson::of_image(&image));
+            self.own = MemberJson::of_summary(image).or_else(read);
         }
     }
 

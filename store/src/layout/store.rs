@@ -18,8 +18,8 @@ use crate::lookup::{self, Spelling};
 use crate::model::config;
 use crate::{
     Artifact, Broken, DiffId, Document, Error, Image, ImageKey, ImageSummary, Index, IndexSummary, IndexTree,
-    Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Needs, Notice, Reference, Selected, Store,
-    Subject, parallel,
+    Keyring, Layer, LayerKey, LayerTar, Listing, Manifest, Needs, Notice, Platform, Reference, Selected,
+    Store, Subject, parallel,
 };
 
 /// An OCI image layout or a docker-archive. It has no partitions; the key of a layer is its file's name and,
@@ -221,12 +221,18 @@ impl Store for LayoutStore {
         for (image, loaded) in listed.into_iter().zip(loaded) {
             let references = image.names.references.clone();
             match loaded {
-                Ok(Loaded { created, layers, notices: odd, .. }) => {
+                Ok(Loaded { config, created, manifest, layers, notices: odd }) => {
                     notices.extend(odd);
+                    let own = manifest.map(|(digest, _)| digest).filter(|digest| digest.hex() == image.id);
                     let key = self.key(&image.id);
                     let needs = Needs::of(layers.iter().filter_map(|layer| layer.left_out.as_ref()));
-                    let summary = ImageSummary::new(key, references, layers.len());
-                    images.push(ImageSummary { created, needs, ..summary });
+                    images.push(ImageSummary {
+                        created,
+                        needs,
+                        platform: Platform::of_config(config.raw()),
+                        manifest: own,
+                        ..ImageSummary::new(key, references, layers.len())
+                    });
                 }
                 Err(error) => {
                     broken.push(Broken::new(&image.id, references, error).in_part(self.key(&image.id)));

@@ -142,10 +142,11 @@ impl Image {
     /// The platform that the config names. A v1 document often names none; that of its nearest parent holds,
     /// which it was built on.
     pub fn platform(&self) -> Option<Platform> {
-        let named = |raw: &[u8]| Platform::from_json(raw).ok().filter(|platform| !platform.os.is_empty());
         match &self.document {
-            Document::Config { raw, .. } => named(raw),
-            Document::V1(documents) => documents.iter().rev().find_map(|document| named(&document.raw)),
+            Document::Config { raw, .. } => Platform::of_config(raw),
+            Document::V1(documents) => {
+                documents.iter().rev().find_map(|document| Platform::of_config(&document.raw))
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use layerlift_archive::Digest;
 
 use super::index::check;
-use super::{Artifact, Image, ImageKey, Index, Member, Needs, Notice, Platforms, Selected, config};
+use super::{Artifact, Image, ImageKey, Index, Member, Needs, Notice, Platform, Platforms, Selected, config};
 use crate::{Document, Error, Reference, Store};
 
 /// What [`crate::Store::images`] found.
@@ -50,6 +50,10 @@ pub struct ImageSummary {
     pub size: Option<u64>,
     /// The digest of its manifest, if the list of images has it (containers-storage).
     pub digest: Option<Digest>,
+    /// The platform that its config names, if the store reads configs to list its images.
+    pub platform: Option<Platform>,
+    /// The digest of the manifest that is the image in its store: see [`Image::own_manifest`].
+    pub manifest: Option<Digest>,
     /// Number of layers.
     pub layers: usize,
     /// If it was chosen from an index ([`Listing::on`]) and has its names: all images of that index.
@@ -240,6 +244,8 @@ impl ImageSummary {
             created: None,
             size: None,
             digest: None,
+            platform: None,
+            manifest: None,
             layers,
             members: Vec::new(),
             needs: Needs::default(),
@@ -256,6 +262,8 @@ impl ImageSummary {
         ImageSummary {
             created,
             needs,
+            platform: image.platform(),
+            manifest: image.own_manifest().map(|manifest| manifest.digest),
             ..ImageSummary::new(image.key.clone(), references, image.layers.len())
         }
     }

@@ -119,6 +119,11 @@ impl Platform {
         preferred.map(|(place, _)| place).or((offered.len() == 1).then_some(0))
     }
 
+    /// What a config or a v1 document names, if it names an operating system.
+    pub(crate) fn of_config(raw: &[u8]) -> Option<Self> {
+        Platform::from_json(raw).ok().filter(|platform| !platform.os.is_empty())
+    }
+
     /// From a JSON object with the three as its fields: a descriptor's `platform`, a config, a v1 document.
     pub(crate) fn from_json(raw: &[u8]) -> Result<Self, String> {
         #[derive(Deserialize)]
