@@ -181,6 +181,20 @@ fn names_that_nobody_has() {
     }
 }
 
+/// The folders have the data; what is lost is said.
+#[test]
+fn without_the_database_of_podman() {
+    let store = Store::containers("podman-5.8");
+    let (_, whole, _) = volumes(&store.root);
+    fs::remove_file(store.root.join("db.sql")).expect("it was there");
+    let (status, all, errors) = volumes(&store.root);
+    assert_eq!((status, all.len()), (Some(1), whole.len()));
+    assert!(errors.contains("db.sql is missing: it had labels and drivers of volumes"), "{errors}");
+    let (status, errors) = ended(&volume(&store.root, &["named"]));
+    assert_eq!(status, Some(0));
+    assert!(errors.contains("warning: ") && errors.contains("db.sql is missing"), "{errors}");
+}
+
 /// A message names the output that refused bytes, and not the place that was read.
 #[test]
 fn outputs_that_refuse_bytes() {

@@ -29,6 +29,7 @@ struct Record {
 /// Reads the volumes of a store.
 pub(super) fn read(root: &Root) -> Result<VolumeListing, Error> {
     let libpod = Libpod::read(root);
+    let (file, there) = libpod.database();
     let (lost, notices) = (libpod.lost, libpod.notices);
     let mut listing = VolumeListing { volumes: Vec::new(), lost, notices };
     let mut names: BTreeSet<String> = libpod.volumes.keys().cloned().collect();
@@ -40,6 +41,11 @@ pub(super) fn read(root: &Root) -> Result<VolumeListing, Error> {
         }
     }
     names.retain(|name| !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..");
+    // Only Podman makes volumes here.
+    if !there && !names.is_empty() {
+        let why = "it had labels and drivers of volumes, and which of them are kept elsewhere".to_owned();
+        listing.lost.push(Error::NotThere { path: root.join(file), why });
+    }
     for name in names {
         let mut volume = Volume::new(root, &name);
         match libpod.volumes.get(&name).map(|raw| json::object::<Record>(raw)) {

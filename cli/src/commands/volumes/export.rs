@@ -14,14 +14,14 @@ pub(crate) fn run(args: &Arguments, reporter: &Reporter) -> Result<Status, Error
     let destination = Destination::parse(args.output.as_deref());
     tar_output::check(&destination)?;
     let sources = Sources::open_all(&args.place, reporter)?;
-    let volume = find(&sources, &args.name)?;
+    let volume = find(&sources, &args.name, reporter)?;
     volume.check(args.path.as_deref())?;
     tar_output::write(&destination, |out| volume.write_tar(args.path.as_deref(), out))?;
     Ok(Status::Done)
 }
 
 /// The volume that a name means in the stores.
-fn find(sources: &Sources, name: &str) -> Result<Volume, Error> {
+fn find(sources: &Sources, name: &str, reporter: &Reporter) -> Result<Volume, Error> {
     let mut found: Vec<(String, Volume)> = Vec::new();
     let mut failure = None;
     for (source, ability) in sources.able() {
@@ -29,7 +29,11 @@ fn find(sources: &Sources, name: &str) -> Result<Volume, Error> {
         match listing.find(name) {
             // Two stores of one data root have the same volumes.
             Ok(volume) if found.iter().any(|(_, known)| known.path == volume.path) => {}
-            Ok(volume) => found.push((source.to_string(), volume.clone())),
+            Ok(volume) => {
+                // What is lost may be that its data are elsewhere.
+                listing.lost.iter().for_each(|error| reporter.warn_error(error));
+                found.push((source.to_string(), volume.clone()));
+            }
             Err(error) => drop(failure.get_or_insert(error)),
         }
     }
