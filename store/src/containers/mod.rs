@@ -28,6 +28,7 @@ pub(crate) mod owner;
 mod records;
 mod runtime;
 pub(crate) mod settings;
+mod spec;
 mod still;
 mod store;
 mod unrecorded;

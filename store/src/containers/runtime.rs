@@ -15,6 +15,7 @@
 
 use serde::Deserialize;
 
+use super::spec::Spec;
 use crate::{Error, Mount, Root, json};
 
 /// What a container has in its folder.
@@ -40,33 +41,6 @@ pub(super) struct Known {
     pub(super) image: Option<String>,
     pub(super) image_id: Option<String>,
     pub(super) created: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Spec {
-    process: Option<Process>,
-    root: Option<SpecRoot>,
-    mounts: Option<Vec<SpecMount>>,
-    annotations: Option<std::collections::BTreeMap<String, String>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Process {
-    args: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SpecRoot {
-    path: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct SpecMount {
-    destination: String,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    source: Option<String>,
-    options: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,7 +84,7 @@ pub(super) fn read(root: &Root, driver: &str, id: &str) -> Folder {
     };
     let mut known = Known::default();
     let runtime = document("config.json", &mut |bytes| {
-        json::object::<Spec>(bytes).map(|spec| spec.describe(id, &mut known))
+        json::object::<Spec>(bytes).map(|spec| describe(spec, id, &mut known))
     });
     let builder = document("buildah.json", &mut |bytes| {
         json::object::<Builder>(bytes).map(|builder| builder.describe(&mut known))
@@ -118,44 +92,43 @@ pub(super) fn read(root: &Root, driver: &str, id: &str) -> Folder {
     Folder { runtime, builder, known, ..found }
 }
 
-impl Spec {
-    fn describe(self, id: &str, known: &mut Known) {
-        known.mounts = self.mounts(id);
-        known.command = self.process.and_then(|process| process.args).unwrap_or_default();
-        let path = self.root.map(|root| root.path).unwrap_or_default();
-        known.layer = path.rsplit('/').find(|part| crate::hex_id(part)).map(str::to_owned);
-        let annotations = self.annotations.unwrap_or_default();
-        known.created = annotations.get("io.kubernetes.cri-o.Created").cloned();
-    }
+/// What a specification says.
+fn describe(spec: Spec, id: &str, known: &mut Known) {
+    known.mounts = mounts(&spec, id);
+    known.command = spec.process.and_then(|process| process.args).unwrap_or_default();
+    let path = spec.root.map(|root| root.path).unwrap_or_default();
+    known.layer = path.rsplit('/').find(|part| crate::hex_id(part)).map(str::to_owned);
+    let annotations = spec.annotations.unwrap_or_default();
+    known.created = annotations.get("io.kubernetes.cri-o.Created").cloned();
+}
 
-    /// Volumes, binds and tmpfs without those that every container has.
-    fn mounts(&self, id: &str) -> Vec<Mount> {
-        let own = format!("/{id}/userdata/");
-        let mut mounts: Vec<Mount> = Vec::new();
-        for mount in self.mounts.iter().flatten() {
-            let source = mount.source.as_deref().unwrap_or_default();
-            let (kind, name) = match mount.kind.as_deref() {
-                Some("bind") if source.contains(&own) => continue,
-                Some("bind") => match volume(source) {
-                    Some(name) => ("volume", Some(name.to_owned())),
-                    None => ("bind", None),
-                },
-                Some("tmpfs") if mount.destination != "/dev" => ("tmpfs", None),
-                _ => continue,
-            };
-            let is_bind = kind == "bind" && source.starts_with('/');
-            mounts.push(Mount {
-                kind: kind.to_owned(),
-                name,
-                source: is_bind.then(|| source.to_owned()),
-                destination: mount.destination.clone(),
-                writable: !mount.options.iter().flatten().any(|option| option == "ro"),
-                driver: None,
-            });
-        }
-        mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
-        mounts
+/// Volumes, binds and tmpfs without those that every container has.
+fn mounts(spec: &Spec, id: &str) -> Vec<Mount> {
+    let own = format!("/{id}/userdata/");
+    let mut mounts: Vec<Mount> = Vec::new();
+    for mount in spec.mounts.iter().flatten() {
+        let source = mount.source.as_deref().unwrap_or_default();
+        let (kind, name) = match mount.kind.as_deref() {
+            Some("bind") if source.contains(&own) => continue,
+            Some("bind") => match volume(source) {
+                Some(name) => ("volume", Some(name.to_owned())),
+                None => ("bind", None),
+            },
+            Some("tmpfs") if mount.destination != "/dev" => ("tmpfs", None),
+            _ => continue,
+        };
+        let is_bind = kind == "bind" && source.starts_with('/');
+        mounts.push(Mount {
+            kind: kind.to_owned(),
+            name,
+            source: is_bind.then(|| source.to_owned()),
+            destination: mount.destination.clone(),
+            writable: mount.is_writable(),
+            driver: None,
+        });
     }
+    mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
+    mounts
 }
 
 /// The volume whose data are at a path of the host that ran the container.

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::super::spec::{Spec, SpecMount, is_writable};
 use super::{Documents, Known, Libpod};
 use crate::{
     Container, ContainerListing, ContainerRecord, ContainerState, ContainerStatus, Error, Mount, Pod, Port,
@@ -50,26 +51,6 @@ struct Config {
     pod: Option<String>,
     #[serde(rename = "createdTime")]
     created: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Spec {
-    process: Option<Process>,
-    mounts: Option<Vec<SpecMount>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Process {
-    args: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SpecMount {
-    destination: String,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    source: Option<String>,
-    options: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,13 +142,12 @@ pub(in crate::containers) fn container(
 impl Config {
     /// Volumes, and of the other mounts those that were asked for: `/proc` and the like are in every spec.
     fn mounts(&self) -> Vec<Mount> {
-        let read_only = |options: &Option<Vec<String>>| options.iter().flatten().any(|option| option == "ro");
         let volumes = self.named_volumes.iter().flatten().map(|volume| Mount {
             kind: "volume".to_owned(),
             name: Some(volume.name.clone()),
             source: None,
             destination: volume.destination.clone(),
-            writable: !read_only(&volume.options),
+            writable: is_writable(volume.options.as_deref()),
             driver: None,
         });
         let asked = |mount: &&SpecMount| {
@@ -179,7 +159,7 @@ impl Config {
             name: None,
             source: mount.source.clone().filter(|source| source.starts_with('/')),
             destination: mount.destination.clone(),
-            writable: !read_only(&mount.options),
+            writable: mount.is_writable(),
             driver: None,
         });
         let mut mounts: Vec<Mount> = volumes.chain(others).collect();
