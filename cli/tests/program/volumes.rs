@@ -145,6 +145,55 @@ fn data_that_podman_has_elsewhere() {
     }
 }
 
+/// `metadata.db` and `opts.json` both say where the data are. With one of them, nothing is lost.
+#[test]
+fn either_record_says_that_data_are_elsewhere() {
+    const PLACE: &str = "/tmp/work-rounds/fx/k/elsewhere";
+    let out = |store: &Store| store.beside("out.tar");
+    let taken = |store: &Store| {
+        let (status, errors) =
+            ended(&volume(&store.root, &["elsewhere", "-o", out(store).to_str().expect("UTF-8")]));
+        assert_eq!(out(store).exists(), status == Some(0), "{errors}");
+        (status, errors)
+    };
+    for damage in [None, Some(&b""[..]), Some(&[0; 100]), Some(b"{\"MountType\":\"no")] {
+        let store = Store::containers("docker-20.10-vfs-killed");
+        let file = store.root.join("volumes/elsewhere/opts.json");
+        match damage {
+            Some(bytes) => fs::write(&file, bytes).expect("written"),
+            None => fs::remove_file(&file).expect("it was there"),
+        }
+        let (status, all, errors) = volumes(&store.root);
+        assert_eq!(status, Some(i32::from(damage.is_some())), "{errors}");
+        assert_eq!(errors.contains("volumes/elsewhere/opts.json is malformed"), damage.is_some(), "{errors}");
+        assert_eq!((&all["elsewhere"]["device"], &all["elsewhere"]["size"]), (&PLACE.into(), &Value::Null));
+        let (status, errors) = taken(&store);
+        assert_eq!(status, Some(2), "{errors}");
+        assert!(errors.contains(&format!("not in the store: they are at {PLACE}")), "{errors}");
+
+        let database = store.root.join("volumes/metadata.db");
+        for gone in [false, true] {
+            match gone {
+                true => fs::remove_file(&database).expect("it was there"),
+                false => fs::write(&database, [0; 5000]).expect("written"),
+            }
+            let (status, all, errors) = volumes(&store.root);
+            assert_eq!((status, all.len()), (Some(1), 2), "{errors}");
+            let (status, warned) = taken(&store);
+            assert_eq!(status, Some(0), "{warned}");
+            for said in [errors, warned] {
+                let words =
+                    if gone { "volumes/metadata.db is missing" } else { "volumes/metadata.db is malformed" };
+                assert!(said.contains(words), "{said}");
+            }
+            fs::remove_file(out(&store)).expect("it was made");
+        }
+    }
+    let store = Store::containers("docker-20.10-vfs-killed");
+    fs::remove_file(store.root.join("volumes/metadata.db")).expect("it was there");
+    assert_eq!(taken(&store).0, Some(2), "opts.json says it");
+}
+
 #[test]
 fn what_is_damaged_hides_no_other() {
     for (engine, database) in [("docker-28.5", "volumes/metadata.db"), ("podman-5.8", "db.sql")] {

@@ -1,20 +1,24 @@
 //! `volumes/`: Docker's volumes, whatever keeps its images.
 //!
 //! ```text
-//! volumes/metadata.db        bucket `volumes`: {"Name":"named","Driver":"local","Labels":{…},"Options":{…}}
+//! volumes/metadata.db        bucket `volumes`: {"Name":"named","Driver":"local","Labels":{…},
+//!                            "Options":{"device":"/srv/data", …}}
 //! volumes/<name>/_data       the data
 //! volumes/<name>/opts.json   {"MountType":"none","MountOpts":"bind","MountDevice":"/srv/data", …}: they are
 //!                            elsewhere, and `_data` is an empty mount point
 //! volumes/backingFsBlockDev  a device node
 //! ```
 //!
-//! Without the database, the folders still have the names.
+//! Without the database, the folders still have the names. The database and `opts.json` both say where the
+//! data are, and either is enough. A volume without options has no `opts.json`. Docker has had the database,
+//! and volumes with options, since 1.11.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
 
+use super::containers::parse;
 use crate::bolt::{Bucket, Database, Entry};
 use crate::{Error, Root, Volume, VolumeListing, json};
 
@@ -38,10 +42,9 @@ struct Options {
 pub(crate) fn read(data: &Root) -> Result<VolumeListing, Error> {
     let mut listing = VolumeListing::default();
     let mut records = BTreeMap::new();
-    if data.exists(DATABASE)?
-        && let Err(error) = records_of(data, &mut records)
-    {
-        listing.lost.push(error.within("labels and drivers of volumes"));
+    let has_records = data.exists(DATABASE)?;
+    if has_records {
+        records = records_of(data, &mut listing.lost);
     }
     let mut names: BTreeSet<String> = BTreeSet::new();
     for name in data.try_list("volumes")? {
@@ -52,24 +55,42 @@ pub(crate) fn read(data: &Root) -> Result<VolumeListing, Error> {
             names.insert(name);
         }
     }
+    if !has_records && !names.is_empty() {
+        let why = "it had labels and drivers of volumes, and which of them are kept elsewhere".to_owned();
+        listing.lost.push(Error::NotThere { path: data.join(DATABASE), why });
+    }
     names.extend(records.keys().filter(|name| is_component(name)).cloned());
     for name in names {
         let mut volume = Volume::new(data, &name);
-        let file = format!("volumes/{name}/opts.json");
-        match data.try_read(&file, json::LIMIT).map(|raw| raw.map(|raw| json::object::<Options>(&raw))) {
-            Ok(Some(Ok(options))) => volume = volume.mounted(options.mount_device.as_deref()),
-            Ok(Some(Err(why))) => listing.lost.push(Error::malformed(data.join(&file), why)),
-            Ok(None) | Err(_) => {}
-        }
+        let mut device = options(data, &name).unwrap_or_else(|error| {
+            listing.lost.push(error.within(format!("where the data of volume {name} are")));
+            None
+        });
         if let Some(record) = records.remove(&name) {
             let driver = record.driver.filter(|driver| !driver.is_empty());
             volume.driver = driver.unwrap_or(volume.driver);
             volume.labels = record.labels.unwrap_or_default();
             volume.options = record.options.unwrap_or_default();
+            // Plugins have options of their own.
+            let recorded = volume.options.get("device").filter(|_| volume.driver == "local");
+            device = device.or_else(|| recorded.cloned());
         }
-        listing.volumes.push(volume);
+        listing.volumes.push(volume.mounted(device.as_deref()));
     }
     Ok(listing)
+}
+
+/// The place of a volume's data in `opts.json`.
+fn options(data: &Root, name: &str) -> Result<Option<String>, Error> {
+    let folder = Path::new("volumes").join(name);
+    // What is behind a link is not the volume's, which its data say.
+    if data.try_link(&folder)?.is_some() {
+        return Ok(None);
+    }
+    let file = folder.join("opts.json");
+    let Some(raw) = data.try_read(&file, json::LIMIT)? else { return Ok(None) };
+    let options: Options = parse(&raw).map_err(|why| Error::malformed(data.join(&file), why))?;
+    Ok(options.mount_device.filter(|device| !device.is_empty()))
 }
 
 /// Whether a name from the database is one component of a path.
@@ -77,15 +98,33 @@ fn is_component(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != ".."
 }
 
-fn records_of(data: &Root, records: &mut BTreeMap<String, Record>) -> Result<(), Error> {
-    let database = Database::open(data, Path::new(DATABASE))?;
-    for entry in database.root().bucket(b"volumes")?.iter().flat_map(Bucket::entries) {
-        if let Entry::Value { key, value } = entry? {
-            let name = String::from_utf8_lossy(key).into_owned();
-            let record = json::object::<Record>(value);
-            let why = |why| Error::malformed(data.join(DATABASE), format!("volume {name}: {why}"));
-            records.insert(name.clone(), record.map_err(why)?);
+/// The records in the database. One that cannot be read hides no other.
+fn records_of(data: &Root, lost: &mut Vec<Error>) -> BTreeMap<String, Record> {
+    let mut lose = |error: Error| lost.push(error.within("labels, drivers and places of volumes"));
+    let mut records = BTreeMap::new();
+    let database = match Database::open(data, Path::new(DATABASE)) {
+        Ok(database) => database,
+        Err(error) => {
+            lose(error);
+            return records;
+        }
+    };
+    let bucket = database.root().bucket(b"volumes").unwrap_or_else(|error| {
+        lose(error);
+        None
+    });
+    for entry in bucket.iter().flat_map(Bucket::entries) {
+        match entry {
+            Ok(Entry::Value { key, value }) => {
+                let name = String::from_utf8_lossy(key).into_owned();
+                match parse::<Record>(value) {
+                    Ok(record) => drop(records.insert(name, record)),
+                    Err(why) => lose(Error::malformed(data.join(DATABASE), format!("volume {name}: {why}"))),
+                }
+            }
+            Ok(Entry::Bucket { .. }) => {}
+            Err(error) => lose(error),
         }
     }
-    Ok(())
+    records
 }

@@ -117,7 +117,8 @@ fn host(data: &Root, file: &str) -> (Option<(Host, Vec<u8>)>, Option<Error>) {
     }
 }
 
-fn parse<'de, T: serde::Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
+/// Parses an object in a file that a crash may have left empty or full of zeros.
+pub(super) fn parse<'de, T: serde::Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
     match bytes {
         [] => Err("it is empty".to_owned()),
         bytes if bytes.iter().all(|byte| *byte == 0) => Err("it has only zero bytes".to_owned()),
