@@ -244,6 +244,32 @@ fn without_the_database_of_podman() {
     assert!(errors.contains("warning: ") && errors.contains("db.sql is missing"), "{errors}");
 }
 
+/// What is lost with it is above all which volumes are elsewhere.
+#[test]
+fn a_database_of_podman_that_is_damaged() {
+    for (damage, words) in [
+        (
+            None,
+            "db.sql is missing: it had labels and drivers of volumes, and which of them are kept elsewhere",
+        ),
+        (Some(0), "db.sql is malformed: it is empty"),
+        (Some(20_000), "db.sql is malformed: it has only zero bytes"),
+    ] {
+        let store = Store::containers("podman-5.8-options");
+        let file = store.root.join("db.sql");
+        match damage {
+            Some(len) => fs::write(&file, vec![0; len]).expect("written"),
+            None => fs::remove_file(&file).expect("it was there"),
+        }
+        let (status, _, errors) = volumes(&store.root);
+        assert_eq!(status, Some(1), "{errors}");
+        assert!(errors.contains(words), "{errors}");
+        let (status, errors) = ended(&volume(&store.root, &["elsewhere"]));
+        assert_eq!(status, Some(0), "{errors}");
+        assert!(errors.contains("layerlift: warning: ") && errors.contains(words), "{errors}");
+    }
+}
+
 /// A message names the output that refused bytes, and not the place that was read.
 #[test]
 fn outputs_that_refuse_bytes() {

@@ -32,6 +32,7 @@ fn find(sources: &Sources, name: &str, reporter: &Reporter) -> Result<Volume, Er
             Ok(volume) => {
                 // What is lost may be that its data are elsewhere.
                 listing.lost.iter().for_each(|error| reporter.warn_error(error));
+                reporter.notices(&listing.notices);
                 found.push((source.to_string(), volume.clone()));
             }
             Err(error) => drop(failure.get_or_insert(error)),
