@@ -57,7 +57,7 @@ pub(super) struct Files<'a> {
     changed: Option<&'a Changed>,
 }
 
-/// Paths of files whose size changed while they were read, where that is not an error.
+/// Paths of files that changed while they were read, where that is not an error.
 pub(super) type Changed = RefCell<Vec<PathBuf>>;
 
 impl<'a> Files<'a> {
@@ -133,6 +133,9 @@ impl<'a> Files<'a> {
     }
 
     /// Reads a file of `size` bytes. Its holes are not read.
+    ///
+    /// A file that is not what it was when the directories were walked has changed: what was read may be of
+    /// two moments, and the header of a third.
     pub(super) fn contents<E: From<Error>>(
         &mut self,
         id: Id,
@@ -143,17 +146,39 @@ impl<'a> Files<'a> {
         let (layer, dir, name) = records.contents(id);
         let dir = self.places.cursor(layer).dir(records, dir)?;
         let file = fs::open_file_in(dir, name).map_err(|errno| self.error("open", id, errno.into()))?;
+        let before = match records.has_contents_elsewhere(id) {
+            true => self.now(id, &file)?,
+            false => records.get(id).metadata,
+        };
+        let whole = self.read(id, &file, size, put)?;
+        let now = self.now(id, &file)?;
+        if whole && !now.has_changed(&before) {
+            return Ok(());
+        }
+        let Some(changed) = self.changed else { return Err(self.has_changed(id, size, now.size).into()) };
+        changed.borrow_mut().push(self.path(id));
+        Ok(())
+    }
+
+    /// Reads an open file; returns whether it has as many bytes as it should.
+    fn read<E: From<Error>>(
+        &mut self,
+        id: Id,
+        file: &File,
+        size: u64,
+        put: &mut dyn FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
         let mut left = size;
         let mut holes = Holes::new(size);
         loop {
-            let hole = holes.next(&file, size - left);
+            let hole = holes.next(file, size - left);
             if hole > 0 {
                 left -= hole;
                 put(Piece::Hole(hole))?;
                 // A file that was cut before the hole would otherwise look complete.
-                let now = file.metadata().map_err(|source| self.error("look up", id, source))?.len();
+                let now = self.now(id, file)?.size;
                 if now < size && self.changed.is_none() {
-                    return Err(self.has_changed(id, size).into());
+                    return Err(self.has_changed(id, size, now).into());
                 }
             }
             let len = match rustix::io::read(file.as_fd(), self.buffer.as_mut_slice()) {
@@ -162,21 +187,27 @@ impl<'a> Files<'a> {
                 Err(errno) => return Err(self.error("read", id, errno.into()).into()),
             };
             if len as u64 > left || len == 0 && left > 0 {
-                let Some(changed) = self.changed else { return Err(self.has_changed(id, size).into()) };
-                changed.borrow_mut().push(self.path(id));
-                return match len {
-                    0 => put(Piece::Hole(left)),
-                    // What is left fits in the buffer.
-                    _ => put(Piece::Data(self.buffer.get(..left as usize).unwrap_or_default())),
-                };
+                if self.changed.is_some() {
+                    match len {
+                        0 => put(Piece::Hole(left))?,
+                        // What is left fits in the buffer.
+                        _ => put(Piece::Data(self.buffer.get(..left as usize).unwrap_or_default()))?,
+                    }
+                }
+                return Ok(false);
             }
             left -= len as u64;
             put(Piece::Data(&self.buffer[..len]))?;
             // A short read means the end of the file. Only after a full buffer can there be more.
             if left == 0 && len < self.buffer.len() {
-                return Ok(());
+                return Ok(true);
             }
         }
+    }
+
+    fn now(&self, id: Id, file: &File) -> Result<Metadata, Error> {
+        let stat = rustix::fs::fstat(file).map_err(|errno| self.error("look up", id, errno.into()))?;
+        Ok(Metadata::new(&stat))
     }
 
     pub(super) fn path(&self, id: Id) -> PathBuf {
@@ -188,9 +219,12 @@ impl<'a> Files<'a> {
         Error::io(action, self.path(id), source)
     }
 
-    fn has_changed(&self, id: Id, size: u64) -> Error {
-        let why = format!("its size changed from {size} bytes while it was read: something writes to it");
-        Error::damaged(self.path(id), why)
+    fn has_changed(&self, id: Id, size: u64, now: u64) -> Error {
+        let what = match size == now {
+            true => "it changed".to_owned(),
+            false => format!("its size changed from {size} bytes"),
+        };
+        Error::damaged(self.path(id), format!("{what} while it was read: something writes to it"))
     }
 }
 

@@ -122,8 +122,7 @@ impl DiffLayer {
     }
 
     /// The same layer, of which files may change while they are read, since its container runs: each has the
-    /// size that it had at first, and [`DiffLayer::finding`] names those that had another when they were
-    /// read.
+    /// size that it had at first, and [`DiffLayer::finding`] names those that changed.
     pub fn as_it_is_read(self) -> Self {
         DiffLayer { may_change: true, ..self }
     }
@@ -230,8 +229,8 @@ impl DiffLayer {
             let others: Vec<String> =
                 changed[1..].iter().map(|path| format!(", {}", path.display())).collect();
             let what = format!(
-                "its size changed while it was read, so that it may be inconsistent; it has the size that it \
-                 had at first{}{}",
+                "it changed while it was read, so that it may be inconsistent; it has the size that it had \
+                 at first{}{}",
                 if others.is_empty() { "" } else { "; the same goes for " },
                 others.concat().trim_start_matches(", ")
             );

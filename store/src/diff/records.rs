@@ -46,6 +46,8 @@ pub(super) struct Metadata {
     /// Seconds since 1970.
     pub(super) mtime: i64,
     pub(super) mtime_nanos: u32,
+    /// When the file or its metadata changed last: nanoseconds since 1970, only ever compared.
+    pub(super) ctime: i64,
     pub(super) rdev: u64,
     pub(super) dev: u64,
     pub(super) ino: u64,
@@ -97,6 +99,7 @@ impl Metadata {
             size: stat.st_size as u64,
             mtime: stat.st_mtime,
             mtime_nanos: stat.st_mtime_nsec as u32,
+            ctime: stat.st_ctime.wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as i64),
             rdev: stat.st_rdev,
             dev: stat.st_dev,
             ino: stat.st_ino,
@@ -109,6 +112,14 @@ impl Metadata {
 
     pub(super) fn is_dir(&self) -> bool {
         self.file_type() == FileType::Directory
+    }
+
+    /// Whether the contents of a file may be others than they were at `before`. A new name changes the ctime
+    /// of a file, too: engines that link unchanged files do that to layers that rest.
+    pub(super) fn has_changed(&self, before: &Metadata) -> bool {
+        let seen = |at: &Metadata| (at.size, at.mtime, at.mtime_nanos);
+        let linked = self.linked || before.linked;
+        seen(self) != seen(before) || !linked && self.ctime != before.ctime
     }
 }
 
@@ -226,6 +237,11 @@ impl Records {
                 (layer, dir, self.name(id))
             }
         }
+    }
+
+    /// Whether the contents of a file are in another file than its metadata.
+    pub(super) fn has_contents_elsewhere(&self, id: Id) -> bool {
+        self.contents.contains_key(&id)
     }
 
     /// The record of a path without a slash at either end.

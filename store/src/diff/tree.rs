@@ -101,7 +101,7 @@ impl FileTree<'_> {
     /// what is in it, no entry for the root. With `within`, only what is at that path, under the same names.
     /// The bytes are not compared with anything.
     ///
-    /// A file whose size changes while it is read is an error.
+    /// A file that changes while it is read is an error.
     pub fn write_tar(&self, within: Option<&Path>, out: &mut dyn Write) -> Result<(), Error> {
         let within = within.map(|path| self.within(path)).transpose()?.flatten();
         let encoding = Encoding::of(self.form, 0);

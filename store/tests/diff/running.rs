@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use layerlift_store::{DiffLayer, ErrorKind, LayerDir, Root};
@@ -62,6 +63,78 @@ fn a_file_that_changes() {
         // What was read before the header left the buffer is there, too.
         assert!(read as u64 >= taken && bytes[read..].iter().all(|byte| *byte == 0), "{to}: {read}");
         let notice = layer.finding().unwrap();
-        assert!(notice.path.ends_with("log") && notice.what.contains("size changed"), "{notice}");
+        assert!(notice.path.ends_with("log") && notice.what.contains("it changed while"), "{notice}");
     }
+}
+
+/// Changes a file in place when its header is written, and gives it its time again, as an editor may.
+struct Editor {
+    file: PathBuf,
+    tar: Vec<u8>,
+    done: bool,
+}
+
+impl Write for Editor {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.tar.extend_from_slice(bytes);
+        if !self.done && self.tar.windows(3).any(|window| window == b"log") {
+            self.done = true;
+            let file = fs::File::options().write(true).open(&self.file)?;
+            let time = file.metadata()?.modified()?;
+            file.write_all_at(b"y", (3 << 20) - 1)?;
+            file.set_times(fs::FileTimes::new().set_modified(time))?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Neither size nor time say it.
+#[test]
+fn a_file_that_changes_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("log");
+    fs::write(&file, vec![b'x'; 3 << 20]).unwrap();
+    fs::write(dir.path().join("other"), "sound").unwrap();
+    let write = |layer: &DiffLayer| {
+        let mut out = Editor { file: file.clone(), tar: Vec::new(), done: false };
+        layer.write_to(&mut out).map(|()| out.tar)
+    };
+    let layer = DiffLayer::new(Root::open(dir.path()).unwrap(), LayerDir::Upper, 0);
+    let error = write(&layer).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    assert!(
+        error.to_string().ends_with("log is damaged: it changed while it was read: something writes to it")
+    );
+    let layer = layer.as_it_is_read();
+    let tar = write(&layer).unwrap();
+    assert_eq!(tar::Archive::new(&*tar).entries().unwrap().count(), 2);
+    let notice = layer.finding().unwrap();
+    assert!(notice.path.ends_with("log") && notice.what.contains("it changed while"), "{notice}");
+    assert!(!notice.what.contains("other"), "{notice}");
+}
+
+/// Another name of a file changes its ctime, and nothing in it.
+#[test]
+fn a_file_that_gets_a_name() {
+    struct Linker(PathBuf, PathBuf);
+    impl Write for Linker {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = fs::hard_link(&self.0, &self.1);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (dir, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("log");
+    fs::write(&file, vec![b'x'; 3 << 20]).unwrap();
+    let layer = DiffLayer::new(Root::open(dir.path()).unwrap(), LayerDir::Upper, 0);
+    layer.write_to(&mut Linker(file, beside.path().join("link"))).unwrap();
+    assert!(beside.path().join("link").exists());
 }
