@@ -270,6 +270,28 @@ fn a_database_of_podman_that_is_damaged() {
     }
 }
 
+/// A page of containerd's database says nothing about containers and volumes that have records of their own.
+#[test]
+fn a_database_of_containerd_that_is_cut_off() {
+    let store = Store::containers("docker-28.5-containerd");
+    let (_, whole, _) = volumes(&store.root);
+    let database = store.root.join("containerd/daemon/io.containerd.metadata.v1.bolt/meta.db");
+    fs::File::options().write(true).open(&database).expect("it is there").set_len(1 << 18).expect("cut");
+    let (status, all, errors) = volumes(&store.root);
+    assert_eq!((status, all.len()), (Some(1), whole.len()), "{errors}");
+    assert!(errors.contains("meta.db is malformed: page 93 is cut off"), "{errors}");
+    assert_eq!(all["named"]["used_by"], whole["named"]["used_by"]);
+    let listed = output(layerlift().args(["containers", "--json", "--root"]).arg(&store.root));
+    let (status, errors) = ended(&listed);
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(
+        errors.contains("error: ") && errors.contains("meta.db is malformed: page 93 is cut off"),
+        "{errors}"
+    );
+    let all: Vec<Value> = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(all.len(), 5);
+}
+
 /// A message names the output that refused bytes, and not the place that was read.
 #[test]
 fn outputs_that_refuse_bytes() {

@@ -52,7 +52,7 @@ pub(super) struct Metadata {
 pub(super) struct Faults(Vec<Error>);
 
 impl Faults {
-    fn ok<T>(&mut self, part: Result<T, Error>) -> Option<T> {
+    pub(super) fn ok<T>(&mut self, part: Result<T, Error>) -> Option<T> {
         part.map_err(|error| self.add(error)).ok()
     }
 
@@ -122,27 +122,33 @@ impl Metadata {
         (found, faults)
     }
 
-    /// All namespaces, sorted.
-    pub(super) fn all_namespaces(&self) -> Result<Vec<String>, Error> {
+    /// All namespaces that can be read, sorted.
+    pub(super) fn all_namespaces(&self, faults: &mut Faults) -> Vec<String> {
         let mut found = Vec::new();
-        for entry in self.database.root().bucket(b"v1")?.iter().flat_map(Bucket::entries) {
-            if let Entry::Bucket { key, .. } = entry? {
+        let v1 = faults.ok(self.database.root().bucket(b"v1")).flatten();
+        for entry in v1.iter().flat_map(Bucket::entries) {
+            if let Some(Entry::Bucket { key, .. }) = faults.ok(entry) {
                 found.push(text(key));
             }
         }
-        Ok(found)
+        found
     }
 
     /// What the names of a namespace lead to, as far as that can be read.
-    pub(super) fn targets(&self, namespace: &str) -> Result<HashSet<Digest>, Error> {
+    pub(super) fn targets(&self, namespace: &str, faults: &mut Faults) -> HashSet<Digest> {
         let mut found = HashSet::new();
-        let path: [&[u8]; 3] = [b"v1", namespace.as_bytes(), b"images"];
-        for entry in self.database.root().path(&path)?.iter().flat_map(Bucket::entries) {
-            let Entry::Bucket { bucket, .. } = entry? else { continue };
-            let digest = bucket.bucket(b"target")?.map(|target| target.get(b"digest")).transpose()?;
-            found.extend(digest.flatten().and_then(|digest| text(digest).parse::<Digest>().ok()));
+        let images = self.below(namespace, b"images", faults);
+        for entry in images.iter().flat_map(Bucket::entries) {
+            let Some(Entry::Bucket { bucket, .. }) = faults.ok(entry) else { continue };
+            let target = faults.ok(bucket.bucket(b"target")).flatten();
+            let digest = target.and_then(|target| faults.ok(target.get(b"digest")).flatten());
+            found.extend(digest.and_then(|digest| text(digest).parse::<Digest>().ok()));
         }
-        Ok(found)
+        found
+    }
+
+    fn below(&self, namespace: &str, name: &[u8], faults: &mut Faults) -> Option<Bucket<'_>> {
+        faults.ok(self.database.root().path(&[b"v1", namespace.as_bytes(), name])).flatten()
     }
 
     /// The snapshotter that has the snapshot of this key, and its name for it.
@@ -175,7 +181,8 @@ impl Metadata {
     /// that cannot be read is left out: the blob may be found in another way.
     pub(super) fn labelled_elsewhere(&self, namespace: &str) -> BTreeMap<DiffId, Vec<Digest>> {
         let mut all: BTreeMap<DiffId, Vec<Digest>> = BTreeMap::new();
-        for other in self.all_namespaces().unwrap_or_default().iter().filter(|name| *name != namespace) {
+        let all_namespaces = self.all_namespaces(&mut Faults::default());
+        for other in all_namespaces.iter().filter(|name| *name != namespace) {
             let path: [&[u8]; 4] = [b"v1", other.as_bytes(), b"content", b"blob"];
             let blobs = self.database.root().path(&path).ok().flatten();
             for entry in blobs.iter().flat_map(Bucket::entries).flatten() {
@@ -190,19 +197,18 @@ impl Metadata {
         all
     }
 
-    /// The keys of all snapshots of a namespace that are ids of containers.
-    pub(super) fn containers(&self, namespace: &str) -> Result<Vec<String>, Error> {
+    /// The keys of all snapshots of a namespace that are ids of containers, as far as they can be read.
+    pub(super) fn containers(&self, namespace: &str, faults: &mut Faults) -> Vec<String> {
         let mut found = Vec::new();
-        let path: [&[u8]; 3] = [b"v1", namespace.as_bytes(), b"snapshots"];
-        let Some(snapshotters) = self.database.root().path(&path)? else { return Ok(found) };
-        for entry in snapshotters.entries() {
-            let Entry::Bucket { bucket, .. } = entry? else { continue };
+        let snapshotters = self.below(namespace, b"snapshots", faults);
+        for entry in snapshotters.iter().flat_map(Bucket::entries) {
+            let Some(Entry::Bucket { bucket, .. }) = faults.ok(entry) else { continue };
             for entry in bucket.entries() {
-                let Entry::Bucket { key, .. } = entry? else { continue };
+                let Some(Entry::Bucket { key, .. }) = faults.ok(entry) else { continue };
                 found.extend(std::str::from_utf8(key).ok().filter(|id| hex_id(id)).map(str::to_owned));
             }
         }
-        Ok(found)
+        found
     }
 
     /// The snapshotters of a namespace that have unpacked a layer, and the name that each gives its

@@ -12,13 +12,13 @@
 //! root is two folders above a containerd of Docker's own, else the neighbour that the usual places have
 //! (`/var/lib/docker` beside `/var/lib/containerd`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use layerlift_archive::Digest;
 
-use super::metadata::{DATABASE, Metadata, text};
+use super::metadata::{DATABASE, Faults, Metadata, text};
 use super::snapshots;
 use crate::diff::{Form, written};
 use crate::docker::containers;
@@ -63,26 +63,25 @@ impl Docker {
         Ok(has_some.then(|| Docker { keys: Keyring::new(), root, data, metadata }))
     }
 
-    /// Ids of containers that have a snapshot.
-    fn with_layer(&self) -> Result<Vec<String>, Error> {
-        let Some(metadata) = &self.metadata else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        for name in metadata.all_namespaces()?.into_iter().filter(|name| is_of_docker(name)) {
-            found.extend(metadata.containers(&name)?);
+    /// What the namespaces of Docker have, as far as it can be read.
+    fn recorded(&self) -> (Recorded, Faults) {
+        let (mut found, mut faults) = (Recorded::default(), Faults::default());
+        let Some(metadata) = &self.metadata else { return (found, faults) };
+        for name in metadata.all_namespaces(&mut faults).iter().filter(|name| is_of_docker(name)) {
+            found.images.extend(metadata.targets(name, &mut faults));
+            found.with_layer.extend(metadata.containers(name, &mut faults));
         }
-        Ok(found)
+        (found, faults)
     }
+}
 
-    /// What the namespaces of Docker have: the targets of their names.
-    fn namespaces(&self) -> Result<HashMap<String, HashSet<Digest>>, Error> {
-        let Some(metadata) = &self.metadata else { return Ok(HashMap::new()) };
-        let mut found = HashMap::new();
-        for name in metadata.all_namespaces()?.into_iter().filter(|name| is_of_docker(name)) {
-            let targets = metadata.targets(&name)?;
-            found.insert(name, targets);
-        }
-        Ok(found)
-    }
+/// What `meta.db` says of containers.
+#[derive(Default)]
+struct Recorded {
+    /// The targets of images' names.
+    images: HashSet<Digest>,
+    /// Ids of containers that have a snapshot.
+    with_layer: HashSet<String>,
 }
 
 /// Whether a namespace is one of Docker's.
@@ -93,14 +92,9 @@ pub(super) fn is_of_docker(namespace: &str) -> bool {
 impl Containers for Docker {
     fn containers(&self) -> Result<ContainerListing, Error> {
         let mut listing = ContainerListing::default();
-        let namespaces = self.namespaces()?;
-        let with_layer: HashSet<String> = match self.with_layer() {
-            Ok(ids) => ids.into_iter().collect(),
-            Err(error) => {
-                listing.lost.push(error);
-                HashSet::new()
-            }
-        };
+        let (Recorded { images, with_layer }, faults) = self.recorded();
+        let what = "which images and layers of containers are there";
+        listing.lost.extend(faults.into_errors().into_iter().map(|error| error.within(what)));
         let ids = with_layer.iter().cloned().collect();
         for record in containers::read(&self.data, ids, |id| with_layer.contains(id))? {
             let mine = match record.damage.is_none() || record.is_of_containerd() {
@@ -108,9 +102,7 @@ impl Containers for Docker {
                 false => !working::is_mounted(&self.data, &record.id)?,
             };
             if mine {
-                let image = record.image_digest();
-                let present =
-                    image.is_some_and(|image| namespaces.values().any(|targets| targets.contains(&image)));
+                let present = record.image_digest().is_some_and(|image| images.contains(&image));
                 let key = self.keys.container(NAMESPACE, &record.id);
                 record.list(key, present, &mut listing);
             }
@@ -166,14 +158,13 @@ impl Docker {
         let missing = |id, path| Error::Missing { of: of.clone(), what: "snapshot", id, path };
         let none = || missing(key.id().to_owned(), self.root.join(DATABASE));
         let metadata = self.metadata.as_ref().ok_or_else(none)?;
-        let mut found = None;
-        for namespace in metadata.all_namespaces()?.iter().filter(|name| is_of_docker(name)) {
-            found = metadata.snapshot(namespace, key.id().as_bytes())?;
-            if found.is_some() {
-                break;
-            }
-        }
-        let (snapshotter, name) = found.ok_or_else(none)?;
+        let mut faults = Faults::default();
+        let namespaces = metadata.all_namespaces(&mut faults);
+        let mut of_docker = namespaces.iter().filter(|name| is_of_docker(name));
+        let found =
+            of_docker.find_map(|name| faults.ok(metadata.snapshot(name, key.id().as_bytes())).flatten());
+        let unknown = || faults.into_errors().into_iter().next().unwrap_or_else(none);
+        let (snapshotter, name) = found.ok_or_else(unknown)?;
         find(&self.root, &snapshotter, &name)?
             .ok_or_else(|| missing(text(&name), self.root.join(snapshots::path(&snapshotter))))
     }

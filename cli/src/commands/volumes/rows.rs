@@ -1,8 +1,8 @@
 //! The volumes of all stores, and the containers that use them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use layerlift_store::Volume;
+use layerlift_store::{ContainerListing, Volume};
 
 use crate::error::Error;
 use crate::report::Reporter;
@@ -27,7 +27,11 @@ pub(super) fn all<'s>(
     let mut rows: Vec<Row<'s>> = Vec::new();
     for (source, ability) in sources.able() {
         let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let containers = ability.containers()?;
+        let containers = ability.containers().unwrap_or_else(|error| {
+            reporter.error(&error.within("which containers use the volumes"));
+            *status = Status::Incomplete;
+            ContainerListing::default()
+        });
         for (id, error) in containers.broken {
             reporter.warn_error(&error.within(format!("container {id}")));
             *status = Status::Incomplete;
@@ -40,7 +44,11 @@ pub(super) fn all<'s>(
         }
         let listing = ability.volumes()?;
         reporter.notices(&listing.notices);
-        if reporter.lost(&listing.lost) {
+        // A database that has both is lost once.
+        let known: HashSet<String> = listing.lost.iter().map(ToString::to_string).collect();
+        let mut lost = listing.lost;
+        lost.extend(containers.lost.into_iter().filter(|error| !known.contains(&error.to_string())));
+        if reporter.lost(&lost) {
             *status = Status::Incomplete;
         }
         for volume in listing.volumes {
