@@ -1,7 +1,8 @@
 //! Containers that are saved as images: what a container wrote goes on top of the layers of its image.
 
 use layerlift_store::{
-    Container, ContainerRecord, Document, Image, ImageKey, Layer, LayerTar, Platform, Platforms, Store,
+    Container, ContainerRecord, Containers, Document, Image, ImageKey, Layer, LayerTar, Platform, Platforms,
+    Store,
 };
 
 use crate::document::commit::{self, Base};
@@ -30,13 +31,33 @@ pub(crate) fn layered(
         what: format!("the image of {name}"),
         why: error.to_string(),
     }));
-    let (layers, base) = match image(store, &container)? {
+    let mut other = None;
+    let image = match image(store, &container)? {
+        Some(image) if !ability.is_on(&container, &image)? => {
+            let found = image_below(store, ability, &container)?;
+            warnings.push(Warning::OtherImage {
+                container: container.names.first().map_or(container.key.id(), String::as_str).to_owned(),
+                recorded: image.key.id().to_owned(),
+                found: found.as_ref().map(|found| found.key.id().to_owned()),
+            });
+            other = Some(image.key.id().to_owned());
+            found
+        }
+        image => image,
+    };
+    let (layers, base) = match image {
         Some(Image { document: Document::Config { raw, .. }, layers, .. }) => {
             (layers, Base::of_image(&raw).map_err(|why| unsupported(&why))?)
         }
         Some(_) => return Err(unsupported("its image has no config")),
         None => {
-            let layers = ability.below(&container)?;
+            let layers = match (ability.below(&container), other) {
+                (Err(_), Some(id)) => {
+                    let why = format!("its record names image {id}, but no image has the layers below it");
+                    return Err(unsupported(&why));
+                }
+                (layers, _) => layers?,
+            };
             let host = Platform::host();
             let (os, architecture) = (host.os.to_string(), host.architecture.to_string());
             if Base::is_guessed(&container) {
@@ -110,6 +131,29 @@ fn image(store: &dyn Store, container: &Container) -> Result<Option<Image>, Erro
     }
     let Some(key) = image_key(store, container) else { return Ok(None) };
     Ok(Some(store.image(&key)?))
+}
+
+/// The image on whose layers the container lies, if the one that its record names is another. One with a name
+/// goes first.
+fn image_below(
+    store: &dyn Store,
+    ability: &dyn Containers,
+    container: &Container,
+) -> Result<Option<Image>, Error> {
+    let mut all = store.images()?.on(store, Platforms::All).images;
+    let elsewhere = |key: &ImageKey| key.partition() != container.key.partition();
+    all.sort_by_key(|summary| (elsewhere(&summary.key), summary.references.is_empty()));
+    for summary in all {
+        let Ok(image) = store.image(&summary.key) else { continue };
+        let is_known = image.layers.iter().all(|layer| layer.diff_id.is_some());
+        if is_known
+            && matches!(image.document, Document::Config { .. })
+            && ability.is_on(container, &image)?
+        {
+            return Ok(Some(image));
+        }
+    }
+    Ok(None)
 }
 
 /// With containerd, the record names the manifest if the image has several.

@@ -32,6 +32,22 @@ pub enum Warning {
         /// The platform of this machine.
         platform: String,
     },
+    /// A container lies on other layers than those of the image that its record names.
+    #[error(
+        "container {container}: its record names image {recorded}, but it lies on other layers, {}",
+        match found {
+            Some(found) => format!("those of image {found}, which is taken for its image"),
+            None => "which no image has; they are taken without the history of an image".to_owned(),
+        }
+    )]
+    OtherImage {
+        /// Its name.
+        container: String,
+        /// The id of the image that the record names.
+        recorded: String,
+        /// The id of the image that has the layers.
+        found: Option<String>,
+    },
     /// The record of a container is damaged. What it does not say is that of its image, or missing.
     #[error("{what} lacks settings that only this record had: {why}")]
     RecordDamaged {

@@ -96,6 +96,14 @@ pub trait Containers: Send + Sync {
     /// removed.
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error>;
 
+    /// Whether it lies on the layers of an image, as far as that is recorded: the record that names the image
+    /// may be wrong. True where nothing else says what is below.
+    fn is_on(&self, container: &Container, image: &Image) -> Result<bool, Error> {
+        let Ok(below) = self.below(container) else { return Ok(true) };
+        let ids = |layers: &[Layer]| layers.iter().map(|layer| layer.diff_id).collect::<Option<Vec<_>>>();
+        Ok(ids(&below).zip(ids(&image.layers)).is_none_or(|(below, of_image)| below == of_image))
+    }
+
     /// The directories that make the root file system of a container: what it wrote, what its engine put
     /// below that, and the layers of its image, which may have been removed. `None` if the container has no
     /// layer of its own.

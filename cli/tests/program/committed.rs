@@ -12,7 +12,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::listing::entries;
-use crate::program::{ended, is_root, output, save};
+use crate::program::{ended, is_root, layerlift, output, save};
 use crate::store::Store;
 
 const ENGINES: [&str; 6] = [
@@ -206,4 +206,70 @@ fn a_file_that_changes_while_it_is_read() {
     assert!(errors.contains("/diff/log: it changed while it was read"), "{errors}");
     let (_, layer) = image(&files(&with.stdout));
     assert!(files(&layer)["log"].len() >= 32 << 20);
+}
+
+/// Changes the records of containers: each text `from` in a file becomes `to`.
+fn replace(file: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(file).expect("text");
+    assert!(text.contains(from), "{from} in {}", file.display());
+    std::fs::write(file, text.replace(from, to)).expect("written");
+}
+
+/// A record that names another image than that whose layers are below the container.
+#[test]
+fn an_image_that_is_not_the_container_s() {
+    if !is_root("an_image_that_is_not_the_container_s", "for devices and attributes of overlayfs") {
+        return;
+    }
+    for engine in ["docker-20.10", "docker-28.5", "docker-28.5-containerd", "podman-5.8"] {
+        let store = Store::containers(engine);
+        let listed = output(layerlift().args(["containers", "--json", "--root"]).arg(&store.root));
+        let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+        let of = |name: &str, key: &str| {
+            let all = listed.as_array().expect("a list").iter();
+            let named =
+                |one: &&Value| one["names"].as_array().is_some_and(|names| names.contains(&name.into()));
+            all.into_iter().find(named).unwrap_or_else(|| panic!("{name}"))[key]
+                .as_str()
+                .expect("text")
+                .to_owned()
+        };
+        // Podman's database says which image it is, too.
+        let _ = std::fs::remove_file(store.root.join("db.sql"));
+        let whole = output(save(&store.root).args(["--container", "changed"]));
+        let (status, errors) = ended(&whole);
+        assert!(status == Some(0) && !errors.contains("names image"), "{engine}: {errors}");
+        let (mine, other) = (of("changed", "image_id"), of("never-started", "image_id"));
+        assert_ne!(mine, other);
+        let id = of("changed", "id");
+        if engine.starts_with("podman") {
+            let file = store.root.join("overlay-containers/containers.json");
+            let list = std::fs::read_to_string(&file).expect("text");
+            let at = list.find(&format!("{{\"id\":\"{id}\"")).expect("its record");
+            let (before, after) = list.split_at(at);
+            std::fs::write(&file, format!("{before}{}", after.replacen(&mine, &other, 1))).expect("written");
+        } else {
+            let folder = store.root.join("containers").join(&id);
+            replace(&folder.join("config.v2.json"), &mine, &other);
+            if engine.ends_with("containerd") {
+                let manifest = |id: &str| {
+                    let text = std::fs::read(folder.with_file_name(id).join("config.v2.json")).expect("text");
+                    let config: Value = serde_json::from_slice(&text).expect("JSON");
+                    config["ImageManifest"]["digest"].as_str().expect("a digest").to_owned()
+                };
+                replace(
+                    &folder.join("config.v2.json"),
+                    &manifest(&id),
+                    &manifest(&of("never-started", "id")),
+                );
+            }
+        }
+        let got = output(save(&store.root).args(["--container", "changed"]));
+        let (status, errors) = ended(&got);
+        assert_eq!(status, Some(0), "{engine}: {errors}");
+        let said = "but it lies on other layers, those of image";
+        assert!(errors.contains("container changed: its record names image"), "{engine}: {errors}");
+        assert!(errors.contains(said), "{engine}: {errors}");
+        assert!(got.stdout == whole.stdout, "{engine}: another image");
+    }
 }

@@ -24,8 +24,8 @@ use crate::diff::{Form, written};
 use crate::docker::containers;
 use crate::docker::{volumes, working};
 use crate::{
-    Container, ContainerKey, ContainerListing, Containers, DiffLayer, Error, Keyring, Layer, LayerDir, Root,
-    RootFs, VolumeListing,
+    ChainId, Container, ContainerKey, ContainerListing, Containers, DiffLayer, Error, Image, Keyring, Layer,
+    LayerDir, Root, RootFs, VolumeListing,
 };
 
 /// Where Docker has a containerd of its own, below its data root.
@@ -130,6 +130,20 @@ impl Containers for Docker {
         let (of, path) = (format!("container {}", container.key.id()), self.root.join(DATABASE));
         let id = container.image_id.clone().unwrap_or_default();
         Err(Error::Missing { of, what: "image", id, path })
+    }
+
+    fn is_on(&self, container: &Container, image: &Image) -> Result<bool, Error> {
+        let Ok(Some(below)) = self.snapshot(&container.key, |root, snapshotter, name| {
+            snapshots::chain_below(root, snapshotter, name).map(Some)
+        }) else {
+            return Ok(true);
+        };
+        let mut top = None;
+        for layer in &image.layers {
+            let Some(diff_id) = layer.diff_id else { return Ok(true) };
+            top = Some(ChainId::new(top, diff_id));
+        }
+        Ok(top == Some(below))
     }
 
     fn root_fs(&self, container: &Container) -> Result<Option<RootFs>, Error> {

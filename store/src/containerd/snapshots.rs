@@ -302,3 +302,20 @@ pub(super) fn root_fs(root: &Root, snapshotter: &str, first: &[u8]) -> Result<Op
     }
     Ok(Some(RootFs::stacked(stack, snapshotter, Form::Docker28)))
 }
+
+/// The layers that a writable snapshot lies on, by which snapshots of layers are named. `None` if its parents
+/// do not say it.
+pub(super) fn chain_below(root: &Root, snapshotter: &str, first: &[u8]) -> Result<Option<ChainId>, Error> {
+    let Some(named) = Named::open(root, snapshotter)? else { return Ok(None) };
+    let mut name = first.to_vec();
+    // The snapshot of a container, and the one with what Docker adds.
+    for _ in 0..2 {
+        let Some(Snapshot { parent: Some(parent), .. }) = named.find(&name)? else { return Ok(None) };
+        let chain = text(&parent).rsplit('/').next().and_then(|id| id.parse().ok());
+        if chain.is_some() {
+            return Ok(chain);
+        }
+        name = parent;
+    }
+    Ok(None)
+}

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::claims::Doubt;
 use super::images::Images;
 use super::records;
 use crate::{ContainerListing, Error, Root, json};
@@ -18,6 +19,10 @@ pub(super) struct Record {
     pub(super) metadata: Option<String>,
     /// As stored; `None` if there is no record.
     pub(super) raw: Option<Vec<u8>>,
+    /// The list that it is in, or should be in.
+    pub(super) file: &'static str,
+    /// What is wrong with `layer` as it was recorded.
+    pub(super) doubt: Option<Doubt>,
 }
 
 pub(super) const FILES: [&str; 2] = ["containers.json", "volatile-containers.json"];
@@ -62,7 +67,7 @@ pub(super) fn read(images: &Images, listing: &mut ContainerListing) -> Result<Li
                     let id = &record.id;
                     let lost = flaws.into_iter().map(|why| format!("the record of container {id}: {why}"));
                     listing.lost.extend(lost.map(|why| Error::malformed(&path, why)));
-                    found.records.push(record);
+                    found.records.push(Record { file: name, ..record });
                 }
                 // Its container is found by its folder.
                 Err(why) => {
@@ -105,7 +110,8 @@ impl Record {
     /// One of which only the id is known.
     pub(super) fn without(id: String) -> Self {
         let (names, image, layer, created) = (Vec::new(), None, None, None);
-        Record { id, names, image, layer, created, metadata: None, raw: None }
+        let file = FILES[0];
+        Record { id, names, image, layer, created, metadata: None, raw: None, file, doubt: None }
     }
 
     /// Takes each member that is what it should be, and says which are not. A record without an id is an

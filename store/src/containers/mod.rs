@@ -17,6 +17,7 @@
 mod bigdata;
 mod catalog;
 mod chain;
+mod claims;
 mod container_lists;
 mod gaps;
 mod images;

@@ -77,14 +77,14 @@ pub(super) fn complete(record: &mut Record, images: &Images, libpod: &Libpod) {
     }
 }
 
-fn has_directory(images: &Images, layer: &str) -> bool {
+pub(super) fn has_directory(images: &Images, layer: &str) -> bool {
     let Ok(driver) = crate::driver::find_containers(&images.driver) else { return false };
     images.places.iter().any(|place| driver.open(place, layer, "a container").is_ok())
 }
 
 impl Images {
     /// The layer with this name. Only those of containers have names.
-    fn layer_named(&self, name: &str) -> Option<LayerId> {
+    pub(super) fn layer_named(&self, name: &str) -> Option<LayerId> {
         let has = |names: &Vec<String>| names.iter().any(|known| known == name);
         let mut layers = self.layers.values().map(|found| &found.record);
         layers.find(|layer| layer.names.as_ref().is_some_and(has)).map(|layer| layer.id)

@@ -21,12 +21,12 @@ use super::images::Images;
 use super::libpod::{self, Known, Libpod};
 use super::records::LayerId;
 use super::runtime::{self, Folder};
-use super::{layers, unrecorded};
+use super::{claims, layers, unrecorded};
 use crate::diff::{Form, written};
 use crate::driver::{self, Holds};
 use crate::{
     Container, ContainerKey, ContainerListing, ContainerRecord, ContainerState, ContainerStatus, DiffLayer,
-    Error, Keyring, Layer, LayerDir, Root, RootFs, json,
+    Error, Keyring, Layer, LayerDir, Notice, Root, RootFs, json,
 };
 
 /// What engines write into `metadata`.
@@ -50,6 +50,8 @@ pub(super) fn list(keys: &Keyring, drivers: &[Images]) -> Result<ContainerListin
     for images in drivers {
         let Lists { mut records, whole } = read(images, &mut listing)?;
         records.iter_mut().for_each(|record| unrecorded::complete(record, images, &libpod));
+        claims::settle(&mut records, images, None);
+        listing.lost.extend(records.iter().filter_map(|record| Some(record.doubt.as_ref()?.error())));
         let found = unrecorded::find(images, &libpod, &records, whole);
         note_unrecorded(root, images, &found, whole, &mut listing);
         let mut flaws = (Vec::new(), Vec::new());
@@ -152,6 +154,7 @@ pub(super) fn layers_of_all(images: &Images) -> Result<BTreeSet<String>, Error> 
     let Lists { mut records, whole } = read(images, &mut ContainerListing::default())?;
     let libpod = Libpod::read(root);
     records.iter_mut().for_each(|record| unrecorded::complete(record, images, &libpod));
+    claims::settle(&mut records, images, None);
     let found = unrecorded::find(images, &libpod, &records, whole);
     Ok(records.into_iter().chain(found).filter_map(|record| record.layer).collect())
 }
@@ -185,13 +188,13 @@ pub(super) fn below(keys: &Keyring, images: &Images, key: &ContainerKey) -> Resu
 
 /// The directories of a container's root file system.
 pub(super) fn root_fs(images: &Images, key: &ContainerKey) -> Result<Option<RootFs>, Error> {
-    let Some(Writable { dir, holds, chain }) = writable(images, key)? else { return Ok(None) };
+    let Some(Writable { dir, holds, chain, notices }) = writable(images, key)? else { return Ok(None) };
     if holds == Holds::Full {
-        return Ok(Some(RootFs::whole(dir, Form::ContainersStorage)));
+        return Ok(Some(RootFs::whole(dir, Form::ContainersStorage).noticed(notices)));
     }
     let below = chain?.below.into_iter().map(|id| layers::unpacked(images, id));
     let stack = std::iter::once(Ok(dir)).chain(below).collect::<Result<_, _>>()?;
-    Ok(Some(RootFs::stacked(stack, &images.driver, Form::ContainersStorage)))
+    Ok(Some(RootFs::stacked(stack, &images.driver, Form::ContainersStorage).noticed(notices)))
 }
 
 /// What a container writes to.
@@ -200,6 +203,8 @@ struct Writable {
     holds: Holds,
     /// What is below; the error says why that is not known.
     chain: Result<Chain, Error>,
+    /// What is wrong with the record of the container's layer.
+    notices: Vec<Notice>,
 }
 
 impl Writable {
@@ -219,7 +224,7 @@ impl Writable {
 fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Error> {
     let of = format!("container {}", key.id());
     let mut listing = ContainerListing::default();
-    let Lists { records, whole } = read(images, &mut listing)?;
+    let Lists { mut records, whole } = read(images, &mut listing)?;
     let listed = records.iter().position(|record| record.id == key.id());
     let complete = |record: &Record| record.layer.is_some() && record.image.is_some();
     let libpod = match (listed, images.places.first()) {
@@ -228,16 +233,21 @@ fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Err
         (_, None) => Libpod::default(),
     };
     let record = match listed {
-        Some(at) => records.into_iter().nth(at).map(|mut record| {
-            unrecorded::complete(&mut record, images, &libpod);
-            record
-        }),
+        Some(at) => {
+            unrecorded::complete(&mut records[at], images, &libpod);
+            claims::settle(&mut records, images, Some(key.id()));
+            records.into_iter().nth(at)
+        }
         None => {
             let found = unrecorded::find(images, &libpod, &records, whole);
             found.into_iter().find(|record| record.id == key.id())
         }
     };
     let Some(record) = record else { return Ok(None) };
+    if let Some(doubt) = record.doubt.as_ref().filter(|doubt| !doubt.settled) {
+        return Err(doubt.error());
+    }
+    let notices = record.doubt.iter().map(|doubt| doubt.notice.clone()).collect();
     let Some(layer) = record.layer.filter(|layer| !layer.is_empty()) else {
         let file = file(&images.driver, FILES[0]);
         let root = images.places.first();
@@ -262,5 +272,5 @@ fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Err
     }
     let dir = dir.ok_or_else(|| missing.unwrap_or_else(|| Error::not_found(&of)))?;
     let chain = images.below(&layer, record.image.as_deref(), &of);
-    Ok(Some(Writable { dir, holds: driver.holds, chain }))
+    Ok(Some(Writable { dir, holds: driver.holds, chain, notices }))
 }

@@ -1,5 +1,9 @@
 //! `image/<driver>`: the directories that describe the images of each driver.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::mounts;
 use crate::{Error, Keyring, Root, driver};
 
 /// The images of all drivers.
@@ -21,6 +25,19 @@ pub(super) struct Images {
 pub(super) struct ImageRoot {
     pub(super) driver: String,
     pub(super) root: Root,
+    owners: OnceLock<HashMap<String, Vec<String>>>,
+}
+
+impl ImageRoot {
+    pub(super) fn new(driver: &str, root: Root) -> Self {
+        ImageRoot { driver: driver.to_owned(), root, owners: OnceLock::new() }
+    }
+
+    /// The containers by their writable layers. Read once: an engine at work gives a layer to one container
+    /// only, so what it has changed since then makes no difference.
+    pub(super) fn owners(&self) -> &HashMap<String, Vec<String>> {
+        self.owners.get_or_init(|| mounts::owners(&self.root))
+    }
 }
 
 impl Images {

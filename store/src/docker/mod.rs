@@ -88,10 +88,10 @@ pub(crate) fn open(root: Root, options: &OpenOptions) -> Result<DockerStore, Err
     for driver in found.iter().filter(wanted) {
         if !root.exists(format!("image/{driver}/imagedb"))? {
             lost.push(lost::configs(&root, driver)?);
-            layers.push(ImageRoot { driver: driver.clone(), root: root.own_dir(format!("image/{driver}"))? });
+            layers.push(ImageRoot::new(driver, root.own_dir(format!("image/{driver}"))?));
             continue;
         }
-        images.push(ImageRoot { driver: driver.clone(), root: root.own_dir(format!("image/{driver}"))? });
+        images.push(ImageRoot::new(driver, root.own_dir(format!("image/{driver}"))?));
     }
     if images.is_empty() && lost.is_empty() {
         let path = root.path().to_owned();

@@ -8,8 +8,9 @@
 //!
 //! If both ids are lost, the container's directory is one that nobody else has, with an init layer on the
 //! right layers, made when the container was made. If several are, none is taken, and an error names them.
+//! If two containers have both ids in common, nothing says whose layer it is, and neither gets it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::images::Images;
@@ -75,7 +76,21 @@ pub(super) fn find<'a>(images: &'a Images, key: &ContainerKey) -> Result<Mounts<
     };
     let (mount, init) = (known("mount-id"), known("init-id"));
     match (mount, init) {
-        (Ok(mount), Ok(init)) if init.strip_suffix(INIT) == Some(&mount) => mounts(mount, init, cut),
+        (Ok(mount), Ok(init)) if init.strip_suffix(INIT) == Some(&mount) => {
+            let place = images.with_layers().find(|place| place.driver == key.partition());
+            let owners = place.and_then(|place| place.owners().get(&mount));
+            match owners.into_iter().flatten().find(|owner| *owner != key.id()) {
+                Some(other) => {
+                    let other = root.join(path(other, "mount-id"));
+                    let why = format!(
+                        "it is {mount}, and so is {}; nothing says which container's layer that is",
+                        other.display()
+                    );
+                    Err(Error::malformed(file("mount-id"), why))
+                }
+                None => mounts(mount, init, cut),
+            }
+        }
         (Ok(mount), Ok(init)) => {
             let others = claimed(root, key.id())?;
             let by_init = init.strip_suffix(INIT).unwrap_or_default().to_owned();
@@ -161,6 +176,20 @@ fn claimed(root: &Root, container: &str) -> Result<HashSet<String>, Error> {
         true => LayerDb::open(root)?.cache_ids_without(Some(container)),
         false => Ok(HashSet::new()),
     }
+}
+
+/// Containers by the layers that both of their ids name, as far as that can be read.
+pub(super) fn owners(root: &Root) -> HashMap<String, Vec<String>> {
+    let mut owners: HashMap<String, Vec<String>> = HashMap::new();
+    let containers = root.try_list("layerdb/mounts").unwrap_or_default();
+    for container in containers.into_iter().filter_map(|name| name.into_string().ok()) {
+        let id = |file| id(root, &container, file).ok();
+        let Some(mount) = id("mount-id") else { continue };
+        if id("init-id").is_some_and(|init| init.strip_suffix(INIT) == Some(&mount)) {
+            owners.entry(mount).or_default().push(container);
+        }
+    }
+    owners
 }
 
 /// Layers that may be that of a container: those that nobody else has, with an init layer that is on the

@@ -7,6 +7,7 @@ use super::images::Images;
 use super::layerdb::{LayerDb, Record as LayerRecord};
 use super::{imagedb, listing, lost, unclaimed, volumes, working};
 use crate::diff::{Form, LayerDir, Watch};
+use crate::driver::lower::INIT;
 use crate::driver::{self, Driver, Holds, orphans};
 use crate::kind::StoreKind;
 use crate::lookup::{self, Match, Spelling};
@@ -222,10 +223,15 @@ impl Containers for DockerStore {
         for place in self.images.with_layers() {
             // A driver whose layers are not directories has none.
             let Ok(driver) = driver::find(&place.driver) else { continue };
-            let named = match place.root.exists("layerdb/sha256")? {
+            let mut named = match place.root.exists("layerdb/sha256")? {
                 true => LayerDb::open(&place.root)?.cache_ids()?,
                 false => HashSet::new(),
             };
+            // Of a layer that two containers name, nothing says whose it is.
+            for (mount, _) in place.owners().iter().filter(|(_, owners)| owners.len() > 1) {
+                named.remove(mount);
+                named.remove(&format!("{mount}{INIT}"));
+            }
             all.extend(orphans::find(driver, data, &named, Form::Docker28)?);
         }
         // Without any record, nothing is named.

@@ -137,20 +137,66 @@ pub(super) fn layer(images: &Images, container: &Container) -> Result<DiffLayer,
 pub(super) fn below(images: &Images, key: &ContainerKey) -> Result<Vec<Layer>, Error> {
     let mounts = mounts::find(images, key)?;
     let root = images.root(key.partition(), key.id())?;
-    let lost = match mounts.parent() {
-        Ok(Some(chain)) => match chain_of(images, key, root, chain) {
-            Err(error) => error,
-            found => return found,
+    let lost = match by_parent(images, key, &mounts) {
+        Ok(found) => match mounted_instead(images, &mounts, root, &found) {
+            Some((_, notice)) => Error::malformed(notice.path, notice.what),
+            None => return Ok(found),
         },
-        Ok(None) if mounts.has_no_layers_below(images)? => return Ok(Vec::new()),
-        Ok(None) => mounts.no_parent(),
         Err(error) => error,
     };
     // The driver has a record of its own.
     let Ok(Some((ids, _))) = mounts.below(images) else { return Err(lost) };
     let Some(top) = ids.first() else { return Ok(Vec::new()) };
     let top = LayerDb::open(root)?.by_cache_id()?.remove(top).ok_or(lost)?;
-    chain_of(images, key, root, top)
+    let found = chain_of(images, key, root, top)?;
+    match mounted_instead(images, &mounts, root, &found) {
+        Some((_, notice)) => Err(Error::malformed(notice.path, notice.what)),
+        None => Ok(found),
+    }
+}
+
+/// The layers below by the file `parent`, the base first.
+fn by_parent(images: &Images, key: &ContainerKey, mounts: &Mounts<'_>) -> Result<Vec<Layer>, Error> {
+    match mounts.parent()? {
+        Some(chain) => chain_of(images, key, images.root(key.partition(), key.id())?, chain),
+        None if mounts.has_no_layers_below(images)? => Ok(Vec::new()),
+        None => Err(mounts.no_parent()),
+    }
+}
+
+/// What the driver mounted below the container, if that is not `layers` (the base first), and what to say of
+/// it. A record of the driver that ends early was cut.
+fn mounted_instead(
+    images: &Images,
+    mounts: &Mounts<'_>,
+    root: &Root,
+    layers: &[Layer],
+) -> Option<(Vec<String>, Notice)> {
+    let (ids, _) = mounts.below(images).ok()??;
+    let records = LayerDb::open(root).ok();
+    // One that is lost or cut says nothing.
+    let id = |layer: &Layer| {
+        let chain = layerlift_archive::Digest::from_hex(layer.key.id()).map(ChainId)?;
+        let id = records.as_ref()?.cache_id(chain).ok()?;
+        mounts.driver.has(&images.data, &id).is_ok_and(|has| has).then_some(id)
+    };
+    let recorded: Vec<Option<String>> = layers.iter().rev().map(id).collect();
+    let same = recorded.iter().zip(&ids).all(|(one, other)| one.as_ref().is_none_or(|one| one == other));
+    if same && ids.len() <= recorded.len() {
+        return None;
+    }
+    let named = |ids: &[String]| match ids {
+        [] => "none".to_owned(),
+        ids => ids.join(", "),
+    };
+    let recorded: Vec<String> = recorded.into_iter().map(|id| id.unwrap_or_else(|| "?".to_owned())).collect();
+    let name = mounts.driver.name;
+    let what = format!(
+        "it leads to other layers ({}) than {name} mounted below the container ({}), which are used",
+        named(&recorded),
+        named(&ids)
+    );
+    Some((ids, Notice::new(mounts.file("parent"), what)))
 }
 
 /// A layer without a record as a container, and the lowest of the layers below that records have.
@@ -220,18 +266,22 @@ pub(super) fn root_fs(
         }
         init => stack.push(init?),
     }
-    let by_records = || -> Result<Vec<Root>, Error> {
-        match mounts.parent()? {
-            Some(chain) => {
-                let root = images.root(key.partition(), key.id())?;
-                chain_of(images, key, root, chain)?.iter().rev().map(&layer).collect()
+    let root = images.root(key.partition(), key.id())?;
+    let by_records = || -> Result<_, Error> {
+        let layers = by_parent(images, key, &mounts)?;
+        match mounted_instead(images, &mounts, root, &layers) {
+            Some((ids, notice)) => {
+                let open = |id: &String| driver.open(&images.data, id, &of);
+                Ok((ids.iter().map(open).collect::<Result<Vec<_>, _>>()?, Some(notice)))
             }
-            None if mounts.has_no_layers_below(images)? => Ok(Vec::new()),
-            None => Err(mounts.no_parent()),
+            None => Ok((layers.iter().rev().map(&layer).collect::<Result<_, _>>()?, None)),
         }
     };
     match by_records() {
-        Ok(below) => stack.extend(below),
+        Ok((below, notice)) => {
+            stack.extend(below);
+            notices.extend(notice);
+        }
         // The driver has a record of its own.
         Err(lost) => {
             let Ok(Some((ids, more))) = mounts.below(images) else { return Err(lost) };

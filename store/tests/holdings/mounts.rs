@@ -242,3 +242,50 @@ fn directories_that_are_missing() {
     let error = changed.is_lost("the upper directory");
     assert!(error.to_string().contains(&changed.read("mount-id")), "{error}");
 }
+
+/// Records of another container, whole, in place of its own.
+#[test]
+fn a_layer_that_two_containers_name() {
+    let changed = Changed::new();
+    let mount = changed.read("mount-id");
+    let other = changed.data.folder("volumes").file_name().unwrap().to_str().unwrap().to_owned();
+    let others = changed.mounts.parent().unwrap().join(&other);
+    for file in ["mount-id", "init-id", "parent"] {
+        fs::copy(others.join(file), changed.mounts.join(file)).unwrap();
+    }
+    let error = changed.is_lost("a layer of two");
+    for id in [&changed.id, &other] {
+        assert!(error.to_string().contains(&format!("mounts/{id}/mount-id")), "{error}");
+    }
+    assert_eq!(error.hints(), [Hint::Orphans]);
+    let store = changed.data.store();
+    let ability = store.containers().unwrap();
+    let listing = ability.containers().unwrap();
+    for (name, whole) in [("volumes", false), ("shares", true), ("never-started", true)] {
+        let container = listing.find(name).unwrap();
+        assert_eq!(ability.root_fs(container).is_ok(), whole, "{name}");
+        assert_eq!(ability.written(&container.key).is_ok(), whole, "{name}");
+        assert_eq!(ability.layer(container).is_ok(), whole, "{name}");
+    }
+    let orphans: Vec<String> = ability.orphans().unwrap().into_iter().map(|orphan| orphan.id).collect();
+    for id in [mount, changed.read("mount-id")] {
+        assert!(orphans.contains(&id) && orphans.contains(&format!("{id}-init")), "{orphans:?}");
+    }
+}
+
+/// What overlay2 mounted decides, for the tree and for the layers of an image.
+#[test]
+fn a_parent_that_is_another_s() {
+    let changed = Changed::new();
+    let other = changed.data.folder("never-started");
+    let other = changed.mounts.parent().unwrap().join(other.file_name().unwrap()).join("parent");
+    assert_ne!(fs::read_to_string(&other).unwrap(), changed.read("parent"));
+    fs::copy(other, changed.mounts.join("parent")).unwrap();
+    changed.is_whole("on the layers that were mounted");
+    let notices = changed.root_fs().unwrap().notices().to_vec();
+    assert!(matches!(&*notices, [one] if one.path == changed.mounts.join("parent")), "{notices:?}");
+    let store = changed.data.store();
+    let ability = store.containers().unwrap();
+    let listing = ability.containers().unwrap();
+    assert_eq!(ability.below(listing.find(&changed.id).unwrap()).unwrap().len(), 2);
+}

@@ -330,3 +330,67 @@ fn nothing_says_what_is_below() {
         assert!(tar == expected["volumes"], "{engine}: others are not affected");
     }
 }
+
+/// The record of a container names the layer of another. What the other records say counts, and where they
+/// say nothing, neither container has files.
+#[test]
+fn a_record_that_names_the_layer_of_another() {
+    let list = "overlay-containers/containers.json";
+    for engine in ["podman-4.3", "podman-5.8"] {
+        let data = Data::of(engine);
+        let whole = trees(&data);
+        let layer_of = |data: &Data, name: &str| {
+            let records: Vec<Value> =
+                serde_json::from_slice(&fs::read(data.path().join(list)).unwrap()).unwrap();
+            records.iter().find(|record| record["names"][0] == name).unwrap()["layer"].clone()
+        };
+        let (layer, own) = (layer_of(&data, "volumes"), layer_of(&data, "changed"));
+        let name = |data: &Data, of: &str| {
+            edit(&data.path().join(list), |records| {
+                let record = records.iter_mut().find(|record| record["names"][0] == of).unwrap();
+                record["layer"] = layer.clone();
+            });
+        };
+        // One has the specification of its last start, the other only the name of its layer.
+        name(&data, "changed");
+        name(&data, "never-started");
+        assert!(trees(&data) == whole, "{engine}");
+        let listing = data.containers();
+        let said = said(&listing);
+        for of in ["changed", "never-started"] {
+            let what = format!("containers.json is malformed: the record of container {of} names layer");
+            assert!(said.contains(&what), "{said}");
+        }
+        assert!(!said.contains("record of container volumes"), "{said}");
+        let store = data.store();
+        let ability = store.containers().unwrap();
+        let listing = ability.containers().unwrap();
+        let notices = ability.root_fs(listing.find("changed").unwrap()).unwrap().unwrap().notices().to_vec();
+        assert!(matches!(&*notices, [one] if one.path.ends_with(list)), "{notices:?}");
+        assert!(ability.orphans().unwrap().is_empty());
+        // Without names and without specifications.
+        with_layers(&data, |records| {
+            for record in records {
+                record.as_object_mut().unwrap().remove("names");
+            }
+        });
+        for of in ["changed", "volumes"] {
+            let id = listing.find(of).unwrap().key.id();
+            fs::remove_file(data.path().join(format!("overlay-containers/{id}/userdata/config.json")))
+                .unwrap();
+        }
+        let store = data.store();
+        let ability = store.containers().unwrap();
+        for of in ["changed", "volumes", "never-started"] {
+            let listing = ability.containers().unwrap();
+            let error = ability.root_fs(listing.find(of).unwrap()).unwrap_err();
+            assert!(error.to_string().contains("nothing says whose it is"), "{engine} {of}: {error}");
+        }
+        let listing = ability.containers().unwrap();
+        assert!(ability.root_fs(listing.find("shares").unwrap()).is_ok(), "{engine}");
+        let orphans: Vec<String> = ability.orphans().unwrap().into_iter().map(|orphan| orphan.id).collect();
+        for id in [layer, own] {
+            assert!(orphans.contains(&id.as_str().unwrap().to_owned()), "{engine}: {orphans:?}");
+        }
+    }
+}
