@@ -409,3 +409,30 @@ fn values_survive_a_shell() {
         std::process::Command::new("bash").arg("-c").arg(script.replace("/bin/check", "check")).output();
     assert_eq!(String::from_utf8_lossy(&out.expect("bash starts").stdout), odd);
 }
+
+/// Compose refuses a file in which a key is there twice.
+#[test]
+fn containers_of_one_name() {
+    let store = Store::containers("docker-28.5");
+    let folder = std::fs::read_dir(store.root.join("containers")).expect("a folder");
+    for entry in folder {
+        let file = entry.expect("an entry").path().join("config.v2.json");
+        let text = std::fs::read_to_string(&file).expect("text");
+        std::fs::write(&file, text.replace("\"/changed\"", "\"/orphan-1\"")).expect("written");
+    }
+    let text = printed(&store.root, &["--compose"]);
+    let keys: Vec<&str> = text.lines().filter(|line| line.starts_with("  orphan-1")).collect();
+    assert_eq!(keys, ["  orphan-1:", "  orphan-1-2:"], "{text}");
+    assert_eq!(text.matches("container_name: orphan-1\n").count(), 1, "{text}");
+    let comment = "# orphan-1: another container has this name; this one is service orphan-1-2, without a \
+                   container_name\n";
+    assert!(text.contains(comment), "{text}");
+}
+
+/// What a compose file has of a container of Podman beside its command line.
+#[test]
+fn ports_that_podman_exposes() {
+    let store = Store::containers("podman-5.8-options");
+    let text = printed(&store.root, &["options", "--compose"]);
+    assert!(text.contains("    expose:\n      - \"7/tcp\"\n"), "{text}");
+}

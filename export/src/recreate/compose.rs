@@ -9,7 +9,21 @@ use super::yaml::Yaml;
 /// A compose file with a service for each container.
 pub fn compose(recipes: &[Recipe]) -> String {
     let mut text = String::new();
-    for recipe in recipes {
+    let keys = keys(recipes);
+    let mut names = BTreeSet::new();
+    let mut services = Vec::new();
+    for (recipe, key) in recipes.iter().zip(keys) {
+        // Compose gives names of its own to the containers that it makes, and numbers them.
+        let named = recipe.service_name.is_none();
+        let first = !named || names.insert(&recipe.name);
+        if !first {
+            let comment = format!(
+                "{}: another container has this name; this one is service {key}, without a container_name",
+                recipe.name
+            );
+            text.push_str(&run::comment_lines(&comment));
+        }
+        services.push((key, recipe.service((named && first).then_some(&recipe.name))));
         for comment in recipe.comments.iter().chain(&recipe.not_in_compose) {
             text.push_str(&run::comment_lines(&format!("{}: {comment}", recipe.name)));
         }
@@ -18,13 +32,6 @@ pub fn compose(recipes: &[Recipe]) -> String {
     let projects: BTreeSet<&String> = recipes.iter().filter_map(|recipe| recipe.project.as_ref()).collect();
     if let (1, Some(project)) = (projects.len(), projects.first()) {
         document.push(("name".to_owned(), Yaml::Text((*project).clone())));
-    }
-    let mut names = BTreeSet::new();
-    let mut services = Vec::new();
-    for recipe in recipes {
-        let wanted = recipe.service_name.as_deref().unwrap_or(&recipe.name);
-        let name = if names.insert(wanted) { wanted } else { &recipe.name };
-        services.push((name.to_owned(), recipe.service()));
     }
     document.push(("services".to_owned(), Yaml::Map(services)));
     for (key, needed) in [
@@ -43,15 +50,25 @@ pub fn compose(recipes: &[Recipe]) -> String {
     text
 }
 
+/// A key for each service. Several containers may have one name, in a damaged store or in several.
+fn keys(recipes: &[Recipe]) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let mut keys = Vec::with_capacity(recipes.len());
+    for recipe in recipes {
+        let wanted = recipe.service_name.as_deref().unwrap_or(&recipe.name);
+        let numbered = (2_usize..).map(|number| format!("{}-{number}", recipe.name));
+        let mut names = [wanted, &recipe.name].into_iter().map(str::to_owned).chain(numbered);
+        let key = names.find(|name| taken.insert(name.clone())).unwrap_or_default();
+        keys.push(key);
+    }
+    keys
+}
+
 impl Recipe {
     /// A member that several settings contribute to is written once.
-    fn service(&self) -> Yaml {
+    fn service(&self, container_name: Option<&String>) -> Yaml {
         let mut members = vec![("image".to_owned(), Yaml::Text(self.image.clone()))];
-        // Compose gives names of its own to the containers that it makes, and numbers them.
-        let made_by_compose = self.service_name.is_some();
-        if !made_by_compose {
-            members.push(("container_name".to_owned(), Yaml::Text(self.name.clone())));
-        }
+        members.extend(container_name.map(|name| ("container_name".to_owned(), Yaml::Text(name.clone()))));
         for (key, value) in &self.service {
             match (members.iter_mut().find(|(known, _)| known == key), value) {
                 (Some((_, Yaml::List(known))), Yaml::List(more)) => known.extend(more.iter().cloned()),

@@ -3,7 +3,7 @@
 //! `CreateCommand` has the command line word by word. For containers that were made through Podman's API,
 //! which have none, and for a compose file, the options are put together from the other members.
 
-use layerlift_store::{Container, Pod};
+use layerlift_store::{Container, Pod, Port};
 use serde_json::Value;
 
 use super::docker;
@@ -86,7 +86,7 @@ pub(super) fn read(
         docker::health(recipe, check);
     }
     mounts(recipe, container, spec, of_image("Volumes"));
-    ports(recipe, container);
+    ports(recipe, container, of_image("ExposedPorts"));
     join(recipe, config, spec, networks, known);
     if let Some(policy) = container.restart_policy.as_deref().filter(|policy| *policy != "no") {
         recipe.both("--restart", "restart", policy);
@@ -191,14 +191,18 @@ fn mounts(recipe: &mut Recipe, container: &Container, spec: &Value, of_image: Op
     }
 }
 
-fn ports(recipe: &mut Recipe, container: &Container) {
-    let mut published = Vec::new();
-    for port in container.ports.iter().filter(|port| port.published) {
+fn ports(recipe: &mut Recipe, container: &Container, of_image: Option<&Value>) {
+    let (mut published, mut exposed) = (Vec::new(), Vec::new());
+    for port in &container.ports {
         let range = |first: u16| match port.count {
             0 | 1 => first.to_string(),
             count => format!("{first}-{}", first.saturating_add(count - 1)),
         };
         let inner = format!("{}/{}", range(port.container), port.protocol);
+        if !port.published {
+            exposed.extend((!is_exposed(of_image, port)).then_some(inner));
+            continue;
+        }
         let host = port.host.as_deref().and_then(|host| host.parse().ok()).map(range);
         let ip =
             port.host_ip.as_deref().map(|ip| if ip.contains(':') { format!("[{ip}]") } else { ip.into() });
@@ -209,6 +213,16 @@ fn ports(recipe: &mut Recipe, container: &Container) {
         });
     }
     recipe.list("--publish", "ports", published);
+    recipe.list("--expose", "expose", exposed);
+}
+
+/// Whether the image exposes a port, perhaps in a range.
+fn is_exposed(of_image: Option<&Value>, port: &Port) -> bool {
+    let known = of_image.and_then(Value::as_object).into_iter().flatten();
+    known.filter_map(|(known, _)| Port::exposed(known)).any(|known| {
+        let last = |port: &Port| u32::from(port.container) + u32::from(port.count.max(1)) - 1;
+        known.protocol == port.protocol && known.container <= port.container && last(port) <= last(&known)
+    })
 }
 
 fn join(recipe: &mut Recipe, config: &Value, spec: &Value, networks: &[String], known: &Known<'_>) {

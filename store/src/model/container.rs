@@ -246,7 +246,7 @@ impl Container {
 
 impl Port {
     /// A port that is only exposed: `8080/tcp`, or a range (`8000-8010/tcp`).
-    pub(crate) fn exposed(text: &str) -> Option<Self> {
+    pub fn exposed(text: &str) -> Option<Self> {
         let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
         let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
