@@ -74,6 +74,7 @@ fn of_export(hint: &ExportHint) -> String {
     match hint {
         ExportHint::Store(hint) => of_store(hint),
         ExportHint::ChooseFormat => "choose another format with --format".to_owned(),
+        ExportHint::OtherName => "--container NAME=REPOSITORY:TAG gives its image another name".to_owned(),
         ExportHint::NameById => "name the image by its id, or choose oci-archive with --format".to_owned(),
         ExportHint::CompressWhole => "compress the archive as a whole with --archive-compress".to_owned(),
         ExportHint::ChooseDirectory => "name a directory that is new, empty or an OCI layout".to_owned(),

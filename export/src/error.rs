@@ -87,6 +87,16 @@ pub enum Error {
         /// The compression.
         compression: layerlift_archive::CompressionLevel,
     },
+    /// Two of what was chosen would get one name.
+    #[error("{first} and {second} would both be called {name}")]
+    NameTwice {
+        /// The name.
+        name: Reference,
+        /// "image app:2".
+        first: String,
+        /// "container web".
+        second: String,
+    },
     /// A directory that images should be added to has other things in it.
     #[error("{} is neither empty nor an OCI layout that images could be added to", path.display())]
     NoLayout {
@@ -145,6 +155,8 @@ pub enum Hint {
     ChooseFormat,
     /// Name the image by its id, or choose another format.
     NameById,
+    /// Give a container another name as an image.
+    OtherName,
     /// Compress the archive as a whole, not its layers.
     CompressWhole,
     /// Name a directory that is new, empty or an OCI layout.
@@ -164,6 +176,7 @@ impl Error {
             Error::Compression { .. }
             | Error::NoLayout { .. }
             | Error::NameNotKept { .. }
+            | Error::NameTwice { .. }
             | Error::IndexNotKept { .. }
             | Error::NoIndexes { .. } => ErrorKind::Request,
             Error::NoLayers { .. } => ErrorKind::Unsupported,
@@ -200,6 +213,7 @@ impl Error {
             Error::Compression { .. } => vec![Hint::ChooseFormat, Hint::CompressWhole],
             Error::NoLayout { .. } => vec![Hint::ChooseDirectory],
             Error::NameNotKept { .. } => vec![Hint::NameById],
+            Error::NameTwice { .. } => vec![Hint::OtherName],
             _ => Vec::new(),
         }
     }

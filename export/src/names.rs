@@ -8,7 +8,7 @@ use crate::draft::{Draft, PlannedImage};
 use crate::format::list::List;
 use crate::format::manifest_json::RepoTags;
 use crate::layered::Layered;
-use crate::select::WantedIndex;
+use crate::select::{Selection, WantedIndex};
 use crate::{Error, Format, Warning};
 
 /// The names of an index. The first of its images that is in the archive has them: engines that do not know
@@ -52,6 +52,34 @@ pub(crate) fn check_names(
             if let Err(why) = format.spell(&image.document, name) {
                 return Err(Error::NameNotKept { name: name.clone(), format, why });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a name for a container, or for a layer without a record, that another image gets as well.
+pub(crate) fn check_distinct(selection: &Selection) -> Result<(), Error> {
+    let of_images = selection.images.iter().map(|chosen| (chosen.reference.as_ref(), chosen.image.id()));
+    let of_indexes = selection.indexes.iter().map(|chosen| (chosen.reference.as_ref(), ""));
+    let mut taken: HashMap<Reference, (String, String)> = HashMap::new();
+    for (name, id) in of_images.chain(of_indexes) {
+        if let Some(name) = name {
+            taken.entry(name.full()).or_insert_with(|| (format!("image {name}"), id.to_owned()));
+        }
+    }
+    let containers = selection.containers.iter();
+    let containers = containers.map(|one| (one.reference.as_ref(), one.name(), one.container.key.id()));
+    let orphans = selection.orphans.iter();
+    let orphans = orphans.map(|one| (one.reference.as_ref(), one.name(), &*one.orphan.id));
+    for (name, second, id) in containers.chain(orphans) {
+        let Some(name) = name else { continue };
+        match taken.get(&name.full()) {
+            Some((first, other)) if other != id => {
+                let (name, first) = (name.clone(), first.clone());
+                return Err(Error::NameTwice { name, first, second });
+            }
+            Some(_) => {}
+            None => _ = taken.insert(name.full(), (second, id.to_owned())),
         }
     }
     Ok(())

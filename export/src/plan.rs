@@ -48,6 +48,7 @@ pub struct Plan {
 /// Plans an export. Nothing is written, no layer is read.
 pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Result<Plan, Error> {
     options.check()?;
+    names::check_distinct(&selection)?;
     let mut left_out = LeftOut::new(options);
     let mut in_part = Vec::new();
     for broken in selection.broken {

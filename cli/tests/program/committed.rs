@@ -273,3 +273,40 @@ fn an_image_that_is_not_the_container_s() {
         assert!(got.stdout == whole.stdout, "{engine}: another image");
     }
 }
+
+/// The record of limits and ports has nothing of an image.
+#[test]
+fn without_the_settings_of_the_host() {
+    let store = Store::containers("docker-28.5");
+    let whole = output(save(&store.root).args(["--container", "never-started"]));
+    let id = "781706050addfe6abca3ef2fc334a0236efe3319cc45dc0c89fca88799e90843";
+    std::fs::write(store.root.join("containers").join(id).join("hostconfig.json"), "").expect("written");
+    let got = output(save(&store.root).args(["--container", "never-started"]));
+    assert_eq!(ended(&got), (Some(0), String::new()));
+    assert!(got.stdout == whole.stdout);
+    let listed =
+        output(layerlift().args(["containers", "never-started", "--run", "--root"]).arg(&store.root));
+    assert_eq!(ended(&listed).0, Some(1));
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("hostconfig.json is malformed: it is empty"));
+}
+
+/// A name that was asked for is not dropped.
+#[test]
+fn a_name_that_two_would_have() {
+    let store = Store::containers("docker-28.5");
+    let out = store.beside("out.tar");
+    for (arguments, both) in [
+        (&["--container", "changed=app:2", "app:2"][..], "image app:2 and container changed"),
+        (&["--container", "changed=app:2", "docker.io/library/app:2"], "container changed"),
+        (
+            &["--container", "changed=x:1", "--container", "volumes=docker.io/library/x:1"],
+            "container changed and container volumes",
+        ),
+    ] {
+        let failed = output(save(&store.root).args(arguments).arg("-o").arg(&out));
+        let (status, errors) = ended(&failed);
+        assert_eq!(status, Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(both) && errors.contains("would both be called"), "{errors}");
+        assert!(!out.exists());
+    }
+}

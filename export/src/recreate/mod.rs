@@ -96,7 +96,7 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
         let text = "where a text has the character U+FFFD, it had bytes that are not UTF-8, which are lost";
         recipe.comment(text);
     }
-    for error in &container.damage {
+    for error in container.faults() {
         recipe.comment(format!("{error}; what was only there is missing here"));
     }
     if recipe.image.is_empty() {

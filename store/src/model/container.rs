@@ -55,6 +55,8 @@ pub struct Container {
     pub record: ContainerRecord,
     /// What is wrong with these records. What they do not say is empty above.
     pub damage: Vec<Error>,
+    /// What is wrong with a record of limits, ports and the restart policy alone, which images do not have.
+    pub host_damage: Option<Error>,
 }
 
 /// The documents in which an engine keeps a container: JSON, as stored.
@@ -219,6 +221,7 @@ impl Container {
             pod: None,
             record,
             damage: Vec::new(),
+            host_damage: None,
         }
     }
 }
@@ -228,6 +231,11 @@ impl Container {
     pub(crate) fn of_orphan(key: ContainerKey, record: ContainerRecord, modified_secs: i64) -> Self {
         let time = jiff::Timestamp::from_second(modified_secs).ok().map(|time| time.to_string());
         Container { created: time, ..Container::new(key, record) }
+    }
+
+    /// All that is wrong with its records.
+    pub fn faults(&self) -> impl Iterator<Item = &Error> {
+        self.damage.iter().chain(&self.host_damage)
     }
 
     /// When it ended, else when it was made: RFC 3339, as stored. Without either, the time at which nothing

@@ -92,7 +92,7 @@ impl<'a> ContainerJson<'a> {
             compose_service: compose(container, "service"),
             compose_files: files.split(',').filter(|file| !file.is_empty()).collect(),
             pod: container.pod.as_ref().map(|pod| PodJson { id: &pod.id, name: pod.name.as_deref() }),
-            damage: container.damage.iter().map(ToString::to_string).collect(),
+            damage: container.faults().map(ToString::to_string).collect(),
             driver: container.key.partition(),
             store: row.source.kind.name(),
             root: &row.root,

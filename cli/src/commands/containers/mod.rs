@@ -75,8 +75,8 @@ pub(crate) fn run(args: &Containers, reporter: &Reporter) -> Result<Status, Erro
 /// Says what is wrong with the records of a container; returns whether anything is.
 pub(super) fn warn_of_damage(container: &Container, reporter: &Reporter) -> bool {
     let name = container.names.first().map_or(container.key.id(), String::as_str);
-    for error in &container.damage {
+    for error in container.faults() {
         reporter.warn_error(&error.clone().within(format!("all of the record of container {name}")));
     }
-    !container.damage.is_empty()
+    container.faults().next().is_some()
 }

@@ -158,7 +158,8 @@ impl Record {
             image_present,
             restart_policy: policy.or_else(|| host_damage.is_none().then(|| "no".to_owned())),
             ports: host::ports(host.as_ref(), &config.settings.exposed_ports),
-            damage: damage.into_iter().chain(host_damage).collect(),
+            damage: damage.into_iter().collect(),
+            host_damage,
             ..config.describe(Container::new(key, record))
         });
     }
