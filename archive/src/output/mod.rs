@@ -3,6 +3,7 @@
 mod check;
 mod dir;
 mod file;
+mod finished;
 mod stream;
 mod temporary;
 mod unpacked;

@@ -5,10 +5,12 @@
 //! x.tar.sums                what `sha256sum -c` checks, written last
 //! ```
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::finished::Finished;
 use super::stream::write_stream;
 use super::temporary::{Draft, clear, folder, sync_folder};
 use crate::{Digest, Error, Hasher, Options, Tree};
@@ -129,6 +131,9 @@ impl Volumes {
 ///
 /// Fails if there is anything but a file under the name of a volume. If `resume` is set, the bytes of volumes
 /// that are there are compared with those that are to be written; a volume that is complete stays as it is.
+/// Fails before it replaces a volume if the list of digests is that of another archive, and any volume that
+/// is there has the digest that the list says: that set is finished.
+///
 /// `options.compression` is ignored: the length of the whole is known.
 pub fn write_volumes(
     tree: &Tree,
@@ -139,21 +144,21 @@ pub fn write_volumes(
     volumes.are_files()?;
     clear(&folder(&volumes.path));
     let sums = volumes.sums();
-    match fs::remove_file(&sums) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::output("remove", &sums)(error));
-        }
-        _ => {}
+    let finished = if resume { Finished::read(&sums) } else { None };
+    if finished.is_none() {
+        remove(&sums)?;
     }
     let mut writer = Writer {
         volumes,
         resume,
+        finished,
         number: 0,
         at: 0,
         now: None,
         hasher: Hasher::default(),
         whole: Hasher::default(),
         digests: Vec::new(),
+        written: HashSet::new(),
         kept: 0,
         failed: None,
     };
@@ -192,9 +197,18 @@ fn beside(path: &Path, more: &str) -> PathBuf {
     name.into()
 }
 
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::output("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 struct Writer<'v> {
     volumes: &'v Volumes,
     resume: bool,
+    /// The list of an earlier run that came to its end.
+    finished: Option<Finished>,
     /// Of the volume that is written; 0 before the first.
     number: u64,
     /// Bytes of it that are done.
@@ -203,6 +217,8 @@ struct Writer<'v> {
     hasher: Hasher,
     whole: Hasher,
     digests: Vec<Digest>,
+    /// Volumes that were not there before, or not so.
+    written: HashSet<PathBuf>,
     kept: usize,
     failed: Option<Error>,
 }
@@ -251,13 +267,40 @@ impl Writer<'_> {
         self.whole.update(bytes);
         self.at += bytes.len() as u64;
         if self.at == self.len() {
+            let digest = std::mem::take(&mut self.hasher).finish();
             match self.now.take() {
-                Some(Volume::New(draft)) => draft.persist(&path)?,
+                Some(Volume::New(draft)) => {
+                    self.spare_others(&path, digest)?;
+                    draft.persist(&path)?;
+                    self.written.insert(path.clone());
+                }
                 _ => self.kept += 1,
             }
-            self.digests.push(std::mem::take(&mut self.hasher).finish());
+            self.digests.push(digest);
         }
         Ok(bytes.len())
+    }
+
+    /// Fails if a volume with another digest than the list says would replace one of a set that is finished.
+    fn spare_others(&mut self, path: &Path, digest: Digest) -> Result<(), Error> {
+        let Some(finished) = self.finished.take_if(|finished| !finished.has(path, digest)) else {
+            return Ok(());
+        };
+        let sums = self.volumes.sums();
+        let whole = &self.volumes.path;
+        match finished.first_right(whole, |path| Volumes::has(whole, path) && !self.written.contains(path)) {
+            Some(right) => {
+                let why = format!(
+                    "{} belongs to another archive, whose volumes are complete according to {}; remove them, \
+                     or write to another name",
+                    right.display(),
+                    sums.display()
+                );
+                Err(Error::output("write", path)(io::Error::other(why)))
+            }
+            // It fits nothing that is there.
+            None => remove(&sums),
+        }
     }
 
     /// A volume that is there with the right length, or a new one.

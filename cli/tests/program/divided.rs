@@ -147,6 +147,51 @@ fn sets_that_are_not_whole() {
     assert!(listed("x.tar.001").0 == Some(0));
 }
 
+/// A set that is finished is not replaced by another archive, even if all sizes fit.
+#[test]
+fn sets_of_other_archives() {
+    let folder = Folder::new();
+    let resume = |name: &str| {
+        let mut save = save(&folder.store.root);
+        save.args([name, "-o", "x.tar", "--volume-size", "2K", "--resume"]).current_dir(folder.dir.path());
+        ended(&output(&mut save))
+    };
+    let all = || folder.names().into_iter().map(|name| fs::read(folder.path(&name)).unwrap());
+    assert_eq!(resume("base:latest").0, Some(0));
+    let before: Vec<Vec<u8>> = all().collect();
+    let names = folder.names();
+    let last = &names[names.len() - 2];
+    for lacks in [None, Some("x.tar.001"), Some(last)] {
+        let kept = lacks.map(|name| (name, fs::read(folder.path(name)).unwrap()));
+        if let Some((name, _)) = &kept {
+            fs::remove_file(folder.path(name)).unwrap();
+        }
+        // Another tag of the same image: the same number of bytes.
+        let (status, messages) = resume("base:1.0");
+        assert_eq!(status, Some(2), "{lacks:?}: {messages}");
+        assert!(
+            messages.contains("belongs to another archive") && messages.contains("x.tar.sums"),
+            "{messages}"
+        );
+        if let Some((name, bytes)) = kept {
+            // What both have in common may be written again.
+            assert!(fs::read(folder.path(name)).map_or(true, |found| found == bytes), "{lacks:?}");
+            fs::write(folder.path(name), bytes).unwrap();
+        }
+        assert!(folder.names() == names && all().eq(before.iter().cloned()), "{lacks:?}");
+    }
+    // What is damaged belongs to no archive, and its own may be written again.
+    fs::write(folder.path("x.tar.001"), vec![0; before[0].len()]).unwrap();
+    assert_eq!(resume("base:latest").0, Some(0));
+    assert!(all().eq(before.iter().cloned()));
+    // A list that fits nothing says nothing.
+    for name in &names[..names.len() - 1] {
+        fs::write(folder.path(name), b"cut").unwrap();
+    }
+    assert_eq!(resume("base:1.0").0, Some(0));
+    assert!(folder.sums_are_right() && !all().eq(before.iter().cloned()));
+}
+
 #[test]
 fn outputs_that_cannot_be_divided() {
     let folder = Folder::new();
