@@ -127,7 +127,8 @@ fn of_store(hint: &StoreHint) -> String {
                 .to_owned()
         }
         StoreHint::NameOtherHalf => {
-            "this archive is partial: name what has the layer with another --root, or use layerlift join"
+            "this archive is partial: name what has the rest as well, another archive or a store with \
+             --root; layerlift check lists what is missing"
                 .to_owned()
         }
         StoreHint::Other(words) => words.clone().into_owned(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use layerlift_archive::{Digest, Error as ArchiveError, Explanation};
-use layerlift_store::{DiffId, ErrorKind, Hint as StoreHint, Reference};
+use layerlift_store::{DiffId, ErrorKind, Hint as StoreHint, Needs, Reference, Requirement};
 
 /// Why images could not be exported or checked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,6 +38,18 @@ pub enum Error {
         layer: String,
         /// Why.
         source: Box<Error>,
+    },
+    /// An archive leaves several layers of an image out, and nothing else that is read has them.
+    #[error("{} leaves out {needs}: {}{}", path.display(), layers.join(", "), and_more(*more))]
+    SeveralLeftOut {
+        /// The archive.
+        path: PathBuf,
+        /// How many, and which images had them.
+        needs: Needs,
+        /// The first of them.
+        layers: Vec<String>,
+        /// How many others there are.
+        more: usize,
     },
     /// A document cannot be understood, or says something that the format cannot hold.
     #[error("{what} is malformed: {why}")]
@@ -180,7 +192,9 @@ impl Error {
             | Error::IndexNotKept { .. }
             | Error::NoIndexes { .. } => ErrorKind::Request,
             Error::NoLayers { .. } => ErrorKind::Unsupported,
-            Error::LeftOut { .. } | Error::NotRebuilt { .. } => ErrorKind::Missing,
+            Error::LeftOut { .. } | Error::SeveralLeftOut { .. } | Error::NotRebuilt { .. } => {
+                ErrorKind::Missing
+            }
             Error::DiffId { .. } => ErrorKind::Damaged,
             Error::Shared { kind, .. } | Error::Target { kind, .. } => *kind,
         }
@@ -214,6 +228,7 @@ impl Error {
             Error::NoLayout { .. } => vec![Hint::ChooseDirectory],
             Error::NameNotKept { .. } => vec![Hint::NameById],
             Error::NameTwice { .. } => vec![Hint::OtherName],
+            Error::SeveralLeftOut { .. } => vec![Hint::Store(StoreHint::NameOtherHalf)],
             _ => Vec::new(),
         }
     }
@@ -230,11 +245,35 @@ impl Error {
         Error::Layer { layer: layer.to_owned(), source: Box::new(self) }
     }
 
+    /// The same with all layers of the image that its archive leaves out, if that is what it says of one.
+    pub(crate) fn with_left_out(self, layers: &[&Requirement]) -> Self {
+        let path = match &self {
+            Error::Layer { source, .. } => match &**source {
+                Error::Store(layerlift_store::Error::LeftOut { path, .. }) if layers.len() > 1 => {
+                    path.clone()
+                }
+                _ => return self,
+            },
+            _ => return self,
+        };
+        let needs = Needs::of(layers.iter().copied());
+        let (named, more) = layers.split_at(layers.len().min(NAMED));
+        let named = named.iter().map(|layer| layer.name()).collect();
+        Error::SeveralLeftOut { path, needs, layers: named, more: more.len() }
+    }
+
     /// Whether no image is to blame, so that going on with the others makes no sense.
     pub(crate) fn ends_all(&self) -> bool {
         let output = matches!(self.in_archive(), Some(ArchiveError::Output { .. }));
         output || self.is_cancelled() || self.kind() == ErrorKind::Environment && out_of_files(self)
     }
+}
+
+/// How many layers a message names.
+const NAMED: usize = 5;
+
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" and {more} more") }
 }
 
 /// The I/O error that a link of a chain of causes is, owned or shared.

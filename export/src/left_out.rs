@@ -1,6 +1,6 @@
 //! Images that cannot be exported: with `keep_going` they are left out, otherwise the first is the error.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::draft::Draft;
 use crate::{Error, ErrorKind, Options};
@@ -67,9 +67,13 @@ pub(crate) fn without(
             good.push(draft);
             continue;
         };
+        let places = draft.layers.iter().zip(&draft.image.layers);
+        let mut seen = HashSet::new();
+        let bad_places = places.filter(|(index, _)| bad.contains_key(index) && seen.insert(**index));
+        let lacking: Vec<_> = bad_places.filter_map(|(_, layer)| layer.left_out.as_ref()).collect();
         // The first image reports the cause, the next ones refer to it.
         let error = match bad.remove(&index) {
-            Some(error) => error,
+            Some(error) => error.with_left_out(&lacking),
             None => {
                 let (image, kind) = reported[&index].clone();
                 Error::Shared { layer: id(index), image, kind }

@@ -252,3 +252,26 @@ fn what_is_missing() {
 fn text_of(path: &Path) -> &str {
     path.to_str().unwrap()
 }
+
+/// The error names all that an image lacks, and says nothing that was done already.
+#[test]
+fn several_missing_layers() {
+    let store = Store::podman("vfs");
+    if !store.root.exists() {
+        return;
+    }
+    let path = |name: &str| store.beside(name).to_str().unwrap().to_owned();
+    let (part, out) = (path("part.tar"), path("joined.tar"));
+    let args = ["save", "--quiet", "--root", text(&store.root), "demo/app:2.0", "--exclude", "demo/app:2.0"];
+    let (status, _, messages) = run(&[&args[..], &["-o", &part]].concat());
+    assert_eq!(status, Some(0), "{messages}");
+    let (status, _, messages) = run(&["join", &part, "-o", &out]);
+    assert_eq!(status, Some(1), "{messages}");
+    assert!(
+        messages.contains("part.tar leaves out 2 layers of ") && !messages.contains("more"),
+        "{messages}"
+    );
+    assert_eq!(messages.matches("sha256:").count(), 2, "{messages}");
+    assert!(!messages.contains("use layerlift join"), "{messages}");
+    assert!(!Path::new(&out).exists());
+}
