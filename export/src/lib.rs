@@ -61,7 +61,9 @@ pub use error::{Error, Hint};
 pub use format::Format;
 pub use layerlift_archive::ErrorKind;
 pub use options::{LayerCheck, LayerCompression, Options};
-pub use partial::{Checked, CheckedLayer, CheckedRoot, Omission, OtherSide, Presence, check, select_partial};
+pub use partial::{
+    Checked, CheckedLayer, CheckedRoot, Omission, OtherSide, Presence, Refusal, check, select_partial,
+};
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, tree};
 pub use recreate::{Known, Recipe, compose, recipe};

@@ -319,6 +319,10 @@ impl Store for Joined {
         self.owner(key.keyring(), key.id())?.layer(key)
     }
 
+    fn has_files(&self, key: &LayerKey) -> Result<(), Error> {
+        self.owner(key.keyring(), key.id())?.has_files(key)
+    }
+
     fn layer_name(&self, key: &LayerKey) -> String {
         match self.owner(key.keyring(), key.id()) {
             Ok(store) => store.layer_name(key),

@@ -49,6 +49,12 @@ pub trait Store: Send + Sync {
     /// damaged: then its digest can still prove it.
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error>;
 
+    /// Whether the records of a layer lead to its files, as its engine follows them. Fails if they do not:
+    /// the engine takes such a layer for one that it has. No bytes are read.
+    fn has_files(&self, key: &LayerKey) -> Result<(), Error> {
+        self.layer(key).map(drop)
+    }
+
     /// What an engine has unpacked of a layer, apart from where [`Store::layer`] finds its bytes: for a layer
     /// whose blob is damaged. `diff_ids` are those of its image up to this layer, base first.
     fn unpacked(&self, _key: &LayerKey, _diff_ids: &[DiffId]) -> Result<Option<LayerTar>, Error> {

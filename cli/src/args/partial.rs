@@ -128,7 +128,10 @@ impl Join {
 ///
 /// Looks in stores as their engines do: Docker with a graph driver for a stack of layers, Podman for a layer,
 /// containerd and Docker with its store for a blob. Without --root, only the archives themselves are looked
-/// at. Ends with 1 if anything is missing.
+/// at. Ends with 1 if anything is missing, or if the engine refuses archives of this form.
+///
+/// Says whether layers and their files are there, and does not read their bytes: layerlift verify does, in
+/// the archives and in the stores, and so does layerlift join.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use layerlift_archive::Options as WriteOptions;
 use layerlift_export::{Checked, CheckedLayer, CheckedRoot, Presence, check};
-use layerlift_store::{Listing, OpenOptions, Opened, Store, StoreKind, detect, open, open_all};
+use layerlift_store::{OpenOptions, Opened, Store, StoreKind, detect, open, open_all};
 use serde::Serialize;
 
 use crate::args::{Check, PlaceArgs};
@@ -14,13 +14,20 @@ use crate::sources::{broken_error, named};
 use crate::status::Status;
 use crate::table::Table;
 
+/// What `complete` does not say.
+const NOT_READ: &str = "(bytes of layers were not read)";
+
 /// For machines.
 #[derive(Serialize)]
 struct Outcome<'a> {
-    /// Whether every layer is there, for every engine.
+    /// Whether every engine loads it: every layer is there, and none refuses the archive.
     complete: bool,
     /// Whether the engine can save and push the images afterwards.
     saves: bool,
+    /// Why an engine refuses the archive, whatever it has.
+    refused: Option<String>,
+    /// What is printed as warnings.
+    warnings: Vec<String>,
     images: usize,
     /// Of several engines, what the worst one has.
     layers: Vec<LayerJson<'a>>,
@@ -36,6 +43,7 @@ struct StoreJson<'a> {
     partition: Option<&'a str>,
     complete: bool,
     saves: bool,
+    refused: Option<String>,
     layers: Vec<LayerJson<'a>>,
 }
 
@@ -69,10 +77,8 @@ pub(crate) fn run(args: &Check, reporter: &Reporter) -> Result<Status, Error> {
     for path in &args.archives {
         archives.push(open(path, &OpenOptions::default()).map_err(Error::Open)?);
     }
-    let mut several = false;
     for archive in &archives {
         let listing = archive.images()?;
-        several |= is_several(&listing);
         reporter.lost(&listing.lost);
         // What only lacks layers is in the table.
         for broken in listing.broken.into_iter().filter(|broken| !broken.only_lacks_layers(&**archive)) {
@@ -99,28 +105,23 @@ pub(crate) fn run(args: &Check, reporter: &Reporter) -> Result<Status, Error> {
         verdicts.push(Verdict { engine: None, checked: verdict(None)? });
     }
     let worst = worst(&verdicts);
-    let kinds: Vec<StoreKind> = engines.iter().map(|one| one.opened.store.kind()).collect();
-    let is_docker_v1 = archives.iter().any(|archive| archive.kind() == StoreKind::DockerV1Archive);
-    if is_docker_v1 && !worst.layers.is_empty() && kinds.iter().any(|kind| is_new(*kind)) {
-        reporter.warn("Docker since 1.10 cannot load a docker-v1 archive from which layers are left out");
-    }
-    if several && !worst.layers.is_empty() && kinds.contains(&StoreKind::ContainersStorage) {
-        reporter.warn("Podman refuses a part with several images or names; join the parts first");
-    }
+    let mut warnings: Vec<String> = worst.warnings.iter().map(ToString::to_string).collect();
     if let unlisted @ 1.. = worst.unlisted() {
         let layers = format!("{} {}", plural(unlisted, "layer"), if unlisted == 1 { "is" } else { "are" });
-        reporter.warn(&format!("{layers} missing from the archive, and its requires.json does not say so"));
+        warnings.push(format!("{layers} missing from the archive, and its requires.json does not say so"));
+    }
+    if verdicts.len() > 1 && verdicts.iter().any(|one| one.checked.is_complete() != worst.is_complete()) {
+        let one = "an engine uses one of these stores; name it with --store, --driver or --namespace";
+        warnings.push(one.to_owned());
     }
     if args.json {
-        print_json(&Outcome::of(&worst, &verdicts))?;
+        print_json(&Outcome::of(&worst, &verdicts, &warnings))?;
     } else {
         let is_one = verdicts.len() == 1;
         let text = |verdict: &Verdict<'_>| table(&verdict.checked, verdict.engine.filter(|_| !is_one));
         print(&verdicts.iter().map(text).collect::<String>())?;
     }
-    if verdicts.len() > 1 && verdicts.iter().any(|one| one.checked.is_complete() != worst.is_complete()) {
-        reporter.warn("an engine uses one of these stores; name it with --store, --driver or --namespace");
-    }
+    warnings.iter().for_each(|warning| reporter.warn(warning));
     Ok(if worst.is_complete() { Status::Done } else { Status::Incomplete })
 }
 
@@ -173,18 +174,6 @@ fn by_driver(opened: Opened, options: &OpenOptions) -> Result<Vec<Engine>, Error
     Ok(engines)
 }
 
-/// Whether it is a part whose `index.json` has several entries: one for each name.
-fn is_several(listing: &Listing) -> bool {
-    let of_images = listing.images.iter().map(|image| &image.references);
-    let names = of_images.chain(listing.indexes.iter().map(|index| &index.references));
-    let is_partial = listing.images.iter().any(|image| !image.needs.is_empty());
-    is_partial && names.map(|names| names.len().max(1)).sum::<usize>() > 1
-}
-
-fn is_new(kind: StoreKind) -> bool {
-    matches!(kind, StoreKind::Docker | StoreKind::Containerd)
-}
-
 /// Of each layer, what the engine has that has least of it.
 fn worst(verdicts: &[Verdict<'_>]) -> Checked {
     let mut all = verdicts.iter().map(|one| &one.checked);
@@ -199,12 +188,16 @@ fn worst(verdicts: &[Verdict<'_>]) -> Checked {
         if checked.missing.layers > worst.missing.layers {
             worst.missing = checked.missing.clone();
         }
+        worst.refusal = worst.refusal.or(checked.refusal);
+        let new = checked.warnings.iter().filter(|warning| !worst.warnings.contains(warning));
+        let new: Vec<_> = new.cloned().collect();
+        worst.warnings.extend(new);
     }
     worst
 }
 
 impl<'a> Outcome<'a> {
-    fn of(worst: &'a Checked, verdicts: &'a [Verdict<'a>]) -> Self {
+    fn of(worst: &'a Checked, verdicts: &'a [Verdict<'a>], warnings: &[String]) -> Self {
         let of_engine = |verdict: &'a Verdict<'a>| {
             let Engine { opened, partition } = verdict.engine?;
             Some(StoreJson {
@@ -213,12 +206,15 @@ impl<'a> Outcome<'a> {
                 partition: partition.as_deref(),
                 complete: verdict.checked.is_complete(),
                 saves: saves(&verdict.checked),
+                refused: refused(&verdict.checked),
                 layers: layers(&verdict.checked),
             })
         };
         Outcome {
             complete: worst.is_complete(),
             saves: saves(worst),
+            refused: refused(worst),
+            warnings: warnings.to_vec(),
             images: worst.images,
             layers: layers(worst),
             stores: verdicts.iter().filter_map(of_engine).collect(),
@@ -228,6 +224,10 @@ impl<'a> Outcome<'a> {
 
 fn saves(checked: &Checked) -> bool {
     checked.is_complete() && checked.count(Presence::OtherBlob) == 0
+}
+
+fn refused(checked: &Checked) -> Option<String> {
+    checked.refusal.map(|why| why.to_string())
 }
 
 fn layers(checked: &Checked) -> Vec<LayerJson<'_>> {
@@ -255,6 +255,7 @@ fn word(presence: Presence) -> &'static str {
         Presence::OtherBlob => "other blob",
         Presence::OtherStack => "other stack",
         Presence::OtherPacking => "other packing",
+        Presence::RecordOnly => "record only",
         _ => "missing",
     }
 }
@@ -280,6 +281,7 @@ fn table(checked: &Checked, engine: Option<&Engine>) -> String {
                     Presence::OtherBlob => "other blob".to_owned(),
                     Presence::OtherStack => "only on top of other layers".to_owned(),
                     Presence::OtherPacking => "only as another blob".to_owned(),
+                    Presence::RecordOnly => "on record, without its files".to_owned(),
                     _ => "MISSING".to_owned(),
                 },
             ]);
@@ -297,18 +299,24 @@ fn table(checked: &Checked, engine: Option<&Engine>) -> String {
 
 /// The verdict, in a sentence.
 fn words(checked: &Checked) -> String {
-    let required = plural(checked.layers.len(), "layer");
-    match (checked.missing.is_empty(), checked.unreadable) {
-        (true, 0) => {}
-        (false, 0) => return format!("incomplete: needs {}", checked.missing),
-        (true, _) => return "incomplete: not all of the archive can be read".to_owned(),
-        (false, _) => {
-            return format!("incomplete: needs {}, and not all of the archive can be read", checked.missing);
-        }
+    let mut lacks = Vec::new();
+    if !checked.missing.is_empty() {
+        lacks.push(format!("needs {}", checked.missing));
     }
+    if checked.unreadable > 0 {
+        lacks.push("not all of the archive can be read".to_owned());
+    }
+    let lacks = lacks.join(", and ");
+    match (checked.refusal, lacks.is_empty()) {
+        (None, true) => {}
+        (None, false) => return format!("incomplete: {lacks}"),
+        (Some(why), true) => return format!("refused: {why}"),
+        (Some(why), false) => return format!("incomplete: {lacks}; refused, too: {why}"),
+    }
+    let required = plural(checked.layers.len(), "layer");
     match checked.count(Presence::OtherBlob) {
-        0 if checked.layers.is_empty() => "complete: nothing is left out".to_owned(),
-        0 => format!("complete: all of {required} that it needs are here"),
+        0 if checked.layers.is_empty() => format!("complete: nothing is left out {NOT_READ}"),
+        0 => format!("complete: all of {required} that it needs are here {NOT_READ}"),
         n => format!(
             "runs, but is not complete: of {}, the store has other blobs, so the engine's own save and push \
              of it will fail or be incomplete",

@@ -24,6 +24,7 @@ mod partial;
 mod platforms;
 mod podman_lost;
 mod program;
+mod refused;
 mod rootfs;
 mod salvage;
 mod store;

@@ -8,33 +8,14 @@
 //! | containerd, Docker with its store | the blob; without it, the stack lets containers run, and no more |
 //! | Docker until 1.9 | the layer of a v1 image, by its id |
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
+use std::collections::{HashMap, HashSet};
 
-use layerlift_archive::{Digest, Options};
-use layerlift_store::{
-    Broken, ChainId, DiffId, Document, Image, ImageKey, LayerKey, LayerTar, Listing, Needs, Requirement,
-    Store, StoreKind,
-};
-use serde::Deserialize;
+use layerlift_archive::{Compression, Options};
+use layerlift_store::{Broken, Image, LayerTar, Needs, Requirement, Store, StoreKind};
 
-use crate::Error;
-
-/// What there is of a layer that an archive requires, from nothing to all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Presence {
-    /// Nothing.
-    Missing,
-    /// The same layer on top of others, where the engine does not look for it.
-    OtherStack,
-    /// The same layer, but as another blob, and the engine does not look for it by its tar.
-    OtherPacking,
-    /// The unpacked layer, but not the blob: the engine runs the image, and cannot save or push it.
-    OtherBlob,
-    /// All that is needed.
-    Here,
-}
+use super::inventory::{Inventory, Presence, listed};
+use super::refusal::{Form, Refusal, refusal};
+use crate::{Error, Warning};
 
 /// A layer that an archive requires, and what there is of it.
 #[derive(Debug, Clone)]
@@ -62,6 +43,10 @@ pub struct Checked {
     pub missing: Needs,
     /// Number of things in the archives that cannot be read, so that nobody knows what they need.
     pub unreadable: usize,
+    /// Why the engine loads none of it, whatever it has.
+    pub refusal: Option<Refusal>,
+    /// What some versions of the engine cannot load; its store does not say its version.
+    pub warnings: Vec<Warning>,
 }
 
 /// A store in which layers are looked up, and its name.
@@ -73,9 +58,10 @@ pub struct CheckedRoot<'s> {
 }
 
 impl Checked {
-    /// Whether every layer is there, in whatever form the engine can use.
+    /// Whether the engine loads it: every layer is there, in whatever form the engine can use, and the
+    /// engine takes archives of this form.
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.unreadable == 0
+        self.missing.is_empty() && self.unreadable == 0 && self.refusal.is_none()
     }
 
     /// Number of layers that are missing from an archive without a word in its `requires.json`.
@@ -91,7 +77,9 @@ impl Checked {
 
 /// Looks for all that the images of some archives require: what their own documents name and the archive does
 /// not have, whether its `requires.json` lists it or not. Layers of stores that record no digests are read if
-/// something is not found without them.
+/// something is not found without them; no other bytes of layers are. So what is damaged counts as there.
+///
+/// The roots are one store of an engine, and any number of archives.
 ///
 /// # Errors
 ///
@@ -101,11 +89,16 @@ pub fn check(
     roots: &[CheckedRoot<'_>],
     options: &Options<'_>,
 ) -> Result<Checked, Error> {
-    let mut inventories = roots.iter().map(Inventory::of).collect::<Result<Vec<Inventory<'_>>, Error>>()?;
+    let inventories = roots.iter().map(|root| Inventory::of(&root.name, root.store));
+    let mut inventories = inventories.collect::<Result<Vec<_>, Error>>()?;
+    let engines = || roots.iter().map(|root| root.store.kind()).filter(|kind| !kind.is_archive());
+    let of_docker = engines().any(|kind| kind == StoreKind::Docker);
     let mut images = Vec::new();
     let mut unreadable = 0;
+    let (mut refused, mut warnings) = (None, Vec::new());
     for archive in archives {
         let listing = archive.images()?;
+        let first = images.len();
         let (lacking, broken): (Vec<&Broken>, Vec<&Broken>) =
             listing.broken.iter().partition(|broken| broken.only_lacks_layers(*archive));
         unreadable += broken.len() + listing.lost.len();
@@ -117,13 +110,19 @@ pub fn check(
                 Err(_) => unreadable += usize::from(broken.is_empty()),
             }
         }
+        let form = Form::of(archive.kind(), &listing, &images[first..]);
+        refused = refused.or_else(|| engines().find_map(|engine| refusal(engine, &form)));
+        if of_docker && warnings.is_empty() && has_zstd(*archive, &images[first..]) {
+            let (compression, engines) = (Compression::Zstd.name(), "Docker before 23");
+            warnings.push(Warning::LayersRefused { compression, engines });
+        }
     }
     let mut checked = look(&images, &inventories);
     if !checked.missing.is_empty() {
         inventories.iter_mut().try_for_each(|inventory| inventory.hash(options))?;
         checked = look(&images, &inventories);
     }
-    Ok(Checked { unreadable, ..checked })
+    Ok(Checked { unreadable, refusal: refused, warnings, ..checked })
 }
 
 /// Looks each required layer up in all roots. One of several images is enough to miss it.
@@ -131,11 +130,11 @@ fn look(images: &[Image], inventories: &[Inventory<'_>]) -> Checked {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut layers: Vec<CheckedLayer> = Vec::new();
     for image in images {
-        let chains = chains(image);
-        for (layer, chain) in image.layers.iter().zip(chains) {
+        let presences: Vec<_> = inventories.iter().map(|root| (root.name, root.presences(image))).collect();
+        for (index, layer) in image.layers.iter().enumerate() {
             let Some(required) = layer.required() else { continue };
             let is_listed = layer.left_out.is_some();
-            let found = inventories.iter().map(|root| (root.presence(required, chain), root.name));
+            let found = presences.iter().map(|(name, all)| (all[index], *name));
             let found = found.max_by_key(|(presence, _)| *presence);
             let (presence, place) = match found {
                 Some((presence, name)) if presence > Presence::Missing => (presence, Some(name.to_owned())),
@@ -151,7 +150,7 @@ fn look(images: &[Image], inventories: &[Inventory<'_>]) -> Checked {
     }
     let missing = layers.iter().filter(|layer| layer.presence < Presence::OtherBlob);
     let missing = Needs::of(missing.map(|layer| &layer.required));
-    Checked { images: images.len(), missing, layers, unreadable: 0 }
+    Checked { images: images.len(), missing, layers, ..Checked::default() }
 }
 
 fn identity(required: &Requirement) -> String {
@@ -159,160 +158,11 @@ fn identity(required: &Requirement) -> String {
     format!("{} {digest}", required.name())
 }
 
-/// The chain ids of an image's layers, as far as their digests are known.
-fn chains(image: &Image) -> Vec<Option<ChainId>> {
-    let mut below = Some(None);
-    let next = |layer: &layerlift_store::Layer| {
-        let chain = below.zip(layer.diff_id).map(|(below, diff_id)| ChainId::new(below, diff_id));
-        below = chain.map(Some);
-        chain
-    };
-    image.layers.iter().map(next).collect()
-}
-
-/// Every image of a store, also those that only others were built on.
-fn keys(store: &dyn Store) -> Result<Vec<ImageKey>, Error> {
-    let listing = store.images()?;
-    let mut seen = HashSet::new();
-    Ok(listed(&listing).filter(|key| seen.insert(key.clone())).collect())
-}
-
-fn listed(listing: &Listing) -> impl Iterator<Item = ImageKey> {
-    let members = listing.indexes.iter().flat_map(|index| &index.index.members);
-    let members = members.filter_map(|member| member.image.clone());
-    let listed = listing.images.iter().chain(&listing.intermediate).map(|image| image.key.clone());
-    listed.chain(members)
-}
-
-/// The blobs of layers that the manifests of an image name.
-fn named_blobs(image: &Image) -> Vec<Digest> {
-    #[derive(Deserialize)]
-    struct Named {
-        layers: Vec<Blob>,
-    }
-    #[derive(Deserialize)]
-    struct Blob {
-        digest: String,
-    }
-    let Document::Config { manifests, .. } = &image.document else { return Vec::new() };
-    let named = manifests.iter().filter_map(|manifest| serde_json::from_slice::<Named>(&manifest.raw).ok());
-    named.flat_map(|named| named.layers).filter_map(|blob| blob.digest.parse().ok()).collect()
-}
-
-/// The layers of a store.
-struct Inventory<'s> {
-    name: &'s str,
-    store: &'s dyn Store,
-    by_diff_id: BTreeMap<DiffId, Vec<LayerKey>>,
-    v1_ids: HashSet<String>,
-    chains: HashSet<ChainId>,
-    /// The blobs that manifests name, be they there or not.
-    blobs: HashSet<Digest>,
-    /// Images with layers whose digests nobody recorded.
-    unrecorded: Vec<Image>,
-}
-
-impl<'s> Inventory<'s> {
-    fn of(root: &'s CheckedRoot<'_>) -> Result<Self, Error> {
-        let mut inventory = Inventory {
-            name: &root.name,
-            store: root.store,
-            by_diff_id: BTreeMap::new(),
-            v1_ids: HashSet::new(),
-            chains: HashSet::new(),
-            blobs: HashSet::new(),
-            unrecorded: Vec::new(),
-        };
-        for key in keys(root.store)? {
-            // What cannot be read is not there.
-            let Ok(image) = root.store.image(&key) else { continue };
-            inventory.add(image);
-        }
-        Ok(inventory)
-    }
-
-    fn add(&mut self, image: Image) {
-        let is_v1 = matches!(image.document, Document::V1(_));
-        self.blobs.extend(named_blobs(&image));
-        for (layer, chain) in image.layers.iter().zip(chains(&image)) {
-            if layer.lost.is_some() {
-                continue;
-            }
-            if is_v1 {
-                self.v1_ids.insert(layer.key.id().to_owned());
-            }
-            if let Some(diff_id) = layer.diff_id {
-                let known = self.by_diff_id.entry(diff_id).or_default();
-                known.extend(Some(&layer.key).filter(|key| !known.contains(key)).cloned());
-            }
-            self.chains.extend(chain);
-        }
-        if image.layers.iter().any(|layer| layer.diff_id.is_none() && layer.lost.is_none()) {
-            self.unrecorded.push(image);
-        }
-    }
-
-    /// Computes the digests that nobody recorded.
-    fn hash(&mut self, options: &Options<'_>) -> Result<(), Error> {
-        let mut known: HashMap<LayerKey, DiffId> = HashMap::new();
-        for mut image in std::mem::take(&mut self.unrecorded) {
-            for layer in &mut image.layers {
-                if options.observer.cancelled() {
-                    return Err(layerlift_archive::Error::Cancelled.into());
-                }
-                let Ok(tar) = self.store.layer(&layer.key) else { continue };
-                let found = match known.get(&layer.key) {
-                    Some(found) => *found,
-                    None => match tar.write_to(&mut io::sink()) {
-                        Ok(written) => written.diff_id,
-                        Err(_) => continue,
-                    },
-                };
-                known.insert(layer.key.clone(), found);
-                layer.diff_id = Some(found);
-            }
-            self.add(image);
-        }
-        Ok(())
-    }
-
-    /// What the store has of a layer that an image has at the top of a stack.
-    fn presence(&self, required: &Requirement, chain: Option<ChainId>) -> Presence {
-        let keys = required.diff_id.and_then(|diff_id| self.by_diff_id.get(&diff_id));
-        let has_stack = chain.is_some_and(|chain| self.chains.contains(&chain));
-        let by_id = || required.id.as_ref().is_some_and(|id| self.v1_ids.contains(id.as_str()));
-        match (self.store.kind(), keys) {
-            // Docker up to 1.9 knows nothing else of a layer of docker-v1.
-            (StoreKind::DockerGraph, _) if required.id.is_some() => match by_id() {
-                true => Presence::Here,
-                false => Presence::Missing,
-            },
-            (StoreKind::Containerd, Some(keys)) if keys.iter().any(|key| self.is_blob(key, required)) => {
-                Presence::Here
-            }
-            (StoreKind::Containerd, Some(_)) if has_stack => Presence::OtherBlob,
-            (StoreKind::Docker, Some(_)) if has_stack => Presence::Here,
-            (StoreKind::Containerd | StoreKind::Docker, Some(_)) => Presence::OtherStack,
-            // Podman 5.8 looks for a compressed blob by its own digest alone.
-            (StoreKind::ContainersStorage, Some(_)) if !self.knows_blob(required) => Presence::OtherPacking,
-            (_, Some(_)) => Presence::Here,
-            (_, None) if by_id() => Presence::Here,
-            (_, None) => Presence::Missing,
-        }
-    }
-
-    /// Whether containers-storage finds a layer by its blob.
-    fn knows_blob(&self, required: &Requirement) -> bool {
-        required.digest.is_none_or(|blob| {
-            required.diff_id.is_some_and(|diff_id| diff_id.0 == blob) || self.blobs.contains(&blob)
-        })
-    }
-
-    /// Whether a layer of containerd is there as just this blob.
-    fn is_blob(&self, key: &LayerKey, required: &Requirement) -> bool {
-        match self.store.layer(key) {
-            Ok(LayerTar::Blob(blob)) => blob.notice.is_none() && blob.digest() == required.digest,
-            _ => false,
-        }
-    }
+/// Whether an archive has a layer of its own that is compressed so.
+fn has_zstd(archive: &dyn Store, images: &[Image]) -> bool {
+    let own = images.iter().flat_map(|image| &image.layers).filter(|layer| layer.lost.is_none());
+    let mut opened = own.filter_map(|layer| archive.layer(&layer.key).ok());
+    let is_zstd = |tar| matches!(tar, LayerTar::Blob(blob) if blob.compression == Compression::Zstd);
+    // docker-v1 has plain layers, which are looked through to be opened.
+    archive.kind() != StoreKind::DockerV1Archive && opened.any(is_zstd)
 }

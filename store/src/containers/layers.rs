@@ -58,6 +58,13 @@ pub(super) fn tar(images: &Images, key: &LayerKey) -> Result<LayerTar, Error> {
     Ok(LayerTar::Diff(layer.in_place_of(unusable).watched(Watch::new(still))))
 }
 
+/// Fails if the directory of a layer is not there.
+pub(super) fn has_files(images: &Images, key: &LayerKey) -> Result<(), Error> {
+    let id = LayerId::parse(key.id()).ok_or_else(|| Error::not_found(format!("layer {}", key.id())))?;
+    images.layer(id, "the request")?;
+    tree(images, driver::find_containers(&images.driver)?, id).map(drop)
+}
+
 /// The directory of a layer, with its files under their names.
 pub(super) fn unpacked(images: &Images, id: LayerId) -> Result<Root, Error> {
     let blob = format!("{}/{id}/composefs-data/composefs.blob", images.driver);

@@ -226,6 +226,11 @@ impl Store for ContainersStore {
         layers::tar(self.driver(key.partition())?, key)
     }
 
+    fn has_files(&self, key: &LayerKey) -> Result<(), Error> {
+        self.keys.check_layer(key)?;
+        layers::has_files(self.driver(key.partition())?, key)
+    }
+
     fn root_fs(&self, image: &Image) -> Result<Option<RootFs>, Error> {
         self.keys.check_image(&image.key)?;
         layers::root_fs(self.driver(image.key.partition())?, image).map(Some)

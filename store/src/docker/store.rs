@@ -180,6 +180,15 @@ impl Store for DockerStore {
         Ok(LayerTar::Diff(layer))
     }
 
+    fn has_files(&self, key: &LayerKey) -> Result<(), Error> {
+        self.images.keys.check_layer(key)?;
+        let chain = layerlift_archive::Digest::from_hex(key.id()).map(ChainId);
+        let chain = chain.ok_or_else(|| Error::not_found(key.id()))?;
+        let layers = LayerDb::open(self.images.root(key.partition(), key.id())?)?;
+        layers.record(chain)?;
+        self.tree(driver::find(key.partition())?, &layers, chain).map(drop)
+    }
+
     fn root_fs(&self, image: &Image) -> Result<Option<RootFs>, Error> {
         self.images.keys.check_image(&image.key)?;
         let driver = driver::find(image.key.partition())?;

@@ -131,6 +131,12 @@ impl Store for GraphStore {
         Ok(Some(RootFs::stacked(stack, &self.images.driver, Form::Docker28)))
     }
 
+    fn has_files(&self, key: &LayerKey) -> Result<(), Error> {
+        self.images.keys.check_layer(key)?;
+        let id = V1Id::parse(key.id()).ok_or_else(|| Error::not_found(key.id()))?;
+        self.directory(&id).map(drop)
+    }
+
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {
         self.images.keys.check_layer(key)?;
         let id = V1Id::parse(key.id()).ok_or_else(|| Error::not_found(key.id()))?;

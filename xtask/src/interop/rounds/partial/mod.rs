@@ -204,8 +204,12 @@ pub(in crate::interop) fn podman(here: &Installed<'_>, parts: &Parts, report: &m
     report.check(&format!("{name}: a part of two images is refused"), || {
         storage.clear()?;
         run(storage.podman(["load", "--quiet", "--input"]).arg(&parts.bases[0].1))?;
-        let mut check = program(here.checks.layerlift, ["check", "--root"]);
-        warned(&output(check.arg(storage.root()).arg(&parts.several))?, "Podman refuses")?;
+        let mut check = program(here.checks.layerlift, ["check", "--json", "--root"]);
+        let said: Value =
+            serde_json::from_slice(&output(check.arg(storage.root()).arg(&parts.several))?.stdout)?;
+        if said["complete"] != false || said["refused"].is_null() {
+            return Err(format!("the check says {said}").into());
+        }
         match run(storage.podman(["load", "--quiet", "--input"]).arg(&parts.several)) {
             Ok(()) => Err("it was loaded".into()),
             Err(_) => Ok(()),
