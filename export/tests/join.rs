@@ -107,7 +107,7 @@ fn chains_of_parts() {
     assert!(found == both);
 
     let error = whole(&joined(&[&second, &third]), &Options::default()).unwrap_err();
-    assert!(error.contains("leaves out layer") && error.contains("app:1"), "{error}");
+    assert!(error.contains("leaves out 2 layers of app:1: sha256:"), "{error}");
     let missing = joined(&[&second, &third]).needs().unwrap();
     assert_eq!(missing.len(), 2, "{missing:?}");
     assert_eq!(missing[0].1.layers, 2);

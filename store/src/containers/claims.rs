@@ -7,8 +7,8 @@
 //! | `layers.json` | the layer that is called `<name>-layer`; a container that was renamed has another name |
 //!
 //! A record that stands alone against the other two, or that names the layer of another container, is wrong.
-//! Where that leaves nothing to go by, the container has no layer that could be read: its files might be those
-//! of another.
+//! Where that leaves nothing to go by, the container has no layer that could be read: its files might be
+//! those of another.
 
 use std::collections::HashMap;
 
