@@ -81,7 +81,7 @@ fn what_is_left_out_is_not_read() {
         assert!(listing.broken.is_empty() && listing.lost.is_empty(), "{:?}", listing.broken);
         assert_eq!(listing.images[0].needs.to_string(), "9 layers of base:1");
         let error = exported(&*part, &["app:1"], &options.clone().with_other_side(OtherSide::default()));
-        assert!(error.unwrap_err().contains("leaves out layer"), "{format}");
+        assert!(error.unwrap_err().contains("leaves out 9 layers of base:1: "), "{format}");
         // The same part of a part.
         let mut other = OtherSide::default();
         other.add_selected(&*part, "app:1", &part.resolve("app:1").unwrap()).unwrap();
