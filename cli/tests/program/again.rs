@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::program::{ended, layerlift, output};
 use crate::store::Store;
 
-fn printed(root: &Path, arguments: &[&str]) -> String {
+pub(crate) fn printed(root: &Path, arguments: &[&str]) -> String {
     let out = output(layerlift().arg("containers").arg("--root").arg(root).args(arguments));
     let (status, errors) = ended(&out);
     assert_eq!((status, &*errors), (Some(0), ""));
@@ -146,7 +146,7 @@ fn settings_of_the_host_that_are_lost() {
 }
 
 /// Changes the records of the container `never-started`.
-fn change(store: &Store, config: Value, host: Value) -> String {
+pub(crate) fn change(store: &Store, config: Value, host: Value) -> String {
     let id = "781706050addfe6abca3ef2fc334a0236efe3319cc45dc0c89fca88799e90843";
     for (file, changes) in [("config.v2.json", config), ("hostconfig.json", host)] {
         let path = store.root.join("containers").join(id).join(file);
@@ -266,7 +266,7 @@ fn a_command_that_was_taken_away() {
 }
 
 /// The id of the container `changed`, of `app:2`.
-const APP: &str = "92cfa8448f9b093d4a7001d6e3d7c2ea2821253fdca4679f4b0c05de55c8a9d7";
+pub(crate) const APP: &str = "92cfa8448f9b093d4a7001d6e3d7c2ea2821253fdca4679f4b0c05de55c8a9d7";
 
 /// A name with a line end, a quote or a `#` stays a word, and a comment stays a comment.
 #[test]

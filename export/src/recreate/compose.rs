@@ -1,6 +1,6 @@
 //! The compose file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::recipe::Recipe;
 use super::run;
@@ -10,12 +10,16 @@ use super::yaml::Yaml;
 pub fn compose(recipes: &[Recipe]) -> String {
     let mut text = String::new();
     let keys = keys(recipes);
-    let mut names = BTreeSet::new();
+    let mut names = BTreeMap::new();
     let mut services = Vec::new();
-    for (recipe, key) in recipes.iter().zip(keys) {
+    for (recipe, key) in recipes.iter().zip(&keys) {
+        names.entry(recipe.name.as_str()).or_insert(key.as_str());
+    }
+    let others = Others { by_name: names, keys: &keys };
+    for (recipe, key) in recipes.iter().zip(&keys) {
         // Compose gives names of its own to the containers that it makes, and numbers them.
-        let named = recipe.service_name.is_none();
-        let first = !named || names.insert(&recipe.name);
+        let named = !recipe.is_named_by_compose;
+        let first = !named || others.by_name.get(recipe.name.as_str()) == Some(&key.as_str());
         if !first {
             let comment = format!(
                 "{}: another container has this name; this one is service {key}, without a container_name",
@@ -23,8 +27,9 @@ pub fn compose(recipes: &[Recipe]) -> String {
             );
             text.push_str(&run::comment_lines(&comment));
         }
-        services.push((key, recipe.service((named && first).then_some(&recipe.name))));
-        for comment in recipe.comments.iter().chain(&recipe.not_in_compose) {
+        let (service, unknown) = recipe.service((named && first).then_some(&recipe.name), &others);
+        services.push((key.clone(), service));
+        for comment in recipe.comments.iter().chain(&recipe.not_in_compose).chain(&unknown) {
             text.push_str(&run::comment_lines(&format!("{}: {comment}", recipe.name)));
         }
     }
@@ -39,8 +44,17 @@ pub fn compose(recipes: &[Recipe]) -> String {
         ("volumes", recipes.iter().flat_map(|recipe| &recipe.volumes).collect()),
     ] {
         if !needed.is_empty() {
-            // Without `name`, compose prefixes the name of the project.
-            let entry = |name: &String| (name.clone(), Yaml::map([("name", Some(Yaml::Text(name.clone())))]));
+            // Without `name`, compose prefixes the name of the project. An address that is asked for needs a
+            // range.
+            let entry = |name: &String| {
+                let mut of_networks =
+                    recipes.iter().flat_map(|recipe| &recipe.subnets).filter(|_| key == "networks");
+                let subnet = of_networks.find(|(known, _)| known == name);
+                let ranges = subnet.map(|(_, subnet)| Yaml::map([("subnet", Some(subnet.as_str().into()))]));
+                let ipam = ranges.map(|range| Yaml::map([("config", Some(Yaml::List(vec![range])))]));
+                let named = Some(Yaml::Text(name.clone()));
+                (name.clone(), Yaml::map([("name", named), ("ipam", ipam)]))
+            };
             document.push((key.to_owned(), Yaml::Map(needed.into_iter().map(entry).collect())));
         }
     }
@@ -64,18 +78,81 @@ fn keys(recipes: &[Recipe]) -> Vec<String> {
     keys
 }
 
+/// The services of the file.
+struct Others<'a> {
+    /// The key of each, by the name of its container.
+    by_name: BTreeMap<&'a str, &'a str>,
+    keys: &'a [String],
+}
+
 impl Recipe {
-    /// A member that several settings contribute to is written once.
-    fn service(&self, container_name: Option<&String>) -> Yaml {
+    /// The service, and what it refers to in vain. A member that several settings contribute to is written
+    /// once.
+    fn service(&self, container_name: Option<&String>, others: &Others<'_>) -> (Yaml, Vec<String>) {
         let mut members = vec![("image".to_owned(), Yaml::Text(self.image.clone()))];
         members.extend(container_name.map(|name| ("container_name".to_owned(), Yaml::Text(name.clone()))));
+        let (needed, unknown) = self.dependencies(others);
         for (key, value) in &self.service {
+            let value = refer(key, value.clone(), others);
             match (members.iter_mut().find(|(known, _)| known == key), value) {
-                (Some((_, Yaml::List(known))), Yaml::List(more)) => known.extend(more.iter().cloned()),
-                (Some((_, Yaml::Map(known))), Yaml::Map(more)) => known.extend(more.iter().cloned()),
-                _ => members.push((key.clone(), value.clone())),
+                (Some((_, Yaml::List(known))), Yaml::List(more)) => known.extend(more),
+                (Some((_, Yaml::Map(known))), Yaml::Map(more)) => known.extend(more),
+                (_, value) => members.push((key.clone(), value)),
             }
         }
-        Yaml::Map(members)
+        if !needed.is_empty() {
+            members.push(("depends_on".to_owned(), Yaml::Map(needed.into_iter().collect())));
+        }
+        (Yaml::Map(members), unknown)
+    }
+
+    /// The services that have to run before it, as its label says, and a comment for each one that is not in
+    /// the file.
+    fn dependencies(&self, others: &Others<'_>) -> (BTreeMap<String, Yaml>, Vec<String>) {
+        let (mut needed, mut unknown) = (BTreeMap::new(), Vec::new());
+        let listed = self.depends_on.as_deref().unwrap_or_default().split(',');
+        for one in listed.map(str::trim).filter(|one| !one.is_empty()) {
+            let mut words = one.split(':');
+            let service = words.next().unwrap_or_default();
+            let known = ["service_healthy", "service_completed_successfully"];
+            let condition = words.next().filter(|word| known.contains(word)).unwrap_or("service_started");
+            let restart = (words.next() == Some("true")).then(|| Yaml::Plain("true".to_owned()));
+            if others.keys.iter().any(|key| key == service) {
+                let member = Yaml::map([("condition", Some(condition.into())), ("restart", restart)]);
+                needed.insert(service.to_owned(), member);
+            } else {
+                unknown.push(format!("it depends on the service {service} ({condition}), which is not here"));
+            }
+        }
+        (needed, unknown)
+    }
+}
+
+/// What a member says of a container in the same file names its service: Compose makes that one first, and
+/// may call the container otherwise.
+fn refer(key: &str, value: Yaml, others: &Others<'_>) -> Yaml {
+    let service = |name: &str| others.by_name.get(name).map(|key| (*key).to_owned());
+    match (key, value) {
+        ("network_mode" | "pid" | "ipc", Yaml::Text(text)) => {
+            let other = text.strip_prefix("container:").and_then(service);
+            Yaml::Text(other.map_or(text, |other| format!("service:{other}")))
+        }
+        ("volumes_from", Yaml::List(all)) => {
+            let refer = |one: Yaml| match one {
+                Yaml::Text(text) => {
+                    let (name, mode) = text.strip_prefix("container:").map_or(("", None), |rest| {
+                        rest.split_once(':').map_or((rest, None), |(name, mode)| (name, Some(mode)))
+                    });
+                    Yaml::Text(match (service(name), mode) {
+                        (Some(other), Some(mode)) => format!("{other}:{mode}"),
+                        (Some(other), None) => other,
+                        (None, _) => text,
+                    })
+                }
+                other => other,
+            };
+            Yaml::List(all.into_iter().map(refer).collect())
+        }
+        (_, value) => value,
     }
 }

@@ -43,12 +43,22 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
         service: Vec::new(),
         volumes: Vec::new(),
         networks: Vec::new(),
+        subnets: Vec::new(),
         comments: Vec::new(),
         not_in_compose: Vec::new(),
         not_in_run: Vec::new(),
         project: label("project"),
         service_name: label("service"),
+        depends_on: label("depends_on"),
+        is_named_by_compose: false,
     };
+    if let (Some(project), Some(service)) = (&recipe.project, &recipe.service_name) {
+        // `shop-web-1`, and with Compose 1 `shop_web_1`.
+        let rest = recipe.name.strip_prefix(project.as_str());
+        let rest = rest.and_then(|rest| rest.strip_prefix(['-', '_'])?.strip_prefix(service.as_str()));
+        let number = rest.and_then(|rest| rest.strip_prefix(['-', '_']));
+        recipe.is_named_by_compose = number.is_some_and(|number| number.parse::<u32>().is_ok());
+    }
     let mut replaced = false;
     let mut value = |raw: &[u8]| match serde_json::from_slice::<Value>(raw) {
         Ok(value) => {

@@ -24,6 +24,8 @@ pub struct Recipe {
     /// Named volumes and networks that it needs.
     pub(super) volumes: Vec<String>,
     pub(super) networks: Vec<String>,
+    /// The address ranges of networks in which it had an address.
+    pub(super) subnets: Vec<(String, String)>,
     /// What neither form can express.
     pub(super) comments: Vec<String>,
     /// What only one form cannot express.
@@ -31,6 +33,10 @@ pub struct Recipe {
     pub(super) not_in_run: Vec<String>,
     pub(super) project: Option<String>,
     pub(super) service_name: Option<String>,
+    /// The services on which Compose made it depend: `db:service_healthy:false,cache:service_started:true`.
+    pub(super) depends_on: Option<String>,
+    /// Whether Compose chose its name.
+    pub(super) is_named_by_compose: bool,
 }
 
 /// What is known apart from the container's own record.

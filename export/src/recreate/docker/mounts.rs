@@ -120,12 +120,12 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
             format!("the volume at {target} is of driver {driver} and has options (docker volume create)");
         recipe.not_in_compose.push(text);
     }
-    let labels: Vec<_> = labels.into_iter().map(|(key, value)| (key, Yaml::Text(value))).collect();
-    let of_volume = (no_copy || subpath.is_some() || !labels.is_empty()).then(|| {
-        let labels = (!labels.is_empty()).then_some(Yaml::Map(labels));
-        let subpath = subpath.map(Yaml::from);
-        Yaml::map([("nocopy", truth(no_copy)), ("subpath", subpath), ("labels", labels)])
-    });
+    // Compose before 2.35 refuses them.
+    for (key, value) in labels {
+        recipe.not_in_compose.push(format!("the volume at {target} had the label {key}={value}"));
+    }
+    let of_volume = (no_copy || subpath.is_some())
+        .then(|| Yaml::map([("nocopy", truth(no_copy)), ("subpath", subpath.map(Yaml::from))]));
     let of_tmpfs = (size.is_some() || mode.is_some()).then(|| {
         let mode = mode.map(|mode| Yaml::Plain(format!("0{mode}")));
         Yaml::map([("size", size.map(Yaml::Plain)), ("mode", mode)])

@@ -7,6 +7,8 @@
 //!
 //! `NetworkSettings.Networks` has all networks, with addresses and aliases that were asked for.
 
+use std::net::Ipv4Addr;
+
 use serde_json::Value;
 
 use super::super::recipe::{Known, Recipe};
@@ -68,12 +70,14 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
     };
     let mut members = Vec::new();
     let mut found = by_default;
+    let several = all.len() > 1;
     for (name, network) in &all {
         let first = is_first(name, network);
         if first && by_default {
             continue;
         }
         found |= first;
+        recipe.subnets.extend(subnet(network).map(|subnet| ((*name).clone(), subnet)));
         let address = network.get("IPAMConfig").unwrap_or(&Value::Null);
         let (ip, ip6) = (text(address, "IPv4Address"), text(address, "IPv6Address"));
         let own = |alias: &String| {
@@ -121,7 +125,15 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
             ("ipv6_address", ip6.map(Yaml::from)),
             ("link_local_ips", (!local.is_empty()).then(|| Yaml::list(local))),
             ("mac_address", mac.map(Yaml::from)),
+            // Compose begins with that of the highest priority, else with the first name.
+            ("priority", (first && several).then(|| Yaml::Plain("1".to_owned()))),
         ]);
+        // Compose refuses a file that makes Docker's own network.
+        if **name == "bridge" {
+            recipe.networks.push((*name).clone());
+            recipe.not_in_compose.push("it was connected to the network bridge, too".to_owned());
+            continue;
+        }
         let member = if member == Yaml::Map(Vec::new()) { Yaml::Null } else { member };
         members.push(((*name).clone(), member));
         recipe.networks.push((*name).clone());
@@ -131,17 +143,36 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
         members.push((mode.to_owned(), Yaml::Null));
         recipe.networks.push(mode.to_owned());
     }
+    match by_default {
+        // Without it, Compose would make a network for the project.
+        true if members.is_empty() => recipe.member("network_mode", "bridge"),
+        true => recipe.not_in_compose.push("it was connected to the network bridge, too".to_owned()),
+        false => {}
+    }
     if !members.is_empty() {
         recipe.member("networks", Yaml::Map(members));
         let names: Vec<&str> =
             recipe.networks.iter().map(String::as_str).filter(|name| *name != "bridge").collect();
         if !names.is_empty() {
             let (program, names) = (recipe.program, names.join("\n"));
-            let lines = names.lines().map(|name| format!("\n{program} network create {}", quoted(name)));
+            let create = |name: &str| {
+                let known = recipe.subnets.iter().find(|(known, _)| known == name);
+                let subnet = known.map(|(_, subnet)| format!(" --subnet {}", quoted(subnet)));
+                format!("\n{program} network create{} {}", subnet.unwrap_or_default(), quoted(name))
+            };
+            let lines = names.lines().map(create);
             let text = format!("its networks have to be there:{}", lines.collect::<String>());
             recipe.not_in_run.push(text);
         }
     }
+}
+
+/// The range of a network, from the address that a running container had in it.
+fn subnet(network: &Value) -> Option<String> {
+    let address = text(network, "IPAddress")?.parse::<Ipv4Addr>().ok()?;
+    let length = network.get("IPPrefixLen").and_then(Value::as_u64).filter(|length| *length <= 32)?;
+    let mask = u32::MAX.checked_shl(32 - u32::try_from(length).ok()?).unwrap_or(0);
+    Some(format!("{}/{length}", Ipv4Addr::from(u32::from(address) & mask)))
 }
 
 fn ports(recipe: &mut Recipe, config: &Value, host: &Value, exposed_by_image: Option<&Value>) {
