@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::io::Read;
 use std::sync::Arc;
 
-use layerlift_archive::{Bytes, Content, Digest};
+use layerlift_archive::{Bytes, Content, Digest, verified};
 use layerlift_store::{DiffId, Reference};
 use oci_spec::image::MediaType;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What names a blob (image-spec 1.1, `descriptor.md`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -129,6 +130,20 @@ impl Bundle {
         self.blobs.is_empty()
     }
 
+    /// The blobs that these roots lead to, in the same order. What a document names and this bundle does not
+    /// have is not in it either.
+    pub fn only(&self, roots: Vec<Root>) -> Bundle {
+        let mut wanted: HashSet<Digest> = roots.iter().map(|root| root.descriptor.digest).collect();
+        // A blob precedes what names it.
+        for blob in self.blobs.iter().rev().filter(|blob| blob.descriptor.names_others()) {
+            if wanted.contains(&blob.descriptor.digest) {
+                wanted.extend(blob.content.as_deref().map(named_by).unwrap_or_default());
+            }
+        }
+        let blobs = self.blobs.iter().filter(|blob| wanted.contains(&blob.descriptor.digest));
+        Bundle { blobs: blobs.cloned().collect(), roots }
+    }
+
     /// A bundle of these blobs, each once.
     pub(crate) fn of(blobs: impl Iterator<Item = Blob>, roots: Vec<Root>) -> Self {
         let mut seen = HashSet::new();
@@ -136,6 +151,36 @@ impl Bundle {
         Bundle { blobs, roots }
     }
 }
+
+/// What a manifest or an index names.
+#[derive(Deserialize)]
+struct Names {
+    config: Option<Named>,
+    #[serde(default)]
+    layers: Vec<Named>,
+    #[serde(default)]
+    manifests: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    digest: String,
+}
+
+/// The digests in a document.
+fn named_by(document: &dyn Content) -> Vec<Digest> {
+    let mut bytes = Vec::new();
+    let read = verified(document).and_then(|reader| reader.take(LARGEST).read_to_end(&mut bytes));
+    let Some(names) = read.ok().and_then(|_| serde_json::from_slice::<Names>(&bytes).ok()) else {
+        return Vec::new();
+    };
+    let Names { config, layers, manifests } = names;
+    let all = config.into_iter().chain(layers).chain(manifests);
+    all.filter_map(|named| named.digest.parse().ok()).collect()
+}
+
+/// More than any manifest.
+const LARGEST: u64 = 32 << 20;
 
 /// Serializes what prints as it is written in a document.
 pub(crate) fn as_text<S: Serializer>(value: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {

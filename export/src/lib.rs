@@ -74,6 +74,11 @@ pub use salvage::{
 pub use select::{
     Chosen, ChosenContainer, ChosenIndex, ChosenOrphan, Selection, TagPolicy, select, select_all,
 };
+#[cfg(feature = "registry")]
+pub use target::{
+    Address, Events, Outcome, Placed, Registry, RegistryError, RegistryHint, RegistryOptions, Repository,
+    placed,
+};
 pub use target::{Layout, Target, push};
 pub use verify::{ImageReport, LayerReport, Report, verify, verify_each};
 pub use warning::Warning;

@@ -50,6 +50,8 @@ pub enum LayerCompression {
     Plain,
     /// Like this. A layer that has this compression already stays as it is, whatever its level.
     With(CompressionLevel),
+    /// As the store has them where they are compressed or an image's manifest stays; all others like this.
+    Packed(CompressionLevel),
 }
 
 /// What is checked of a compressed blob that is copied as it is, and has a digest of its own.
@@ -165,14 +167,20 @@ impl LayerCompression {
             LayerCompression::AsStored => format.keeps(compression),
             LayerCompression::Plain => compression == Compression::None,
             LayerCompression::With(to) => compression == to.compression(),
+            LayerCompression::Packed(_) => compression != Compression::None && format.keeps(compression),
         }
+    }
+
+    /// Whether the blobs that a manifest names stay as they are, whatever their compression.
+    pub(crate) fn keeps_blobs(self) -> bool {
+        matches!(self, LayerCompression::AsStored | LayerCompression::Packed(_))
     }
 
     /// How other layers are compressed.
     pub(crate) fn target(self) -> Option<CompressionLevel> {
         match self {
             LayerCompression::AsStored | LayerCompression::Plain => None,
-            LayerCompression::With(compression) => Some(compression),
+            LayerCompression::With(compression) | LayerCompression::Packed(compression) => Some(compression),
         }
     }
 }

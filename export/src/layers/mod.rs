@@ -18,7 +18,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::compressed::CompressedBlob;
 use crate::partial::other_side::Held;
-use crate::{Error, Format, LayerCompression, Options};
+use crate::{Error, Format, Options};
 
 /// A layer of one or several images.
 pub(crate) struct PlannedLayer {
@@ -215,9 +215,7 @@ impl State {
 /// and its own digest is enough to prove it.
 pub(crate) fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Options) -> State {
     match tar {
-        LayerTar::Blob(layer)
-            if options.layers == LayerCompression::AsStored && options.format.takes(layer.compression) =>
-        {
+        LayerTar::Blob(layer) if options.layers.keeps_blobs() && options.format.takes(layer.compression) => {
             let (compression, diff_id) = (layer.compression, layer.diff_id.or(recorded));
             match layer.digest() {
                 // Only a label says that the other blob has this tar.
@@ -284,7 +282,7 @@ impl Measured {
     fn of_requirement(required: &Requirement, of_manifest: bool, options: &Options) -> Option<Self> {
         let compression = packed::compression(required);
         let (format, layers) = (options.format, options.layers);
-        let as_stored = of_manifest && layers == LayerCompression::AsStored && format.takes(compression);
+        let as_stored = of_manifest && layers.keeps_blobs() && format.takes(compression);
         let needs_nothing = format == Format::DockerV1 && required.id.is_some();
         let stays = needs_nothing || layers.keeps(compression, format) || as_stored;
         let known = needs_nothing || required.digest.and(required.size).and(required.diff_id).is_some();

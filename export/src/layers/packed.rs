@@ -3,7 +3,7 @@
 use layerlift_archive::{Compression, CompressionLevel};
 use layerlift_store::{DiffId, LayerTar, Requirement};
 
-use crate::{LayerCompression, Options};
+use crate::Options;
 
 /// How a layer of another archive becomes the blob that an image names; `None` if it need not change. With a
 /// compression it may come out otherwise, since that depends on who compressed it.
@@ -18,7 +18,7 @@ pub(crate) fn packed_as(
         LayerTar::Blob(blob) => blob.digest(),
         LayerTar::Split(_) | LayerTar::Diff(_) => diff_id.map(|id| id.0),
     };
-    if options.layers != LayerCompression::AsStored || has == Some(wanted) {
+    if !options.layers.keeps_blobs() || has == Some(wanted) {
         return None;
     }
     if diff_id.is_some_and(|id| id.0 == wanted) {

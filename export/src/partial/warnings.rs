@@ -4,7 +4,7 @@ use layerlift_store::ChainId;
 
 use super::other_side::{Held, OtherSide};
 use crate::layers::{Measured, PlannedLayer};
-use crate::{Format, LayerCompression, Options, Warning};
+use crate::{Format, Options, Warning};
 
 /// The layers of a plan, by their places.
 pub(crate) trait Layers {
@@ -64,7 +64,7 @@ pub(crate) fn of(
 /// has from this store was not compressed again, unless this is.
 fn has_other_blob(layers: &(impl Layers + ?Sized), index: usize, options: &Options) -> bool {
     let Some(held) = layers.omitted(index) else { return false };
-    let stored = if options.layers == LayerCompression::AsStored { &*held.stored_blobs } else { &[] };
+    let stored = if options.layers.keeps_blobs() { &*held.stored_blobs } else { &[] };
     let is_known = !held.blobs.is_empty() || !stored.is_empty();
     let blob = layers.measured(index).and_then(|measured| measured.digest);
     is_known && blob.is_some_and(|blob| !held.blobs.contains(&blob) && !stored.contains(&blob))

@@ -8,8 +8,15 @@ use crate::bundle::{Blob, Bundle, Descriptor, Root};
 use crate::first_pass::in_parallel;
 
 mod layout;
+#[cfg(feature = "registry")]
+mod registry;
 
 pub use layout::Layout;
+#[cfg(feature = "registry")]
+pub use registry::{
+    Address, Events, Outcome, Placed, Registry, RegistryError, RegistryHint, RegistryOptions, Repository,
+    placed,
+};
 
 /// Something that keeps blobs by digest: a layout, a registry. [`push`] fills it.
 pub trait Target: Sync {
