@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::archive::{self, Alike, same};
 use super::images::{self, Archive, Set};
+use super::pushed::Pushed;
 use super::report::Report;
 use super::source::{Checks, Shape, Source};
 use super::{Engine, Options, builds};
@@ -109,6 +110,10 @@ fn one(
         like_docker_save(&docker, &root, home, checks, &images)
     });
     docker.stop()?;
+    if let Some(registry) = material.registry.as_ref().filter(|_| driver == "overlay2") {
+        let pushed = Pushed { name, root: &root, images: &images, registry, home };
+        pushed.check(checks, report)?;
+    }
     let source = Source {
         name: name.to_owned(),
         root,

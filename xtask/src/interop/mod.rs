@@ -17,6 +17,7 @@ pub(crate) mod fixtures;
 mod graph_store;
 pub(crate) mod images;
 pub(crate) mod listing;
+mod pushed;
 pub(crate) mod readers;
 mod report;
 mod rounds;
