@@ -2,24 +2,29 @@
 
 mod containers;
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use layerlift_export::{Format, LayerCheck, LayerCompression, TagPolicy};
-use layerlift_store::{Platform, Platforms, StoreKind};
+use layerlift_store::Platforms;
 
 pub(crate) use containers::{Containers, Rootfs, Volume, Volumes};
 
+mod common;
 mod delivery;
 mod partial;
+mod push;
+mod registry;
 mod values;
 
+pub(crate) use common::{PlaceArgs, ProgressKind, StoreArgs, Work, processors};
 pub(crate) use delivery::Delivery;
 pub(crate) use partial::{Check, Join, Partial};
+pub(crate) use push::Push;
+pub(crate) use registry::RegistryArgs;
 pub(crate) use values::ArchiveCompression;
-use values::{MAX_THREADS, checks, formats, kinds, layer_compression, root, tags, threads};
+use values::{checks, formats, layer_compression, root, tags};
 
 const STATUS: &str = "\
 Exit status:
@@ -45,6 +50,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Save(Box<Save>),
+    Push(Box<Push>),
     Join(Join),
     Check(Check),
     Images(Images),
@@ -67,62 +73,6 @@ pub(crate) enum Command {
     },
 }
 
-/// Which stores.
-#[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = "Store")]
-pub(crate) struct PlaceArgs {
-    /// Data root of an engine (/var/lib/docker, say), the root of a mounted disk or a home with such stores
-    /// in the usual places, an image layout, an archive, or - for an archive on standard input [default: the
-    /// usual places on this machine]. Archives can be several, which are then one source.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = root())]
-    pub(crate) root: Vec<PathBuf>,
-    /// Follow this symbolic link, which stands where a store keeps a directory of its own
-    /// (/var/lib/docker/overlay2, say). Links that stay below --root are followed anyway.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub(crate) follow: Vec<PathBuf>,
-    /// Only stores of this kind.
-    #[arg(long, value_name = "KIND", value_parser = kinds())]
-    pub(crate) store: Option<StoreKind>,
-    /// Only images of this graph driver (overlay2, vfs, aufs, ...).
-    #[arg(long, value_name = "DRIVER")]
-    pub(crate) driver: Option<String>,
-    /// Only images in this namespace of containerd (k8s.io, moby, default, ...) [default: the one that has
-    /// images].
-    #[arg(long, value_name = "NAMESPACE", conflicts_with = "driver")]
-    pub(crate) namespace: Option<String>,
-}
-
-/// Which stores, and which images of an index.
-#[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = "Store")]
-pub(crate) struct StoreArgs {
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-    /// Only images for OS/ARCH[/VARIANT]. Can be given several times [default for an index: this machine's
-    /// platform, or the only one].
-    #[arg(long, value_name = "PLATFORM")]
-    pub(crate) platform: Vec<Platform>,
-}
-
-impl AsRef<PlaceArgs> for PlaceArgs {
-    fn as_ref(&self) -> &PlaceArgs {
-        self
-    }
-}
-
-impl AsRef<PlaceArgs> for StoreArgs {
-    fn as_ref(&self) -> &PlaceArgs {
-        &self.place
-    }
-}
-
-impl StoreArgs {
-    /// The images of an index that are meant.
-    pub(crate) fn platforms(&self) -> Platforms {
-        Platforms::of(self.platform.iter().cloned())
-    }
-}
-
 /// Write images as an archive.
 ///
 /// A NAME is a repository (all its tags), repository:tag, repository@digest, an id, or a unique prefix of
@@ -130,7 +80,7 @@ impl StoreArgs {
 /// that has changed is an error.
 ///
 /// The output appears under its name only when it is complete. A failure leaves an existing file as it was.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = "\
 Examples:
   layerlift save alpine:3.20 -o alpine.tar        an archive that every engine loads
@@ -151,7 +101,8 @@ pub(crate) struct Save {
     /// Export every image of the store, with all its tags.
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
-    /// Where to write: a file, a directory if it ends in /, or - for standard output [default: -].
+    /// Where to write: a file, a directory if it ends in /, - for standard output, or docker://… for a
+    /// registry, as push takes it [default: -].
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
     /// Format of the archive.
@@ -227,6 +178,11 @@ pub(crate) struct Save {
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+    /// The tag that the one image gets in a layout.
+    #[arg(skip)]
+    pub(crate) layout_tag: Option<String>,
+    #[command(flatten)]
     pub(crate) work: Work,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -242,32 +198,6 @@ impl Save {
     pub(crate) fn platforms(&self) -> Platforms {
         if self.all_platforms { Platforms::All } else { self.store.platforms() }
     }
-}
-
-/// How to work, and how much to report.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Work {
-    /// Print errors only.
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
-    /// How to show progress on standard error.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressKind::Auto)]
-    pub(crate) progress: ProgressKind,
-    /// Number of threads; the output does not depend on it [default: one for each processor].
-    #[arg(short, long = "jobs", value_name = "N", value_parser = threads)]
-    pub(crate) jobs: Option<NonZeroUsize>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProgressKind {
-    /// A bar if standard error is a terminal, else nothing.
-    Auto,
-    /// A line every few seconds.
-    Plain,
-    /// A JSON object on each line, for machines; warnings and errors too.
-    Json,
-    /// Nothing.
-    None,
 }
 
 /// List the images of a store.
@@ -358,19 +288,6 @@ pub(crate) struct Stores {
     /// Print a JSON array.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-impl Work {
-    /// Number of threads.
-    pub(crate) fn threads(&self) -> NonZeroUsize {
-        self.jobs.unwrap_or_else(processors)
-    }
-}
-
-/// A thread for each processor, within reason.
-pub(crate) fn processors() -> NonZeroUsize {
-    let most = NonZeroUsize::new(MAX_THREADS).unwrap_or(NonZeroUsize::MIN);
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(most)
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ fn unwrapped(error: Link<'_>) -> Link<'_> {
             Error::Store(inner) | Error::Open(inner) => Some(inner),
             Error::Export(inner) => Some(inner),
             Error::Archive(inner) => Some(inner),
+            #[cfg(feature = "registry")]
+            Error::Registry(inner) => Some(inner),
             _ => None,
         }
     } else if let Some(error) = as_type::<layerlift_export::Error>(error) {

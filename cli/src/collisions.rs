@@ -44,7 +44,7 @@ pub(crate) fn check(args: &Save, others: &[PathBuf], destination: &Destination) 
             outputs.push(Output { what: "a volume of the archive", path, place });
         }
         Destination::File(path) => outputs.extend(output("the archive", path)),
-        Destination::Dir(_) => {}
+        Destination::Dir(_) | Destination::Registry(_) => {}
     }
     outputs.extend(delivery.digest_file.iter().filter_map(|path| output("the file with its digest", path)));
     outputs.extend(args.salvage_report.iter().filter_map(|path| output("the report of the salvage", path)));
@@ -66,7 +66,7 @@ pub(crate) fn check_file(destination: &Destination, inputs: &[PathBuf]) -> Resul
     let output = match destination {
         Destination::Stream => standard_output(),
         Destination::File(path) => output("the output", path),
-        Destination::Dir(_) => None,
+        Destination::Dir(_) | Destination::Registry(_) => None,
     };
     inputs_stay(inputs.iter().map(PathBuf::as_path), output.as_slice())
 }

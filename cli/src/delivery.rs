@@ -40,6 +40,7 @@ pub(crate) fn check(delivery: &Delivery, destination: &Destination, compressed: 
     }
     match destination {
         Destination::Dir(_) if delivery.is_in_order() => Err(Error::DirectoryInOrder),
+        Destination::Registry(_) if delivery.is_in_order() || compressed => Err(Error::RegistryInOrder),
         Destination::Stream if delivery.volume_size.is_some() => Err(Error::StreamInVolumes),
         Destination::File(_) if delivery.volume_size.is_some() && destination.folder().is_none() => {
             Err(Error::StreamInVolumes)
@@ -129,7 +130,7 @@ pub(crate) fn write_digest(
     let Some((path, digest)) = delivery.digest_file.as_ref().zip(digest) else { return Ok(()) };
     let name = match destination {
         Destination::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        Destination::Stream | Destination::Dir(_) => "-".to_owned(),
+        Destination::Stream | Destination::Dir(_) | Destination::Registry(_) => "-".to_owned(),
     };
     Ok(write_text(path, format!("{}  {name}\n", digest.hex()).as_bytes())?)
 }

@@ -18,7 +18,10 @@ use crate::error::Error;
 use crate::output::stdout_was_closed;
 use crate::signals::Guard;
 
-/// The three outputs.
+/// What stands before a place in a registry.
+pub(crate) const REGISTRY: &str = "docker://";
+
+/// The outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// Standard output.
@@ -27,11 +30,16 @@ pub(crate) enum Destination {
     File(PathBuf),
     /// A directory; its name ended in a slash.
     Dir(PathBuf),
+    /// A place in a registry.
+    Registry(String),
 }
 
 impl Destination {
     /// What `-o` means.
     pub(crate) fn parse(output: Option<&Path>) -> Self {
+        if let Some(place) = output.and_then(Path::to_str).and_then(|text| text.strip_prefix(REGISTRY)) {
+            return Destination::Registry(place.to_owned());
+        }
         match output {
             None => Destination::Stream,
             Some(path) if path.as_os_str() == "-" => Destination::Stream,
@@ -73,7 +81,10 @@ impl Destination {
 
     /// The same for a tar that is not an archive of images.
     pub(crate) fn check_tar(&self) -> Result<(), Error> {
-        self.check(Format::DockerArchive)
+        match self {
+            Destination::Registry(_) => Err(Error::ImagesOnly(self.name())),
+            _ => self.check(Format::DockerArchive),
+        }
     }
 
     /// Whether the folder of the output is there.
@@ -91,7 +102,7 @@ impl Destination {
     /// device.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         let path = match self {
-            Destination::Stream => return None,
+            Destination::Stream | Destination::Registry(_) => return None,
             // A directory's name without its slash, so that its parent is the folder that it stands in.
             Destination::Dir(path) => {
                 let path: PathBuf = path.components().collect();
@@ -171,6 +182,7 @@ impl Destination {
         match self {
             Destination::Stream => "standard output".to_owned(),
             Destination::File(path) | Destination::Dir(path) => path.display().to_string(),
+            Destination::Registry(place) => format!("{REGISTRY}{place}"),
         }
     }
 }
@@ -231,6 +243,8 @@ impl Output<'_> {
                 let _guard = Guard::new();
                 write_dir(tree, path, options)?;
             }
+            // `registry::push` does that.
+            Output::Tree(Destination::Registry(_), _) => {}
             Output::Layout(layout, bundle) => {
                 let _guard = Guard::new();
                 push(bundle, layout, options)?;
@@ -261,6 +275,8 @@ mod tests {
             (Some("a/b.tar"), Destination::File("a/b.tar".into())),
             (Some("a/b/"), Destination::Dir("a/b/".into())),
             (Some("./-"), Destination::File("./-".into())),
+            (Some("docker://r.example/a/b/"), Destination::Registry("r.example/a/b/".to_owned())),
+            (Some("./docker://r/"), Destination::Dir("./docker://r/".into())),
         ] {
             assert_eq!(Destination::parse(output.map(Path::new)), expected);
         }

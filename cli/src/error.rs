@@ -62,6 +62,29 @@ pub(crate) enum Error {
     NoArchive(PathBuf),
     #[error("a directory has neither volumes nor a digest of its own")]
     DirectoryInOrder,
+    #[error("a registry takes images one by one: there is no archive to divide, compress or hash")]
+    RegistryInOrder,
+    #[error("{0} takes images only")]
+    ImagesOnly(String),
+    #[error("{0:?} is not a place to push to")]
+    NoDestination(String),
+    #[error("the images that are to be pushed are not named")]
+    NothingToPush,
+    #[error("--all takes every image, and some are named")]
+    NamesWithAll,
+    #[error("{0} names and one tag: the images would replace one another")]
+    TagForSeveral(usize),
+    #[error("{0} has no name of which the tag could be another")]
+    TagWithoutName(String),
+    #[cfg(feature = "registry")]
+    #[error("standard input has no USER:PASSWORD")]
+    NoCredentials,
+    #[cfg(not(feature = "registry"))]
+    #[error("this build does not know registries")]
+    NoRegistries,
+    #[cfg(feature = "registry")]
+    #[error(transparent)]
+    Registry(#[from] layerlift_export::RegistryError),
     #[error("volumes need the name of a file")]
     StreamInVolumes,
     #[error("the number of volumes is not known in advance if the archive is compressed as a whole")]
@@ -104,6 +127,8 @@ impl Error {
             Error::Store(error) => error.kind(),
             Error::Export(error) => error.kind(),
             Error::Archive(error) => error.kind(),
+            #[cfg(feature = "registry")]
+            Error::Registry(error) => error.kind(),
             _ => return Status::Nothing,
         };
         if let Some(status) = chain(self).find_map(as_type).and_then(output_status) {
@@ -154,6 +179,13 @@ impl Error {
             Error::NoArchive(_) => {
                 "name one store; layerlift join completes archives from stores with --root"
             }
+            Error::RegistryInOrder => "compress its layers with --compress",
+            Error::NoDestination(_) => {
+                "name docker://HOST/REPOSITORY[:TAG], docker://HOST/PREFIX/ or oci:DIR[:TAG]"
+            }
+            Error::NothingToPush => "name images before the destination, or --all, or --container",
+            Error::TagForSeveral(_) => "leave the tag out, and each keeps its own",
+            Error::TagWithoutName(_) => "name the image by its repository and tag",
             Error::StreamInVolumes => "name it with -o FILE",
             Error::CompressedVolumes => "compress its layers with --compress",
             Error::SameOutput { .. } | Error::InputIsOutput { .. } => "write to another name",

@@ -16,6 +16,11 @@ mod message;
 mod output;
 mod partial;
 mod progress;
+#[cfg(feature = "registry")]
+mod registry;
+#[cfg(not(feature = "registry"))]
+#[path = "no_registry.rs"]
+mod registry;
 mod report;
 mod salvage;
 mod signals;

@@ -66,8 +66,27 @@ fn hints(error: Link<'_>) -> Vec<String> {
     } else if let Some(error) = as_type::<layerlift_store::Error>(error) {
         error.hints().iter().map(of_store).collect()
     } else {
-        Vec::new()
+        of_registry(error)
     }
+}
+
+#[cfg(not(feature = "registry"))]
+fn of_registry(_: Link<'_>) -> Vec<String> {
+    Vec::new()
+}
+
+#[cfg(feature = "registry")]
+fn of_registry(error: Link<'_>) -> Vec<String> {
+    use layerlift_export::RegistryHint;
+    let Some(error) = as_type::<layerlift_export::RegistryError>(error) else { return Vec::new() };
+    let words = |hint: RegistryHint| match hint {
+        RegistryHint::LogIn => "docker login and podman login store credentials; --creds-stdin reads them",
+        RegistryHint::TrustAuthority => "--ca FILE trusts another authority",
+        RegistryHint::AllowPlain => "--insecure allows plain HTTP for the registry itself",
+        RegistryHint::TryAgain => "the same command goes on where this one stopped",
+        _ => "",
+    };
+    error.hints().into_iter().map(|hint| words(hint).to_owned()).collect()
 }
 
 fn of_export(hint: &ExportHint) -> String {

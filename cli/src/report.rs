@@ -48,6 +48,7 @@ impl Reporter {
     pub(crate) fn new(args: &Args) -> Self {
         let work: Option<&Work> = match &args.command {
             Command::Save(save) => Some(&save.work),
+            Command::Push(push) => Some(&push.work),
             Command::Join(join) => Some(&join.work),
             Command::Verify(verify) => Some(&verify.work),
             _ => None,
@@ -57,6 +58,7 @@ impl Reporter {
             json: work.is_some_and(|work| work.progress == ProgressKind::Json),
             stops_at_image: match &args.command {
                 Command::Save(save) => !save.leaves_out(),
+                Command::Push(push) => !push.keep_going,
                 Command::Join(join) => !join.keep_going,
                 _ => false,
             },

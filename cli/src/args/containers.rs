@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueHint};
 
-use super::{PlaceArgs, StoreArgs};
+use super::common::{PlaceArgs, StoreArgs};
 
 /// List the containers of a store, as docker ps -a does.
 ///

@@ -32,7 +32,7 @@ impl Delivery {
 }
 
 /// `4G`, `2000M`, `650MiB`.
-fn size(text: &str) -> Result<NonZeroU64, String> {
+pub(super) fn size(text: &str) -> Result<NonZeroU64, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let factor = match unit.to_ascii_lowercase().as_str() {

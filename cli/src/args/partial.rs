@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueHint};
 use layerlift_export::{Format, LayerCheck, LayerCompression, TagPolicy};
 
-use super::{
-    ArchiveCompression, Delivery, PlaceArgs, Save, StoreArgs, Work, formats, layer_compression, root,
-};
+use super::common::{PlaceArgs, StoreArgs, Work};
+use super::values::{ArchiveCompression, formats, layer_compression, root};
+use super::{Delivery, RegistryArgs, Save};
 
 /// What the other side has, so that it is left out.
 #[derive(Debug, Clone, ClapArgs)]
@@ -109,6 +109,8 @@ impl Join {
             salvage_report: None,
             temp_dir: self.temp_dir.clone(),
             dry_run: self.dry_run,
+            registry: RegistryArgs::default(),
+            layout_tag: None,
             work: self.work.clone(),
             store: StoreArgs {
                 place: PlaceArgs {

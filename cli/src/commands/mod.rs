@@ -6,11 +6,14 @@ mod images;
 mod inspect;
 mod join;
 mod orphans;
+mod push;
 mod rootfs;
 mod save;
 mod stores;
 mod verify;
 mod volumes;
+
+pub(crate) use push::several;
 
 use std::io;
 
@@ -26,6 +29,7 @@ use crate::threads::limit_threads;
 pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error> {
     match command {
         Command::Save(args) => save::run(&args, reporter),
+        Command::Push(args) => push::run(&args, reporter),
         Command::Join(args) => join::run(&args, reporter),
         Command::Check(args) => {
             limit_threads(processors());

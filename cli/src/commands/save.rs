@@ -1,13 +1,14 @@
 //! `layerlift save`: names become images, images a plan; what the plan prepares goes to an output.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use layerlift_archive::{CompressionLevel, Options as WriteOptions};
 use layerlift_export::{
-    Error as ExportError, Layout, Omission, Options, Plan, SalvageReport, Selection, plan, select_all,
-    select_partial,
+    Error as ExportError, Format, LayerCompression, Layout, Omission, Options, Plan, SalvageReport,
+    Selection, plan, select_all, select_partial,
 };
-use layerlift_store::{OpenOptions, Platforms, Store};
+use layerlift_store::{OpenOptions, Platforms, Reference, Store};
 
 use super::containers;
 use crate::args::Save;
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::output::print;
 use crate::partial;
 use crate::progress::{LeftOut, Progress, Summary};
+use crate::registry::Pushing;
 use crate::report::Reporter;
 use crate::salvage::{self, Repairs, ReportFile};
 use crate::sources::{Source, Sources, join, named};
@@ -44,6 +46,10 @@ pub(crate) enum Input<'a> {
 /// Exports images.
 pub(crate) fn export(args: &Save, input: &Input<'_>, reporter: &Reporter) -> Result<Status, Error> {
     let destination = Destination::parse(args.output.as_deref());
+    // A registry takes images as an OCI archive has them.
+    let pushed = matches!(destination, Destination::Registry(_));
+    let pushed = pushed.then(|| Save { format: Format::OciArchive, ..args.clone() });
+    let args = pushed.as_ref().unwrap_or(args);
     let compression = destination.compression(args.archive_compress)?;
     if !args.dry_run {
         destination.check(args.format)?;
@@ -51,18 +57,23 @@ pub(crate) fn export(args: &Save, input: &Input<'_>, reporter: &Reporter) -> Res
         let others = if let Input::Parts { others, .. } = input { others } else { &[][..] };
         collisions::check(args, others, &destination)?;
     }
+    let pushing = match &destination {
+        Destination::Registry(place) => Some(Pushing::begin(place, args)?),
+        _ => None,
+    };
     let report = args.salvage_report.as_ref().filter(|_| !args.dry_run);
     let mut report = report.map(|path| ReportFile::begin(path)).transpose()?;
     let threads = args.work.threads();
     limit_threads(threads);
 
     for tries_left in (0..TRIES).rev() {
-        let error = match once(args, input, &destination, compression, &mut report, reporter)? {
-            Ended::With(status) => return Ok(status),
-            Ended::Changed(error) => error,
-        };
+        let error =
+            match once(args, input, (&destination, pushing.as_ref()), compression, &mut report, reporter)? {
+                Ended::With(status) => return Ok(status),
+                Ended::Changed(error) => error,
+            };
         // What has left through a pipe cannot be taken back.
-        if destination.folder().is_none() {
+        if destination.folder().is_none() && pushing.is_none() {
             reporter.error(&error);
             return Ok(Status::Torn);
         }
@@ -89,7 +100,7 @@ enum Ended {
 fn once(
     args: &Save,
     input: &Input<'_>,
-    destination: &Destination,
+    (destination, pushing): (&Destination, Option<&Pushing>),
     compression: Option<CompressionLevel>,
     report: &mut Option<ReportFile>,
     reporter: &Reporter,
@@ -103,7 +114,7 @@ fn once(
             (Sources::of_joined(joined, &args.store.place.root), selection)
         }
     };
-    let (source, selection, mut status) = match partial_only {
+    let (source, mut selection, mut status) = match partial_only {
         Some(selection) => {
             let is_whole = !reporter.lost(&selection.lost);
             let status = if is_whole { Status::Done } else { Status::Incomplete };
@@ -124,18 +135,25 @@ fn once(
         .with_keep_going(args.leaves_out())
         .with_recorded_only(args.no_rebuild)
         .with_keep_index(args.keep_index)
-        .with_layers(args.compress.unwrap_or_default())
+        .with_layers(args.compress.unwrap_or(if pushing.is_some() {
+            LayerCompression::Packed(CompressionLevel::GZIP)
+        } else {
+            LayerCompression::default()
+        }))
         .with_check(args.check)
         .with_temp_dir(temp_dir);
+    if let Some(tag) = &args.layout_tag {
+        retag(&mut selection, tag)?;
+    }
     let layout = destination.layout(args.format)?;
     let plan = plan(&*source.store, selection, &options)?;
     if report_left_out(plan.left_out(), reporter) {
         status = Status::Incomplete;
     }
-    if args.dry_run {
+    if args.dry_run && pushing.is_none() {
         print(&visible(&plan.to_string()))?;
     } else {
-        let output = (destination, layout, compression, report);
+        let output = (destination, (layout, pushing), compression, report);
         match write(plan, (&*source.store, repairs), output, args, reporter) {
             Ok(false) => {}
             Ok(true) => status = Status::Incomplete,
@@ -150,9 +168,9 @@ fn once(
 fn write(
     plan: Plan,
     (store, repairs): (&dyn Store, Option<Repairs>),
-    (destination, layout, compression, report): (
+    (destination, (layout, pushing), compression, report): (
         &Destination,
-        Option<Layout>,
+        (Option<Layout>, Option<&Pushing>),
         Option<CompressionLevel>,
         &mut Option<ReportFile>,
     ),
@@ -193,6 +211,18 @@ fn write(
     progress.end();
     prepared.warnings().iter().for_each(|warning| reporter.warning(warning));
     incomplete |= report_left_out(prepared.left_out(), reporter);
+    if let Some(pushing) = pushing {
+        if prepared.is_empty() {
+            return Err(Error::NothingLeft);
+        }
+        let left_out = match args.dry_run {
+            true => pushing.dry_run(&prepared, &options, reporter)?,
+            false => pushing.push(&prepared, args, &options, &progress, reporter)?,
+        };
+        let is_declared = prepared.salvaged().is_some_and(SalvageReport::is_declared);
+        report.take().map_or(Ok(()), |report| report.write(&prepared))?;
+        return Ok(incomplete || left_out || is_declared);
+    }
     let mut layout = layout;
     let (bytes, delivered) = loop {
         if prepared.is_empty() {
@@ -259,6 +289,22 @@ fn write(
     }
     incomplete |= declared;
     Ok(incomplete)
+}
+
+/// Gives the one image that was chosen another tag.
+fn retag(selection: &mut Selection, tag: &str) -> Result<(), Error> {
+    let images = selection.images.iter_mut().map(|one| (one.image.id().to_owned(), &mut one.reference));
+    let indexes = selection.indexes.iter_mut();
+    let indexes = indexes.map(|one| (one.index.digest.to_string(), &mut one.reference));
+    let containers = selection.containers.iter_mut();
+    let containers = containers.map(|one| (one.container.key.id().to_owned(), &mut one.reference));
+    let mut ids = BTreeSet::new();
+    for (id, reference) in images.chain(indexes).chain(containers) {
+        let name = reference.as_ref().ok_or_else(|| Error::TagWithoutName(id.clone()))?;
+        *reference = Some(Reference::new(name.repository(), tag));
+        ids.insert(id);
+    }
+    if ids.len() > 1 { Err(Error::TagForSeveral(ids.len())) } else { Ok(()) }
 }
 
 /// Reports what cannot be exported; returns whether there is anything.

@@ -4,6 +4,7 @@ use crate::program::{ended, layerlift, output};
 
 const COMMANDS: &[&str] = &[
     "save",
+    "push",
     "join",
     "check",
     "images",

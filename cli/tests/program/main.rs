@@ -25,9 +25,15 @@ mod partial;
 mod platforms;
 mod podman_lost;
 mod program;
+#[cfg(feature = "registry")]
+mod push;
 mod refused;
 mod rootfs;
 mod salvage;
+#[cfg(feature = "registry")]
+#[expect(dead_code, reason = "the tests of the library make it misbehave in more ways")]
+#[path = "../../../export/tests/registry/server.rs"]
+mod server;
 mod store;
 mod system_calls;
 mod volumes;

@@ -1,0 +1,33 @@
+//! A build without registries says so.
+
+use layerlift_archive::Options;
+use layerlift_export::Prepared;
+
+use crate::args::Save;
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::report::Reporter;
+
+/// A registry to push to.
+pub(crate) enum Pushing {}
+
+impl Pushing {
+    pub(crate) fn begin(_: &str, _: &Save) -> Result<Self, Error> {
+        Err(Error::NoRegistries)
+    }
+
+    pub(crate) fn dry_run(&self, _: &Prepared, _: &Options<'_>, _: &Reporter) -> Result<bool, Error> {
+        Err(Error::NoRegistries)
+    }
+
+    pub(crate) fn push(
+        &self,
+        _: &Prepared,
+        _: &Save,
+        _: &Options<'_>,
+        _: &Progress<'_>,
+        _: &Reporter,
+    ) -> Result<bool, Error> {
+        Err(Error::NoRegistries)
+    }
+}

@@ -1,0 +1,183 @@
+//! `push`, and `save -o docker://…`, to a registry of the tests' own.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use layerlift_archive::Digest;
+use serde_json::Value;
+
+use crate::program::{ended, layerlift, output, save};
+use crate::server::{Reply, Server, answer, with_body};
+use crate::store::Store;
+
+fn push(store: &Store, args: &[&str]) -> Output {
+    let mut command = layerlift();
+    command.arg("push").args(args).arg("--root").arg(&store.root);
+    output(&mut command)
+}
+
+/// The manifests of an OCI archive with the same layers, by the digest in the file's index.
+fn archived(store: &Store, names: &[&str], compress: &str) -> Vec<String> {
+    let dir = store.beside(&format!("layout-{}", names.join("-").replace([':', '/'], "-")));
+    let mut command = save(&store.root);
+    command.args(names).args(["--format", "oci-archive", "--compress", compress, "-o"]);
+    command.arg(format!("{}/", dir.display()));
+    assert_eq!(ended(&output(&mut command)).0, Some(0));
+    let index: Value = serde_json::from_slice(&std::fs::read(dir.join("index.json")).unwrap()).unwrap();
+    let entries = index["manifests"].as_array().unwrap();
+    entries.iter().map(|entry| entry["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn tags_and_repositories() {
+    let store = Store::example();
+    let server = Server::start(|_| None);
+    let to = |place: &str| format!("docker://{}/{place}", server.address);
+    let digest =
+        |repository: &str, tag: &str| server.tag(repository, tag).map(|bytes| Digest::of(&bytes).to_string());
+
+    let got = push(&store, &["base:latest", &to("team/app:2")]);
+    assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+    let expected = archived(&store, &["base:latest"], "gzip");
+    assert_eq!(digest("team/app", "2"), Some(expected[0].clone()), "the manifest of an archive");
+    assert_eq!(digest("team/app", "latest"), None);
+
+    // All tags of a repository, and a name of its own below a prefix.
+    for (args, repository) in
+        [(vec!["base".to_owned(), to("all")], "all"), (vec!["--all".to_owned(), to("node/")], "node/base")]
+    {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let got = push(&store, &args);
+        assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+        assert_eq!(digest(repository, "latest"), Some(expected[0].clone()));
+        assert!(digest(repository, "child").is_some());
+    }
+
+    // `save` is the same, and layers can stay as they are.
+    let got = output(save(&store.root).args(["base:child", "--compress", "none", "-o", &to("plain:1")]));
+    assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+    assert_eq!(digest("plain", "1"), Some(archived(&store, &["base:child"], "none")[0].clone()));
+
+    // Nothing is sent twice.
+    let got = push(&store, &["base", &to("all"), "--progress", "json"]);
+    let (status, events) = ended(&got);
+    assert_eq!(status, Some(0), "{events}");
+    assert!(!events.contains("\"pushed\",") && events.contains("\"outcome\":\"exists\""), "{events}");
+    let done: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!((&done["event"], &done["pushed"], &done["bytes"]), (&"done".into(), &0.into(), &0.into()));
+    assert_eq!(done["images"], 2);
+}
+
+#[test]
+fn dry_runs_send_nothing() {
+    let store = Store::example();
+    let server = Server::start(|_| None);
+    let to = format!("docker://{}/app", server.address);
+    let listed = |args: &[&str]| {
+        let got = push(&store, args);
+        assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+        String::from_utf8(got.stdout).unwrap()
+    };
+    let before = listed(&["--dry-run", "base", &to]);
+    let tags = before.lines().next().unwrap();
+    assert!(tags.contains("/app: ") && tags.contains("latest") && tags.contains("child"), "{before}");
+    assert!(before.contains("  push    sha256:") && !before.contains("  exists"), "{before}");
+    assert!(server.asked().iter().all(|line| line.starts_with("HEAD") || line.starts_with("GET")));
+    listed(&["base:latest", &to]);
+    let after = listed(&["--dry-run", "base", &to]);
+    assert!(after.contains("  exists  sha256:") && after.contains("  push    sha256:"), "{after}");
+}
+
+#[test]
+fn requests_that_cannot_be_met() {
+    let store = Store::example();
+    let server = Server::start(|_| None);
+    let to = |place: &str| format!("docker://{}/{place}", server.address);
+    for (args, expected) in [
+        (vec!["base:latest".to_owned(), "base:child".to_owned(), to("app:1")], "2 names and one tag"),
+        (vec!["base".to_owned(), to("app:1")], "2 images would get the tag 1"),
+        (vec!["base:latest".to_owned(), "out.tar".to_owned()], "is not a place to push to"),
+        (vec![to("app")], "are not named"),
+        (vec!["base".to_owned(), "--all".to_owned(), to("app/")], "--all takes every image"),
+        (vec!["base".to_owned(), "docker://app".to_owned()], "HOST/REPOSITORY is expected"),
+        (vec!["base".to_owned(), to("App")], "does not name a repository"),
+        (vec!["nosuch".to_owned(), to("app")], "nosuch"),
+        (
+            vec!["base".to_owned(), to("app"), "--ca".to_owned(), "/nonexistent.pem".to_owned()],
+            "nonexistent.pem",
+        ),
+        (vec!["base".to_owned(), to("app"), "--creds-stdin".to_owned()], "has no USER:PASSWORD"),
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (status, errors) = ended(&push(&store, &args));
+        assert_eq!(status, Some(2), "{args:?}: {errors}");
+        assert!(errors.contains(expected), "{args:?}: {errors}");
+    }
+    assert!(server.asked().iter().all(|line| !line.starts_with("PUT")), "{:?}", server.asked());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (status, errors) = ended(&push(&store, &["base:latest", &format!("docker://{free}/app")]));
+    assert_eq!(status, Some(2), "{errors}");
+    assert!(errors.contains("connection refused"), "{errors}");
+    let volumes = output(save(&store.root).args(["base", "--volume-size", "1M", "-o", &to("app")]));
+    assert_eq!(ended(&volumes).0, Some(2), "{}", ended(&volumes).1);
+}
+
+/// One repository fails: the status is 1, and what is missing is named.
+#[test]
+fn what_is_missing_is_named() {
+    let store = Store::example();
+    let denied = br#"{"errors":[{"code":"DENIED","message":"not here"}]}"#;
+    let server = Server::start(move |request| {
+        (request.method == "POST" && request.path.contains("/base/")).then(|| with_body(403, &[], denied))
+    });
+    let to = format!("docker://{}/x/", server.address);
+    let (status, errors) = ended(&push(&store, &["base", &to]));
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.contains("answered 403") && errors.contains("DENIED: not here"), "{errors}");
+    assert!(errors.contains("not pushed: ") && errors.contains("/x/base:child"), "{errors}");
+    assert!(server.tag("x/base", "latest").is_none());
+}
+
+/// No output has a password or a token, whatever the registry answers.
+#[test]
+fn secrets_are_in_no_output() {
+    let store = Store::example();
+    const BASIC: &str = "dXNlcjpodW50ZXIyLXNlY3JldA==";
+    let echo = format!(r#"{{"errors":[{{"code":"X","message":"{BASIC} hunter2-secret"}}]}}"#);
+    for accepts in [true, false] {
+        let echo = echo.clone();
+        let server = Server::start(move |request| -> Option<Reply> {
+            let given = request.headers.get("authorization").map(String::as_str);
+            if given != Some(&format!("Basic {BASIC}")) {
+                return Some(answer(401, &[("WWW-Authenticate", "Basic realm=\"x\"")]));
+            }
+            (!accepts).then(|| with_body(403, &[], echo.as_bytes()))
+        });
+        for more in [&["--progress", "json"][..], &["--progress", "plain"], &["--dry-run"]] {
+            let mut command: Command = layerlift();
+            command.args(["push", "base", "--creds-stdin"]).args(more).arg("--root").arg(&store.root);
+            command.arg(format!("docker://{}/app", server.address)).stdin(Stdio::piped());
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            child.stdin.take().unwrap().write_all(b"user:hunter2-secret\n").unwrap();
+            let got = child.wait_with_output().unwrap();
+            let text = format!("{}{}", String::from_utf8_lossy(&got.stdout), ended(&got).1);
+            assert_eq!(got.status.success(), accepts, "{text}");
+            assert!(!text.contains("hunter2") && !text.contains(BASIC), "{text}");
+        }
+    }
+}
+
+#[test]
+fn layouts_get_tags() {
+    let store = Store::example();
+    let layout = store.beside("made");
+    let to = |tag: &str| format!("oci:{}{tag}", layout.display());
+    for (name, tag) in [("base:latest", ":2"), ("base:child", "")] {
+        let got = push(&store, &[name, &to(tag)]);
+        assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+    }
+    let index = std::fs::read_to_string(layout.join("index.json")).unwrap();
+    assert!(index.contains("base:2") && index.contains("base:child") && !index.contains("latest"), "{index}");
+    let (status, errors) = ended(&push(&store, &["base", &to(":3")]));
+    assert_eq!(status, Some(2), "{errors}");
+}
