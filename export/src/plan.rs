@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use layerlift_archive::Digest;
-use layerlift_store::{Document, LayerTar, Platforms, Reference, Requirements, Store};
+use layerlift_store::{Document, Platforms, Reference, Requirements, Store};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::artifacts::{self, PlannedArtifact};
@@ -14,7 +14,7 @@ use crate::format::list::List;
 use crate::history;
 use crate::layered::Layered;
 use crate::layers::odd::{padding_left_out, refused_as_stored};
-use crate::layers::{Distinct, Measured, PlannedLayer, State};
+use crate::layers::{self, Distinct, Measured, PlannedLayer};
 use crate::left_out::{self, LeftOut};
 use crate::lines::Lines;
 use crate::lists;
@@ -171,6 +171,9 @@ pub(crate) fn of_images(
     let (mut layers, mut unreadable) = distinct.plan(store, options);
     let to_salvage = if options.salvage { std::mem::take(&mut unreadable) } else { Vec::new() };
     for (draft, (name, tar)) in on_top {
+        if let Err(error) = layers::measure(&tar, options) {
+            unreadable.push((layers.len(), error.of_layer(&name)));
+        }
         drafts[draft].layers.push(layers.len());
         layers.push(PlannedLayer::new(&name, Some(tar), None, options));
     }
@@ -304,10 +307,7 @@ fn odd_records(drafts: &[Draft], layers: &[PlannedLayer]) -> Vec<Warning> {
 
 /// The missing blob of a layer that is rebuilt from what was unpacked.
 fn rebuilt(layer: &PlannedLayer) -> Option<Digest> {
-    match &layer.state {
-        State::Unmeasured(LayerTar::Diff(layer)) => layer.blob,
-        _ => None,
-    }
+    layer.computed()?.blob
 }
 
 /// An image whose config names digests that its layers cannot have.
@@ -316,7 +316,7 @@ fn digest_not_kept(draft: &Draft, layers: &[PlannedLayer]) -> Option<Warning> {
         return None;
     }
     let recorded = draft.layers.iter().take(draft.image.layers.len()).map(|&index| &layers[index]);
-    let mut computed = recorded.filter(|layer| matches!(layer.state, State::Unmeasured(LayerTar::Diff(_))));
+    let mut computed = recorded.filter(|layer| layer.computed().is_some());
     let first = computed.next()?;
     if rebuilt(first).is_some() {
         let mut own = draft.image.layers.iter().zip(&draft.layers);

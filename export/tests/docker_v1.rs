@@ -7,9 +7,9 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 
-use common::{Entry, data_root, entries, exported, store, unpacked};
+use common::{Entry, data_root, entries, exported, planned, store, threaded, unpacked, written};
 use layerlift_archive::Digest;
-use layerlift_export::{Format, Options};
+use layerlift_export::{Format, Options, tree};
 use serde_json::Value;
 
 fn options() -> Options {
@@ -48,6 +48,24 @@ fn from_the_store_of_today() {
             }
         }
     }
+}
+
+/// Layers that are computed from directories, and of which nobody needs a digest: the length is known before
+/// a file is read, and nothing comes first.
+#[test]
+fn computed_layers_are_streamed_at_once() {
+    let Some(root) = data_root("docker-graph/1.8.2-vfs/store.tar.xz") else { return };
+    let mut lost = 0;
+    for image in fs::read_dir(root.path().join("graph")).unwrap() {
+        lost += usize::from(fs::remove_file(image.unwrap().path().join("tar-data.json.gz")).is_ok());
+    }
+    assert!(lost > 1);
+    let store = store(root.path());
+    let nowhere = options().with_temp_dir("/nowhere/at/all");
+    let plan = planned(&*store, &["base"], &nowhere).unwrap();
+    let (len, first) = (plan.tar_len(), plan.first_pass_len());
+    let archive = written(&tree(&plan.prepare(&threaded(2)).unwrap()), 2);
+    assert_eq!((len, first), (Some(archive.len() as u64), Some(0)));
 }
 
 /// Compares with what a daemon of Docker 1.8.2 wrote for `docker save` of the names in its own store.

@@ -36,6 +36,7 @@ mod model;
 mod names;
 mod parallel;
 mod places;
+mod pushed;
 mod reference;
 mod sqlite;
 mod store;
@@ -50,6 +51,7 @@ pub mod fuzz {
 }
 
 pub use diff::tree::{FileTree, RootFs};
+pub use diff::{DiffTar, FilesTar};
 pub use discover::{Opened, Place, detect, open, open_all};
 pub use driver::orphans::Orphan;
 pub use error::Error;

@@ -3,6 +3,7 @@
 mod compressed;
 pub(crate) mod computed;
 pub(crate) mod odd;
+mod open;
 mod packed;
 mod padding;
 
@@ -12,11 +13,11 @@ use std::sync::Arc;
 
 use layerlift_archive::{Compression, CompressionLevel, Content, Digest, Explanation};
 use layerlift_store::{
-    BlobLayer, DiffId, Document, Image, Layer, LayerKey, LayerTar, Notice, Requirement, Store,
+    BlobLayer, DiffId, DiffLayer, Document, Image, Layer, LayerKey, LayerTar, Notice, Requirement, Store,
 };
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::compressed::CompressedBlob;
+pub(crate) use self::open::{measure, open};
 use crate::partial::other_side::Held;
 use crate::{Error, Format, Options};
 
@@ -33,6 +34,8 @@ pub(crate) struct PlannedLayer {
     /// What is odd about its record.
     pub(crate) notice: Option<Notice>,
     pub(crate) state: State,
+    /// That its tar is computed from directories, and was measured.
+    computed: Option<DiffLayer>,
     /// How it is packed, if not as the options say: uncompressed, or so.
     pub(crate) packed: Option<Option<CompressionLevel>>,
     /// The blob that the image names, where another archive has the layer.
@@ -97,6 +100,10 @@ impl PlannedLayer {
 
     fn of(id: &str, tar: Option<LayerTar>, state: impl FnOnce(LayerTar) -> State) -> Self {
         let notice = tar.as_ref().and_then(|tar| tar.notice().cloned());
+        let computed = match &tar {
+            Some(LayerTar::Diff(layer)) if layer.measured_len().is_some() => Some(layer.clone()),
+            _ => None,
+        };
         let state = tar.map_or(State::Unreadable, state);
         let (id, called) = (id.to_owned(), id.to_owned());
         PlannedLayer {
@@ -106,6 +113,7 @@ impl PlannedLayer {
             needs_digest: false,
             notice,
             state,
+            computed,
             packed: None,
             wanted: None,
             omitted: None,
@@ -169,11 +177,20 @@ impl PlannedLayer {
         }
     }
 
-    /// What turned out to be odd while it was spooled.
+    /// What turned out to be odd while it was measured or spooled.
     pub(crate) fn finding(&self) -> Option<&Notice> {
         match &self.state {
             State::Unmeasured(tar) => tar.finding(),
-            State::Measured(_) | State::Unreadable => None,
+            State::Measured(_) | State::Unreadable => self.computed.as_ref()?.finding(),
+        }
+    }
+
+    /// The directories that its tar is computed from; `None` if the tar is the recorded one.
+    pub(crate) fn computed(&self) -> Option<&DiffLayer> {
+        match &self.state {
+            State::Unmeasured(LayerTar::Diff(layer)) => Some(layer),
+            State::Measured(_) => self.computed.as_ref(),
+            State::Unmeasured(_) | State::Unreadable => None,
         }
     }
 
@@ -188,7 +205,17 @@ impl State {
     fn packed(tar: LayerTar, to: Option<CompressionLevel>, diff_id: Option<DiffId>) -> State {
         match (tar, to) {
             (LayerTar::Split(layer), None) => State::Measured(Measured::plain(Arc::new(layer), diff_id)),
+            (LayerTar::Diff(layer), None) => State::computed(layer),
             (tar, _) => State::Unmeasured(tar),
+        }
+    }
+
+    /// A layer whose tar is computed: it has no recorded digest that it must have, even if its image names
+    /// one.
+    fn computed(layer: DiffLayer) -> State {
+        match layer.tar() {
+            Some(tar) => State::Measured(Measured::plain(Arc::new(tar), None)),
+            None => State::Unmeasured(LayerTar::Diff(layer)),
         }
     }
 
@@ -206,7 +233,7 @@ impl State {
             tar if !layers.keeps(Compression::None, format) => State::Unmeasured(tar),
             LayerTar::Split(layer) => State::Measured(Measured::plain(Arc::new(layer), diff_id)),
             LayerTar::Blob(layer) => State::Measured(Measured::plain(Arc::new(layer.stored), diff_id)),
-            tar @ LayerTar::Diff(_) => State::Unmeasured(tar),
+            LayerTar::Diff(layer) => State::computed(layer),
         }
     }
 }
@@ -344,15 +371,7 @@ impl Distinct {
     ) -> (Vec<PlannedLayer>, Vec<(usize, Error)>) {
         let mut errors = Vec::new();
         let mut layers = Vec::with_capacity(self.layers.len());
-        let mut opened = open(store, &self.layers);
-        if options.recorded_only {
-            for (tar, layer) in opened.iter_mut().zip(&self.layers) {
-                if let (Ok(LayerTar::Diff(found)), Some(_)) = (&*tar, layer.diff_id) {
-                    let dir = found.dir.path().to_owned();
-                    *tar = Err(Error::NotRebuilt { dir }.of_layer(&store.layer_name(&layer.key)));
-                }
-            }
-        }
+        let opened = open::open_measured(store, &self.layers, options);
         let other_side = &options.other_side;
         let kinds = self.of_manifest.into_iter().zip(self.of_v1);
         for ((layer, (of_manifest, of_v1)), tar) in self.layers.iter().zip(kinds).zip(opened) {
@@ -395,18 +414,6 @@ impl Distinct {
         }
         (layers, errors)
     }
-}
-
-/// Opens layers, in parallel. The results have the order of `layers`.
-pub(crate) fn open(store: &dyn Store, layers: &[Layer]) -> Vec<Result<LayerTar, Error>> {
-    let open = |layer: &Layer| {
-        let opened = match &layer.lost {
-            Some(error) => Err(error.clone()),
-            None => store.layer(&layer.key),
-        };
-        opened.map_err(|error| Error::from(error).of_layer(&store.layer_name(&layer.key)))
-    };
-    layers.par_iter().map(open).collect()
 }
 
 /// A content that is checked against a digest that it does not name itself.

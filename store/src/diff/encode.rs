@@ -14,6 +14,7 @@
 //! of the device, with Docker the mode 0600, and from the second name of one inode on a link name that nobody
 //! reads; Docker keeps no attributes of users, and makes capabilities of revision 3 those of revision 2.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -24,8 +25,8 @@ use super::Form;
 use super::attributes::Wanted;
 use super::files::{BUFFER, Files, Piece, What};
 use super::order::Order;
-use super::records::{Id, Kind, Metadata, ROOT, Records};
-use crate::{Error, Root};
+use super::records::{Id, Kind, Metadata, ROOT};
+use crate::Error;
 
 /// The engines whose tars are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,15 +70,15 @@ impl Encoding {
     }
 }
 
-/// Writes the tar of a layer.
-pub(super) fn write(
+/// Writes or measures the tar of a layer.
+pub(super) fn layer(
     files: Files<'_>,
     order: Order,
     encoding: Encoding,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
+    pass: Pass<'_>,
+) -> Result<Measure, Error> {
     let records = files.records;
-    let mut writer = Writer::new(files, encoding, out);
+    let mut writer = Writer::new(files, encoding, pass);
     order.visit(records, |id, path| {
         writer.entry(id, path)?;
         records.further(id).iter().try_for_each(|id| writer.entry(*id, &records.path(*id)))
@@ -85,37 +86,23 @@ pub(super) fn write(
     writer.finish()
 }
 
-/// Writes the tar of a tree that is not a layer: with an entry `./` for its root, or of it only `within`, a
-/// path without a slash at its end.
-pub(super) fn write_tree(
-    root: &Root,
-    records: &Records,
-    within: Option<&[u8]>,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    let encoding = Encoding::ContainersStorage { created: 0 };
-    let files = Files::new(std::slice::from_ref(root), records, encoding.wanted());
-    let mut writer = Writer::new(files, encoding, out);
-    if within.is_none() {
-        let Metadata { mode, uid, gid, mtime, .. } = records.get(ROOT).metadata;
-        let (mode, uid, gid) = (mode & 0o7777, uid.into(), gid.into());
-        writer.header(&Header { name: b"./", kind: b'5', mode, uid, gid, mtime, ..Header::default() })?;
-    }
-    Order::Walk.visit(records, |id, path| {
-        if within.is_none_or(|within| is_within(path, within)) { writer.entry(id, path) } else { Ok(()) }
-    })?;
-    writer.finish()
-}
-
-/// Writes the tar of a merged tree without an entry for its root, or only what is `within` a path of it.
-pub(super) fn write_merged(
+/// The same of a tree that is not a layer, with an entry `./` for its root if that is wanted; or only of what
+/// is `within` a path of it, without a slash at its end.
+pub(super) fn tree(
     files: Files<'_>,
     within: Option<&[u8]>,
+    with_root: bool,
     encoding: Encoding,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
+    pass: Pass<'_>,
+) -> Result<Measure, Error> {
     let records = files.records;
-    let mut writer = Writer::new(files, encoding, out);
+    let mut writer = Writer::new(files, encoding, pass);
+    if with_root && within.is_none() {
+        let Metadata { mode, uid, gid, mtime, .. } = records.get(ROOT).metadata;
+        let (mode, uid, gid) = (mode & 0o7777, uid.into(), gid.into());
+        let header = Header { name: b"./", kind: b'5', mode, uid, gid, mtime, ..Header::default() };
+        writer.header(ROOT, &header)?;
+    }
     Order::Walk.visit(records, |id, path| {
         if within.is_none_or(|within| is_within(path, within)) { writer.entry(id, path) } else { Ok(()) }
     })?;
@@ -127,16 +114,42 @@ pub(super) fn is_within(path: &[u8], within: &[u8]) -> bool {
     path.strip_prefix(within).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
-struct Writer<'a> {
-    files: Files<'a>,
+/// What becomes of a tar.
+pub(super) enum Pass<'a> {
+    /// It is measured: no contents are read.
+    Measure,
+    /// It is written; if it was measured, each entry must still be what it was.
+    Write(&'a mut dyn Write, Option<&'a Measure>),
+}
+
+/// What a tar comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Measure {
+    /// Bytes.
+    pub(super) len: u64,
+    /// A fingerprint of each entry, so that one that has changed can be named.
+    entries: Vec<u32>,
+}
+
+struct Writer<'f, 'p> {
+    files: Files<'f>,
     encoding: Encoding,
     encoder: Encoder,
     blocks: Vec<u8>,
-    out: BufWriter<&'a mut dyn Write>,
+    /// `None` while it is only measured.
+    out: Option<BufWriter<&'p mut dyn Write>>,
+    found: Measure,
+    expected: Option<&'p Measure>,
+    /// How many entries there were.
+    count: usize,
 }
 
-impl<'a> Writer<'a> {
-    fn new(files: Files<'a>, encoding: Encoding, out: &'a mut dyn Write) -> Self {
+impl<'f, 'p> Writer<'f, 'p> {
+    fn new(files: Files<'f>, encoding: Encoding, pass: Pass<'p>) -> Self {
+        let (out, expected) = match pass {
+            Pass::Measure => (None, None),
+            Pass::Write(out, expected) => (Some(BufWriter::with_capacity(BUFFER, out)), expected),
+        };
         Writer {
             files,
             encoding,
@@ -145,17 +158,26 @@ impl<'a> Writer<'a> {
                 _ => Dialect::Pax,
             }),
             blocks: Vec::new(),
-            out: BufWriter::with_capacity(BUFFER, out),
+            out,
+            found: Measure::default(),
+            expected,
+            count: 0,
         }
     }
 
-    fn finish(mut self) -> Result<(), Error> {
+    fn finish(mut self) -> Result<Measure, Error> {
+        if self.expected.is_some_and(|expected| expected.entries.len() > self.count) {
+            return Err(changed(self.files.root(), "files in it are no longer there"));
+        }
         self.put_zeros(TRAILER)?;
-        self.out.flush().map_err(|source| output(self.files.root(), source))
+        if let Some(out) = &mut self.out {
+            out.flush().map_err(|source| output(self.files.root(), source))?;
+        }
+        Ok(self.found)
     }
 }
 
-impl Writer<'_> {
+impl Writer<'_, '_> {
     fn entry(&mut self, id: Id, path: &[u8]) -> Result<(), Error> {
         let records = self.files.records;
         let entry = records.get(id);
@@ -164,7 +186,7 @@ impl Writer<'_> {
             Kind::Opaque => {
                 let Metadata { mode, uid, gid, .. } = records.get(entry.parent).metadata;
                 let metadata = Metadata { mode: mode & 0o777, uid, gid, ..Metadata::default() };
-                self.marker(path.to_vec(), &metadata, b"")
+                self.marker(id, path.to_vec(), &metadata, b"")
             }
             Kind::Whiteout => {
                 let (dir, name) = path.split_at(path.len() - records.name(id).len());
@@ -174,7 +196,7 @@ impl Writer<'_> {
                     (Encoding::Docker28 { created } | Encoding::ContainersStorage { created }, found)
                         if found.mode == 0 =>
                     {
-                        self.marker(marker, &Metadata { mtime: created, ..Metadata::default() }, b"")
+                        self.marker(id, marker, &Metadata { mtime: created, ..Metadata::default() }, b"")
                     }
                     (Encoding::Docker28 { .. } | Encoding::ContainersStorage { .. }, found) => {
                         let docker = matches!(self.encoding, Encoding::Docker28 { .. });
@@ -185,21 +207,22 @@ impl Writer<'_> {
                         });
                         let mode = if docker { 0o600 } else { 0 };
                         let metadata = Metadata { mode, ..found };
-                        self.marker(marker, &metadata, &link.unwrap_or_default())
+                        self.marker(id, marker, &metadata, &link.unwrap_or_default())
                     }
-                    _ => self.marker(marker, &Metadata::default(), b""),
+                    _ => self.marker(id, marker, &Metadata::default(), b""),
                 }
             }
         }
     }
 
-    fn marker(&mut self, name: Vec<u8>, metadata: &Metadata, link: &[u8]) -> Result<(), Error> {
+    fn marker(&mut self, id: Id, name: Vec<u8>, metadata: &Metadata, link: &[u8]) -> Result<(), Error> {
         let header = Header { name: &name, ..Header::default() };
         let Metadata { mode, uid, gid, mtime, .. } = *metadata;
-        self.header(&match self.encoding {
+        let header = match self.encoding {
             Encoding::Docker18 { created } => Header { mtime: created, ..header },
             _ => Header { kind: b'0', mode, uid: uid.into(), gid: gid.into(), mtime, link, ..header },
-        })
+        };
+        self.header(id, &header)
     }
 
     fn present(&mut self, id: Id, path: &[u8], metadata: &Metadata) -> Result<(), Error> {
@@ -237,7 +260,7 @@ impl Writer<'_> {
             let what = format!("a tar cannot hold attribute {attribute:?} of {}", path.display());
             return Err(Error::Unsupported { what, hint: None });
         }
-        self.header(&Header {
+        let header = Header {
             name: &name,
             link: &link,
             kind,
@@ -248,30 +271,65 @@ impl Writer<'_> {
             mtime: metadata.mtime,
             device,
             xattrs: &xattrs,
-        })?;
+        };
+        self.header(id, &header)?;
         if size == 0 {
             return Ok(());
         }
-        let (out, root) = (&mut self.out, self.files.root());
-        self.files.contents::<Error>(id, size, &mut |piece| {
-            let written = match piece {
-                Piece::Data(bytes) => out.write_all(bytes),
-                Piece::Hole(len) => zeros(out, len),
-            };
-            written.map_err(|source| output(root, source))
-        })?;
+        self.found.len += size;
+        if let Some(out) = &mut self.out {
+            let root = self.files.root();
+            self.files.contents::<Error>(id, size, &mut |piece| {
+                let written = match piece {
+                    Piece::Data(bytes) => out.write_all(bytes),
+                    Piece::Hole(len) => zeros(out, len),
+                };
+                written.map_err(|source| output(root, source))
+            })?;
+        }
         self.put_zeros(padding(size))
     }
 
-    fn header(&mut self, header: &Header<'_>) -> Result<(), Error> {
+    fn header(&mut self, id: Id, header: &Header<'_>) -> Result<(), Error> {
         self.blocks.clear();
         self.encoder.encode(header, &mut self.blocks);
-        self.out.write_all(&self.blocks).map_err(|source| output(self.files.root(), source))
+        self.found.len += self.blocks.len() as u64;
+        let place = self.count;
+        self.count += 1;
+        if self.out.is_none() || self.expected.is_some() {
+            let seen = fingerprint(&self.blocks, &self.files.records.get(id).metadata);
+            match self.expected {
+                None => self.found.entries.push(seen),
+                Some(expected) if expected.entries.get(place) == Some(&seen) => {}
+                Some(_) => return Err(changed(&self.files.path(id), "it has changed, or is new")),
+            }
+        }
+        match &mut self.out {
+            None => Ok(()),
+            Some(out) => out.write_all(&self.blocks).map_err(|source| output(self.files.root(), source)),
+        }
     }
 
     fn put_zeros(&mut self, len: u64) -> Result<(), Error> {
-        zeros(&mut self.out, len).map_err(|source| output(self.files.root(), source))
+        self.found.len += len;
+        match &mut self.out {
+            None => Ok(()),
+            Some(out) => zeros(out, len).map_err(|source| output(self.files.root(), source)),
+        }
     }
+}
+
+/// What tells an entry from what it was at another time. A header has seconds; a file that changed within one
+/// has other nanoseconds.
+fn fingerprint(header: &[u8], metadata: &Metadata) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    header.hash(&mut hasher);
+    metadata.mtime_nanos.hash(&mut hasher);
+    hasher.finish() as u32
+}
+
+fn changed(path: &Path, what: &str) -> Error {
+    Error::damaged(path, format!("{what} since the tar was measured: something writes to it"))
 }
 
 fn zeros(out: &mut dyn Write, mut len: u64) -> io::Result<()> {

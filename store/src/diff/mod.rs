@@ -33,6 +33,7 @@ mod files;
 mod order;
 mod places;
 mod records;
+pub(crate) mod tar;
 pub(crate) mod tree;
 mod union;
 mod upper;
@@ -50,9 +51,10 @@ use layerlift_archive::Digest;
 use crate::tarsplit::Unusable;
 use crate::{Error, Notice, Root, SplitLayer};
 
-use encode::Encoding;
+use encode::{Encoding, Measure, Pass};
 use files::Files;
 
+pub use tar::{DiffTar, FilesTar};
 pub(crate) use watch::Watch;
 
 /// What a layer's directory holds.
@@ -95,6 +97,7 @@ pub struct DiffLayer {
     /// Bytes of its files, as the file at this path says.
     recorded_size: Option<(u64, PathBuf)>,
     finding: Arc<OnceLock<Notice>>,
+    measure: Arc<OnceLock<Measure>>,
 }
 
 impl DiffLayer {
@@ -113,6 +116,7 @@ impl DiffLayer {
             over: None,
             recorded_size: None,
             finding: Arc::default(),
+            measure: Arc::default(),
         }
     }
 
@@ -124,7 +128,31 @@ impl DiffLayer {
     /// The same layer, of which files may change while they are read, since its container runs: each has the
     /// size that it had at first, and [`DiffLayer::finding`] names those that changed.
     pub fn as_it_is_read(self) -> Self {
-        DiffLayer { may_change: true, ..self }
+        DiffLayer { may_change: true, measure: Arc::default(), ..self }
+    }
+
+    /// Walks the directories without reading a file, and returns the length of the tar. From then on,
+    /// [`DiffLayer::tar`] has it as a content.
+    ///
+    /// A layer of which files may change ([`DiffLayer::as_it_is_read`]) has another length the next time, so
+    /// it has none: `None`.
+    pub fn measure(&self) -> Result<Option<u64>, Error> {
+        if !self.may_change && self.measure.get().is_none() {
+            let measured = self.watching(|| self.pass(Pass::Measure))?;
+            // Two at a time find the same, or the tar says later what has changed.
+            let _ = self.measure.set(measured);
+        }
+        Ok(self.measured_len())
+    }
+
+    /// The length of the tar, once it was measured.
+    pub fn measured_len(&self) -> Option<u64> {
+        self.measure.get().map(|measure| measure.len)
+    }
+
+    /// The tar as a content, once it was measured.
+    pub fn tar(&self) -> Option<DiffTar> {
+        DiffTar::new(self)
     }
 
     /// What turned out to be odd when the tar was written: its files have another size than was recorded.
@@ -187,7 +215,8 @@ impl DiffLayer {
         Ok(!self.records()?.records.any_written())
     }
 
-    /// Walks the directories and writes the tar. The same directories give the same bytes.
+    /// Walks the directories and writes the tar. The same directories give the same bytes. If it was measured,
+    /// an entry that is not what it was then is an error that names it.
     ///
     /// Files that a record describes are compared with it first. It is an error if an engine removes the
     /// layer meanwhile, found at the latest after the last byte is written.
@@ -196,12 +225,17 @@ impl DiffLayer {
     /// sorted, each followed by what is below it. What a comparison found is sorted by whole paths, each
     /// whiteout in the place of the name that it removes. Both orders are Docker's.
     pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
+        let pass = Pass::Write(out, self.measure.get());
+        self.watching(|| self.compare_files().and_then(|()| self.pass(pass))).map(drop)
+    }
+
+    /// If the layer was removed, missing files follow from that.
+    fn watching<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         let look = || self.watch.as_ref().map_or(Ok(()), Watch::look);
         look()?;
-        let written = self.compare_files().and_then(|()| self.write_tar(out));
-        // If the layer was removed, missing files follow from that.
+        let done = work();
         look()?;
-        written
+        done
     }
 
     fn compare_files(&self) -> Result<(), Error> {
@@ -211,7 +245,7 @@ impl DiffLayer {
         }
     }
 
-    fn write_tar(&self, out: &mut dyn Write) -> Result<(), Error> {
+    fn pass(&self, pass: Pass<'_>) -> Result<Measure, Error> {
         let encoding = Encoding::of(self.form, self.created);
         let Walked { roots, records, order } = self.records()?;
         let attributes = match (&self.holds, self.form) {
@@ -223,7 +257,7 @@ impl DiffLayer {
         self.compare_size(&records);
         let changed = RefCell::new(Vec::new());
         let files = Files::new(roots, &records, attributes).noting(self.may_change.then_some(&changed));
-        encode::write(files, order, encoding, out)?;
+        let measure = encode::layer(files, order, encoding, pass)?;
         let changed = changed.into_inner();
         if let Some(first) = changed.first() {
             let others: Vec<String> =
@@ -236,7 +270,7 @@ impl DiffLayer {
             );
             self.finding.get_or_init(|| Notice::new(first, what));
         }
-        Ok(())
+        Ok(measure)
     }
 
     /// What is in the layer, and in which order it is written.
@@ -278,11 +312,6 @@ struct Walked<'a> {
     roots: &'a [Root],
     records: records::Records,
     order: order::Order,
-}
-
-/// Writes the tar of a directory that is not a layer, or of a part of it.
-pub(crate) fn write_tree(dir: &Root, within: Option<&[u8]>, out: &mut dyn Write) -> Result<(), Error> {
-    encode::write_tree(dir, &changes::tree(dir)?, within, out)
 }
 
 /// The engine in whose form a tar is written.

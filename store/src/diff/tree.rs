@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use layerlift_archive::{Error as ArchiveError, FileEntry, FileKind, FileSink};
 
@@ -12,6 +13,7 @@ use super::encode::{self, Encoding};
 use super::files::{Files, Piece, What};
 use super::order::Order;
 use super::records::{Metadata, ROOT, Records};
+use super::tar::{FilesTar, Tree};
 use super::{Form, changes, union};
 use crate::{Error, Notice, Root};
 
@@ -38,11 +40,9 @@ enum Holds {
 
 /// A root file system with the names and metadata of all that is in it. What engines and overlayfs keep for
 /// themselves is resolved.
-#[derive(Debug)]
-pub struct FileTree<'a> {
-    roots: &'a [Root],
-    records: Records,
-    form: Form,
+#[derive(Debug, Clone)]
+pub struct FileTree {
+    tree: Tree,
 }
 
 impl RootFs {
@@ -79,20 +79,21 @@ impl RootFs {
     }
 
     /// Walks the directories. No file is read.
-    pub fn read(&self) -> Result<FileTree<'_>, Error> {
+    pub fn read(&self) -> Result<FileTree, Error> {
         let records = match &*self.roots {
             [root] if self.holds == Holds::Whole => changes::tree(root)?,
             roots => union::read(roots, self.holds == Holds::Named)?,
         };
-        Ok(FileTree { roots: &self.roots, records, form: self.form })
+        let (roots, records, encoding) = (self.roots.clone(), Arc::new(records), Encoding::of(self.form, 0));
+        Ok(FileTree { tree: Tree { roots, records, encoding, with_root: false } })
     }
 }
 
-impl FileTree<'_> {
+impl FileTree {
     /// Whether it has a path. [`FileTree::write_tar`] fails for one that it does not have.
     pub fn has(&self, path: &Path) -> bool {
         match components(path) {
-            Some(path) => path.is_empty() || self.records.find(&path).is_some(),
+            Some(path) => path.is_empty() || self.tree.records.find(&path).is_some(),
             None => false,
         }
     }
@@ -103,10 +104,12 @@ impl FileTree<'_> {
     ///
     /// A file that changes while it is read is an error.
     pub fn write_tar(&self, within: Option<&Path>, out: &mut dyn Write) -> Result<(), Error> {
-        let within = within.map(|path| self.within(path)).transpose()?.flatten();
-        let encoding = Encoding::of(self.form, 0);
-        let files = Files::new(self.roots, &self.records, encoding.wanted());
-        encode::write_merged(files, within.as_deref(), encoding, out)
+        self.tree.write_to(self.within(within)?.as_deref(), out)
+    }
+
+    /// The same tar as a content. Names, sizes and attributes say how long it is; no file is read.
+    pub fn tar(&self, within: Option<&Path>) -> Result<FilesTar, Error> {
+        self.tree.clone().tar(self.within(within)?)
     }
 
     /// Gives it to a sink, entry by entry, in the same order; the root comes first, unless only a part is
@@ -116,18 +119,19 @@ impl FileTree<'_> {
         within: Option<&Path>,
         sink: &mut dyn FileSink,
     ) -> Result<(), E> {
-        let within = within.map(|path| self.within(path)).transpose()?.flatten();
-        let mut files = Files::new(self.roots, &self.records, Wanted::CapabilityAndUsers);
+        let within = self.within(within)?;
+        let records = &*self.tree.records;
+        let mut files = Files::new(&self.tree.roots, records, Wanted::CapabilityAndUsers);
         if within.is_none() {
-            let Metadata { mode, uid, gid, mtime, .. } = self.records.get(ROOT).metadata;
+            let Metadata { mode, uid, gid, mtime, .. } = records.get(ROOT).metadata;
             let (path, kind, mode, xattrs) = (&b""[..], FileKind::Dir, mode & 0o7777, &[][..]);
             sink.entry(&FileEntry { path, kind, mode, uid, gid, mtime, xattrs })?;
         }
-        Order::Walk.visit(&self.records, |id, path| {
+        Order::Walk.visit(records, |id, path| {
             if within.as_ref().is_some_and(|within| !encode::is_within(path, within)) {
                 return Ok(());
             }
-            let metadata = self.records.get(id).metadata;
+            let metadata = records.get(id).metadata;
             let what = files.what(id, &metadata)?;
             let kind = match &what {
                 What::File => FileKind::File,
@@ -152,8 +156,10 @@ impl FileTree<'_> {
     }
 
     /// A path as the names in the tar have it; `None` for everything.
-    fn within(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
-        let clean = components(path).filter(|clean| clean.is_empty() || self.records.find(clean).is_some());
+    fn within(&self, path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
+        let Some(path) = path else { return Ok(None) };
+        let clean =
+            components(path).filter(|clean| clean.is_empty() || self.tree.records.find(clean).is_some());
         match clean {
             Some(clean) => Ok(Some(clean).filter(|clean| !clean.is_empty())),
             None => Err(Error::NoFile { name: path.display().to_string() }),

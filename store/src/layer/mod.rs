@@ -11,7 +11,6 @@ use layerlift_archive::{Compression, Content, Digest, Error as ArchiveError, Fil
 use crate::Notice;
 use crate::id::DiffId;
 
-mod pushed;
 mod reader;
 mod write;
 
@@ -30,7 +29,7 @@ pub enum LayerTar {
     /// A tar that exists as such, perhaps compressed.
     Blob(BlobLayer),
     /// Only a directory and perhaps its parent's: they have to be walked, and the length is unknown before
-    /// that.
+    /// that ([`DiffLayer::measure`]).
     Diff(DiffLayer),
 }
 
@@ -66,7 +65,8 @@ impl LayerTar {
         match self {
             LayerTar::Split(layer) => Some(layer.len()),
             LayerTar::Blob(layer) if layer.compression == Compression::None => Some(layer.stored.len),
-            LayerTar::Blob(_) | LayerTar::Diff(_) => None,
+            LayerTar::Blob(_) => None,
+            LayerTar::Diff(layer) => layer.measured_len(),
         }
     }
 

@@ -7,9 +7,9 @@ use layerlift_archive::{
     Compression, Content, Digest, Error as ArchiveError, ErrorKind, Explanation, Hasher,
 };
 
-use super::pushed::Pushed;
 use super::{BlobLayer, LayerTar, NAME, Written};
 use crate::id::DiffId;
+use crate::pushed::Pushed;
 
 /// The uncompressed tar of a layer, compared with what is recorded: see [`LayerTar::reader`].
 pub struct TarReader<'a> {
@@ -106,7 +106,10 @@ impl<'a> Source<'a> {
             LayerTar::Blob(layer) => {
                 layer.stored.raw_reader().and_then(|stored| layer.compression.decompress(stored))
             }
-            LayerTar::Diff(layer) => Pushed::new(layer).map(|pushed| Box::new(pushed) as _),
+            LayerTar::Diff(layer) => {
+                let layer = layer.clone();
+                Pushed::new(move |out| layer.write_to(out)).map(|pushed| Box::new(pushed) as _)
+            }
         };
         Ok(Source { layer, plain: plain.map_err(content)?, stored: None, hasher: None, len: 0 })
     }

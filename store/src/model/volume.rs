@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Notice;
 use crate::diff::tree::components;
-use crate::diff::{self, LayerDir, written};
+use crate::diff::{FilesTar, LayerDir, written};
 use crate::{Error, Root};
 
 /// What [`crate::Containers::volumes`] found.
@@ -100,15 +99,17 @@ impl Volume {
         }
     }
 
-    /// Writes its files as a tar, with an entry `./` for the directory itself; or only what is at a path in
+    /// Its files as a tar, with an entry `./` for the directory itself; or only what is at a path in
     /// it. Bytes are compared with nothing, as nothing is recorded of them.
-    pub fn write_tar(&self, within: Option<&Path>, out: &mut dyn Write) -> Result<(), Error> {
+    ///
+    /// Its length is known from names, sizes and attributes; no file is read before the tar is.
+    pub fn tar(&self, within: Option<&Path>) -> Result<FilesTar, Error> {
         let data = self.data()?;
         let within = within.map(|path| self.within(data, path)).transpose()?.flatten();
-        diff::write_tree(data, within.as_deref(), out)
+        FilesTar::of_dir(data, within)
     }
 
-    /// Whether [`Volume::write_tar`] can begin: whether the data are here, and the path in them.
+    /// Whether [`Volume::tar`] can begin: whether the data are here, and the path in them.
     pub fn check(&self, within: Option<&Path>) -> Result<(), Error> {
         let data = self.data()?;
         within.map_or(Ok(()), |path| self.within(data, path).map(drop))

@@ -1,10 +1,11 @@
 //! A file that a running container writes to while its layer is read.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use layerlift_archive::Content;
 use layerlift_store::{DiffLayer, ErrorKind, LayerDir, Root};
 
 /// Changes the length of a file when its header is written.
@@ -50,7 +51,7 @@ fn a_file_that_changes() {
         for entry in tar::Archive::new(&*tar).entries().unwrap() {
             let mut entry = entry.unwrap();
             let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            entry.read_to_end(&mut bytes).unwrap();
             found.push((entry.path().unwrap().into_owned(), bytes));
         }
         let [(log, bytes), (other, sound)] = &*found else { panic!("{to}: {} entries", found.len()) };
@@ -137,4 +138,53 @@ fn a_file_that_gets_a_name() {
     let layer = DiffLayer::new(Root::open(dir.path()).unwrap(), LayerDir::Upper, 0);
     layer.write_to(&mut Linker(file, beside.path().join("link"))).unwrap();
     assert!(beside.path().join("link").exists());
+}
+
+/// The length is known from metadata alone. What changes afterwards is named, even within a second.
+#[test]
+fn a_layer_is_measured_before_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    for (name, len) in [("a", 0), ("d/n\u{e4}me", 1), ("log", 700_000), (&"l".repeat(150), 512)] {
+        fs::write(dir.path().join(name), vec![b'x'; len]).unwrap();
+    }
+    fs::hard_link(dir.path().join("log"), dir.path().join("d/link")).unwrap();
+    std::os::unix::fs::symlink("t".repeat(200), dir.path().join("symlink")).unwrap();
+    let root = || Root::open(dir.path()).unwrap();
+    for layer in
+        [LayerDir::Upper, LayerDir::Full { parent: None }].map(|holds| DiffLayer::new(root(), holds, 0))
+    {
+        assert!(layer.tar().is_none() && layer.measured_len().is_none());
+        let len = layer.measure().unwrap().unwrap();
+        let mut written = Vec::new();
+        layer.write_to(&mut written).unwrap();
+        let tar = layer.tar().unwrap();
+        let mut read = Vec::new();
+        tar.raw_reader().unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!((tar.len(), read.len() as u64), (len, len));
+        assert!(read == written);
+        assert_eq!(layer.clone().as_it_is_read().measure().unwrap(), None, "it may be another one each time");
+    }
+    type Change<'c> = (&'c str, &'c dyn Fn());
+    let at = |name: &str| dir.path().join(name);
+    let changes: [Change<'_>; 4] = [
+        // The first of its names.
+        ("d/link", &|| fs::write(at("log"), vec![b'y'; 700_001]).unwrap()),
+        ("new", &|| fs::write(at("new"), "").unwrap()),
+        // What is there in its place is named.
+        ("log", &|| fs::remove_file(at(&"l".repeat(150))).unwrap()),
+        ("", &|| fs::remove_file(at("symlink")).unwrap()),
+    ];
+    for (named, change) in changes {
+        let layer = DiffLayer::new(root(), LayerDir::Upper, 0);
+        layer.measure().unwrap();
+        change();
+        let error = layer.write_to(&mut io::sink()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        let path = dir.path().join(named);
+        let text = error.to_string();
+        let path = path.to_string_lossy();
+        let named = text.starts_with(path.trim_end_matches('/'));
+        assert!(named && text.contains("since the tar was measured"), "{text}");
+    }
 }

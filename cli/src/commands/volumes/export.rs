@@ -16,7 +16,8 @@ pub(crate) fn run(args: &Arguments, reporter: &Reporter) -> Result<Status, Error
     let sources = Sources::open_all(&args.place, reporter)?;
     let volume = find(&sources, &args.name, reporter)?;
     volume.check(args.path.as_deref())?;
-    tar_output::write(&destination, |out| volume.write_tar(args.path.as_deref(), out))?;
+    let tar = volume.tar(args.path.as_deref())?;
+    tar_output::write(&destination, |out| tar.write_to(out))?;
     Ok(Status::Done)
 }
 

@@ -1,17 +1,16 @@
-//! Reads what can only be written: a thread computes the tar of directories while another reads it.
+//! Reads what can only be written: a thread computes a tar of files while another reads it.
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use crate::Error;
-use crate::diff::DiffLayer;
 
 /// Pieces on their way: the one that is read, the one that is written, and one between.
 const PIECES: usize = 1;
 
-/// A tar that a thread writes. The thread ends with the reader.
-pub(super) struct Pushed {
+/// Bytes that a thread writes. The thread ends with the reader.
+pub(crate) struct Pushed {
     /// `None` after the end.
     pieces: Option<Receiver<Vec<u8>>>,
     piece: Vec<u8>,
@@ -20,10 +19,11 @@ pub(super) struct Pushed {
 }
 
 impl Pushed {
-    pub(super) fn new(layer: &DiffLayer) -> io::Result<Self> {
-        let layer = layer.clone();
+    pub(crate) fn new(
+        write: impl FnOnce(&mut dyn Write) -> Result<(), Error> + Send + 'static,
+    ) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(PIECES);
-        let thread = thread::Builder::new().spawn(move || layer.write_to(&mut Sender(sender)))?;
+        let thread = thread::Builder::new().spawn(move || write(&mut Sender(sender)))?;
         Ok(Pushed { pieces: Some(pieces), piece: Vec::new(), at: 0, thread: Some(thread) })
     }
 

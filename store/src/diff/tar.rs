@@ -1,0 +1,115 @@
+//! Tars of files as contents: a walk of names, sizes and attributes says how long they are. Contents of files
+//! are read when the tar is.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use layerlift_archive::Content;
+
+use super::encode::{self, Encoding, Measure, Pass};
+use super::files::Files;
+use super::records::Records;
+use super::{DiffLayer, changes};
+use crate::pushed::Pushed;
+use crate::{Error, Root};
+
+/// The tar of a layer that is computed from directories ([`DiffLayer::tar`]). Each reader walks them again,
+/// in a thread of its own. An entry that is not what it was when the tar was measured is an error that names
+/// it.
+#[derive(Debug, Clone)]
+pub struct DiffTar {
+    layer: DiffLayer,
+    len: u64,
+}
+
+impl DiffTar {
+    pub(super) fn new(layer: &DiffLayer) -> Option<Self> {
+        Some(DiffTar { len: layer.measured_len()?, layer: layer.clone() })
+    }
+}
+
+impl Content for DiffTar {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        let layer = self.layer.clone();
+        Ok(Box::new(Pushed::new(move |out| layer.write_to(out))?))
+    }
+}
+
+/// The tar of a tree of files: of a root file system, or of a volume.
+///
+/// Its bytes are compared with nothing, as nothing is recorded of them. A file that changes while it is read
+/// is an error that names it, and so is one that is not what it was when the tar was measured.
+#[derive(Debug, Clone)]
+pub struct FilesTar {
+    tree: Tree,
+    within: Option<Vec<u8>>,
+    measure: Arc<Measure>,
+}
+
+/// What is in a tar of files, and its form.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    /// The directories that have the files, the uppermost first.
+    pub(super) roots: Vec<Root>,
+    pub(super) records: Arc<Records>,
+    pub(super) encoding: Encoding,
+    /// Whether its root has an entry.
+    pub(super) with_root: bool,
+}
+
+impl Tree {
+    fn pass(&self, within: Option<&[u8]>, pass: Pass<'_>) -> Result<Measure, Error> {
+        let files = Files::new(&self.roots, &self.records, self.encoding.wanted());
+        encode::tree(files, within, self.with_root, self.encoding, pass)
+    }
+
+    /// Writes what is `within` a path, or everything.
+    pub(super) fn write_to(&self, within: Option<&[u8]>, out: &mut dyn Write) -> Result<(), Error> {
+        self.pass(within, Pass::Write(out, None)).map(drop)
+    }
+
+    /// The same as a content.
+    pub(super) fn tar(self, within: Option<Vec<u8>>) -> Result<FilesTar, Error> {
+        let measure = Arc::new(self.pass(within.as_deref(), Pass::Measure)?);
+        Ok(FilesTar { tree: self, within, measure })
+    }
+}
+
+impl FilesTar {
+    /// The tar of a directory that is not a layer, with an entry `./` for itself, or of what is `within` it.
+    pub(crate) fn of_dir(dir: &Root, within: Option<Vec<u8>>) -> Result<Self, Error> {
+        let tree = Tree {
+            roots: vec![dir.clone()],
+            records: Arc::new(changes::tree(dir)?),
+            encoding: Encoding::ContainersStorage { created: 0 },
+            with_root: true,
+        };
+        tree.tar(within)
+    }
+
+    /// Writes it, without a thread.
+    pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
+        self.tree.pass(self.within.as_deref(), Pass::Write(out, Some(&self.measure))).map(drop)
+    }
+
+    /// The uppermost directory, for messages.
+    pub fn path(&self) -> &Path {
+        self.tree.roots.first().map_or(Path::new("/"), Root::path)
+    }
+}
+
+impl Content for FilesTar {
+    fn len(&self) -> u64 {
+        self.measure.len
+    }
+
+    fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        let tar = self.clone();
+        Ok(Box::new(Pushed::new(move |out| tar.write_to(out))?))
+    }
+}
