@@ -8,7 +8,7 @@ use std::sync::Arc;
 use layerlift_archive::{
     Compression, CompressionLevel, Compressor, Content, Digest, FileRange, Options as WriteOptions, verified,
 };
-use layerlift_store::{BlobLayer, DiffId};
+use layerlift_store::{BlobLayer, DiffId, LayerTar};
 
 use self::fake::{Fake, Kept};
 use super::*;

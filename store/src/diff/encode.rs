@@ -21,9 +21,9 @@ use std::path::Path;
 use layerlift_archive::tar::{Dialect, Encoder, Header, TRAILER, padding};
 use rustix::fs::FileType;
 
-use super::Form;
 use super::attributes::Wanted;
 use super::files::{BUFFER, Files, Piece, What};
+use super::form::Form;
 use super::order::Order;
 use super::records::{Id, Kind, Metadata, ROOT};
 use crate::Error;

@@ -30,6 +30,7 @@ mod attributes;
 mod changes;
 mod encode;
 mod files;
+mod form;
 mod order;
 mod places;
 mod records;
@@ -54,6 +55,7 @@ use crate::{Error, Notice, Root, SplitLayer};
 use encode::{Encoding, Measure, Pass};
 use files::Files;
 
+pub(crate) use form::Form;
 pub use tar::{DiffTar, FilesTar};
 pub(crate) use watch::Watch;
 
@@ -215,8 +217,8 @@ impl DiffLayer {
         Ok(!self.records()?.records.any_written())
     }
 
-    /// Walks the directories and writes the tar. The same directories give the same bytes. If it was measured,
-    /// an entry that is not what it was then is an error that names it.
+    /// Walks the directories and writes the tar. The same directories give the same bytes. If it was
+    /// measured, an entry that is not what it was then is an error that names it.
     ///
     /// Files that a record describes are compared with it first. It is an error if an engine removes the
     /// layer meanwhile, found at the latest after the last byte is written.
@@ -312,17 +314,4 @@ struct Walked<'a> {
     roots: &'a [Root],
     records: records::Records,
     order: order::Order,
-}
-
-/// The engine in whose form a tar is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Docker's until 1.9.
-    Docker18,
-    /// containerd's.
-    Today,
-    /// Docker's with a graph driver (28).
-    Docker28,
-    /// That of Podman and Buildah (5.8).
-    ContainersStorage,
 }

@@ -11,10 +11,11 @@ use layerlift_archive::{Error as ArchiveError, FileEntry, FileKind, FileSink};
 use super::attributes::Wanted;
 use super::encode::{self, Encoding};
 use super::files::{Files, Piece, What};
+use super::form::Form;
 use super::order::Order;
 use super::records::{Metadata, ROOT, Records};
 use super::tar::{FilesTar, Tree};
-use super::{Form, changes, union};
+use super::{changes, union};
 use crate::{Error, Notice, Root};
 
 /// The directories that make a root file system.
