@@ -39,6 +39,7 @@ mod read_at;
 mod spool;
 pub mod tar;
 mod tree;
+mod zeros;
 
 pub use compression::{
     Compression, CompressionLevel, Compressor, Decompressor, ParseCompressionError, TrailingBytes,
@@ -59,6 +60,7 @@ pub use produce::{Item, Order, Outcome, Sink, first_failure, produce};
 pub use read_at::{Concatenated, ReadAt};
 pub use spool::{Spool, Spooled};
 pub use tree::{Entry, Node, Tree};
+pub use zeros::{Plain, ZeroWrite};
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -18,7 +18,7 @@ mod push;
 mod registry;
 mod values;
 
-pub(crate) use common::{PlaceArgs, ProgressKind, StoreArgs, Work, processors};
+pub(crate) use common::{PlaceArgs, ProgressKind, Show, StoreArgs, Work, processors};
 pub(crate) use delivery::Delivery;
 pub(crate) use partial::{Check, Join, Partial};
 pub(crate) use push::Push;

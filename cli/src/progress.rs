@@ -8,7 +8,8 @@
 //!
 //! `layers` of `done` are all layers of the images. Those of them that a partial archive does not have are in
 //! `"left_out":{"layers":2,"bytes":4096}`. `volumes` is their number, `digest` that of the archive, where it
-//! was computed. Volumes are announced: `{"event":"volumes","count":3,"size":4000000000,"bytes":9300000000}`.
+//! was computed. `rootfs` and `volume` have only `output` and `bytes`. Volumes are announced:
+//! `{"event":"volumes","count":3,"size":4000000000,"bytes":9300000000}`.
 //!
 //! `verify` reports each image as soon as all of its layers are read, in any order, and sums up:
 //!
@@ -34,7 +35,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use layerlift_archive::Observer;
 use serde::Serialize;
 
-use crate::args::{ProgressKind, Work};
+use crate::args::{ProgressKind, Show};
 use crate::report::Reporter;
 use crate::signals;
 use crate::size::human;
@@ -80,6 +81,20 @@ pub(crate) struct Summary {
     pub(crate) digest: Option<String>,
 }
 
+/// Files that were written: a tar of them, or the files themselves.
+#[derive(Serialize)]
+pub(crate) struct Files {
+    pub(crate) output: String,
+    /// Of the tar, or of the contents of the files.
+    pub(crate) bytes: u64,
+}
+
+impl Words for Files {
+    fn words(&self) -> String {
+        format!("wrote {}: {}", self.output, human(self.bytes))
+    }
+}
+
 /// What a partial archive does not have.
 #[derive(Serialize)]
 pub(crate) struct LeftOut {
@@ -109,10 +124,10 @@ struct Done<'a, S> {
 }
 
 impl<'r> Progress<'r> {
-    pub(crate) fn new(work: &Work, reporter: &'r Reporter) -> Self {
-        let kind = match work.progress {
+    pub(crate) fn new(show: &Show, reporter: &'r Reporter) -> Self {
+        let kind = match show.progress {
             ProgressKind::Json => ProgressKind::Json,
-            _ if work.quiet => ProgressKind::None,
+            _ if show.quiet => ProgressKind::None,
             ProgressKind::Auto if !io::stderr().is_terminal() => ProgressKind::None,
             kind => kind,
         };

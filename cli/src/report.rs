@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use layerlift_export::Warning;
 use serde::Serialize;
 
-use crate::args::{Args, Command, ProgressKind, Work};
+use crate::args::{Args, Command, ProgressKind, Show};
 use crate::error::Error;
 use crate::message::Message;
 use crate::status::Status;
@@ -46,16 +46,18 @@ struct Event<'a> {
 
 impl Reporter {
     pub(crate) fn new(args: &Args) -> Self {
-        let work: Option<&Work> = match &args.command {
-            Command::Save(save) => Some(&save.work),
-            Command::Push(push) => Some(&push.work),
-            Command::Join(join) => Some(&join.work),
-            Command::Verify(verify) => Some(&verify.work),
+        let show: Option<&Show> = match &args.command {
+            Command::Save(save) => Some(&save.work.show),
+            Command::Push(push) => Some(&push.work.show),
+            Command::Join(join) => Some(&join.work.show),
+            Command::Verify(verify) => Some(&verify.work.show),
+            Command::Rootfs(rootfs) => Some(&rootfs.show),
+            Command::Volume(volume) => Some(&volume.show),
             _ => None,
         };
         Reporter {
-            quiet: work.is_some_and(|work| work.quiet),
-            json: work.is_some_and(|work| work.progress == ProgressKind::Json),
+            quiet: show.is_some_and(|show| show.quiet),
+            json: show.is_some_and(|show| show.progress == ProgressKind::Json),
             stops_at_image: match &args.command {
                 Command::Save(save) => !save.leaves_out(),
                 Command::Push(push) => !push.keep_going,

@@ -51,7 +51,7 @@ pub mod fuzz {
 }
 
 pub use diff::tree::{FileTree, RootFs};
-pub use diff::{DiffTar, FilesTar};
+pub use diff::{DiffTar, Fault, Faults, FilesTar};
 pub use discover::{Opened, Place, detect, open, open_all};
 pub use driver::orphans::Orphan;
 pub use error::Error;

@@ -67,15 +67,22 @@ impl StoreArgs {
 /// How to work, and how much to report.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Work {
+    #[command(flatten)]
+    pub(crate) show: Show,
+    /// Number of threads; the output does not depend on it [default: one for each processor].
+    #[arg(short, long = "jobs", value_name = "N", value_parser = threads)]
+    pub(crate) jobs: Option<NonZeroUsize>,
+}
+
+/// How much to report.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(crate) struct Show {
     /// Print errors only.
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// How to show progress on standard error.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressKind::Auto)]
     pub(crate) progress: ProgressKind,
-    /// Number of threads; the output does not depend on it [default: one for each processor].
-    #[arg(short, long = "jobs", value_name = "N", value_parser = threads)]
-    pub(crate) jobs: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueHint};
 
-use super::common::{PlaceArgs, StoreArgs};
+use super::common::{PlaceArgs, Show, StoreArgs};
 
 /// List the containers of a store, as docker ps -a does.
 ///
@@ -66,6 +66,14 @@ pub(crate) struct Rootfs {
     /// Only what is at this path. Links on the way are not followed.
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Option<PathBuf>,
+    /// Go on if a file changes while it is read, or cannot be read.
+    ///
+    /// A file that changes is taken as it is read, at the size that it had at first. One that cannot be read
+    /// is left out. All of them are named, and the exit status is 1.
+    #[arg(short, long)]
+    pub(crate) keep_going: bool,
+    #[command(flatten)]
+    pub(crate) show: Show,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
@@ -102,6 +110,14 @@ pub(crate) struct Volume {
     /// Only what is at this path in the volume.
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Option<PathBuf>,
+    /// Go on if a file changes while it is read, or cannot be read.
+    ///
+    /// A file that changes is taken as it is read, at the size that it had at first. One that cannot be read
+    /// is left out. All of them are named, and the exit status is 1.
+    #[arg(short, long)]
+    pub(crate) keep_going: bool,
+    #[command(flatten)]
+    pub(crate) show: Show,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }

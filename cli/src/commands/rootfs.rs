@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use layerlift_archive::NotKept;
-use layerlift_store::{Container, Error as StoreError, ImageKey, RootFs};
+use layerlift_archive::{Content, NotKept};
+use layerlift_store::{Container, Error as StoreError, Faults, ImageKey, RootFs};
 
 use super::containers;
 use crate::args::Rootfs;
 use crate::collisions;
 use crate::destination::Destination;
 use crate::error::Error;
+use crate::progress::{Files, Progress};
 use crate::report::Reporter;
 use crate::sources::{Source, Sources};
 use crate::status::Status;
@@ -21,19 +22,34 @@ pub(crate) fn run(args: &Rootfs, reporter: &Reporter) -> Result<Status, Error> {
     collisions::check_file(&destination, &args.store.place.root)?;
     let root_fs = find(args, reporter)?;
     reporter.notices(root_fs.notices());
-    let tree = root_fs.read()?;
+    let progress = Progress::new(&args.show, reporter);
+    let faults = args.keep_going.then(Faults::leaving_out);
+    let noting = faults.as_ref();
+    let tree = root_fs.read(noting)?;
     if let Some(path) = args.path.as_deref().filter(|path| !tree.has(path)) {
         let name = format!("{} in {}", path.display(), args.name);
         return Err(StoreError::NoFile { name }.into());
     }
     let within = args.path.as_deref();
-    match &destination {
+    let (bytes, not_kept) = match &destination {
         Destination::Dir(path) => {
-            let not_kept = tar_output::write_dir(path, |sink| tree.write_files(within, sink))?;
-            Ok(report(&not_kept, reporter))
+            progress.begin("write", Some(tree.bytes(within)?));
+            tar_output::write_dir(path, &progress, |sink| tree.write_files(within, noting, sink))?
         }
-        _ => tar_output::write(&destination, |out| tree.write_tar(within, out)).map(|()| Status::Done),
-    }
+        _ => {
+            let tar = tree.tar(within, noting)?;
+            progress.begin("write", Some(tar.len()));
+            let bytes = tar_output::write(&destination, &progress, |out| tar.write_to(out, noting))?;
+            (bytes, NotKept::default())
+        }
+    };
+    progress.end();
+    let status = match (report(&not_kept, reporter), tar_output::report(faults, reporter)) {
+        (Status::Done, read) => read,
+        (written, _) => written,
+    };
+    progress.finish(&Files { output: destination.name(), bytes });
+    Ok(status)
 }
 
 /// Says what a directory lacks. Only root may give files away and make devices.

@@ -178,7 +178,7 @@ fn write(
     reporter: &Reporter,
 ) -> Result<bool, Error> {
     let compressed = compression.is_some();
-    let progress = Progress::new(&args.work, reporter);
+    let progress = Progress::new(&args.work.show, reporter);
     let options = WriteOptions::default()
         .with_threads(args.work.threads())
         .with_compression(compression)

@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
         }
     }
 
-    let progress = Progress::new(&args.work, reporter);
+    let progress = Progress::new(&args.work.show, reporter);
     let (ended, of) = (AtomicUsize::new(0), requests.iter().map(|request| request.images.len()).sum());
     let each = |report: &Report, place: usize| {
         let n = ended.fetch_add(1, Ordering::Relaxed) + 1;
@@ -173,7 +173,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Status, Error> {
     }
     if args.json {
         print_json(&outcome)?;
-    } else if !args.work.quiet {
+    } else if !args.work.show.quiet {
         print(&table(&outcome))?;
     }
     progress.finish(&outcome.summary());

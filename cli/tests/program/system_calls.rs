@@ -12,7 +12,7 @@ use crate::store::{BASE, Store};
 
 /// `layerlift` under strace with these options. Prints a message and returns `None` if strace does not work
 /// here.
-fn traced(what: &str, options: &[&str]) -> Option<Command> {
+pub(crate) fn traced(what: &str, options: &[&str]) -> Option<Command> {
     let trial = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     match trial {
         Ok(status) if status.success() => {}

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use rustix::fs::FileType;
 
 use super::attributes::{Attributes, CAPABILITY};
+use super::faults::{Faults, or_left_out};
 use super::records::{Id, Kind, Metadata, ROOT, Records};
 use super::walk::{self, Cursor, DirNames, Name};
 use crate::{Error, Root, fs};
@@ -36,8 +37,8 @@ pub(super) fn all(root: &Root) -> Result<Records, Error> {
 }
 
 /// The same for a tree that is not a layer: a name means nothing but itself.
-pub(super) fn tree(root: &Root) -> Result<Records, Error> {
-    Comparison { literal: true, ..Comparison::new(root, root)? }.run(None)
+pub(super) fn tree(root: &Root, faults: Option<&Faults>) -> Result<Records, Error> {
+    Comparison { literal: true, faults, ..Comparison::new(root, root)? }.run(None)
 }
 
 /// What turns `old` into `new`. `contents` are compared where times say nothing.
@@ -52,6 +53,7 @@ struct Comparison<'a> {
     contents: bool,
     /// Whether names that mean deletions in a layer are names like others.
     literal: bool,
+    faults: Option<&'a Faults>,
     records: Records,
     new: Cursor<'a>,
     old: Cursor<'a>,
@@ -64,6 +66,7 @@ impl<'a> Comparison<'a> {
         Ok(Comparison {
             contents: false,
             literal: false,
+            faults: None,
             records: Records::new(Metadata::new(&new.stat()?)),
             new: Cursor::new(new),
             old: Cursor::new(old),
@@ -76,7 +79,10 @@ impl<'a> Comparison<'a> {
         let mut todo = vec![Dir { id: ROOT, old }];
         let (mut new_names, mut old_names) = (DirNames::default(), DirNames::default());
         while let Some(dir) = todo.pop() {
-            self.new.list(&self.records, dir.id, &mut new_names)?;
+            let listed = self.new.list(&self.records, dir.id, &mut new_names);
+            if or_left_out(listed, self.faults)?.is_none() {
+                new_names.clear();
+            }
             match dir.old {
                 Some(_) => self.old.list(&self.records, dir.id, &mut old_names)?,
                 None => old_names.clear(),
@@ -118,7 +124,10 @@ impl<'a> Comparison<'a> {
             // Two names of one inode: the overlay driver hard-links every file that did not change.
             return Ok(None);
         }
-        let stat = self.new.stat(&self.records, dir.id, name.bytes)?;
+        let stat = self.new.stat(&self.records, dir.id, name.bytes);
+        let Some(stat) = or_left_out(stat, self.faults)? else {
+            return Ok(None);
+        };
         let old = match old {
             Some(old) => Some(self.old.stat(&self.records, dir.id, old.bytes)?),
             None => None,

@@ -19,6 +19,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use layerlift_archive::tar::{Dialect, Encoder, Header, TRAILER, padding};
+use layerlift_archive::{Plain, ZeroWrite};
 use rustix::fs::FileType;
 
 use super::attributes::Wanted;
@@ -119,7 +120,7 @@ pub(super) enum Pass<'a> {
     /// It is measured: no contents are read.
     Measure,
     /// It is written; if it was measured, each entry must still be what it was.
-    Write(&'a mut dyn Write, Option<&'a Measure>),
+    Write(&'a mut dyn ZeroWrite, Option<&'a Measure>),
 }
 
 /// What a tar comes to.
@@ -137,7 +138,7 @@ struct Writer<'f, 'p> {
     encoder: Encoder,
     blocks: Vec<u8>,
     /// `None` while it is only measured.
-    out: Option<BufWriter<&'p mut dyn Write>>,
+    out: Option<BufWriter<&'p mut dyn ZeroWrite>>,
     found: Measure,
     expected: Option<&'p Measure>,
     /// How many entries there were.
@@ -232,7 +233,12 @@ impl Writer<'_, '_> {
         }
         let mut name = path.to_vec();
         let (mut size, mut device) = (0, (0, 0));
-        let (kind, link) = match self.files.what(id, metadata)? {
+        let described = self.files.what(id, metadata).and_then(|what| Ok((what, self.files.attributes(id)?)));
+        let (what, mut xattrs) = match described {
+            Ok(described) => described,
+            Err(error) => return self.files.leave_out(id, error),
+        };
+        let (kind, link) = match what {
             What::Dir => {
                 name.push(b'/');
                 (b'5', Vec::new())
@@ -251,7 +257,6 @@ impl Writer<'_, '_> {
                 (b'0', Vec::new())
             }
         };
-        let mut xattrs = self.files.attributes(id)?;
         if matches!(self.encoding, Encoding::Docker28 { .. }) {
             xattrs.iter_mut().for_each(|(_, value)| without_root(value));
         }
@@ -272,42 +277,54 @@ impl Writer<'_, '_> {
             device,
             xattrs: &xattrs,
         };
-        self.header(id, &header)?;
         if size == 0 {
-            return Ok(());
+            return self.header(id, &header);
         }
+        self.encode(id, &header)?;
         self.found.len += size;
         if let Some(out) = &mut self.out {
-            let root = self.files.root();
-            self.files.contents::<Error>(id, size, &mut |piece| {
-                let written = match piece {
+            let (blocks, root) = (&mut self.blocks, self.files.root());
+            let taken = self.files.take::<Error>(id, size, &mut |piece| {
+                // What cannot be read at all has no header.
+                let head = out.write_all(&std::mem::take(blocks));
+                let written = head.and_then(|()| match piece {
                     Piece::Data(bytes) => out.write_all(bytes),
                     Piece::Hole(len) => zeros(out, len),
-                };
+                });
                 written.map_err(|source| output(root, source))
             })?;
+            if !taken {
+                return Ok(());
+            }
         }
         self.put_zeros(padding(size))
     }
 
     fn header(&mut self, id: Id, header: &Header<'_>) -> Result<(), Error> {
+        self.encode(id, header)?;
+        match &mut self.out {
+            None => Ok(()),
+            Some(out) => out.write_all(&self.blocks).map_err(|source| output(self.files.root(), source)),
+        }
+    }
+
+    /// Makes a header, and compares it with what was measured.
+    fn encode(&mut self, id: Id, header: &Header<'_>) -> Result<(), Error> {
         self.blocks.clear();
         self.encoder.encode(header, &mut self.blocks);
         self.found.len += self.blocks.len() as u64;
         let place = self.count;
         self.count += 1;
-        if self.out.is_none() || self.expected.is_some() {
-            let seen = fingerprint(&self.blocks, &self.files.records.get(id).metadata);
-            match self.expected {
-                None => self.found.entries.push(seen),
-                Some(expected) if expected.entries.get(place) == Some(&seen) => {}
-                Some(_) => return Err(changed(&self.files.path(id), "it has changed, or is new")),
-            }
+        if self.out.is_some() && self.expected.is_none() {
+            return Ok(());
         }
-        match &mut self.out {
-            None => Ok(()),
-            Some(out) => out.write_all(&self.blocks).map_err(|source| output(self.files.root(), source)),
+        let seen = fingerprint(&self.blocks, &self.files.records.get(id).metadata);
+        match self.expected {
+            None => self.found.entries.push(seen),
+            Some(expected) if expected.entries.get(place) == Some(&seen) => {}
+            Some(_) => return Err(changed(&self.files.path(id), "it has changed, or is new")),
         }
+        Ok(())
     }
 
     fn put_zeros(&mut self, len: u64) -> Result<(), Error> {
@@ -332,14 +349,13 @@ fn changed(path: &Path, what: &str) -> Error {
     Error::damaged(path, format!("{what} since the tar was measured: something writes to it"))
 }
 
-fn zeros(out: &mut dyn Write, mut len: u64) -> io::Result<()> {
-    const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
-    while len > 0 {
-        let piece = len.min(ZEROS.len() as u64);
-        out.write_all(&ZEROS[..piece as usize])?;
-        len -= piece;
+/// Writes zeros; many go past the buffer, so that a file need not store them.
+fn zeros(out: &mut BufWriter<&mut dyn ZeroWrite>, len: u64) -> io::Result<()> {
+    if len < BUFFER as u64 {
+        return Plain(out).write_zeros(len);
     }
-    Ok(())
+    out.flush()?;
+    out.get_mut().write_zeros(len)
 }
 
 /// The name by which a layer removes another.

@@ -1,6 +1,5 @@
 //! What a recorded entry is: read from the directory that has it.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
@@ -14,6 +13,7 @@ use rustix::fs::{FileType, SeekFrom};
 use rustix::io::Errno;
 
 use super::attributes::{Attribute, Attributes, Wanted};
+use super::faults::{Fault, Faults};
 use super::places::Places;
 use super::records::{Id, Metadata, Records};
 use crate::{Error, Root, fs};
@@ -44,6 +44,27 @@ pub(super) enum Piece<'a> {
     Hole(u64),
 }
 
+impl Piece<'_> {
+    fn len(&self) -> u64 {
+        match self {
+            Piece::Data(bytes) => bytes.len() as u64,
+            Piece::Hole(len) => *len,
+        }
+    }
+}
+
+/// Why a file was not written: because of itself, or of where it was written to.
+enum Failed<E> {
+    File(Error),
+    Output(E),
+}
+
+impl<E> From<Error> for Failed<E> {
+    fn from(error: Error) -> Self {
+        Failed::File(error)
+    }
+}
+
 /// Reads the entries of a table.
 pub(super) struct Files<'a> {
     pub(super) records: &'a Records,
@@ -54,11 +75,8 @@ pub(super) struct Files<'a> {
     links: HashMap<(u64, u64), Id>,
     buffer: Vec<u8>,
     root: Option<&'a Root>,
-    changed: Option<&'a Changed>,
+    faults: Option<&'a Faults>,
 }
-
-/// Paths of files that changed while they were read, where that is not an error.
-pub(super) type Changed = RefCell<Vec<PathBuf>>;
 
 impl<'a> Files<'a> {
     /// `roots` are the directories that `records` describe, the uppermost first.
@@ -71,14 +89,52 @@ impl<'a> Files<'a> {
             links: HashMap::new(),
             buffer: vec![0; BUFFER],
             root: roots.first(),
-            changed: None,
+            faults: None,
         }
     }
 
     /// The same, if a file may change while it is read: what is read of it gets the size that was recorded,
-    /// and `changed` its path.
-    pub(super) fn noting(self, changed: Option<&'a Changed>) -> Self {
-        Files { changed, ..self }
+    /// and `faults` its path. If `faults` says so, what cannot be read is left out.
+    pub(super) fn noting(self, faults: Option<&'a Faults>) -> Self {
+        Files { faults, ..self }
+    }
+
+    /// Leaves an entry out because of an error, if that is allowed. The next name of a file that has several
+    /// is its first one then.
+    pub(super) fn leave_out(&mut self, id: Id, error: Error) -> Result<(), Error> {
+        let Some(faults) = self.faults.filter(|faults| faults.leaves_out()) else {
+            return Err(error);
+        };
+        faults.note(Fault::LeftOut(error));
+        let Metadata { dev, ino, .. } = self.records.get(id).metadata;
+        if self.links.get(&(dev, ino)) == Some(&id) {
+            self.links.remove(&(dev, ino));
+        }
+        Ok(())
+    }
+
+    /// As [`Files::contents`], but what cannot be read is left out, if that is allowed: `false` if `put` got
+    /// nothing. If reading fails in the middle, zeros take the place of the rest.
+    pub(super) fn take<E: From<Error>>(
+        &mut self,
+        id: Id,
+        size: u64,
+        put: &mut dyn FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let mut left = size;
+        let taken = self.contents::<Failed<E>>(id, size, &mut |piece| {
+            left -= piece.len();
+            put(piece).map_err(Failed::Output)
+        });
+        match (taken, self.faults.filter(|faults| faults.leaves_out())) {
+            (Ok(()), _) => Ok(true),
+            (Err(Failed::Output(error)), _) => Err(error),
+            (Err(Failed::File(error)), Some(faults)) if left < size => {
+                faults.note(Fault::ZerosInstead(error));
+                put(Piece::Hole(left)).map(|()| true)
+            }
+            (Err(Failed::File(error)), _) => self.leave_out(id, error).map(|()| false).map_err(E::from),
+        }
     }
 
     /// The uppermost directory, for messages.
@@ -136,7 +192,7 @@ impl<'a> Files<'a> {
     ///
     /// A file that is not what it was when the directories were walked has changed: what was read may be of
     /// two moments, and the header of a third.
-    pub(super) fn contents<E: From<Error>>(
+    fn contents<E: From<Error>>(
         &mut self,
         id: Id,
         size: u64,
@@ -155,8 +211,8 @@ impl<'a> Files<'a> {
         if whole && !now.has_changed(&before) {
             return Ok(());
         }
-        let Some(changed) = self.changed else { return Err(self.has_changed(id, size, now.size).into()) };
-        changed.borrow_mut().push(self.path(id));
+        let Some(faults) = self.faults else { return Err(self.has_changed(id, size, now.size).into()) };
+        faults.note(Fault::Changed(self.path(id)));
         Ok(())
     }
 
@@ -177,17 +233,18 @@ impl<'a> Files<'a> {
                 put(Piece::Hole(hole))?;
                 // A file that was cut before the hole would otherwise look complete.
                 let now = self.now(id, file)?.size;
-                if now < size && self.changed.is_none() {
+                if now < size && self.faults.is_none() {
                     return Err(self.has_changed(id, size, now).into());
                 }
             }
-            let len = match rustix::io::read(file.as_fd(), self.buffer.as_mut_slice()) {
+            let want = holes.room(size - left, self.buffer.len());
+            let len = match rustix::io::read(file.as_fd(), &mut self.buffer[..want]) {
                 Ok(len) => len,
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(self.error("read", id, errno.into()).into()),
             };
             if len as u64 > left || len == 0 && left > 0 {
-                if self.changed.is_some() {
+                if self.faults.is_some() {
                     match len {
                         0 => put(Piece::Hole(left))?,
                         // What is left fits in the buffer.
@@ -198,8 +255,8 @@ impl<'a> Files<'a> {
             }
             left -= len as u64;
             put(Piece::Data(&self.buffer[..len]))?;
-            // A short read means the end of the file. Only after a full buffer can there be more.
-            if left == 0 && len < self.buffer.len() {
+            // A short read means the end of the file. Only after a full one can there be more.
+            if left == 0 && len < want {
                 return Ok(true);
             }
         }
@@ -240,6 +297,12 @@ impl Holes {
         // In a small file, the system calls cost more than to read the holes.
         let data_until = if size < 4 * BUFFER as u64 { u64::MAX } else { 0 };
         Holes { size, data_until }
+    }
+
+    /// How many bytes are read at `at`, if there is room for so many: no hole is among them.
+    fn room(&self, at: u64, room: usize) -> usize {
+        let data = if at < self.size { self.data_until.saturating_sub(at) } else { u64::MAX };
+        usize::try_from(data).unwrap_or(usize::MAX).min(room)
     }
 
     /// The length of the hole at `at`, where the next read begins. Moves the position behind it.

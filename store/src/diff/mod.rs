@@ -29,6 +29,7 @@ mod against;
 mod attributes;
 mod changes;
 mod encode;
+mod faults;
 mod files;
 mod form;
 mod order;
@@ -42,12 +43,11 @@ mod walk;
 mod watch;
 pub(crate) mod written;
 
-use std::cell::RefCell;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use layerlift_archive::Digest;
+use layerlift_archive::{Digest, Plain};
 
 use crate::tarsplit::Unusable;
 use crate::{Error, Notice, Root, SplitLayer};
@@ -55,6 +55,7 @@ use crate::{Error, Notice, Root, SplitLayer};
 use encode::{Encoding, Measure, Pass};
 use files::Files;
 
+pub use faults::{Fault, Faults};
 pub(crate) use form::Form;
 pub use tar::{DiffTar, FilesTar};
 pub(crate) use watch::Watch;
@@ -227,7 +228,8 @@ impl DiffLayer {
     /// sorted, each followed by what is below it. What a comparison found is sorted by whole paths, each
     /// whiteout in the place of the name that it removes. Both orders are Docker's.
     pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
-        let pass = Pass::Write(out, self.measure.get());
+        let mut out = Plain(out);
+        let pass = Pass::Write(&mut out, self.measure.get());
         self.watching(|| self.compare_files().and_then(|()| self.pass(pass))).map(drop)
     }
 
@@ -257,18 +259,21 @@ impl DiffLayer {
             _ => encoding.wanted(),
         };
         self.compare_size(&records);
-        let changed = RefCell::new(Vec::new());
-        let files = Files::new(roots, &records, attributes).noting(self.may_change.then_some(&changed));
+        let faults = Faults::default();
+        let files = Files::new(roots, &records, attributes).noting(self.may_change.then_some(&faults));
         let measure = encode::layer(files, order, encoding, pass)?;
-        let changed = changed.into_inner();
-        if let Some(first) = changed.first() {
-            let others: Vec<String> =
-                changed[1..].iter().map(|path| format!(", {}", path.display())).collect();
+        let changed = faults.into_found().into_iter().filter_map(|fault| match fault {
+            Fault::Changed(path) => Some(path),
+            Fault::LeftOut(_) | Fault::ZerosInstead(_) => None,
+        });
+        let changed: Vec<PathBuf> = changed.collect();
+        if let Some((first, others)) = changed.split_first() {
+            let others: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
             let what = format!(
                 "it changed while it was read, so that it may be inconsistent; it has the size that it had \
                  at first{}{}",
                 if others.is_empty() { "" } else { "; the same goes for " },
-                others.concat().trim_start_matches(", ")
+                others.join(", ")
             );
             self.finding.get_or_init(|| Notice::new(first, what));
         }

@@ -1,13 +1,14 @@
 //! Tars of files as contents: a walk of names, sizes and attributes says how long they are. Contents of files
 //! are read when the tar is.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use layerlift_archive::Content;
+use layerlift_archive::{Content, Plain, ZeroWrite};
 
 use super::encode::{self, Encoding, Measure, Pass};
+use super::faults::Faults;
 use super::files::Files;
 use super::records::Records;
 use super::{DiffLayer, changes};
@@ -63,38 +64,48 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    fn pass(&self, within: Option<&[u8]>, pass: Pass<'_>) -> Result<Measure, Error> {
-        let files = Files::new(&self.roots, &self.records, self.encoding.wanted());
+    fn pass(&self, within: Option<&[u8]>, faults: Option<&Faults>, pass: Pass<'_>) -> Result<Measure, Error> {
+        let files = Files::new(&self.roots, &self.records, self.encoding.wanted()).noting(faults);
         encode::tree(files, within, self.with_root, self.encoding, pass)
     }
 
     /// Writes what is `within` a path, or everything.
-    pub(super) fn write_to(&self, within: Option<&[u8]>, out: &mut dyn Write) -> Result<(), Error> {
-        self.pass(within, Pass::Write(out, None)).map(drop)
+    pub(super) fn write_to(&self, within: Option<&[u8]>, out: &mut dyn ZeroWrite) -> Result<(), Error> {
+        self.pass(within, None, Pass::Write(out, None)).map(drop)
     }
 
     /// The same as a content.
-    pub(super) fn tar(self, within: Option<Vec<u8>>) -> Result<FilesTar, Error> {
-        let measure = Arc::new(self.pass(within.as_deref(), Pass::Measure)?);
-        Ok(FilesTar { tree: self, within, measure })
+    pub(super) fn tar(self, within: Option<Vec<u8>>, faults: Option<&Faults>) -> Result<FilesTar, Error> {
+        // What cannot be measured cannot be written either, which is the time to say so.
+        let unsaid = faults.map(|_| Faults::leaving_out());
+        let measure = self.pass(within.as_deref(), unsaid.as_ref(), Pass::Measure)?;
+        Ok(FilesTar { tree: self, within, measure: Arc::new(measure) })
     }
 }
 
 impl FilesTar {
     /// The tar of a directory that is not a layer, with an entry `./` for itself, or of what is `within` it.
-    pub(crate) fn of_dir(dir: &Root, within: Option<Vec<u8>>) -> Result<Self, Error> {
+    pub(crate) fn of_dir(
+        dir: &Root,
+        within: Option<Vec<u8>>,
+        faults: Option<&Faults>,
+    ) -> Result<Self, Error> {
         let tree = Tree {
             roots: vec![dir.clone()],
-            records: Arc::new(changes::tree(dir)?),
+            records: Arc::new(changes::tree(dir, faults)?),
             encoding: Encoding::ContainersStorage { created: 0 },
             with_root: true,
         };
-        tree.tar(within)
+        tree.tar(within, faults)
     }
 
-    /// Writes it, without a thread.
-    pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
-        self.tree.pass(self.within.as_deref(), Pass::Write(out, Some(&self.measure))).map(drop)
+    /// Writes it, without a thread. Large holes of files are zeros that the output gets as such.
+    ///
+    /// With `faults`, a file that changes is taken as it is read, at the size that its header has, and what
+    /// cannot be read is left out if they say so. Then the tar may have another length.
+    pub fn write_to(&self, out: &mut dyn ZeroWrite, faults: Option<&Faults>) -> Result<(), Error> {
+        let expected = Some(&*self.measure).filter(|_| faults.is_none());
+        self.tree.pass(self.within.as_deref(), faults, Pass::Write(out, expected)).map(drop)
     }
 
     /// The uppermost directory, for messages.
@@ -110,6 +121,6 @@ impl Content for FilesTar {
 
     fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         let tar = self.clone();
-        Ok(Box::new(Pushed::new(move |out| tar.write_to(out))?))
+        Ok(Box::new(Pushed::new(move |out| tar.write_to(&mut Plain(out), None))?))
     }
 }

@@ -1,15 +1,17 @@
 //! Root file systems: what a container or an image sees as `/`, made of the directories of its layers.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use layerlift_archive::{Error as ArchiveError, FileEntry, FileKind, FileSink};
+use layerlift_archive::{Error as ArchiveError, FileEntry, FileKind, FileSink, ZeroWrite};
+use rustix::fs::FileType;
 
 use super::attributes::Wanted;
 use super::encode::{self, Encoding};
+use super::faults::Faults;
 use super::files::{Files, Piece, What};
 use super::form::Form;
 use super::order::Order;
@@ -79,11 +81,11 @@ impl RootFs {
         union::compare(&self.roots, self.holds == Holds::Named, contents)
     }
 
-    /// Walks the directories. No file is read.
-    pub fn read(&self) -> Result<FileTree, Error> {
+    /// Walks the directories. No file is read. With `faults`, what cannot be read is left out if they say so.
+    pub fn read(&self, faults: Option<&Faults>) -> Result<FileTree, Error> {
         let records = match &*self.roots {
-            [root] if self.holds == Holds::Whole => changes::tree(root)?,
-            roots => union::read(roots, self.holds == Holds::Named)?,
+            [root] if self.holds == Holds::Whole => changes::tree(root, faults)?,
+            roots => union::read(roots, self.holds == Holds::Named, faults)?,
         };
         let (roots, records, encoding) = (self.roots.clone(), Arc::new(records), Encoding::of(self.form, 0));
         Ok(FileTree { tree: Tree { roots, records, encoding, with_root: false } })
@@ -104,25 +106,46 @@ impl FileTree {
     /// The bytes are not compared with anything.
     ///
     /// A file that changes while it is read is an error.
-    pub fn write_tar(&self, within: Option<&Path>, out: &mut dyn Write) -> Result<(), Error> {
+    pub fn write_tar(&self, within: Option<&Path>, out: &mut dyn ZeroWrite) -> Result<(), Error> {
         self.tree.write_to(self.within(within)?.as_deref(), out)
     }
 
     /// The same tar as a content. Names, sizes and attributes say how long it is; no file is read.
-    pub fn tar(&self, within: Option<&Path>) -> Result<FilesTar, Error> {
-        self.tree.clone().tar(self.within(within)?)
+    /// With `faults`, what has no attributes that can be read is not counted.
+    pub fn tar(&self, within: Option<&Path>, faults: Option<&Faults>) -> Result<FilesTar, Error> {
+        self.tree.clone().tar(self.within(within)?, faults)
+    }
+
+    /// Bytes of its files, each counted once; or of those at a path.
+    pub fn bytes(&self, within: Option<&Path>) -> Result<u64, Error> {
+        let within = self.within(within)?;
+        let records = &*self.tree.records;
+        let (mut seen, mut bytes) = (HashSet::new(), 0u64);
+        Order::Walk.visit::<Error>(records, |id, path| {
+            let Metadata { mode, size, linked, dev, ino, .. } = records.get(id).metadata;
+            let wanted = within.as_ref().is_none_or(|within| encode::is_within(path, within));
+            let is_file = FileType::from_raw_mode(mode) == FileType::RegularFile;
+            if wanted && is_file && (!linked || seen.insert((dev, ino))) {
+                bytes = bytes.saturating_add(size);
+            }
+            Ok(())
+        })?;
+        Ok(bytes)
     }
 
     /// Gives it to a sink, entry by entry, in the same order; the root comes first, unless only a part is
     /// written. Attributes are those of the files, even where the engine leaves some out of its tars.
+    ///
+    /// With `faults`, it goes as with [`FilesTar::write_to`].
     pub fn write_files<E: From<Error> + From<ArchiveError>>(
         &self,
         within: Option<&Path>,
+        faults: Option<&Faults>,
         sink: &mut dyn FileSink,
     ) -> Result<(), E> {
         let within = self.within(within)?;
         let records = &*self.tree.records;
-        let mut files = Files::new(&self.tree.roots, records, Wanted::CapabilityAndUsers);
+        let mut files = Files::new(&self.tree.roots, records, Wanted::CapabilityAndUsers).noting(faults);
         if within.is_none() {
             let Metadata { mode, uid, gid, mtime, .. } = records.get(ROOT).metadata;
             let (path, kind, mode, xattrs) = (&b""[..], FileKind::Dir, mode & 0o7777, &[][..]);
@@ -133,7 +156,11 @@ impl FileTree {
                 return Ok(());
             }
             let metadata = records.get(id).metadata;
-            let what = files.what(id, &metadata)?;
+            let described = files.what(id, &metadata).and_then(|what| Ok((what, files.attributes(id)?)));
+            let (what, xattrs) = match described {
+                Ok(described) => described,
+                Err(error) => return Ok(files.leave_out(id, error)?),
+            };
             let kind = match &what {
                 What::File => FileKind::File,
                 What::Link(first) => FileKind::Link(first),
@@ -144,15 +171,21 @@ impl FileTree {
                 What::Socket => return Ok(()),
             };
             let Metadata { mode, uid, gid, mtime, size, .. } = metadata;
-            let xattrs = &*files.attributes(id)?;
-            sink.entry(&FileEntry { path, kind, mode: mode & 0o7777, uid, gid, mtime, xattrs })?;
+            let entry = FileEntry { path, kind, mode: mode & 0o7777, uid, gid, mtime, xattrs: &xattrs };
             if kind != FileKind::File || size == 0 {
-                return Ok(());
+                return Ok(sink.entry(&entry)?);
             }
-            files.contents(id, size, &mut |piece| match piece {
-                Piece::Data(bytes) => sink.data(bytes).map_err(E::from),
-                Piece::Hole(len) => sink.hole(len).map_err(E::from),
-            })
+            let mut begun = false;
+            files.take(id, size, &mut |piece| {
+                if !std::mem::replace(&mut begun, true) {
+                    sink.entry(&entry)?;
+                }
+                match piece {
+                    Piece::Data(bytes) => sink.data(bytes).map_err(E::from),
+                    Piece::Hole(len) => sink.hole(len).map_err(E::from),
+                }
+            })?;
+            Ok(())
         })
     }
 

@@ -22,6 +22,7 @@ use rustix::fs::Stat;
 use super::against::{Against, New};
 use super::attributes::Attributes;
 use super::changes;
+use super::faults::{Faults, or_left_out};
 use super::places::Places;
 use super::records::{Id, Kind, Metadata, Place, ROOT, Records};
 use super::upper::{self, Marks};
@@ -69,8 +70,8 @@ enum Pushed {
 
 /// Reads a stack of directories, the uppermost first, as one tree. With `named`, names that begin with `.wh.`
 /// mean deletions.
-pub(super) fn read(stack: &[Root], named: bool) -> Result<Records, Error> {
-    walk(stack, named, None)
+pub(super) fn read(stack: &[Root], named: bool, faults: Option<&Faults>) -> Result<Records, Error> {
+    walk(stack, named, None, faults)
 }
 
 /// What the uppermost directory makes of the tree that the others are: as `changes::compare` does it for
@@ -78,11 +79,16 @@ pub(super) fn read(stack: &[Root], named: bool) -> Result<Records, Error> {
 /// containerd writes them.
 pub(super) fn compare(stack: &[Root], named: bool, contents: bool) -> Result<Records, Error> {
     let below = stack.get(1..).unwrap_or_default();
-    let old = read(below, named)?;
-    walk(stack, named, Some(Against::new(below, &old, contents)))
+    let old = read(below, named, None)?;
+    walk(stack, named, Some(Against::new(below, &old, contents)), None)
 }
 
-fn walk(stack: &[Root], named: bool, against: Option<Against<'_>>) -> Result<Records, Error> {
+fn walk(
+    stack: &[Root],
+    named: bool,
+    against: Option<Against<'_>>,
+    faults: Option<&Faults>,
+) -> Result<Records, Error> {
     let Some(top) = stack.first() else { return Ok(Records::new(Metadata::default())) };
     for root in stack {
         upper::check_privilege(root, root.stat()?.st_uid)?;
@@ -94,7 +100,8 @@ fn walk(stack: &[Root], named: bool, against: Option<Against<'_>>) -> Result<Rec
     let records = Records::new(Metadata::new(&top.stat()?));
     let attributes = Attributes::default();
     let (places, paths) = (Places::new(stack), HashMap::new());
-    let union = Union { records, named, layers, places, attributes, lookups: 0, paths, linked: Vec::new() };
+    let linked = Vec::new();
+    let union = Union { records, named, layers, places, attributes, lookups: 0, paths, linked, faults };
     union.run(against)
 }
 
@@ -109,6 +116,7 @@ struct Union<'a> {
     paths: HashMap<(Id, Vec<u8>), Id>,
     /// In a comparison, the files with several names.
     linked: Vec<Id>,
+    faults: Option<&'a Faults>,
 }
 
 impl Union<'_> {
@@ -116,7 +124,9 @@ impl Union<'_> {
         let mut listing = DirNames::default();
         let mut todo = vec![Dir { id: ROOT, parts: self.roots(0), old: Some(ROOT) }];
         while let Some(dir) = todo.pop() {
-            let mut found = self.list(&dir, &mut listing)?;
+            // If one part cannot be listed, it is not known what it hides of the others.
+            let listed = self.list(&dir, &mut listing);
+            let mut found = or_left_out(listed, self.faults)?.unwrap_or_default();
             // For each name, the uppermost part comes first; what a part has comes before what it hides.
             found.sort_unstable();
             let mut merged = Vec::new();
@@ -124,7 +134,8 @@ impl Union<'_> {
                 let seen = group.iter().take_while(|found| !found.hides);
                 let parts: Vec<Part> = seen.map(|found| dir.parts[found.part]).collect();
                 let below = group.first().map_or(dir.parts.len(), |first| first.part + 1);
-                let here = self.merge(Some(dir.id), &group[0].name, &parts, &dir.parts[below..])?;
+                let here = self.merge(Some(dir.id), &group[0].name, &parts, &dir.parts[below..]);
+                let here = or_left_out(here, self.faults)?.flatten();
                 merged.extend(here.map(|here| (group[0].name.clone(), here)));
             }
             let entries = match &mut against {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Notice;
 use crate::diff::tree::components;
-use crate::diff::{FilesTar, LayerDir, written};
+use crate::diff::{Faults, FilesTar, LayerDir, written};
 use crate::{Error, Root};
 
 /// What [`crate::Containers::volumes`] found.
@@ -103,10 +103,11 @@ impl Volume {
     /// it. Bytes are compared with nothing, as nothing is recorded of them.
     ///
     /// Its length is known from names, sizes and attributes; no file is read before the tar is.
-    pub fn tar(&self, within: Option<&Path>) -> Result<FilesTar, Error> {
+    /// With `faults`, what cannot be read is left out if they say so.
+    pub fn tar(&self, within: Option<&Path>, faults: Option<&Faults>) -> Result<FilesTar, Error> {
         let data = self.data()?;
         let within = within.map(|path| self.within(data, path)).transpose()?.flatten();
-        FilesTar::of_dir(data, within)
+        FilesTar::of_dir(data, within, faults)
     }
 
     /// Whether [`Volume::tar`] can begin: whether the data are here, and the path in them.

@@ -48,7 +48,10 @@ fn records_of_docker_that_are_broken() {
         let of_now = ability.containers().unwrap();
         let found = of_now.find(&id[..12]).unwrap();
         assert_eq!(ability.written(&found.key).unwrap(), Some(20), "{why}");
-        assert!(ability.root_fs(found).unwrap().unwrap().read().unwrap().has("/etc/hosts".as_ref()), "{why}");
+        assert!(
+            ability.root_fs(found).unwrap().unwrap().read(None).unwrap().has("/etc/hosts".as_ref()),
+            "{why}"
+        );
     }
     fs::remove_file(&file).unwrap();
     let listing = data.containers();
@@ -85,7 +88,7 @@ fn records_of_docker_with_containerd_that_are_broken() {
         assert_eq!((listing.containers.len(), listing.broken.len()), (5, 1));
         let found = listing.find(&id[..12]).unwrap();
         assert!(found.damage[0].to_string().contains("its host name was \"box\""), "{:?}", found.damage);
-        assert!(ability.root_fs(found).unwrap().unwrap().read().unwrap().has("/srv/n/1".as_ref()));
+        assert!(ability.root_fs(found).unwrap().unwrap().read(None).unwrap().has("/srv/n/1".as_ref()));
     }
 }
 

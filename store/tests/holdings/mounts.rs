@@ -58,7 +58,7 @@ impl Changed {
 
 fn tar(root_fs: &RootFs) -> Vec<u8> {
     let mut out = Vec::new();
-    root_fs.read().unwrap().write_tar(None, &mut out).unwrap();
+    root_fs.read(None).unwrap().write_tar(None, &mut out).unwrap();
     out
 }
 
@@ -222,7 +222,10 @@ fn directories_that_are_missing() {
         fs::remove_dir_all(lost).unwrap();
         let root_fs = changed.root_fs().unwrap();
         assert!(root_fs.notices()[0].to_string().contains("-init"), "{:?}", root_fs.notices());
-        assert!(root_fs.read().unwrap().has("/srv/n/1".as_ref()), "what the container and the image have");
+        assert!(
+            root_fs.read(None).unwrap().has("/srv/n/1".as_ref()),
+            "what the container and the image have"
+        );
     }
     // The directory of another container, or of a layer, is not taken.
     let mount = changed.read("mount-id");

@@ -29,7 +29,7 @@ fn trees(data: &Data) -> BTreeMap<String, Vec<u8>> {
     let tree = |container: &Container| {
         let mut tar = Vec::new();
         let root_fs = ability.root_fs(container).unwrap().unwrap();
-        root_fs.read().unwrap().write_tar(None, &mut tar).unwrap();
+        root_fs.read(None).unwrap().write_tar(None, &mut tar).unwrap();
         (container.names[0].clone(), tar)
     };
     listing.containers.iter().map(tree).collect()
@@ -211,7 +211,7 @@ fn without_the_list_and_the_database() {
             match container.names.first() {
                 Some(name) => {
                     let mut tar = Vec::new();
-                    found.unwrap().unwrap().read().unwrap().write_tar(None, &mut tar).unwrap();
+                    found.unwrap().unwrap().read(None).unwrap().write_tar(None, &mut tar).unwrap();
                     assert!(tar == expected[name], "{engine}");
                 }
                 None => {
@@ -326,7 +326,7 @@ fn nothing_says_what_is_below() {
         assert!(error.to_string().contains("lower is missing"), "{error}");
         let volumes = listing.find("volumes").unwrap();
         let mut tar = Vec::new();
-        ability.root_fs(volumes).unwrap().unwrap().read().unwrap().write_tar(None, &mut tar).unwrap();
+        ability.root_fs(volumes).unwrap().unwrap().read(None).unwrap().write_tar(None, &mut tar).unwrap();
         assert!(tar == expected["volumes"], "{engine}: others are not affected");
     }
 }

@@ -1,10 +1,12 @@
 //! `layerlift volume`: the data of a volume as a tar.
 
-use layerlift_store::{Error as StoreError, Volume, VolumeListing};
+use layerlift_archive::Content;
+use layerlift_store::{Error as StoreError, Faults, Volume, VolumeListing};
 
 use crate::args::Volume as Arguments;
 use crate::destination::Destination;
 use crate::error::Error;
+use crate::progress::{Files, Progress};
 use crate::report::Reporter;
 use crate::sources::Sources;
 use crate::status::Status;
@@ -16,9 +18,15 @@ pub(crate) fn run(args: &Arguments, reporter: &Reporter) -> Result<Status, Error
     let sources = Sources::open_all(&args.place, reporter)?;
     let volume = find(&sources, &args.name, reporter)?;
     volume.check(args.path.as_deref())?;
-    let tar = volume.tar(args.path.as_deref())?;
-    tar_output::write(&destination, |out| tar.write_to(out))?;
-    Ok(Status::Done)
+    let progress = Progress::new(&args.show, reporter);
+    let faults = args.keep_going.then(Faults::leaving_out);
+    let tar = volume.tar(args.path.as_deref(), faults.as_ref())?;
+    progress.begin("write", Some(tar.len()));
+    let bytes = tar_output::write(&destination, &progress, |out| tar.write_to(out, faults.as_ref()))?;
+    progress.end();
+    let status = tar_output::report(faults, reporter);
+    progress.finish(&Files { output: destination.name(), bytes });
+    Ok(status)
 }
 
 /// The volume that a name means in the stores.
