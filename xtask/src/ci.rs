@@ -35,14 +35,14 @@ pub(crate) fn run(options: &Options) -> Outcome {
     Ok(())
 }
 
-/// Every crate without zstd, xz and bzip2, and that a reader of stores then builds no C.
+/// Every crate without libdeflate, zstd, xz and bzip2, and that a reader of stores then builds no C.
 fn features(shell: &Shell) -> Outcome {
     cmd!(shell, "cargo test --quiet -p layerlift-archive --no-default-features --lib").quiet().run()?;
     cmd!(shell, "cargo check --quiet -p layerlift --no-default-features").quiet().run()?;
     let tree =
         cmd!(shell, "cargo tree -p layerlift-store --no-default-features -e normal,build --prefix none");
     let tree = tree.quiet().read()?;
-    let c = ["zstd-sys", "liblzma-sys", "bzip2-sys", "cc"];
+    let c = ["libdeflate-sys", "zstd-sys", "liblzma-sys", "bzip2-sys", "cc"];
     let built = tree.lines().filter_map(|line| line.split(' ').next()).find(|name| c.contains(name));
     match built {
         Some(name) => Err(format!("layerlift-store builds C without its features: {name}").into()),

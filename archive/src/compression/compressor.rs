@@ -5,38 +5,18 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use flate2::write::GzEncoder;
-
-use super::{Compression, CompressionLevel};
-
-impl CompressionLevel {
-    /// Bytes of input per block: enough that cutting costs little, small enough that a few per thread fit in
-    /// memory.
-    fn block(self) -> usize {
-        if self.compression == Compression::Gzip { 512 << 10 } else { 2 << 20 }
-    }
-
-    fn compress(self, block: &[u8]) -> io::Result<Vec<u8>> {
-        match self.compression {
-            Compression::Gzip => {
-                let out = Vec::with_capacity(block.len() / 2);
-                let mut encoder = GzEncoder::new(out, flate2::Compression::new(self.level.into()));
-                encoder.write_all(block)?;
-                encoder.finish()
-            }
-            #[cfg(feature = "zstd")]
-            Compression::Zstd => zstd::bulk::compress(block, self.level.into()),
-            other => Err(other.not_built_in()),
-        }
-    }
-}
+use super::CompressionLevel;
+use super::encoder::Encoders;
 
 /// Compresses what is written to it. Nothing is complete before [`Compressor::finish`].
 pub struct Compressor<W: Write> {
     out: W,
-    level: CompressionLevel,
+    /// Bytes of a block.
+    full: usize,
+    encoders: Arc<Encoders>,
     block: Vec<u8>,
     threads: usize,
     /// `None`: the caller's thread compresses.
@@ -56,23 +36,28 @@ impl<W: Write> Compressor<W> {
         } else {
             None
         };
-        let block = Vec::with_capacity(level.block());
-        Compressor { out, level, block, threads, pool, pending: VecDeque::new(), blocks: 0 }
+        let (full, encoders) = (level.block(), Arc::new(Encoders::new(level)));
+        let block = Vec::with_capacity(full);
+        Compressor { out, full, encoders, block, threads, pool, pending: VecDeque::new(), blocks: 0 }
     }
 
     fn start_block(&mut self) -> io::Result<()> {
         self.blocks += 1;
         let Some(pool) = &self.pool else {
-            let compressed = self.level.compress(&self.block)?;
+            let compressed = self.encoders.encode(&self.block)?;
             self.block.clear();
-            return self.out.write_all(&compressed);
+            return self.write_compressed(compressed);
         };
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(self.level.block()));
+        let mut next = self.encoders.buffer();
+        next.reserve_exact(self.full);
+        let block = std::mem::replace(&mut self.block, next);
         let (done, result) = sync_channel(1);
-        let level = self.level;
+        let encoders = self.encoders.clone();
         pool.spawn(move || {
+            let compressed = encoders.encode(&block);
+            encoders.give(block);
             // Nobody waits for it once the output has failed.
-            let _ = done.send(level.compress(&block));
+            let _ = done.send(compressed);
         });
         self.pending.push_back(result);
         if self.pending.len() > self.threads + 1 { self.write_next() } else { Ok(()) }
@@ -81,7 +66,13 @@ impl<W: Write> Compressor<W> {
     fn write_next(&mut self) -> io::Result<()> {
         let Some(result) = self.pending.pop_front() else { return Ok(()) };
         let compressed = result.recv().map_err(|_| io::Error::other("a compressing thread has ended"))??;
-        self.out.write_all(&compressed)
+        self.write_compressed(compressed)
+    }
+
+    fn write_compressed(&mut self, compressed: Vec<u8>) -> io::Result<()> {
+        let written = self.out.write_all(&compressed);
+        self.encoders.give(compressed);
+        written
     }
 
     /// Writes what is left, and returns the output. If nothing was written, that is an empty member.
@@ -99,7 +90,7 @@ impl<W: Write> Compressor<W> {
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = self.level.block() - self.block.len();
+        let room = self.full - self.block.len();
         let n = bytes.len().min(room);
         self.block.extend_from_slice(&bytes[..n]);
         if n == room {
@@ -132,8 +123,9 @@ mod tests {
         let built_in = &built_in[..if cfg!(feature = "zstd") { 2 } else { 1 }];
         for &level in built_in {
             let block = level.block();
-            for len in [0, 1, block - 1, block, block + 1, 5 * block + 3] {
-                let bytes: Vec<u8> = (0..len).map(|i| (i / 7 % 251) as u8).collect();
+            for len in [0, 1, block - 1, block, block + 1, 9 * block + 3] {
+                // The blocks are all different.
+                let bytes: Vec<u8> = (0..len).map(|i| (i / 7 % 251 + i / block * (i % 3)) as u8).collect();
                 let one = compress(&bytes, level, 1);
                 let mut plain = Vec::new();
                 level.compression().decompress(&*one).unwrap().read_to_end(&mut plain).unwrap();

@@ -9,6 +9,7 @@ use std::io::{self, BufReader, Read};
 
 mod compressor;
 mod decompressor;
+mod encoder;
 mod level;
 mod members;
 
