@@ -31,6 +31,12 @@ pub trait Content: Send + Sync {
     /// kind.
     fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>>;
 
+    /// Where these bytes are in a file, if there is a file that has them. Whoever takes them from there does
+    /// not read them through [`Content::raw_reader`].
+    fn in_file(&self) -> Option<&FileRange> {
+        None
+    }
+
     /// After the bytes turned out to differ from [`Content::digest`]: what is wrong with them, if the content
     /// can tell (which file of a layer has changed, say). May read everything once more.
     fn explain(&self) -> Option<Explanation> {
@@ -88,6 +94,10 @@ impl Content for FileRange {
 
     fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(Box::new(self.clone().into_raw_reader()))
+    }
+
+    fn in_file(&self) -> Option<&FileRange> {
+        Some(self)
     }
 }
 

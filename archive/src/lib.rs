@@ -58,7 +58,7 @@ pub use output::{
 };
 pub use produce::{Item, Order, Outcome, Sink, first_failure, produce};
 pub use read_at::{Concatenated, ReadAt};
-pub use spool::{Spool, Spooled};
+pub use spool::{Spool, Spooled, Spools};
 pub use tree::{Entry, Node, Tree};
 pub use zeros::{Plain, ZeroWrite};
 

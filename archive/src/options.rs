@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::CompressionLevel;
+use crate::{CompressionLevel, Spools};
 
 /// Hears of progress, from any thread, and is asked whether to go on. `()` does neither.
 pub trait Observer: Sync {
@@ -35,6 +35,9 @@ pub struct Options<'a> {
     pub compression: Option<CompressionLevel>,
     /// Hears of progress.
     pub observer: &'a dyn Observer,
+    /// Where contents of unknown length are kept until they are written. An output takes over what is in it
+    /// already.
+    pub spools: Option<&'a Spools>,
 }
 
 impl<'a> Options<'a> {
@@ -48,6 +51,11 @@ impl<'a> Options<'a> {
         Options { compression: compression.into(), ..self }
     }
 
+    /// The same options with this place for contents of unknown length.
+    pub fn with_spools(self, spools: &'a Spools) -> Self {
+        Options { spools: Some(spools), ..self }
+    }
+
     /// The same options with this observer.
     pub fn with_observer(self, observer: &'a dyn Observer) -> Self {
         Options { observer, ..self }
@@ -58,6 +66,6 @@ impl Default for Options<'_> {
     /// A thread for each processor, no compression, no observer.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Options { threads, compression: None, observer: &() }
+        Options { threads, compression: None, observer: &(), spools: None }
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use layerlift_archive::{
-    Compression, CompressionLevel, Options, Tree, final_path, is_empty_dir, write_dir, write_file,
+    Compression, CompressionLevel, Options, Spools, Tree, final_path, is_empty_dir, write_dir, write_file,
     write_file_hashed, write_file_or_keep, write_stream, write_stream_hashed,
 };
 use layerlift_export::{Bundle, Format, Layout, Prepared, push, tree};
@@ -20,6 +20,9 @@ use crate::signals::Guard;
 
 /// What stands before a place in a registry.
 pub(crate) const REGISTRY: &str = "docker://";
+
+/// Bytes of layers of unknown length that are kept in memory.
+const IN_MEMORY: u64 = 64 << 20;
 
 /// The outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +121,23 @@ impl Destination {
             Some(parent) => parent.to_owned(),
             None => path,
         })
+    }
+
+    /// Where layers go whose lengths are not known in advance: into the output, if that is possible, else to
+    /// memory, as far as they fit, and to temporary files.
+    pub(crate) fn spools(
+        &self,
+        layout: bool,
+        is_written_at_once: bool,
+        temp_dir: &Path,
+    ) -> Result<Spools, Error> {
+        match (self, self.folder()) {
+            (Destination::File(path), Some(_)) if is_written_at_once => Ok(Spools::in_tar(path, temp_dir)?),
+            // The files of a layout get their names in it.
+            (Destination::Dir(path), Some(_)) if layout => Ok(Spools::in_files(path)),
+            (Destination::Dir(_), Some(folder)) => Ok(Spools::in_files(folder)),
+            _ => Ok(Spools::in_memory(IN_MEMORY, temp_dir)),
+        }
     }
 
     /// The free space for an output in bytes, if its file system reports it.

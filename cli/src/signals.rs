@@ -5,13 +5,14 @@
 //! the writer to stop, which removes that file; a second signal ends the program at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::status::INTERRUPTED;
 use crate::terminal::interrupted;
 
 static CANCELLED: AtomicBool = AtomicBool::new(false);
-static GUARDED: AtomicBool = AtomicBool::new(false);
+/// How many guards there are.
+static GUARDED: AtomicUsize = AtomicUsize::new(0);
 
 /// Installs the handlers.
 pub(crate) fn install() {
@@ -21,7 +22,7 @@ pub(crate) fn install() {
     // Without the handler signals still end the program, but may leave a temporary file behind.
     let _ = ctrlc::set_handler(|| {
         let again = CANCELLED.swap(true, Ordering::SeqCst);
-        if again || !GUARDED.load(Ordering::SeqCst) {
+        if again || GUARDED.load(Ordering::SeqCst) == 0 {
             interrupted();
             std::process::exit(INTERRUPTED.into());
         }
@@ -38,13 +39,13 @@ pub(crate) struct Guard(());
 
 impl Guard {
     pub(crate) fn new() -> Self {
-        GUARDED.store(true, Ordering::SeqCst);
+        GUARDED.fetch_add(1, Ordering::SeqCst);
         Guard(())
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        GUARDED.store(false, Ordering::SeqCst);
+        GUARDED.fetch_sub(1, Ordering::SeqCst);
     }
 }

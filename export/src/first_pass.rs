@@ -2,13 +2,14 @@
 //! checks all.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use layerlift_archive::{Check, Digest, Error as ArchiveError, Options};
+use layerlift_archive::{Check, Digest, Error as ArchiveError, Options, Spools};
 use layerlift_store::LayerTar;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use crate::layers::{Measured, PlannedLayer, State, computed};
+use crate::layers::{Measured, PlannedLayer, State, computed, in_turn};
 use crate::partial;
 use crate::partial::other_side::Held;
 use crate::{Error, Warning};
@@ -92,30 +93,35 @@ pub(crate) fn spool_folder(chosen: &crate::Options) -> PathBuf {
     }
 }
 
-/// Produces layers that have no length, side by side.
+/// Produces layers that have no length: side by side, or if they are compressed or become a part of the output
+/// at once, one after another.
 pub(crate) fn spool(
     layers: &[PlannedLayer],
     chosen: &crate::Options,
     options: &Options<'_>,
 ) -> Vec<(usize, Result<Measured, ArchiveError>)> {
-    let folder = spool_folder(chosen);
+    let own = Spools::in_folder(spool_folder(chosen));
+    let spools = options.spools.unwrap_or(&own);
     let unmeasured = layers.iter().enumerate().filter_map(|(index, layer)| match &layer.state {
         State::Unmeasured(tar) if layer.uses > 0 => Some((index, layer, tar)),
         _ => None,
     });
     let unmeasured: Vec<(usize, &PlannedLayer, &LayerTar)> = unmeasured.collect();
-    let spool = |(index, layer, tar): (usize, &PlannedLayer, &LayerTar)| {
-        let compression = layer.packed.unwrap_or(chosen.layers.target());
-        if layer.omitted.is_some() {
-            return (index, computed::measure(&layer.name(), tar, compression, options));
-        }
-        let hash = layer.needs_digest;
-        (index, computed::spool(&layer.name(), tar, &folder, compression, hash, options))
-    };
-    if unmeasured.iter().any(|(_, layer, _)| layer.packed.unwrap_or(chosen.layers.target()).is_some()) {
-        // One after another: each is compressed on all threads.
-        return unmeasured.into_iter().map(spool).collect();
+    let to = |layer: &PlannedLayer| layer.packed.unwrap_or(chosen.layers.target());
+    let compressed = unmeasured.iter().any(|(_, layer, _)| to(layer).is_some());
+    if compressed || unmeasured.len() < 2 || options.threads == NonZeroUsize::MIN {
+        // Each is compressed on all threads.
+        return in_turn::spool(layers, spools, chosen, options);
     }
+    let spool = |(index, layer, tar): (usize, &PlannedLayer, &LayerTar)| {
+        let (name, to) = (layer.name(), to(layer));
+        if layer.omitted.is_some() {
+            return (index, computed::measure(&name, tar, to, options));
+        }
+        let begin = |hash| spools.aside(hash);
+        let spooled = computed::spool(&name, tar, begin, to, layer.needs_digest, options);
+        (index, spooled.map(|(measured, _)| measured))
+    };
     in_parallel(options, || unmeasured.into_par_iter().map(spool).collect())
 }
 

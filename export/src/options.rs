@@ -139,6 +139,12 @@ impl Options {
         Options { temp_dir: temp_dir.into(), ..self }
     }
 
+    /// Whether an oci-archive has the layers of all images before their documents, so that layers of unknown
+    /// length can be written to their places at once. Otherwise it has one image after another.
+    pub(crate) fn puts_layers_first(&self) -> bool {
+        self.layers.target().is_some()
+    }
+
     /// What not every reader of the format can read.
     pub(crate) fn warning(&self) -> Option<Warning> {
         let compression = self.layers.target()?.compression();

@@ -269,8 +269,7 @@ impl Plan {
     /// length if everything turns out to be sound.
     pub fn tar_len(&self) -> Option<u64> {
         let images = self.drafts.iter().map(Draft::made).collect::<Option<Vec<_>>>()?;
-        let mut tree =
-            Contents::new(self.options.format, images, &self.lists, &self.artifacts, &self.lines).tree();
+        let mut tree = Contents::new(&self.options, images, &self.lists, &self.artifacts, &self.lines).tree();
         tree.extend(partial::required::entry(&self.requirements()));
         Some(tree.tar_len())
     }

@@ -144,7 +144,7 @@ impl Parts {
         }
         let parts = |draft: &Draft| Some((draft.planned.clone(), draft.made()?));
         let (images, made) = ready.iter().filter_map(parts).unzip();
-        let contents = Contents::new(format, made, &self.lists, &self.artifacts, &self.lines);
+        let contents = Contents::new(&self.options, made, &self.lists, &self.artifacts, &self.lines);
         let absent = |index| self.omitted.get(&index).zip(self.layers[index].as_ref());
         let made: Vec<_> = ready.iter().filter_map(Draft::with_layers).collect();
         let required = partial::required::of(&made, absent);

@@ -5,10 +5,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Dir, Mode, OFlags};
 
 use super::temporary::{Draft, Staging, final_path, folder, sync_dir, sync_folder};
+use super::write_back::{Run, WriteBack};
 use crate::produce::{Item, Order, Sink, first_failure, produce};
 use crate::tree::Node;
 use crate::{Content, Entry, Error, Options, Tree};
@@ -69,11 +71,23 @@ pub fn write_files(dir: &Path, files: &[(&str, &dyn Content)], options: &Options
     check_paths(files.iter().map(|(name, _)| *name))?;
     for group in files.chunks(OPEN) {
         let paths: Vec<PathBuf> = group.iter().map(|(name, _)| dir.join(name)).collect();
-        let temporaries = paths.iter().map(|path| Draft::beside(path)).collect::<Result<Vec<_>, _>>()?;
-        let files = temporaries.iter().map(|temporary| temporary.as_file().try_clone());
-        let files = files.collect::<io::Result<_>>().map_err(Error::output("open", dir))?;
-        let sink = Files { files, paths: &paths };
-        let items: Vec<Item<'_>> = group.iter().map(|&(name, content)| Item::new(name, content)).collect();
+        let begun = group.iter().map(|(_, content)| options.spools.and_then(|spools| spools.file(*content)));
+        let begun: Vec<Option<Draft>> = begun.collect();
+        let mut items = Vec::with_capacity(group.len());
+        for (&(name, content), begun) in group.iter().zip(&begun) {
+            items.push(match begun {
+                Some(_) => Item::without_content(name, Vec::new()),
+                None => Item::new(name, content),
+            });
+            options.observer.advance(if begun.is_some() { content.len() } else { 0 });
+        }
+        let drafts = begun.into_iter().zip(&paths);
+        let temporaries = drafts.map(|(begun, path)| begun.map_or_else(|| Draft::beside(path), Ok));
+        let temporaries = temporaries.collect::<Result<Vec<_>, _>>()?;
+        let files = temporaries.iter().map(Draft::share).collect::<io::Result<Vec<_>>>();
+        let files = files.map_err(Error::output("open", dir))?;
+        let runs = files.iter().map(|file| Run::new(file, 0)).collect();
+        let sink = Files { files, runs, paths: &paths, write_back: WriteBack::default() };
         first_failure(produce(&items, &sink, Order::Any, options))?;
         for (temporary, path) in temporaries.into_iter().zip(&paths) {
             temporary.persist(path)?;
@@ -125,13 +139,17 @@ fn sync_dirs(tree: &Tree, root: &Path) {
 }
 
 struct Files<'a> {
-    files: Vec<File>,
+    files: Vec<Arc<File>>,
+    runs: Vec<Run>,
     paths: &'a [PathBuf],
+    write_back: WriteBack,
 }
 
 impl Sink for Files<'_> {
     fn put(&self, item: usize, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.files[item].write_all_at(bytes, offset).map_err(Error::output("write", &self.paths[item]))
+        self.files[item].write_all_at(bytes, offset).map_err(Error::output("write", &self.paths[item]))?;
+        self.runs[item].reached(offset + bytes.len() as u64, &self.write_back);
+        Ok(())
     }
 
     fn side_by_side(&self) -> bool {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::stream::{write_stream, write_stream_hashed};
 use super::temporary::{Draft, clear, final_path, folder, sync_folder};
-use crate::produce::{OnFailure, Order, Outcome, Sink, first_failure, run};
+use super::write_back::{Run, WriteBack};
+use crate::produce::{Item, OnFailure, Order, Outcome, Sink, first_failure, run};
 use crate::tar::{TRAILER, items};
 use crate::{Digest, Error, FileRange, Options, Tree};
 
@@ -24,17 +25,17 @@ pub fn write_file(tree: &Tree, path: &Path, options: &Options<'_>) -> Result<(),
         let file = OpenOptions::new().write(true).open(path).map_err(Error::output("open", path))?;
         return write_stream(tree, file, options);
     };
-    clear(&folder(&target));
-    let temporary = Draft::beside(&target)?;
+    let items = items(tree);
+    let temporary = Begun::new(&target, &items, options)?;
     if options.compression.is_some() {
-        write_stream(tree, temporary.as_file(), options).map_err(|error| match error {
+        write_stream(tree, temporary.draft.as_file(), options).map_err(|error| match error {
             Error::Stream(source) => Error::Output { action: "write", path: target.clone(), source },
             error => error,
         })?;
     } else {
-        first_failure(write_at(tree, temporary.as_file(), &target, OnFailure::Stop, options)?)?;
+        first_failure(write_at(items, tree.tar_len(), &temporary, &target, OnFailure::Stop, options)?)?;
     }
-    temporary.persist(&target)?;
+    temporary.draft.persist(&target)?;
     sync_folder(&target);
     Ok(())
 }
@@ -78,18 +79,17 @@ pub fn write_file_or_keep(
         Some(target) if options.compression.is_none() => target,
         _ => return write_file(tree, path, options).map(|()| None),
     };
-    clear(&folder(&target));
-    let temporary = Draft::beside(&target)?;
-    let outcomes = write_at(tree, temporary.as_file(), &target, OnFailure::Continue, options)?;
+    let items = items(tree);
+    let temporary = Begun::new(&target, &items, options)?;
+    let outcomes = write_at(items, tree.tar_len(), &temporary, &target, OnFailure::Continue, options)?;
     if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done(_))) {
-        temporary.persist(&target)?;
+        temporary.draft.persist(&target)?;
         sync_folder(&target);
         return Ok(None);
     }
-    let file = temporary.as_file().try_clone().map_err(Error::output("read", &target))?;
-    let file = Arc::new(file);
+    let file = temporary.draft.share().map_err(Error::output("read", &target))?;
     let mut unfinished = Unfinished { failed: BTreeMap::new(), kept: BTreeMap::new() };
-    for (item, outcome) in items(tree).iter().zip(outcomes) {
+    for (item, outcome) in self::items(tree).iter().zip(outcomes) {
         let name = item.name().to_owned();
         match outcome.into_result() {
             Ok(digest) => {
@@ -104,7 +104,7 @@ pub fn write_file_or_keep(
 }
 
 /// The regular file that a path leads to, be it there or not. `None` for a device or a pipe.
-pub(super) fn target(path: &Path) -> Result<Option<PathBuf>, Error> {
+pub(crate) fn target(path: &Path) -> Result<Option<PathBuf>, Error> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => {
             Err(Error::output("write", path)(io::ErrorKind::IsADirectory.into()))
@@ -119,25 +119,65 @@ struct AtOffsets<'a> {
     path: &'a Path,
     /// Where each item begins.
     starts: Vec<u64>,
+    runs: Vec<Run>,
+    write_back: WriteBack,
 }
 
 impl Sink for AtOffsets<'_> {
     fn put(&self, item: usize, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all_at(bytes, self.starts[item] + offset).map_err(Error::output("write", self.path))
+        let at = self.starts[item] + offset;
+        self.file.write_all_at(bytes, at).map_err(Error::output("write", self.path))?;
+        self.runs[item].reached(at + bytes.len() as u64, &self.write_back);
+        Ok(())
+    }
+}
+
+/// A file that has no name yet, and may have some of its contents.
+struct Begun {
+    draft: Draft,
+    /// The same file, as the ranges of these contents have it.
+    spools: Option<Arc<File>>,
+}
+
+impl Begun {
+    fn new(target: &Path, items: &[Item<'_>], options: &Options<'_>) -> Result<Self, Error> {
+        let spools = options.spools.filter(|_| options.compression.is_none());
+        if let Some((draft, file)) = spools.and_then(|spools| spools.tar(target, items)) {
+            return Ok(Begun { draft, spools: Some(file) });
+        }
+        clear(&folder(target));
+        Ok(Begun { draft: Draft::beside(target)?, spools: None })
     }
 }
 
 fn write_at(
-    tree: &Tree,
-    file: &File,
+    items: Vec<Item<'_>>,
+    len: u64,
+    begun: &Begun,
     path: &Path,
     on_failure: OnFailure,
     options: &Options<'_>,
 ) -> Result<Vec<Outcome>, Error> {
-    // The blocks at the end are zero already.
-    file.set_len(tree.tar_len()).map_err(Error::output("write", path))?;
+    // The blocks at the end are zero already, and so is the padding behind contents that are in their places.
+    let file = begun.draft.as_file();
+    file.set_len(len).map_err(Error::output("write", path))?;
     options.observer.advance(TRAILER);
-    let items = items(tree);
-    let sink = AtOffsets { file, path, starts: items.iter().map(|item| item.start).collect() };
+    let mut unwritten = Vec::with_capacity(items.len());
+    for item in items {
+        let is_there = begun.spools.as_ref().is_some_and(|file| item.is_in_place(file));
+        let len = item.len();
+        let item = if is_there { item.only_head() } else { item };
+        options.observer.advance(len - item.len());
+        unwritten.push(item);
+    }
+    let items = unwritten;
+    let shared = begun.draft.share().map_err(Error::output("write", path))?;
+    let sink = AtOffsets {
+        file,
+        path,
+        starts: items.iter().map(|item| item.start).collect(),
+        runs: items.iter().map(|item| Run::new(&shared, item.start)).collect(),
+        write_back: WriteBack::default(),
+    };
     Ok(run(&items, Some(&sink), Order::Any, on_failure, options, None))
 }

@@ -5,10 +5,13 @@ mod dir;
 mod file;
 mod finished;
 mod stream;
-mod temporary;
+pub(crate) mod temporary;
 mod unpacked;
 mod volumes;
 mod with;
+pub(crate) mod write_back;
+
+pub(crate) use file::target;
 
 pub use check::{Check, check, check_each, digest};
 pub use dir::{is_empty_dir, write_dir, write_files};

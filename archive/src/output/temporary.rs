@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tempfile::{Builder, NamedTempFile, TempDir};
@@ -23,7 +24,7 @@ const PREFIX: &str = ".layerlift-";
 const SUFFIX: &str = ".tmp";
 
 /// The directory that holds `path`; `.` for a bare name.
-pub(super) fn folder(path: &Path) -> PathBuf {
+pub(crate) fn folder(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -47,18 +48,18 @@ pub fn final_path(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// A file that is being written. It disappears unless it is persisted.
-pub(super) enum Draft {
+pub(crate) enum Draft {
     /// It has no name, so it disappears even if the process is killed.
-    Unnamed(File),
+    Unnamed(Arc<File>),
     Named(NamedTempFile),
 }
 
 impl Draft {
     /// A file that will stand at `path`, of the mode that a new file would have.
-    pub(super) fn beside(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn beside(path: &Path) -> Result<Self, Error> {
         let folder = folder(path);
         let file = match unnamed(&folder) {
-            Some(file) => return Ok(Draft::Unnamed(file)),
+            Some(file) => return Ok(Draft::Unnamed(Arc::new(file))),
             None => held(|| builder(0o666).tempfile_in(&folder), |file| file.as_file().try_clone()),
         };
         let (file, _) =
@@ -66,15 +67,23 @@ impl Draft {
         Ok(Draft::Named(file))
     }
 
-    pub(super) fn as_file(&self) -> &File {
+    pub(crate) fn as_file(&self) -> &File {
         match self {
             Draft::Unnamed(file) => file,
             Draft::Named(file) => file.as_file(),
         }
     }
 
+    /// A handle of the file for those who only read and write it.
+    pub(crate) fn share(&self) -> io::Result<Arc<File>> {
+        match self {
+            Draft::Unnamed(file) => Ok(file.clone()),
+            Draft::Named(file) => file.as_file().try_clone().map(Arc::new),
+        }
+    }
+
     /// Gives the complete file its name.
-    pub(super) fn persist(self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn persist(self, path: &Path) -> Result<(), Error> {
         self.as_file().sync_all().map_err(Error::output("write", path))?;
         let renamed = match self {
             Draft::Named(file) => file.persist(path).map(drop).map_err(|error| error.error),
@@ -162,7 +171,7 @@ fn held<T>(
 
 /// Removes what killed processes have left in a folder: temporary files and directories that nobody holds.
 /// What cannot be removed stays; that is not this run's failure.
-pub(super) fn clear(folder: &Path) {
+pub(crate) fn clear(folder: &Path) {
     let Ok(entries) = names(folder) else { return };
     for name in entries {
         if !(name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {

@@ -1,9 +1,10 @@
 //! What is produced: a content, and the bytes around it.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use crate::{Content, Digest, Error};
+use crate::{Content, Digest, Error, FileRange};
 
 /// Contents are padded to a multiple of this.
 pub(super) const BLOCK: usize = 512;
@@ -58,6 +59,21 @@ impl<'a> Item<'a> {
         self.content.map_or(0, |content| content.len())
     }
 
+    /// Where its content is in a file. `None` for one that is hashed, which has to be read.
+    pub(crate) fn in_file(&self) -> Option<&FileRange> {
+        self.content.filter(|_| !self.is_hashed()).and_then(Content::in_file)
+    }
+
+    /// Whether its content is in this file already, where the item has it.
+    pub(crate) fn is_in_place(&self, file: &Arc<File>) -> bool {
+        self.in_file().is_some_and(|range| is_file(range, file) && range.offset == self.content_start())
+    }
+
+    /// The same without its content, and without the zeros behind that.
+    pub(crate) fn only_head(self) -> Self {
+        Item { content: None, padding: 0, ..self }
+    }
+
     /// What messages call it.
     pub(crate) fn name(&self) -> &str {
         self.name
@@ -95,4 +111,9 @@ impl<'a> Item<'a> {
             _ => Ok(found),
         }
     }
+}
+
+/// Whether a range is one of this file.
+pub(crate) fn is_file(range: &FileRange, file: &Arc<File>) -> bool {
+    std::ptr::addr_eq(Arc::as_ptr(&range.file), Arc::as_ptr(file))
 }

@@ -25,6 +25,7 @@ use std::thread;
 use crate::Options;
 
 pub use item::Item;
+pub(crate) use item::is_file;
 pub use outcome::{Outcome, first_failure};
 pub use sink::{Order, Sink};
 

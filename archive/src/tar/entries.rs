@@ -11,6 +11,13 @@ impl Tree {
     }
 }
 
+impl Entry {
+    /// Bytes that the entry takes in a tar: headers, content and padding.
+    pub fn tar_len(&self) -> u64 {
+        len(self)
+    }
+}
+
 /// The entries as what is to be produced for a tar, in its order, without the blocks at the end.
 pub(crate) fn items(tree: &Tree) -> Vec<Item<'_>> {
     let mut encoder = Encoder::default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use layerlift_archive::{CompressionLevel, Options as WriteOptions};
+use layerlift_archive::{CompressionLevel, Options as WriteOptions, Spools};
 use layerlift_export::{
     Error as ExportError, Format, LayerCompression, Layout, Omission, Options, Plan, SalvageReport,
     Selection, plan, select_all, select_partial,
@@ -22,6 +22,7 @@ use crate::progress::{LeftOut, Progress, Summary};
 use crate::registry::Pushing;
 use crate::report::Reporter;
 use crate::salvage::{self, Repairs, ReportFile};
+use crate::signals::Guard;
 use crate::sources::{Source, Sources, join, named};
 use crate::status::Status;
 use crate::terminal::visible;
@@ -141,7 +142,7 @@ fn once(
             LayerCompression::default()
         }))
         .with_check(args.check)
-        .with_temp_dir(temp_dir);
+        .with_temp_dir(&temp_dir);
     if let Some(tag) = &args.layout_tag {
         retag(&mut selection, tag)?;
     }
@@ -153,7 +154,11 @@ fn once(
     if args.dry_run && pushing.is_none() {
         print(&visible(&plan.to_string()))?;
     } else {
-        let output = (destination, (layout, pushing), compression, report);
+        let at_once = compression.is_none() && !args.delivery.is_in_order();
+        // What is spooled may be the output already.
+        let _guard = destination.folder().map(|_| Guard::new());
+        let spools = destination.spools(layout.is_some(), at_once, &temp_dir)?;
+        let output = (destination, (layout, pushing, &spools), compression, report);
         match write(plan, (&*source.store, repairs), output, args, reporter) {
             Ok(false) => {}
             Ok(true) => status = Status::Incomplete,
@@ -168,9 +173,9 @@ fn once(
 fn write(
     plan: Plan,
     (store, repairs): (&dyn Store, Option<Repairs>),
-    (destination, (layout, pushing), compression, report): (
+    (destination, (layout, pushing, spools), compression, report): (
         &Destination,
-        (Option<Layout>, Option<&Pushing>),
+        (Option<Layout>, Option<&Pushing>, &Spools),
         Option<CompressionLevel>,
         &mut Option<ReportFile>,
     ),
@@ -182,6 +187,7 @@ fn write(
     let options = WriteOptions::default()
         .with_threads(args.work.threads())
         .with_compression(compression)
+        .with_spools(spools)
         .with_observer(&progress);
     let (mut plan, mut incomplete) = (plan, false);
     if let Some(repairs) = repairs {
@@ -233,7 +239,7 @@ fn write(
         let volumes = delivery::volumes(&args.delivery, destination, bytes);
         match &volumes {
             Some(volumes) => delivery::announce(volumes, &args.delivery, destination, reporter)?,
-            None if !compressed => destination.check_space(bytes)?,
+            None if !compressed => destination.check_space(bytes.saturating_sub(spools.kept_len()))?,
             None => {}
         }
         progress.begin("write", Some(bytes));

@@ -137,12 +137,13 @@ impl Contents {
     /// What goes into the archive, of images with their names, of indexes of them, and of
     /// artifacts. `lines` is what the store says of images and indexes.
     pub(crate) fn new(
-        format: Format,
+        options: &crate::Options,
         images: Vec<Made>,
         lists: &[List],
         artifacts: &[PlannedArtifact],
         lines: &Lines,
     ) -> Self {
+        let format = options.format;
         let layers = |one: &NamedImage| one.image.layers.clone();
         let documents = |one: &NamedImage| [one.image.config.clone(), one.image.manifest.clone()];
         let whole = |one: &NamedImage| layers(one).into_iter().chain(documents(one));
@@ -161,7 +162,9 @@ impl Contents {
         } else {
             roots.extend(artifacts.iter().map(|artifact| artifact.root.clone()));
             let of_artifacts = artifacts.iter().flat_map(|artifact| artifact.blobs.iter().cloned());
-            Bundle::of(images.iter().flat_map(whole).chain(of_lists).chain(of_artifacts), roots)
+            let first = if options.puts_layers_first() { &images[..] } else { &[] };
+            let blobs = first.iter().flat_map(layers).chain(images.iter().flat_map(whole));
+            Bundle::of(blobs.chain(of_lists).chain(of_artifacts), roots)
         };
         Contents::Bundle { format, bundle, images }
     }

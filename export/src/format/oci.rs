@@ -131,11 +131,14 @@ pub(crate) fn path(digest: Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
+/// What precedes the blobs in an archive.
+pub(crate) fn folders() -> [Entry; 2] {
+    [Entry::dir("blobs/", 0), Entry::dir("blobs/sha256/", 0)]
+}
+
 /// A tree of the blobs. Those that are left out on purpose are not in it.
 pub(super) fn blobs(bundle: &Bundle) -> Tree {
-    let mut tree = Tree::default();
-    tree.push(Entry::dir("blobs/", 0));
-    tree.push(Entry::dir("blobs/sha256/", 0));
+    let mut tree = Tree::from_iter(folders());
     tree.extend(bundle.blobs.iter().filter_map(|blob| {
         blob.content.as_ref().map(|content| Entry::file(path(blob.descriptor.digest), 0, content.clone()))
     }));

@@ -2,34 +2,32 @@
 //! hash.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use layerlift_archive::{
     Compression, CompressionLevel, Compressor, Content, Error as ArchiveError, Hasher, Observer, Options,
-    Spool,
+    Spool, Spooled,
 };
 use layerlift_store::{DiffId, LayerTar};
 
 use super::Measured;
 
-/// Produces a layer into a temporary file in `folder`, compressed on request. Without `hash`, only a layer of
-/// which a digest is recorded is hashed. `name` is for messages.
+/// Produces a layer into the spool that `begin` makes, compressed on request. With `hash`, there will be a
+/// digest of it; without, only a layer of which a digest is recorded is hashed. `name` is for messages.
 pub(crate) fn spool(
     name: &str,
     tar: &LayerTar,
-    folder: &Path,
+    begin: impl FnOnce(bool) -> Result<Spool, ArchiveError>,
     compression: Option<CompressionLevel>,
     hash: bool,
     options: &Options<'_>,
-) -> Result<Measured, ArchiveError> {
+) -> Result<(Measured, Arc<Spooled>), ArchiveError> {
     // What is written as it is has the tar's digest.
-    let spool = Spool::new(folder, hash && compression.is_some())?;
+    let spool = begin(hash && compression.is_some())?;
+    let of_spool = spool.errors();
     let failed = |error| match error {
         ArchiveError::Stream(_) if options.observer.cancelled() => ArchiveError::Cancelled,
-        ArchiveError::Stream(source) => {
-            ArchiveError::Output { action: "write a temporary file in", path: folder.to_owned(), source }
-        }
+        ArchiveError::Stream(source) => of_spool(source),
         error => error.of_entry(name),
     };
     let stream = |source| ArchiveError::Stream(Arc::new(source));
@@ -57,8 +55,9 @@ pub(crate) fn spool(
     let digest = if compression.is_none() { diff_id.map(|id| id.0) } else { spooled.sha256() };
     let compression = compression.map_or(Compression::None, CompressionLevel::compression);
     let len = spooled.len();
-    let content: Option<Arc<dyn Content>> = Some(Arc::new(spooled));
-    Ok(Measured { content, len, compression, digest, diff_id, unpadded: None })
+    let spooled = Arc::new(spooled);
+    let content: Option<Arc<dyn Content>> = Some(spooled.clone());
+    Ok((Measured { content, len, compression, digest, diff_id, unpadded: None }, spooled))
 }
 
 /// Length and digests of a layer that is left out, compressed on request: nothing is written.

@@ -2,6 +2,7 @@
 
 mod compressed;
 pub(crate) mod computed;
+pub(crate) mod in_turn;
 pub(crate) mod odd;
 mod open;
 mod packed;

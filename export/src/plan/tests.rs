@@ -96,7 +96,9 @@ fn layers_left_out_on_purpose() {
         let source = SourceImage { image: &image, layers, of_index: false, salvaged: None };
         let documents = Documents::new(format, &source).unwrap();
         let made = Made { id: String::new(), names: Vec::new(), documents };
-        let tree = Contents::new(format, vec![made], &[], &[], &Lines::default()).tree();
+        let tree =
+            Contents::new(&Options::default().with_format(format), vec![made], &[], &[], &Lines::default())
+                .tree();
         tree.entries().iter().map(|entry| entry.path.clone()).collect()
     };
     for format in Format::ALL {

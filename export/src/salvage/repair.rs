@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use layerlift_archive::{
-    Check, Compression, Compressor, Content, Digest, Error as ArchiveError, FileRange, Hasher, Options, Spool,
+    Check, Compression, CompressionLevel, Compressor, Content, Digest, Error as ArchiveError, FileRange,
+    Hasher, Options, Spool,
 };
 use layerlift_store::{BlobLayer, DiffId, Found, LayerKey, LayerTar, Part, RecordedFile, SplitLayer};
 
@@ -64,7 +65,7 @@ impl Surgery<'_> {
     ) -> Result<Option<(Measured, SalvagedLayer)>, Error> {
         let Some(tar) = unpacked() else { return Ok(None) };
         let (name, compression) = (patient.key.id(), self.chosen.layers.target());
-        let measured = match computed::spool(name, &tar, self.folder, compression, true, self.options) {
+        let measured = match self.spool(name, &tar, compression) {
             Ok(measured) => measured,
             Err(error) => return keep(error).map(|_| None),
         };
@@ -138,7 +139,7 @@ impl Surgery<'_> {
             State::Unmeasured(LayerTar::Diff(_)) | State::Unreadable => return Ok(None),
             State::Unmeasured(tar) => {
                 let compression = self.chosen.layers.target();
-                match computed::spool(name, &tar, self.folder, compression, true, self.options) {
+                match self.spool(name, &tar, compression) {
                     Ok(measured) => (measured, None),
                     Err(error) => return keep(error),
                 }
@@ -184,6 +185,17 @@ impl Surgery<'_> {
         let content: Option<Arc<dyn Content>> = Some(Arc::new(spooled));
         let diff_id = DiffId(found);
         Ok((Measured { content, len, compression, digest, diff_id: Some(diff_id), unpadded: None }, diff_id))
+    }
+
+    /// Produces a layer into a temporary file.
+    fn spool(
+        &self,
+        name: &str,
+        tar: &LayerTar,
+        compression: Option<CompressionLevel>,
+    ) -> Result<Measured, ArchiveError> {
+        let begin = |hash| Spool::new(self.folder, hash);
+        computed::spool(name, tar, begin, compression, true, self.options).map(|(measured, _)| measured)
     }
 
     fn plain<W>(&self, to: W) -> Plain<'_, W> {

@@ -79,8 +79,9 @@ impl Counts {
         self.calls as f64 / self.files.max(1) as f64
     }
 
-    /// Fails if a count exceeds its limit.
-    pub(crate) fn check(&self) -> Outcome {
+    /// Fails if a count exceeds its limit. `source` is how many bytes the contents have before they are
+    /// compressed, headers included.
+    pub(crate) fn check(&self, source: u64) -> Outcome {
         let Counts { read, written, created, output, .. } = *self;
         if self.calls_per_file() > CALLS_PER_FILE_LIMIT {
             let calls = self.calls_per_file();
@@ -90,8 +91,8 @@ impl Counts {
         if written > output {
             return Err(format!("{written} bytes were written for an output of {output}").into());
         }
-        if read > output + EXTRA_BYTES_LIMIT {
-            return Err(format!("{read} bytes were read for an output of {output}").into());
+        if read > source + EXTRA_BYTES_LIMIT {
+            return Err(format!("{read} bytes were read for contents of {source}").into());
         }
         if created != 1 {
             return Err(format!("{created} files were created, not only the output").into());

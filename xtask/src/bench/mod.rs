@@ -96,6 +96,8 @@ pub(crate) struct Found {
     pub(crate) rows: Vec<row::Row>,
     pub(crate) growth: Vec<growth::Point>,
     pub(crate) counts: counts::Counts,
+    /// The same with layers that are compressed on the way, by the algorithm.
+    pub(crate) compressed: Vec<(&'static str, counts::Counts)>,
     /// Of an image of ten layers of which nine are left out.
     pub(crate) partial: counts::Counts,
     pub(crate) runs: usize,
@@ -143,8 +145,12 @@ pub(crate) fn run(options: &Options) -> Outcome {
     if let Some(path) = &options.chart {
         fs::write(path, chart::draw(&found.rows))?;
     }
-    found.counts.check()?;
-    found.partial.check().map_err(|error| format!("nine of ten layers left out: {error}").into())
+    found.counts.check(found.counts.output)?;
+    for (how, counts) in &found.compressed {
+        counts.check(found.counts.output).map_err(|error| format!("--compress {how}: {error}"))?;
+    }
+    let partial = &found.partial;
+    partial.check(partial.output).map_err(|error| format!("nine of ten layers left out: {error}").into())
 }
 
 fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found> {
@@ -153,9 +159,20 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
     let own = bench.save(&stores.docker_root, &["-o", &finished, &stores.image]);
     own.run(&bench.memory())?;
     let counted = bench.disk.join("counted");
-    let traced = bench.save(&stores.docker_root, &["-o", &counted.display().to_string(), &stores.image]);
-    let counts = counts::Counts::of(&traced.command, &counted, stores.files)?;
-    fs::remove_file(&counted)?;
+    let count = |more: &[&str]| -> Outcome<counts::Counts> {
+        let out = counted.display().to_string();
+        let arguments: Vec<&str> = ["-o", &*out, &*stores.image].iter().chain(more).copied().collect();
+        let traced = bench.save(&stores.docker_root, &arguments);
+        let counts = counts::Counts::of(&traced.command, &counted, stores.files)?;
+        fs::remove_file(&counted)?;
+        Ok(counts)
+    };
+    let counts = count(&[])?;
+    // Layers that are compressed on the way need no temporary file either.
+    let mut compressed = Vec::new();
+    for how in ["gzip", "zstd"] {
+        compressed.push((how, count(&["--compress", how])?));
+    }
     let partial = partial::count(bench, folder)?;
 
     let mut specs = rows::specs(bench);
@@ -191,6 +208,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
         rows,
         growth,
         counts,
+        compressed,
         partial,
         runs: bench.runs,
         image: format!(

@@ -27,7 +27,10 @@ pub(crate) fn text(found: &Found) -> String {
         let rate = *bytes as f64 / 1e3 / millis;
         let _ = writeln!(text, "| {what} | {number} | {millis:.1} | {each:.3} | {rate:.0} | {peak_mib:.1} |");
     }
-    for (what, counts) in [("", &found.counts), (" that leaves out nine of ten layers", &found.partial)] {
+    let mut all = vec![(String::new(), &found.counts)];
+    all.extend(found.compressed.iter().map(|(how, counts)| (format!(" with --compress {how}"), counts)));
+    all.push((" that leaves out nine of ten layers".to_owned(), &found.partial));
+    for (what, counts) in all {
         let _ = writeln!(
             text,
             "\nOne save of {} files into a file{what}: {:.2} system calls per file, {} bytes read, {} \
@@ -97,6 +100,7 @@ pub(crate) fn json(found: &Found) -> String {
         "rows": found.rows.iter().map(row).collect::<Vec<_>>(),
         "growth": found.growth.iter().map(point).collect::<Vec<_>>(),
         "counts": counts(&found.counts),
+        "compressed_counts": found.compressed.iter().map(|(_, one)| counts(one)).collect::<Vec<_>>(),
         "partial_counts": counts(&found.partial),
     });
     format!("{all:#}\n")

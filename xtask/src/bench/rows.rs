@@ -109,7 +109,7 @@ fn containers(bench: &Bench) -> Vec<Spec> {
         (
             "containers-storage to an oci-archive, gzip",
             "gzip:6",
-            vec![Contender::new("skopeo copy, gzip", gzip(), Some(0.6))],
+            vec![Contender::new("skopeo copy, gzip", gzip(), Some(0.55))],
         ),
         (
             "containers-storage to an oci-archive, zstd",
