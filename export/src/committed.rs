@@ -1,8 +1,8 @@
 //! Containers that are saved as images: what a container wrote goes on top of the layers of its image.
 
 use layerlift_store::{
-    Container, ContainerRecord, Containers, Document, Image, ImageKey, Layer, LayerTar, Platform, Platforms,
-    Store,
+    ChainId, Container, ContainerRecord, Containers, DiffLayer, Document, Image, ImageKey, Layer, LayerTar,
+    Platform, Platforms, Store,
 };
 
 use crate::document::commit::{self, Base};
@@ -32,11 +32,12 @@ pub(crate) fn layered(
         why: error.to_string(),
     }));
     let mut other = None;
+    let mut computed = Vec::new();
     let image = match image(store, &container)? {
         Some(image) if !ability.is_on(&container, &image)? => {
             let found = image_below(store, ability, &container)?;
             warnings.push(Warning::OtherImage {
-                container: container.names.first().map_or(container.key.id(), String::as_str).to_owned(),
+                container: called(&container).to_owned(),
                 recorded: image.key.id().to_owned(),
                 found: found.as_ref().map(|found| found.key.id().to_owned()),
             });
@@ -52,11 +53,26 @@ pub(crate) fn layered(
         Some(_) => return Err(unsupported("its image has no config")),
         None => {
             let layers = match (ability.below(&container), other) {
-                (Err(_), Some(id)) => {
-                    let why = format!("its record names image {id}, but no image has the layers below it");
-                    return Err(unsupported(&why));
+                (Ok(layers), _) => layers,
+                (Err(error), other) => {
+                    let unpacked = ability.unpacked_below(&container)?;
+                    if unpacked.is_empty() {
+                        let id = other.ok_or(error)?;
+                        let why =
+                            format!("its record names image {id}, but no image has the layers below it");
+                        return Err(unsupported(&why));
+                    }
+                    let of_images = common(store, &container, &unpacked)?;
+                    let chosen = unpacked.into_iter().skip(of_images.len());
+                    computed.extend(chosen.map(|(chain, layer)| (chain.to_string(), LayerTar::Diff(layer))));
+                    if !computed.is_empty() {
+                        warnings.push(Warning::LayersComputed {
+                            container: called(&container).to_owned(),
+                            count: computed.len(),
+                        });
+                    }
+                    of_images
                 }
-                (layers, _) => layers?,
             };
             let host = Platform::host();
             let (os, architecture) = (host.os.to_string(), host.architecture.to_string());
@@ -64,7 +80,7 @@ pub(crate) fn layered(
                 let what = format!("the image of {name}");
                 warnings.push(Warning::GuessedPlatform { what, platform: host.to_string() });
             }
-            let base = Base::of_layers(&container, layers.len(), (&os, &architecture));
+            let base = Base::of_layers(&container, layers.len() + computed.len(), (&os, &architecture));
             (layers, base)
         }
     };
@@ -81,8 +97,39 @@ pub(crate) fn layered(
     let document = Document::Config { raw: config, manifests: Vec::new() };
     let image = Image::new(key.clone(), document, layers);
     let wanted = Wanted { key, references: reference.into_iter().collect() };
-    let on_top = (!empty).then(|| (container.key.id().to_owned(), LayerTar::Diff(tar)));
-    Ok(Layered { wanted, name, image, on_top: on_top.into_iter().collect() })
+    let own = (!empty).then(|| (container.key.id().to_owned(), LayerTar::Diff(tar)));
+    Ok(Layered { wanted, name, image, on_top: computed.into_iter().chain(own).collect() })
+}
+
+/// What messages call a container.
+fn called(container: &Container) -> &str {
+    container.names.first().map_or(container.key.id(), String::as_str)
+}
+
+/// The layers that a container whose image was removed shares with an image that is there, base first: of
+/// these, there may be more than files.
+fn common(
+    store: &dyn Store,
+    container: &Container,
+    unpacked: &[(ChainId, DiffLayer)],
+) -> Result<Vec<Layer>, Error> {
+    let mut best = Vec::new();
+    for summary in store.images()?.on(store, Platforms::All).images {
+        if summary.key.partition() != container.key.partition() {
+            continue;
+        }
+        let Ok(image) = store.image(&summary.key) else { continue };
+        let mut below = None;
+        let same = |(layer, (chain, _)): &(&Layer, &(ChainId, DiffLayer))| {
+            below = layer.diff_id.map(|diff_id| ChainId::new(below, diff_id));
+            below == Some(*chain)
+        };
+        let count = image.layers.iter().zip(unpacked).take_while(same).count();
+        if count > best.len() {
+            best = image.layers.into_iter().take(count).collect();
+        }
+    }
+    Ok(best)
 }
 
 /// Says that the settings of an image are not those of its container, or not all of them.
@@ -91,7 +138,7 @@ fn without_settings(container: &Container) -> Option<Warning> {
     if builder.is_some() {
         return None;
     }
-    let name = container.names.first().map_or(container.key.id(), String::as_str).to_owned();
+    let name = called(container).to_owned();
     let lacks = lacks.as_ref().map(|path| path.display().to_string());
     Some(Warning::SettingsLost { container: name, lacks, from_runtime: runtime.is_some() })
 }

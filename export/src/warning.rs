@@ -48,6 +48,19 @@ pub enum Warning {
         /// The id of the image that has the layers.
         found: Option<String>,
     },
+    /// The image of a container was removed, and of layers below it only files are left.
+    #[error(
+        "container {container}: its image was removed, and no digest is recorded of {}; {} from what was \
+         unpacked",
+        match count { 1 => "a layer below it".to_owned(), count => format!("{count} layers below it") },
+        match count { 1 => "it is made again", _ => "they are made again" }
+    )]
+    LayersComputed {
+        /// Its name.
+        container: String,
+        /// How many.
+        count: usize,
+    },
     /// The record of a container is damaged. What it does not say is that of its image, or missing.
     #[error("{what} lacks settings that only this record had: {why}")]
     RecordDamaged {

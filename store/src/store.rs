@@ -7,8 +7,8 @@ use layerlift_archive::Digest;
 use crate::VolumeListing;
 use crate::kind::StoreKind;
 use crate::{
-    Artifact, Container, ContainerKey, ContainerListing, DiffId, DiffLayer, Error, Image, ImageKey, Index,
-    IndexTree, Layer, LayerKey, LayerTar, Listing, Orphan, RootFs, Selected,
+    Artifact, ChainId, Container, ContainerKey, ContainerListing, DiffId, DiffLayer, Error, Image, ImageKey,
+    Index, IndexTree, Layer, LayerKey, LayerTar, Listing, Orphan, RootFs, Selected,
 };
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
@@ -101,6 +101,13 @@ pub trait Containers: Send + Sync {
     /// The layers below it, base first, from the records of layers alone: for a container whose image was
     /// removed.
     fn below(&self, container: &Container) -> Result<Vec<Layer>, Error>;
+
+    /// The layers below it, base first, if nothing is left of them but what was unpacked: for a container
+    /// whose image was removed together with all records of its layers. The chain ids are those by which the
+    /// engine calls them. Empty where [`Containers::below`] has all that there is.
+    fn unpacked_below(&self, _container: &Container) -> Result<Vec<(ChainId, DiffLayer)>, Error> {
+        Ok(Vec::new())
+    }
 
     /// Whether it lies on the layers of an image, as far as that is recorded: the record that names the image
     /// may be wrong. True where nothing else says what is below.

@@ -36,4 +36,5 @@ mod salvage;
 mod server;
 mod store;
 mod system_calls;
+mod unrecorded;
 mod volumes;

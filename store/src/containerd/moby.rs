@@ -132,6 +132,14 @@ impl Containers for Docker {
         Err(Error::Missing { of, what: "image", id, path })
     }
 
+    fn unpacked_below(&self, container: &Container) -> Result<Vec<(ChainId, DiffLayer)>, Error> {
+        // Without the record, nothing says which image it was, nor how it was run.
+        if container.image_id.is_none() && !container.damage.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.snapshot(&container.key, snapshots::layers_below)
+    }
+
     fn is_on(&self, container: &Container, image: &Image) -> Result<bool, Error> {
         let Ok(Some(below)) = self.snapshot(&container.key, |root, snapshotter, name| {
             snapshots::chain_below(root, snapshotter, name).map(Some)

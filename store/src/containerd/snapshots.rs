@@ -258,6 +258,31 @@ impl<'a> Named<'a> {
         let dir = self.root.try_dir(format!("{}/snapshots/{id}{inner}", self::path(self.snapshotter)))?;
         Ok(dir.map(|dir| Snapshot { dir, parent }))
     }
+
+    /// A snapshot and all below it, by name. `None` if the first is not there.
+    fn stack(&self, first: &[u8]) -> Result<Option<Vec<(Vec<u8>, Root)>>, Error> {
+        let mut seen = BTreeSet::new();
+        let mut stack = Vec::new();
+        let mut next = Some(first.to_vec());
+        while let Some(name) = next {
+            let folder = path(self.snapshotter);
+            if !seen.insert(name.clone()) {
+                let file = self.root.join(format!("{folder}/metadata.db"));
+                return Err(Error::malformed(file, "the parents of its snapshots form a circle"));
+            }
+            let Snapshot { dir, parent } = match self.find(&name)? {
+                Some(found) => found,
+                None if stack.is_empty() => return Ok(None),
+                None => {
+                    let (of, id) = (format!("snapshot {}", text(first)), text(&name));
+                    return Err(Error::Missing { of, what: "snapshot", id, path: self.root.join(folder) });
+                }
+            };
+            stack.push((name, dir));
+            next = parent;
+        }
+        Ok(Some(stack))
+    }
 }
 
 /// The directory of a snapshot that can be written to, and what it holds. `None` if it is not there.
@@ -278,29 +303,43 @@ pub(super) fn writable(
 /// The directories that make the root file system of a snapshot. `None` if it is not there.
 pub(super) fn root_fs(root: &Root, snapshotter: &str, first: &[u8]) -> Result<Option<RootFs>, Error> {
     let Some(named) = Named::open(root, snapshotter)? else { return Ok(None) };
-    let mut seen = BTreeSet::new();
-    let mut stack = Vec::new();
-    let mut next = Some(first.to_vec());
-    while let Some(name) = next {
-        if !seen.insert(name.clone()) {
-            let file = root.join(format!("{}/metadata.db", path(snapshotter)));
-            return Err(Error::malformed(file, "the parents of its snapshots form a circle"));
-        }
-        let Snapshot { dir, parent } = match named.find(&name)? {
-            Some(found) => found,
-            None if stack.is_empty() => return Ok(None),
-            None => {
-                let (of, path) = (format!("snapshot {}", text(first)), path(snapshotter));
-                return Err(Error::Missing { of, what: "snapshot", id: text(&name), path: root.join(path) });
-            }
-        };
-        if snapshotter == NATIVE {
-            return Ok(Some(RootFs::whole(dir, Form::Docker28)));
-        }
-        stack.push(dir);
-        next = parent;
+    if snapshotter == NATIVE {
+        let found = named.find(first)?;
+        return Ok(found.map(|found| RootFs::whole(found.dir, Form::Docker28)));
     }
+    let Some(stack) = named.stack(first)? else { return Ok(None) };
+    let stack = stack.into_iter().map(|(_, dir)| dir).collect();
     Ok(Some(RootFs::stacked(stack, snapshotter, Form::Docker28)))
+}
+
+/// The layers that a writable snapshot lies on, base first, with the chain ids that are their names. `None`
+/// if it is not there.
+pub(super) fn layers_below(
+    root: &Root,
+    snapshotter: &str,
+    first: &[u8],
+) -> Result<Option<Vec<(ChainId, DiffLayer)>>, Error> {
+    let Some(named) = Named::open(root, snapshotter)? else { return Ok(None) };
+    let Some(stack) = named.stack(first)? else { return Ok(None) };
+    let mut layers = Vec::new();
+    let mut parent = None;
+    for (name, dir) in stack.into_iter().skip(1).rev() {
+        let Some(chain) = chain(&name) else {
+            // The one with what Docker adds is between the layers and the container.
+            continue;
+        };
+        let holds = match snapshotter {
+            NATIVE => LayerDir::Full { parent: parent.replace(dir.clone()) },
+            _ => LayerDir::Upper,
+        };
+        layers.push((chain, DiffLayer::new(dir, holds, 0).in_form(Form::Today)));
+    }
+    Ok(Some(layers))
+}
+
+/// The layer that a snapshot is called by, if it is one of an image: `k8s.io/14/sha256:5fe1…`.
+fn chain(name: &[u8]) -> Option<ChainId> {
+    text(name).rsplit('/').next().and_then(|id| id.parse().ok())
 }
 
 /// The layers that a writable snapshot lies on, by which snapshots of layers are named. `None` if its parents
@@ -311,9 +350,8 @@ pub(super) fn chain_below(root: &Root, snapshotter: &str, first: &[u8]) -> Resul
     // The snapshot of a container, and the one with what Docker adds.
     for _ in 0..2 {
         let Some(Snapshot { parent: Some(parent), .. }) = named.find(&name)? else { return Ok(None) };
-        let chain = text(&parent).rsplit('/').next().and_then(|id| id.parse().ok());
-        if chain.is_some() {
-            return Ok(chain);
+        if let Some(chain) = chain(&parent) {
+            return Ok(Some(chain));
         }
         name = parent;
     }

@@ -185,6 +185,11 @@ impl DiffLayer {
         DiffLayer { notice: Some(notice), files: files.map(Box::new), ..self }
     }
 
+    /// The same layer, whose record is lost.
+    pub(crate) fn without_record(self, notice: Notice) -> Self {
+        DiffLayer { notice: Some(notice), ..self }
+    }
+
     /// The same layer, in a store that an engine may be changing.
     pub(crate) fn watched(self, watch: Watch) -> Self {
         DiffLayer { watch: Some(watch), ..self }

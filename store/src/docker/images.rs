@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::mounts;
-use crate::{Error, Keyring, Root, driver};
+use super::unrecorded::Found;
+use crate::{ChainId, Error, Keyring, Root, driver};
 
 /// The images of all drivers.
 #[derive(Debug)]
@@ -26,11 +27,13 @@ pub(super) struct ImageRoot {
     pub(super) driver: String,
     pub(super) root: Root,
     owners: OnceLock<HashMap<String, Vec<String>>>,
+    /// Directories of layers without a record.
+    pub(super) unrecorded: OnceLock<HashMap<ChainId, Found>>,
 }
 
 impl ImageRoot {
     pub(super) fn new(driver: &str, root: Root) -> Self {
-        ImageRoot { driver: driver.to_owned(), root, owners: OnceLock::new() }
+        ImageRoot { driver: driver.to_owned(), root, owners: OnceLock::new(), unrecorded: OnceLock::new() }
     }
 
     /// The containers by their writable layers. Read once: an engine at work gives a layer to one container
@@ -50,11 +53,15 @@ impl Images {
         self.roots.iter().chain(&self.layers)
     }
 
-    /// The directory of a driver. `id` is for the error: what was looked for in it.
-    pub(super) fn root(&self, driver: &str, id: &str) -> Result<&Root, Error> {
+    /// The images of a driver. `id` is for the error: what was looked for in it.
+    pub(super) fn place(&self, driver: &str, id: &str) -> Result<&ImageRoot, Error> {
         let images = self.with_layers().find(|images| images.driver == driver);
-        let not_found = || Error::not_found(format!("{id} of driver {driver}"));
-        images.map(|images| &images.root).ok_or_else(not_found)
+        images.ok_or_else(|| Error::not_found(format!("{id} of driver {driver}")))
+    }
+
+    /// The directory of a driver.
+    pub(super) fn root(&self, driver: &str, id: &str) -> Result<&Root, Error> {
+        Ok(&self.place(driver, id)?.root)
     }
 }
 

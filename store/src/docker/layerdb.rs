@@ -56,6 +56,11 @@ impl LayerDb {
         Ok(record)
     }
 
+    /// Whether there is anything of the record of a layer.
+    pub(super) fn has(&self, chain: ChainId) -> Result<bool, Error> {
+        self.dir.exists(chain.0.hex())
+    }
+
     /// Compares the record of a layer with the config of an image. Both files only repeat what the config and
     /// the folder's name, the chain id, prove; if one of them is lost, that is odd and no more.
     pub(super) fn check(
@@ -123,6 +128,11 @@ impl LayerDb {
             found.extend(chain.and_then(|chain| Some((self.cache_id(chain).ok()?, chain))));
         }
         Ok(found)
+    }
+
+    /// The path of the record of a layer.
+    pub(super) fn folder(&self, chain: ChainId) -> PathBuf {
+        self.dir.join(chain.0.hex())
     }
 
     /// The path of a file of a layer.

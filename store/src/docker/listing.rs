@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::images::{ImageRoot, Images};
 use super::layerdb::LayerDb;
-use super::{imagedb, repositories};
+use super::{imagedb, repositories, unrecorded};
 use crate::model::config;
 use crate::names::{MOMENTS, Names};
-use crate::{Broken, ChainId, DiffId, Error, ErrorKind, ImageSummary, Keyring, Listing, parallel};
+use crate::{Broken, ChainId, DiffId, Error, ErrorKind, ImageSummary, Listing, parallel};
 
 pub(super) fn list(all: &Images) -> Result<Listing, Error> {
     let mut listing = Listing { lost: all.lost.clone(), ..Listing::default() };
@@ -34,7 +34,7 @@ fn steady(all: &Images, images: &ImageRoot) -> Result<Listing, Error> {
     loop {
         let names = repositories::read(all, images);
         let ids = imagedb::ids(&images.root)?;
-        let listing = at_one_moment(&all.keys, images, &names, &ids)?;
+        let listing = at_one_moment(all, images, &names, &ids)?;
         let missing = |broken: &Broken| broken.error.kind() == ErrorKind::Missing;
         let complete = listing.lost.is_empty() && !listing.broken.iter().any(missing);
         let changed = || {
@@ -49,7 +49,7 @@ fn steady(all: &Images, images: &ImageRoot) -> Result<Listing, Error> {
 }
 
 fn at_one_moment(
-    keys: &Keyring,
+    stores: &Images,
     images: &ImageRoot,
     names: &Names,
     ids: &[String],
@@ -66,38 +66,62 @@ fn at_one_moment(
     all.extend(references.keys().copied());
     let all: Vec<&str> = all.into_iter().collect();
     let sizes = Sizes::default();
-    let summaries = parallel::map(&all, |id| summary(keys, images, id, &sizes));
+    let summaries = parallel::map(&all, |id| summary(stores, images, id, &sizes));
     for (id, result) in all.into_iter().zip(summaries) {
         let references = references.remove(id).unwrap_or_default();
         let intermediate = references.is_empty() && steps.contains(id);
+        let result = result.map(|(summary, lost)| {
+            for error in lost {
+                if !listing.lost.iter().any(|known| known.to_string() == error.to_string()) {
+                    listing.lost.push(error);
+                }
+            }
+            summary
+        });
         match result {
             Ok(summary) if intermediate => listing.intermediate.push(summary),
             Ok(summary) => listing.images.push(ImageSummary { references, ..summary }),
             // Others are complete without it.
             Err(error) if intermediate => listing.lost.push(error.within(format!("image {id}"))),
             Err(error) => {
-                let key = keys.image(&images.driver, id);
+                let key = stores.keys.image(&images.driver, id);
                 listing.broken.push(Broken::new(id, references, error).in_part(key));
             }
         }
     }
     Ok(listing)
 }
-fn summary(keys: &Keyring, images: &ImageRoot, id: &str, sizes: &Sizes) -> Result<ImageSummary, Error> {
+/// An image, and what is lost of the records of its layers.
+fn summary(
+    stores: &Images,
+    images: &ImageRoot,
+    id: &str,
+    sizes: &Sizes,
+) -> Result<(ImageSummary, Vec<Error>), Error> {
+    let mut lost = Vec::new();
     let config = imagedb::config(&images.root, id)?.1;
     let mut size = Some(0u64);
     if !config.diff_ids.is_empty() {
         let layers = LayerDb::open(&images.root)?;
         for layer in config::chain(&config.diff_ids) {
-            let layer = layer_size(&layers, layer, sizes)?;
+            let layer = match layer_size(&layers, layer, sizes) {
+                Err(error)
+                    if !layers.has(layer.0)? && unrecorded::find(stores, images, layer.0).is_some() =>
+                {
+                    lost.push(error);
+                    None
+                }
+                size => size?,
+            };
             size = size.zip(layer).map(|(below, layer)| below.saturating_add(layer));
         }
     }
-    Ok(ImageSummary {
+    let summary = ImageSummary {
         created: config.created,
         size,
-        ..ImageSummary::new(keys.image(&images.driver, id), Vec::new(), config.diff_ids.len())
-    })
+        ..ImageSummary::new(stores.keys.image(&images.driver, id), Vec::new(), config.diff_ids.len())
+    };
+    Ok((summary, lost))
 }
 
 /// Sizes of layers that were read.

@@ -26,6 +26,7 @@ mod repositories;
 mod settings;
 mod store;
 mod unclaimed;
+mod unrecorded;
 pub(crate) mod volumes;
 pub(crate) mod working;
 

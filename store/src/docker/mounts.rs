@@ -192,6 +192,15 @@ pub(super) fn owners(root: &Root) -> HashMap<String, Vec<String>> {
     owners
 }
 
+/// The writable layers of containers, and the layers right below, as far as that can be read.
+pub(super) fn parents(root: &Root) -> Vec<(String, ChainId)> {
+    let containers = root.try_list("layerdb/mounts").unwrap_or_default();
+    let containers = containers.into_iter().filter_map(|name| name.into_string().ok());
+    let one =
+        |container: String| Some((id(root, &container, "mount-id").ok()?, parent(root, &container).ok()??));
+    containers.filter_map(one).collect()
+}
+
 /// Layers that may be that of a container: those that nobody else has, with an init layer that is on the
 /// layers of the container's image.
 fn unclaimed(images: &Images, driver: &Driver, root: &Root, container: &str) -> Result<Vec<String>, Error> {

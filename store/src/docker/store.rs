@@ -1,11 +1,13 @@
 //! The images of all drivers of a data root behind the [`Store`] trait.
 
 use std::collections::HashSet;
+use std::io;
 
 use super::catalog::DockerCatalog;
-use super::images::Images;
+use super::images::{ImageRoot, Images};
 use super::layerdb::{LayerDb, Record as LayerRecord};
-use super::{imagedb, listing, lost, unclaimed, volumes, working};
+use super::unrecorded::Found;
+use super::{imagedb, listing, lost, unclaimed, unrecorded, volumes, working};
 use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::lower::INIT;
 use crate::driver::{self, Driver, Holds, orphans};
@@ -14,8 +16,9 @@ use crate::lookup::{self, Match, Spelling};
 use crate::model::config;
 use crate::tarsplit::{self, Record};
 use crate::{
-    ChainId, Container, ContainerKey, ContainerListing, Containers, DiffLayer, Document, Error, Image,
-    ImageKey, Layer, LayerKey, LayerTar, Listing, Orphan, Root, RootFs, Selected, Store, VolumeListing,
+    ChainId, Container, ContainerKey, ContainerListing, Containers, DiffId, DiffLayer, Document, Error,
+    Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Notice, Orphan, Root, RootFs, Selected, Store,
+    VolumeListing,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -80,6 +83,47 @@ impl DockerStore {
         }
     }
 
+    /// Whether the record of a layer is lost, and its directory may be there.
+    fn is_unrecorded(&self, key: &ImageKey, chain: ChainId, records: &LayerDb) -> Result<bool, Error> {
+        let images = self.images.place(key.partition(), key.id())?;
+        Ok(!records.has(chain)? && unrecorded::find(&self.images, images, chain).is_some())
+    }
+
+    /// A layer whose record is lost as a whole. `lost` is the error if nothing says which directory it has.
+    fn unrecorded(
+        &self,
+        images: &ImageRoot,
+        layers: &LayerDb,
+        (chain, diff_id): (ChainId, DiffId),
+        lost: Error,
+    ) -> Result<DiffLayer, Error> {
+        let driver = driver::find(&images.driver)?;
+        let Some(Found { id, is_proven }) = unrecorded::find(&self.images, images, chain) else {
+            return Err(lost);
+        };
+        let tree = self.directory(driver, id, chain)?;
+        let (root, path) = (images.root.clone(), layers.folder(chain));
+        // Docker removes the config of an image before its layers.
+        let watch = Watch::new(move || match in_configs(&root, chain)? {
+            Some(_) => Ok(()),
+            None => Err(Error::Changed { path: path.clone() }),
+        });
+        let layer = DiffLayer::new(tree, LayerDir::Upper, 0).in_form(Form::Docker28).watched(watch);
+        let path = layers.folder(chain);
+        if !is_proven {
+            let made = LayerTar::Diff(layer.clone()).write_to(&mut io::sink());
+            if !made.is_ok_and(|made| made.diff_id == diff_id) {
+                let why = format!(
+                    "it is the record of a layer whose directory may be {id}; but the tar that is made of \
+                     that is not {diff_id}"
+                );
+                return Err(Error::NotThere { path, why });
+            }
+        }
+        let what = format!("it is missing; the layer is made again from its directory, {id}");
+        Ok(layer.without_record(Notice::new(path, what)))
+    }
+
     fn directory(&self, driver: &Driver, cache_id: &str, chain: ChainId) -> Result<Root, Error> {
         driver.open(&self.images.data, cache_id, &format!("layer {}", chain.0.hex()))
     }
@@ -119,6 +163,8 @@ impl Store for DockerStore {
                         notices.extend(notice);
                         layer
                     }
+                    // What is made of it says so.
+                    Err(_) if self.is_unrecorded(key, chain, &records)? => layer,
                     Err(error) => layer.lost(error),
                 });
             }
@@ -134,7 +180,15 @@ impl Store for DockerStore {
         let chain = chain.ok_or_else(|| Error::not_found(key.id()))?;
         let layers = LayerDb::open(root)?;
         let record = match layers.record(chain) {
-            Err(error) if is_of_record(&error) => in_configs(root, chain)?.ok_or(error)?,
+            Err(error) if is_of_record(&error) => {
+                let Some(record) = in_configs(root, chain)? else { return Err(error) };
+                if !layers.has(chain)? {
+                    let images = self.images.place(key.partition(), key.id())?;
+                    let layer = self.unrecorded(images, &layers, (chain, record.diff_id), error)?;
+                    return Ok(LayerTar::Diff(layer));
+                }
+                record
+            }
             record => record?,
         };
         let driver = driver::find(key.partition())?;

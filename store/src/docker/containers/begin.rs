@@ -8,6 +8,9 @@
 //! Members that are complete stay, byte for byte. Zero bytes end a record, too: ext4 and xfs leave them in
 //! place of what was never written.
 
+/// Values within so many others are not kept. Records have six levels, and the parser takes 128.
+const DEPTH: usize = 64;
+
 /// The beginning of an object up to the last value that is complete, with what closes it. `{}` if nothing is
 /// left.
 pub(super) fn of(bytes: &[u8]) -> Vec<u8> {
@@ -21,6 +24,7 @@ pub(super) fn of(bytes: &[u8]) -> Vec<u8> {
             b'\\' if in_text => at += 1,
             b'"' => in_text = !in_text,
             _ if in_text => {}
+            b'{' | b'[' if open.len() == DEPTH => break,
             b'{' | b'[' => {
                 open.push(if byte == b'{' { b'}' } else { b']' });
                 end = (at + 1, open.clone());
@@ -76,5 +80,13 @@ mod tests {
         ] {
             assert_eq!(String::from_utf8_lossy(&of(text.as_bytes())), left, "{text:?}");
         }
+    }
+
+    /// Such a record takes no longer than any other of its size.
+    #[test]
+    fn deep_values_end_it() {
+        let begin = r#"{"a":1,"b":"#;
+        let left = of([begin, &"[".repeat(8 << 20)].concat().as_bytes());
+        assert_eq!(String::from_utf8_lossy(&left), [begin, &"[".repeat(63), &"]".repeat(63), "}"].concat());
     }
 }
