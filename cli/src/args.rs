@@ -11,15 +11,19 @@ use layerlift_store::Platforms;
 
 pub(crate) use containers::{Containers, Rootfs, Volume, Volumes};
 
+mod before;
 mod common;
 mod delivery;
+mod images;
 mod partial;
 mod push;
 mod registry;
 mod values;
 
+use before::Before;
 pub(crate) use common::{PlaceArgs, ProgressKind, Show, StoreArgs, Work, processors};
 pub(crate) use delivery::Delivery;
+pub(crate) use images::{FIELDS, Filter, Images, Order};
 pub(crate) use partial::{Check, Join, Partial};
 pub(crate) use push::Push;
 pub(crate) use registry::RegistryArgs;
@@ -32,7 +36,7 @@ Exit status:
   1    something could not be exported or verified
   2    wrong usage, or nothing could be done: no such image, no store, output cannot be written
   3    with --keep-going, into a pipe: the store has changed and the archive is cut; run it again
-  130  interrupted
+  130  interrupted; 143, 129: ended by SIGTERM, SIGHUP
   141  the reader of the archive closed the pipe before its end";
 
 /// Export container images straight from the directories in which engines keep them.
@@ -43,6 +47,8 @@ Exit status:
 #[command(name = "layerlift", version, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = STATUS, max_term_width = 100)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    before: Before,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -53,6 +59,7 @@ pub(crate) enum Command {
     Push(Box<Push>),
     Join(Join),
     Check(Check),
+    #[command(alias = "ls")]
     Images(Images),
     Inspect(Inspect),
     Verify(Verify),
@@ -61,6 +68,21 @@ pub(crate) enum Command {
     Volumes(Volumes),
     Volume(Volume),
     Stores(Stores),
+    /// The same commands as Docker's users may type them.
+    #[command(hide = true)]
+    Image {
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
+    /// Print the help of a command.
+    #[command(hide = true)]
+    Help {
+        /// The command.
+        command: Option<String>,
+    },
+    /// Print the version.
+    #[command(hide = true)]
+    Version,
     /// Print the completions for a shell.
     Completions {
         /// The shell.
@@ -73,10 +95,22 @@ pub(crate) enum Command {
     },
 }
 
+/// Commands on images with the word `image` before them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    #[command(alias = "list")]
+    Ls(Images),
+    Save(Box<Save>),
+    Inspect(Inspect),
+}
+
 /// Write images as an archive.
 ///
 /// A NAME is a repository (all its tags), repository:tag, repository@digest, an id, or a unique prefix of
-/// an id. Every layer is verified against the digest or the checksums that the store has recorded; a layer
+/// an id; or a pattern with *, ? and [a-z], none of which stands for a /. In the archive, images are called
+/// what follows a =, if there is one; without a tag there, each keeps its own.
+///
+/// Every layer is verified against the digest or the checksums that the store has recorded; a layer
 /// that has changed is an error.
 ///
 /// The output appears under its name only when it is complete. A failure leaves an existing file as it was.
@@ -86,13 +120,22 @@ Examples:
   layerlift save alpine:3.20 -o alpine.tar        an archive that every engine loads
   layerlift save --all | docker load              everything, straight into another engine
   layerlift save --root /mnt/disk/var/lib/docker team/app -o app.tar
+  layerlift save 'team/*:1.*' base=team/base -o team.tar
   layerlift save --format docker-v1 base | ssh old-host docker load
   layerlift save --dry-run --all                  what would be written, and how much
   layerlift save app:2 --exclude base:1 -o part.tar   without what the other side has")]
 pub(crate) struct Save {
     /// What to export.
-    #[arg(value_name = "NAME", required_unless_present_any = ["all", "containers"])]
+    #[arg(value_name = "NAME[=NAME]")]
     pub(crate) names: Vec<String>,
+    /// Take names from a file as well, or from standard input if it is -: one on each line, comments behind
+    /// a #. Can be given several times.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "all")]
+    pub(crate) from_file: Vec<PathBuf>,
+    /// Export the images that have this label, with all their tags. Of several labels, an image must have
+    /// all.
+    #[arg(long, value_name = "KEY[=VALUE]", conflicts_with = "all")]
+    pub(crate) label: Vec<String>,
     /// Save this container as an image, as docker commit or podman commit would make it, under the name after
     /// the = if there is one; orphan:ID takes a layer that stores --orphans lists. Can be given several
     /// times, and together with names of images.
@@ -189,6 +232,12 @@ pub(crate) struct Save {
 }
 
 impl Save {
+    /// Whether anything is to be saved.
+    pub(crate) fn names_something(&self) -> bool {
+        let listed = !self.from_file.is_empty() || !self.label.is_empty();
+        self.all || listed || !self.names.is_empty() || !self.containers.is_empty()
+    }
+
     /// Whether images that cannot be exported are left out.
     pub(crate) fn leaves_out(&self) -> bool {
         self.keep_going || self.salvage
@@ -198,28 +247,6 @@ impl Save {
     pub(crate) fn platforms(&self) -> Platforms {
         if self.all_platforms { Platforms::All } else { self.store.platforms() }
     }
-}
-
-/// List the images of a store.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Images {
-    /// Show intermediate images, too: those without a name that others were built on.
-    #[arg(short, long)]
-    pub(crate) all: bool,
-    /// Print a JSON array.
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Show digests.
-    #[arg(long)]
-    pub(crate) digests: bool,
-    /// List the images in all namespaces of containerd.
-    #[arg(long, conflicts_with_all = ["namespace", "driver"])]
-    pub(crate) all_namespaces: bool,
-    /// Do not shorten ids.
-    #[arg(long)]
-    pub(crate) no_trunc: bool,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
 }
 
 /// Print what a store says about images and containers, as a JSON array.

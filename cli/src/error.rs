@@ -120,6 +120,18 @@ pub(crate) enum Error {
     DifferentStores { stores: Vec<String> },
     #[error("the store has no images")]
     NoImages,
+    #[error("nothing is named to save")]
+    NothingNamed,
+    #[error("cannot read the list of names {}", path.display())]
+    NamesNotRead { path: PathBuf, source: io::Error },
+    #[error("{pattern} is not a pattern of names: {why}")]
+    BadPattern { pattern: String, why: String },
+    #[error("{0} means several images, and a name with a tag is only for one")]
+    OneNameForSeveral(String),
+    #[error("no image has the label {0}")]
+    NoLabelled(String),
+    #[error("{0} has no time of creation to compare with")]
+    NoTime(String),
     #[error("nothing is left to export")]
     NothingLeft,
     #[error("there is no command {0:?}")]
@@ -209,6 +221,8 @@ impl Error {
             }
             Error::SeveralStores { .. } => "choose one with these options",
             Error::DifferentStores { .. } => "save them one store at a time, with these options",
+            Error::NothingNamed => "name images, or take every image with --all; layerlift images lists them",
+            Error::OneNameForSeveral(_) => "leave out the tag behind the =, so that each image keeps its own",
             Error::NoCommand(_) => "layerlift --help lists the commands",
             _ => return None,
         })

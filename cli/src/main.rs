@@ -3,6 +3,7 @@
 //! The program is a thin layer over the libraries: it reads arguments, connects stores, formats and outputs,
 //! shows progress, and words errors and hints. It knows nothing of how engines lay out their files.
 
+mod about;
 mod args;
 mod chain;
 mod collisions;
@@ -11,10 +12,12 @@ mod delivery;
 mod destination;
 mod error;
 mod index;
+mod labels;
 mod limits;
 mod message;
 mod output;
 mod partial;
+mod pattern;
 mod progress;
 #[cfg(feature = "registry")]
 mod registry;
@@ -22,6 +25,7 @@ mod registry;
 #[path = "no_registry.rs"]
 mod registry;
 mod report;
+mod requests;
 mod salvage;
 mod signals;
 mod size;
@@ -29,16 +33,20 @@ mod sources;
 mod status;
 mod table;
 mod tar_output;
+mod template;
 mod terminal;
 mod threads;
 mod time;
+mod usage;
+mod wanted;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::read() {
+        Ok(args) => args,
+        Err(error) => return usage::report(&error).into(),
+    };
     let reporter = report::Reporter::new(&args);
     signals::install();
     limits::raise();

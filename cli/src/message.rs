@@ -9,21 +9,24 @@ use std::path::Path;
 use layerlift_export::Hint as ExportHint;
 use layerlift_store::Hint as StoreHint;
 
+use crate::about::About;
 use crate::chain::{Link, as_type, chain};
 use crate::error::Error;
 
 /// An error in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Message {
     /// What went wrong and why.
     pub(crate) text: String,
     /// What the user can do.
     pub(crate) hints: Vec<String>,
+    /// What it is about, for machines.
+    pub(crate) about: About,
 }
 
 impl Message {
     pub(crate) fn of_text(text: &str) -> Self {
-        Message { text: text.to_owned(), hints: Vec::new() }
+        Message { text: text.to_owned(), ..Message::default() }
     }
 
     /// The error and its causes. A cause that its error repeats is said once.
@@ -41,7 +44,7 @@ impl Message {
         if hints.is_empty() {
             hints.extend(remedy(error).map(str::to_owned));
         }
-        Message { text, hints }
+        Message { text, hints, about: About::of(error) }
     }
 }
 
@@ -241,9 +244,8 @@ mod tests {
                 vec!["a layer takes two open files: raise the limit with `ulimit -Hn`, or save fewer images"],
             ),
         ] {
-            let expected =
-                Message { text: text.to_owned(), hints: hints.into_iter().map(str::to_owned).collect() };
-            assert_eq!(Message::of(&error), expected);
+            let Message { text: said, hints: given, .. } = Message::of(&error);
+            assert_eq!((&*said, given.iter().map(String::as_str).collect()), (text, hints));
         }
     }
 }

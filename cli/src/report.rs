@@ -14,11 +14,12 @@ use indicatif::ProgressBar;
 use layerlift_export::Warning;
 use serde::Serialize;
 
+use crate::about::About;
 use crate::args::{Args, Command, ProgressKind, Show};
 use crate::error::Error;
 use crate::message::Message;
 use crate::status::Status;
-use crate::terminal::{interrupted, one_message, visible, write_line};
+use crate::terminal::{interrupted, one_message, styled, visible, write_line};
 
 /// Reports to standard error.
 pub(crate) struct Reporter {
@@ -40,6 +41,8 @@ struct Event<'a> {
     message: &'a str,
     #[serde(flatten)]
     fields: Option<&'a Warning>,
+    #[serde(flatten)]
+    about: Option<&'a About>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     hints: &'a [String],
 }
@@ -70,6 +73,23 @@ impl Reporter {
         }
     }
 
+    /// Before the arguments are known.
+    pub(crate) fn of_usage(json: bool) -> Self {
+        Reporter {
+            quiet: false,
+            json,
+            stops_at_image: false,
+            bar: Mutex::new(None),
+            noticed: Mutex::default(),
+            hinted: AtomicBool::new(false),
+        }
+    }
+
+    /// An error that has its words.
+    pub(crate) fn message(&self, message: &Message) {
+        self.say("error", message);
+    }
+
     /// A warning.
     pub(crate) fn warn(&self, text: &str) {
         if !self.quiet {
@@ -89,8 +109,8 @@ impl Reporter {
             message.hints.push(hint.to_owned());
         }
         if self.json {
-            let (fields, Message { text, hints }) = (Some(warning), &message);
-            return self.event(&Event { event: "warning", message: text, fields, hints });
+            let (fields, Message { text, hints, .. }) = (Some(warning), &message);
+            return self.event(&Event { event: "warning", message: text, fields, about: None, hints });
         }
         self.say("warning", &message);
     }
@@ -174,15 +194,15 @@ impl Reporter {
                 event: level,
                 message: &message.text,
                 fields: None,
+                about: Some(&message.about),
                 hints: &message.hints,
             });
         }
-        let mut lines = format!("layerlift: {level}: {}", one_message(&message.text));
+        let mut lines = format!("layerlift: {}: {}", styled(level), visible(&one_message(&message.text)));
         for hint in &message.hints {
-            lines.push_str("\nhint: ");
-            lines.push_str(hint);
+            lines.push_str(&format!("\n{}: {}", styled("hint"), visible(hint)));
         }
-        self.line(&visible(&lines));
+        self.line(&lines);
     }
 
     fn line(&self, text: &str) {

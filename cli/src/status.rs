@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What a shell reports for a program that SIGINT has ended.
-pub(crate) const INTERRUPTED: u8 = 130;
+use crate::signals;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +28,7 @@ impl From<Status> for ExitCode {
             Status::Incomplete => 1,
             Status::Nothing => 2,
             Status::Torn => 3,
-            Status::Interrupted => INTERRUPTED,
+            Status::Interrupted => signals::status(),
             // 128 and the number of SIGPIPE: what a shell reports for `tar` or `cat` in the same place.
             Status::Cut => 141,
         })

@@ -1,6 +1,8 @@
 //! Writing to the terminal: lines on standard error, and text that is safe to print.
 
+use std::env::var_os;
 use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
 
 /// Writes a line to standard error.
 pub(crate) fn write_line(text: &str) {
@@ -13,6 +15,22 @@ pub(crate) fn interrupted() {
     // The terminal has echoed ^C, perhaps behind a bar.
     let start = if io::stderr().is_terminal() { "\n" } else { "" };
     write_line(&format!("{start}layerlift: interrupted"));
+}
+
+/// The word that says what a message is: in a colour on a terminal, unless `NO_COLOR` is set or the terminal
+/// is a dumb one.
+pub(crate) fn styled(level: &str) -> String {
+    static COLOURED: LazyLock<bool> = LazyLock::new(|| {
+        let set = |name| var_os(name).filter(|value| !value.is_empty());
+        let dumb = set("TERM").is_none_or(|term| term == "dumb");
+        io::stderr().is_terminal() && !dumb && set("NO_COLOR").is_none()
+    });
+    match (*COLOURED, level) {
+        (false, _) => level.to_owned(),
+        (true, "error") => format!("\x1b[1;31m{level}\x1b[0m"),
+        (true, "warning") => format!("\x1b[1;33m{level}\x1b[0m"),
+        (true, _) => format!("\x1b[1;36m{level}\x1b[0m"),
+    }
 }
 
 /// The text with its control characters spelled out, newlines apart. Names come from stores, whose authors

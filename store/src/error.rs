@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use layerlift_archive::{ErrorKind, content_error};
@@ -309,6 +309,28 @@ impl Error {
             | Error::Incomplete { .. }
             | Error::LeftOut { .. } => ErrorKind::Missing,
             Error::Within { source, .. } => source.kind(),
+        }
+    }
+
+    /// The file or directory that it is about, if it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Error::Io { path, .. }
+            | Error::NoStore { path, .. }
+            | Error::NoPartition { path, .. }
+            | Error::NoNamespace { path, .. }
+            | Error::SeveralNamespaces { path, .. }
+            | Error::SeveralStores { path, .. }
+            | Error::Damaged { path, .. }
+            | Error::Malformed { path, .. }
+            | Error::Missing { path, .. }
+            | Error::LeftOut { path, .. }
+            | Error::Link { path, .. }
+            | Error::NotThere { path, .. }
+            | Error::Incomplete { path, .. }
+            | Error::Changed { path, .. } => Some(path),
+            Error::Within { source, .. } => source.path(),
+            _ => None,
         }
     }
 

@@ -89,6 +89,8 @@ impl Join {
     pub(crate) fn as_save(&self) -> Save {
         Save {
             names: self.image.clone(),
+            from_file: Vec::new(),
+            label: Vec::new(),
             containers: Vec::new(),
             all: self.all || self.image.is_empty(),
             output: self.output.clone(),

@@ -21,6 +21,7 @@ use clap::CommandFactory;
 
 use crate::args::{Args, Command, processors};
 use crate::error::Error;
+use crate::output::print;
 use crate::report::Reporter;
 use crate::status::Status;
 use crate::threads::limit_threads;
@@ -55,6 +56,9 @@ pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error
         Command::Volume(args) => volumes::export(&args, reporter),
         Command::Verify(args) => verify::run(&args, reporter),
         Command::Stores(args) => stores::run(&args, reporter),
+        Command::Image { .. } => Err(Error::NoCommand("image".to_owned())),
+        Command::Help { command } => help(command.as_deref()),
+        Command::Version => print(&Args::command().render_version()).map(|()| Status::Done),
         Command::Completions { shell } => completions(shell),
         Command::Man { command } => man(command.as_deref()),
     }
@@ -66,15 +70,23 @@ fn completions(shell: clap_complete::Shell) -> Result<Status, Error> {
     print_bytes(&script)
 }
 
-fn man(name: Option<&str>) -> Result<Status, Error> {
+fn help(name: Option<&str>) -> Result<Status, Error> {
+    print(&definition(name)?.render_long_help().to_string()).map(|()| Status::Done)
+}
+
+/// The definition of a command, or of the program.
+fn definition(name: Option<&str>) -> Result<clap::Command, Error> {
     let mut program = Args::command();
     program.build();
-    let page = match name {
-        None => program,
-        Some(name) => program.find_subcommand(name).ok_or_else(|| Error::NoCommand(name.to_owned()))?.clone(),
-    };
+    match name {
+        None => Ok(program),
+        Some(name) => program.find_subcommand(name).cloned().ok_or_else(|| Error::NoCommand(name.to_owned())),
+    }
+}
+
+fn man(name: Option<&str>) -> Result<Status, Error> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(page).render(&mut text).map_err(Error::Stdout)?;
+    clap_mangen::Man::new(definition(name)?).render(&mut text).map_err(Error::Stdout)?;
     print_bytes(&text)
 }
 

@@ -51,6 +51,8 @@ pub(crate) fn several(args: &Save, is_tagged: bool) -> Result<(), Error> {
 fn as_save(args: &Push, names: &[String]) -> Save {
     Save {
         names: names.to_vec(),
+        from_file: Vec::new(),
+        label: Vec::new(),
         containers: args.containers.clone(),
         all: args.all,
         output: None,

@@ -21,6 +21,7 @@ use crate::partial;
 use crate::progress::{LeftOut, Progress, Summary};
 use crate::registry::Pushing;
 use crate::report::Reporter;
+use crate::requests::Requests;
 use crate::salvage::{self, Repairs, ReportFile};
 use crate::signals::Guard;
 use crate::sources::{Source, Sources, join, named};
@@ -46,6 +47,9 @@ pub(crate) enum Input<'a> {
 
 /// Exports images.
 pub(crate) fn export(args: &Save, input: &Input<'_>, reporter: &Reporter) -> Result<Status, Error> {
+    if !args.names_something() {
+        return Err(Error::NothingNamed);
+    }
     let destination = Destination::parse(args.output.as_deref());
     // A registry takes images as an OCI archive has them.
     let pushed = matches!(destination, Destination::Registry(_));
@@ -360,18 +364,20 @@ fn by_name<'s>(
     args: &Save,
     reporter: &Reporter,
 ) -> Result<(&'s Source, Selection, Status), Error> {
+    let Requests { requests, incomplete } = Requests::new(args, sources, reporter)?;
     let mut selection = Selection::new(args.platforms());
-    let mut status = Status::Done;
-    let mut places = Vec::new();
+    let mut status = if incomplete { Status::Incomplete } else { Status::Done };
+    let mut places: Vec<(usize, String)> = Vec::new();
     let mut failed = |error: Error| {
         reporter.error(&error);
         status = Status::Incomplete;
     };
-    for name in &args.names {
-        let added = sources.resolve(name, reporter).and_then(|(place, found)| {
-            places.push((place, name));
+    for request in requests {
+        let added = sources.resolve(&request.name, reporter).and_then(|(place, found)| {
+            places.push((place, request.name.clone()));
             let store = &*sources.opened[place].store;
-            for selected in &selection.add_artifacts(store, found)? {
+            let found = request.renamed(selection.add_artifacts(store, found)?)?;
+            for selected in &found {
                 match selection.add(store, selected) {
                     Err(error) if args.leaves_out() => failed(error.into()),
                     added => added?,
@@ -384,10 +390,11 @@ fn by_name<'s>(
             added => added?,
         }
     }
-    places.extend(containers::choose(sources, &args.containers, &mut selection)?);
+    let containers = containers::choose(sources, &args.containers, &mut selection)?;
+    places.extend(containers.into_iter().map(|(place, name)| (place, name.clone())));
     let Some(&(first, _)) = places.first() else { return Err(Error::NothingLeft) };
     if places.iter().any(|&(place, _)| place != first) {
-        let line = |&(place, name): &(usize, &String)| format!("{name} in {}", sources.opened[place]);
+        let line = |(place, name): &(usize, String)| format!("{name} in {}", sources.opened[*place]);
         return Err(Error::DifferentStores { stores: places.iter().map(line).collect() });
     }
     Ok((&sources.opened[first], selection, status))

@@ -15,6 +15,7 @@ mod failures;
 mod files;
 mod finding;
 mod guides;
+mod habits;
 mod help;
 mod large;
 mod listing;

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 pub(crate) fn layerlift() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layerlift"));
     command.stdin(Stdio::null()).env_remove("XDG_DATA_HOME").env("HOME", "/nonexistent");
+    command.env_remove("LAYERLIFT_ROOT").env_remove("LAYERLIFT_STORE");
     command
 }
 

@@ -1,10 +1,11 @@
 //! What `save --container` names: containers, and layers without a record.
 
 use layerlift_export::{ChosenContainer, ChosenOrphan, Selection};
-use layerlift_store::{Error as StoreError, Orphan, Reference, Rules};
+use layerlift_store::{Error as StoreError, Orphan};
 
 use super::row::find;
 use crate::error::Error;
+use crate::requests::chosen_name;
 use crate::sources::{Source, Sources};
 
 /// What begins the name of a layer without a record.
@@ -24,7 +25,7 @@ pub(in crate::commands) fn choose<'a>(
             Some((name, image)) => (name, Some(image)),
             None => (value.as_str(), None),
         };
-        let reference = image.map(reference).transpose()?;
+        let reference = image.map(chosen_name).transpose()?;
         let source = match name.strip_prefix(ORPHAN) {
             Some(id) => {
                 let (source, orphan) = orphan(sources, id)?;
@@ -61,14 +62,4 @@ pub(in crate::commands) fn orphan<'s>(sources: &'s Sources, id: &str) -> Result<
             Err(StoreError::Ambiguous { name: id.to_owned(), candidates, drivers: false }.into())
         }
     }
-}
-
-/// The name that an image gets; without a tag, `latest`.
-fn reference(text: &str) -> Result<Reference, Error> {
-    let reference = Reference::parse(text, Rules::Distribution)?;
-    if reference.is_digest() {
-        let why = "a digest follows from an image, and cannot be chosen";
-        return Err(StoreError::BadName { name: text.to_owned(), why }.into());
-    }
-    Ok(reference)
 }
