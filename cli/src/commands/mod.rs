@@ -13,6 +13,7 @@ mod stores;
 mod verify;
 mod volumes;
 
+#[cfg(feature = "registry")]
 pub(crate) use push::several;
 
 use std::io;

@@ -173,13 +173,16 @@ fn once(
     Ok(Ended::With(status))
 }
 
+/// A layout that gets more images, or a registry; and where layers of unknown length are spooled.
+type Targets<'a> = (Option<Layout>, Option<&'a Pushing>, &'a Spools);
+
 /// Prepares and writes; returns whether something was left out on the way.
 fn write(
     plan: Plan,
     (store, repairs): (&dyn Store, Option<Repairs>),
     (destination, (layout, pushing, spools), compression, report): (
         &Destination,
-        (Option<Layout>, Option<&Pushing>, &Spools),
+        Targets<'_>,
         Option<CompressionLevel>,
         &mut Option<ReportFile>,
     ),
