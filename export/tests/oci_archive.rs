@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::fake::{Fake, Kept};
 use common::{check_blobs, document, entries, entry, exported, store, threaded, written};
-use layerlift_archive::{CompressionLevel, Digest, Observer};
+use layerlift_archive::{CompressionLevel, Digest, Observer, Spools, write_file};
 use layerlift_export::{Format, LayerCompression, Options, Warning, plan, select_all, tree, verify};
 use layerlift_store::Store;
 use serde_json::{Value, json};
@@ -211,6 +211,34 @@ fn zstd_in_a_docker_archive() {
         let found = entries(&archive);
         let blobs = found.iter().filter(|entry| entry.path.starts_with("blobs/sha256/"));
         assert_eq!(blobs.filter(|blob| blob.bytes.starts_with(&first)).count(), 1, "{layers:?}");
+    }
+}
+
+/// Layers that are compressed on the way, and those between them that stay as they are, are where a file has
+/// them at once: there is no temporary file, and nothing is copied.
+#[test]
+fn compressed_layers_are_written_once() {
+    let mut store = Fake::default();
+    let [a, b, c] = [("a", Kept::Plain), ("b", Kept::Gzip), ("c", Kept::Plain)]
+        .map(|(text, kept)| store.add_layer(text, kept));
+    store.add_image(&[a, b], &["x:1"], "");
+    store.add_image(&[b, c], &["y:1"], "");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.tar");
+    for format in [Format::DockerArchive, Format::OciArchive] {
+        for level in [CompressionLevel::GZIP, CompressionLevel::ZSTD] {
+            let layers = LayerCompression::With(level);
+            let options = Options::default().with_format(format).with_layers(layers);
+            let expected = all(&store, &options, 2);
+            let spools = Spools::in_tar(&path, "/nowhere").unwrap();
+            let writing = threaded(2).with_spools(&spools);
+            let plan = plan(&store, select_all(&store, None).unwrap(), &options).unwrap();
+            let prepared = plan.prepare(&writing).unwrap();
+            assert!(spools.kept_len() > 0);
+            write_file(&tree(&prepared), &path, &writing).unwrap();
+            assert_eq!(spools.kept_len(), 0, "{format} {level}: the file was not taken over");
+            assert!(fs::read(&path).unwrap() == expected, "{format} {level}");
+        }
     }
 }
 
