@@ -230,6 +230,12 @@ struct Snapshot {
     parent: Option<Vec<u8>>,
 }
 
+/// Names of snapshots with their directories, each on the one that follows.
+type Stack = Vec<(Vec<u8>, Root)>;
+
+/// Layers by their chain ids, the base first.
+type Layers = Vec<(ChainId, DiffLayer)>;
+
 /// The snapshots of a snapshotter, by name.
 struct Named<'a> {
     root: &'a Root,
@@ -260,7 +266,7 @@ impl<'a> Named<'a> {
     }
 
     /// A snapshot and all below it, by name. `None` if the first is not there.
-    fn stack(&self, first: &[u8]) -> Result<Option<Vec<(Vec<u8>, Root)>>, Error> {
+    fn stack(&self, first: &[u8]) -> Result<Option<Stack>, Error> {
         let mut seen = BTreeSet::new();
         let mut stack = Vec::new();
         let mut next = Some(first.to_vec());
@@ -314,11 +320,7 @@ pub(super) fn root_fs(root: &Root, snapshotter: &str, first: &[u8]) -> Result<Op
 
 /// The layers that a writable snapshot lies on, base first, with the chain ids that are their names. `None`
 /// if it is not there.
-pub(super) fn layers_below(
-    root: &Root,
-    snapshotter: &str,
-    first: &[u8],
-) -> Result<Option<Vec<(ChainId, DiffLayer)>>, Error> {
+pub(super) fn layers_below(root: &Root, snapshotter: &str, first: &[u8]) -> Result<Option<Layers>, Error> {
     let Some(named) = Named::open(root, snapshotter)? else { return Ok(None) };
     let Some(stack) = named.stack(first)? else { return Ok(None) };
     let mut layers = Vec::new();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::mounts;
-use super::unrecorded::Found;
 use crate::{ChainId, Error, Keyring, Root, driver};
 
 /// The images of all drivers.
@@ -29,6 +28,15 @@ pub(super) struct ImageRoot {
     owners: OnceLock<HashMap<String, Vec<String>>>,
     /// Directories of layers without a record.
     pub(super) unrecorded: OnceLock<HashMap<ChainId, Found>>,
+}
+
+/// The directory of a layer without a record.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// What the driver calls it.
+    pub(super) id: String,
+    /// Whether records say that it is the layer's. If not, only its digest can.
+    pub(super) is_proven: bool,
 }
 
 impl ImageRoot {

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::io;
 
 use super::catalog::DockerCatalog;
-use super::images::{ImageRoot, Images};
+use super::images::{Found, ImageRoot, Images};
 use super::layerdb::{LayerDb, Record as LayerRecord};
-use super::unrecorded::Found;
 use super::{imagedb, listing, lost, unclaimed, unrecorded, volumes, working};
 use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::lower::INIT;

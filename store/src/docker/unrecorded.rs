@@ -14,22 +14,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::images::{ImageRoot, Images};
+use super::images::{Found, ImageRoot, Images};
 use super::layerdb::LayerDb;
 use super::{imagedb, mounts};
 use crate::driver::lower::{INIT, Lower};
 use crate::driver::{self, Driver, Holds};
 use crate::model::config;
 use crate::{ChainId, Error};
-
-/// The directory of a layer.
-#[derive(Debug, Clone)]
-pub(super) struct Found {
-    /// What the driver calls it.
-    pub(super) id: String,
-    /// Whether records say that it is the layer's. If not, only its digest can.
-    pub(super) is_proven: bool,
-}
 
 /// The directory of a layer without a record. `None` if nothing says which it is. All are looked for at once,
 /// the first time.
