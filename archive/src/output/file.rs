@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::stream::{write_stream, write_stream_hashed};
-use super::temporary::{Draft, clear, final_path, folder, sync_folder};
+use super::temporary::{Draft, clear, folder, sync_folder, target};
 use super::write_back::{Run, WriteBack};
 use crate::produce::{Item, OnFailure, Order, Outcome, Sink, first_failure, run};
 use crate::tar::{TRAILER, items};
@@ -101,17 +100,6 @@ pub fn write_file_or_keep(
         }
     }
     Ok(Some(unfinished))
-}
-
-/// The regular file that a path leads to, be it there or not. `None` for a device or a pipe.
-pub(crate) fn target(path: &Path) -> Result<Option<PathBuf>, Error> {
-    match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => {
-            Err(Error::output("write", path)(io::ErrorKind::IsADirectory.into()))
-        }
-        Ok(metadata) if !metadata.is_file() => Ok(None),
-        _ => final_path(path).map(Some).map_err(Error::output("resolve", path)),
-    }
 }
 
 struct AtOffsets<'a> {

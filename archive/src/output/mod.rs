@@ -11,8 +11,6 @@ mod volumes;
 mod with;
 pub(crate) mod write_back;
 
-pub(crate) use file::target;
-
 pub use check::{Check, check, check_each, digest};
 pub use dir::{is_empty_dir, write_dir, write_files};
 pub use file::{Unfinished, write_file, write_file_hashed, write_file_or_keep};

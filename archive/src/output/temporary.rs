@@ -47,6 +47,17 @@ pub fn final_path(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::from_raw_os_error(rustix::io::Errno::LOOP.raw_os_error()))
 }
 
+/// The regular file that a path leads to, be it there or not. `None` for a device or a pipe.
+pub(crate) fn target(path: &Path) -> Result<Option<PathBuf>, Error> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(Error::output("write", path)(io::ErrorKind::IsADirectory.into()))
+        }
+        Ok(metadata) if !metadata.is_file() => Ok(None),
+        _ => final_path(path).map(Some).map_err(Error::output("resolve", path)),
+    }
+}
+
 /// A file that is being written. It disappears unless it is persisted.
 pub(crate) enum Draft {
     /// It has no name, so it disappears even if the process is killed.

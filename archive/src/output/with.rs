@@ -4,8 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::file::target;
-use super::temporary::{Draft, clear, folder, sync_folder};
+use super::temporary::{Draft, clear, folder, sync_folder, target};
 use crate::Error;
 use crate::zeros::{Plain, ZeroWrite};
 

@@ -1,5 +1,5 @@
-//! Early write-back: the kernel is asked to begin with what a file has got, in windows, so that little is left
-//! for the sync at the end. By itself it begins when a file of some gigabytes is nearly complete.
+//! Early write-back: the kernel is asked to begin with what a file has got, in windows, so that little is
+//! left for the sync at the end. By itself it begins when a file of some gigabytes is nearly complete.
 //!
 //! `sync_file_range` would say just that, but it cannot be called without `unsafe`. `posix_fadvise` with
 //! `POSIX_FADV_DONTNEED` begins the same write-back (`mm/fadvise.c`: `__filemap_fdatawrite_range` with

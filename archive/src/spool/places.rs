@@ -15,8 +15,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Place, Spool, Spooled};
-use crate::output::target;
-use crate::output::temporary::{Draft, clear, folder as parent};
+use crate::output::temporary::{Draft, clear, folder as parent, target};
 use crate::output::write_back::{Run, WriteBack};
 use crate::produce::{Item, is_file};
 use crate::tar::padding;
@@ -79,8 +78,8 @@ impl Spools {
         Spools(Kind::Memory { left: Arc::new(budget.into()), folder: folder.into() })
     }
 
-    /// In the tar that [`crate::write_file`] is going to write to `path`. What does not become a part of it is
-    /// in `folder`, and everything if `path` is a device or a pipe.
+    /// In the tar that [`crate::write_file`] will write to `path`. What does not become a part of it is in
+    /// `folder`, and everything if `path` is a device or a pipe.
     pub fn in_tar(path: &Path, folder: impl Into<PathBuf>) -> Result<Self, Error> {
         let Some(target) = target(path)? else { return Ok(Spools::in_folder(folder)) };
         clear(&parent(&target));
@@ -91,8 +90,8 @@ impl Spools {
         Ok(Spools(Kind::Tar(Tar { target, folder, file, draft, end, write_back })))
     }
 
-    /// Each in a file, which [`crate::write_dir`] and [`crate::write_files`] only have to give a name. `folder`
-    /// is in the same file system.
+    /// Each in a file, which [`crate::write_dir`] and [`crate::write_files`] only have to give a name.
+    /// `folder` is in the same file system.
     pub fn in_files(folder: impl Into<PathBuf>) -> Self {
         let (drafts, write_back) = (Mutex::default(), Arc::default());
         Spools(Kind::Dir(Dir { folder: folder.into(), drafts, write_back }))
