@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::{Digest, Error, Explanation, Hasher, ReadAt};
+use crate::{Digest, Error, Explanation, Hasher, Outline, ReadAt};
 
 /// Bytes whose number is known before the first of them exists.
 ///
@@ -34,6 +34,12 @@ pub trait Content: Send + Sync {
     /// Where these bytes are in a file, if there is a file that has them. A caller that takes them from there does
     /// not use [`Content::raw_reader`].
     fn in_file(&self) -> Option<&FileRange> {
+        None
+    }
+
+    /// The same bytes for several threads, which bring them together side by side; `None` if they only come
+    /// one after another.
+    fn raw_outline(&self) -> Option<Box<dyn Outline<'_> + '_>> {
         None
     }
 

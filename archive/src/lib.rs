@@ -33,6 +33,7 @@ mod error;
 mod error_kind;
 mod hash;
 mod options;
+mod outline;
 mod output;
 mod produce;
 mod read_at;
@@ -50,6 +51,7 @@ pub use error::{Error, Explanation};
 pub use error_kind::{ErrorKind, content_error};
 pub use hash::Hasher;
 pub use options::{Observer, Options};
+pub use outline::{Gaps, Outline, Outlined};
 pub use output::{
     Check, FileEntry, FileKind, FileSink, NotKept, Staging, Unfinished, UnpackedDir, Volumes, WrittenVolumes,
     check, check_each, digest, final_path, is_empty_dir, sync_dir, write_dir, write_file, write_file_hashed,

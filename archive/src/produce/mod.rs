@@ -10,7 +10,12 @@
 //! ```
 //!
 //! The number of buffers is fixed, so memory does not depend on what is read.
+//!
+//! A content that has an [`crate::Outline`] is read in two steps: a worker lays a buffer out, and while it
+//! fills the gaps, another one lays out the next buffer of the same content. Where filling has to wait for a
+//! disk (`blocked.rs`), threads that do nothing else take over, however few workers there are.
 
+mod blocked;
 mod item;
 mod outcome;
 mod pipeline;
@@ -80,21 +85,24 @@ pub(crate) fn run(
     options: &Options<'_>,
     ended: Option<Ended<'_>>,
 ) -> Vec<Outcome> {
+    let mut contents = items.iter().filter_map(|item| item.content);
     let useful = match order {
+        _ if contents.any(|content| content.raw_outline().is_some()) => usize::MAX,
         Order::Any => STAGES * items.len().max(1),
         Order::AsGiven => STAGES,
     };
     let count = options.threads.get().min(useful);
     let schedule = Mutex::new(Schedule::new(items, Writers::of(sink), order, on_failure, count));
-    let workers = Workers { items, sink, options, ended, schedule, news: Condvar::new() };
+    let workers =
+        Workers { items, sink, options, ended, schedule, news: Condvar::new(), more_to_fill: Condvar::new() };
     thread::scope(|scope| {
         for _ in 1..count {
             // Fewer threads than asked for are slower, not wrong.
-            if thread::Builder::new().spawn_scoped(scope, || workers.work()).is_err() {
+            if thread::Builder::new().spawn_scoped(scope, || workers.work(scope)).is_err() {
                 break;
             }
         }
-        workers.work();
+        workers.work(scope);
     });
     workers.finish()
 }

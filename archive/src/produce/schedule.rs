@@ -2,13 +2,15 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::pipeline::{Piece, Pipeline};
-use super::source::{Buffer, Filled, Source, buffer};
+use super::source::{Buffer, LaidOut, Source, buffer};
 use super::{Item, Order, Sink};
-use crate::{Digest, Error, Hasher};
+use crate::{Digest, Error, Gaps, Hasher};
 
-/// Buffers that an item may have between its stages while several are at work.
+/// Buffers that an item may have between its stages while several are at work. One that has the others'
+/// buffers to itself may have more.
 const PER_ITEM: usize = 3;
 /// Buffers when the items come one after another.
 const AS_GIVEN: usize = 12;
@@ -33,6 +35,23 @@ pub(super) enum Task<'a> {
     Wait,
     /// There is nothing left.
     End,
+}
+
+/// A buffer that has been laid out, and what is missing in it.
+pub(super) struct ToFill<'a> {
+    item: usize,
+    /// Of the piece.
+    number: usize,
+    content: Range<usize>,
+    buffer: Buffer,
+    gaps: Box<dyn Gaps + 'a>,
+}
+
+impl ToFill<'_> {
+    /// Fills the gaps.
+    pub(super) fn fill(&mut self) -> std::io::Result<()> {
+        self.gaps.fill(&mut self.buffer[self.content.clone()])
+    }
 }
 
 /// A buffer to hash.
@@ -76,6 +95,12 @@ pub(super) struct Schedule<'a> {
     free: Vec<Buffer>,
     /// Buffers that may still be made.
     unmade: usize,
+    /// All of them.
+    buffers: usize,
+    /// Readers, which do nothing but fill gaps; 0 while the workers do that themselves.
+    pub(super) readers: usize,
+    /// What the readers are to fill, in the order in which it was laid out.
+    to_fill: VecDeque<ToFill<'a>>,
     writing: bool,
     pub(super) stop: bool,
     pub(super) cancelled: bool,
@@ -114,6 +139,9 @@ impl<'a> Schedule<'a> {
             active_limit,
             free: Vec::new(),
             unmade: buffers,
+            buffers,
+            readers: 0,
+            to_fill: VecDeque::new(),
             writing: false,
             stop: false,
             cancelled: false,
@@ -129,7 +157,7 @@ impl<'a> Schedule<'a> {
     /// which may bring a second buffer to hash; hashing of one. With [`Order::AsGiven`] there is rarely a
     /// second, and hashing takes longest: it never waits for reading.
     pub(super) fn take(&mut self) -> Task<'a> {
-        if self.stop || self.active.is_empty() && self.next.is_empty() {
+        if self.is_over() {
             return Task::End;
         }
         if let Some(task) = self.write() {
@@ -144,6 +172,23 @@ impl<'a> Schedule<'a> {
             return task;
         }
         if ready.is_empty() { Task::Wait } else { self.hash(&ready) }
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_over(&self) -> bool {
+        self.stop || self.active.is_empty() && self.next.is_empty()
+    }
+
+    /// What a reader fills next.
+    pub(super) fn take_gaps(&mut self) -> Option<ToFill<'a>> {
+        self.to_fill.pop_front()
+    }
+
+    /// There are readers now, and at least so many buffers.
+    pub(super) fn add_readers(&mut self, readers: usize, buffers: usize) {
+        self.readers = readers;
+        self.unmade += buffers.saturating_sub(self.buffers);
+        self.buffers = self.buffers.max(buffers);
     }
 
     fn write(&mut self) -> Option<Task<'a>> {
@@ -175,11 +220,12 @@ impl<'a> Schedule<'a> {
         if self.free.is_empty() && self.unmade == 0 {
             return None;
         }
+        let share = PER_ITEM.max(self.buffers / self.active.len().max(1));
         let mut open = self.active.iter().enumerate().filter(|(_, pipeline)| !pipeline.read_to_end);
         let open = match self.order {
             // What has most left, so that all end together.
             Order::Any => open
-                .filter(|(_, pipeline)| pipeline.waiting() < PER_ITEM)
+                .filter(|(_, pipeline)| pipeline.waiting() < share)
                 .filter_map(|(at, pipeline)| Some((at, pipeline.source.as_ref()?.left())))
                 .max_by_key(|&(at, left)| (left, Reverse(at)))
                 .map(|(at, _)| at),
@@ -221,23 +267,51 @@ impl<'a> Schedule<'a> {
         self.active.iter_mut().find(|pipeline| pipeline.item == item)
     }
 
+    /// Takes a buffer back that was read. If it was only laid out, returns what is to be filled: the caller
+    /// does that, unless there are readers.
     pub(super) fn was_read(
         &mut self,
         item: usize,
         source: Source<'a>,
         buffer: Buffer,
-        filled: Result<Filled, Error>,
-    ) {
-        match (self.pipeline(item), filled) {
-            (Some(pipeline), Ok(filled)) => {
+        laid: Result<LaidOut<'a>, Error>,
+    ) -> Option<ToFill<'a>> {
+        let mut to_fill = None;
+        match (self.pipeline(item).filter(|pipeline| !pipeline.has_failed()), laid) {
+            (Some(pipeline), Ok(LaidOut { filled, gaps })) => {
                 pipeline.source = (!filled.last).then_some(source);
-                pipeline.push(filled, buffer);
+                match gaps {
+                    None => pipeline.push(filled, buffer),
+                    Some(gaps) => {
+                        let content = filled.content.clone();
+                        let number = pipeline.push_laid(filled);
+                        to_fill = Some(ToFill { item, number, content, buffer, gaps });
+                    }
+                }
             }
             (Some(pipeline), Err(error)) => {
-                pipeline.verdict = Some(Err(error));
+                pipeline.push_failure(error);
                 self.free.push(buffer);
             }
             (None, _) => self.free.push(buffer),
+        }
+        self.settle(item);
+        if self.readers > 0 {
+            self.to_fill.extend(to_fill.take());
+        }
+        to_fill
+    }
+
+    /// Takes a buffer back whose gaps were filled, or could not be.
+    pub(super) fn was_filled(&mut self, filled: ToFill<'a>, result: std::io::Result<()>) {
+        let ToFill { item, number, buffer, .. } = filled;
+        let result = result.map_err(|source| self.items[item].read_error(source));
+        match self.pipeline(item) {
+            Some(pipeline) => {
+                let free = pipeline.was_filled(number, buffer, result);
+                self.free.extend(free);
+            }
+            None => self.free.push(buffer),
         }
         self.settle(item);
     }
@@ -275,6 +349,7 @@ impl<'a> Schedule<'a> {
     /// Takes back the buffers that have passed all stages, and ends items that have.
     fn settle(&mut self, item: usize) {
         if let Some(place) = self.active.iter().position(|pipeline| pipeline.item == item) {
+            self.free.extend(self.active[place].fail_if_due());
             while let Some(buffer) = self.active[place].pop() {
                 self.free.push(buffer);
             }

@@ -8,7 +8,7 @@ use super::checksum::Checksum;
 use super::files::Files;
 use super::line::Line;
 use super::lines::Lines;
-use super::reader;
+use super::open;
 use crate::Error;
 
 /// How many files a message lists; the others are counted.
@@ -43,8 +43,8 @@ fn check(files: &mut Files<'_>, name: &[u8], size: u64, checksum: u64) -> Result
     if size == 0 {
         return Ok(());
     }
-    let (mut file, name) = reader::open(files, name, size, checksum)?;
-    let path = || reader::path(files.tree(), &name);
+    let (mut file, name) = open::open(files, name, size, checksum)?;
+    let path = || open::path(files.place().tree, &name);
     let mut found = Checksum::new();
     let mut buffer = vec![0; 64 << 10];
     let mut len = 0;

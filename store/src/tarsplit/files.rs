@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use super::objects::Objects;
 use crate::Root;
@@ -19,51 +20,60 @@ const KEPT: usize = 2;
 /// way.
 const LONGEST: usize = 4095;
 
+/// Where the files of a layer are.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) tree: &'a Root,
+    /// Where they are if they are not below their names.
+    pub(super) objects: Option<&'a Objects>,
+}
+
+/// A folder that the first file in it opens, on any thread.
+#[derive(Default)]
+pub(super) struct SharedFolder(OnceLock<Option<Folder>>);
+
 pub(super) struct Files<'a> {
-    tree: &'a Root,
+    place: Place<'a>,
     /// Most recent first.
     recent: [Recent; KEPT],
-    objects: Option<&'a Objects>,
 }
 
 #[derive(Default)]
 struct Recent {
     /// As the entry spells it; empty if nothing is kept.
     name: Vec<u8>,
-    folder: Option<Folder>,
+    folder: Option<Arc<SharedFolder>>,
 }
 
-impl<'a> Files<'a> {
-    pub(super) fn new(tree: &'a Root) -> Self {
-        Files { tree, recent: Default::default(), objects: None }
-    }
-
-    /// Says where the files are, if they are not below their names.
-    pub(super) fn in_objects(self, objects: Option<&'a Objects>) -> Self {
-        Files { objects, ..self }
-    }
-
-    pub(super) fn objects(&self) -> Option<&'a Objects> {
-        self.objects
-    }
-
-    pub(super) fn tree(&self) -> &'a Root {
-        self.tree
-    }
-
-    /// Opens a file as [`Root::open_in_tree`] does.
-    pub(super) fn open(&mut self, name: &[u8]) -> io::Result<File> {
-        if let Some((folder, file)) = split(name)
-            && let Some(folder) = self.folder(folder)
+impl<'a> Place<'a> {
+    /// Opens a file as [`Root::open_in_tree`] does, in this folder if there is one.
+    pub(super) fn open(self, name: &[u8], folder: Option<&SharedFolder>) -> io::Result<File> {
+        if let Some(shared) = folder
+            && let Some((folder, file)) = split(name)
+            && let Some(folder) = shared.0.get_or_init(|| Folder::open(self.tree, folder).ok())
             && let Ok(file) = folder.open_file(file)
         {
             return Ok(file);
         }
         self.tree.open_in_tree(name)
     }
+}
 
-    /// The open folder, from its second file on.
-    fn folder(&mut self, name: &[u8]) -> Option<&Folder> {
+impl<'a> Files<'a> {
+    pub(super) fn new(place: Place<'a>) -> Self {
+        Files { place, recent: Default::default() }
+    }
+
+    pub(super) fn place(&self) -> Place<'a> {
+        self.place
+    }
+
+    /// The folder in which the next file is best opened: that of its name, from the second file in it on.
+    pub(super) fn folder(&mut self, name: &[u8]) -> Option<&Arc<SharedFolder>> {
+        if self.place.objects.is_some() {
+            return None;
+        }
+        let (name, _) = split(name)?;
         let known = self.recent.iter().position(|recent| recent.name == name);
         if known.is_none() && name.split(|&byte| byte == b'/').any(|component| component == b"..") {
             return None;
@@ -77,7 +87,7 @@ impl<'a> Files<'a> {
             recent.name.clear();
             recent.name.extend_from_slice(name);
         } else if recent.folder.is_none() {
-            recent.folder = Folder::open(self.tree, name).ok();
+            recent.folder = Some(Arc::default());
         }
         recent.folder.as_ref()
     }
@@ -123,6 +133,19 @@ mod tests {
         }
         let root = Root::open(&layer).unwrap();
         (dir, root)
+    }
+
+    impl Files<'_> {
+        fn open(&mut self, name: &[u8]) -> io::Result<File> {
+            let place = self.place;
+            place.open(name, self.folder(name).map(|folder| &**folder))
+        }
+
+        /// Whether the folder of the last file is open.
+        fn is_open(&self) -> bool {
+            let folder = self.recent[0].folder.as_ref();
+            folder.is_some_and(|folder| matches!(folder.0.get(), Some(Some(_))))
+        }
     }
 
     const NAMES: &[&str] = &[
@@ -180,7 +203,7 @@ mod tests {
         let (_dir, root) = tree();
         for first in NAMES {
             for second in NAMES {
-                let mut files = Files::new(&root);
+                let mut files = Files::new(Place { tree: &root, objects: None });
                 for name in [first, first, second, second, first, second] {
                     let expected = outcome(root.open_in_tree(name.as_bytes()));
                     assert_ne!(expected, Ok(b"outside".to_vec()), "{name}");
@@ -193,7 +216,7 @@ mod tests {
     #[test]
     fn names_longer_than_a_path() {
         let (_dir, root) = tree();
-        let mut files = Files::new(&root);
+        let mut files = Files::new(Place { tree: &root, objects: None });
         for len in [4094, 4095, 4096, 4097] {
             let folder = format!("usr/lib{}", "/.".repeat(2048));
             let mut name = folder[..len - 2 - len % 2].to_owned() + "/a";
@@ -211,7 +234,7 @@ mod tests {
     #[test]
     fn folders_are_open_from_the_second_file_on() {
         let (_dir, root) = tree();
-        let mut files = Files::new(&root);
+        let mut files = Files::new(Place { tree: &root, objects: None });
         for (name, open) in [
             ("usr/lib/a", false),
             ("usr/lib/b", true),
@@ -224,7 +247,7 @@ mod tests {
         ] {
             assert!(files.open(name.as_bytes()).is_ok(), "{name}");
             assert_eq!(files.recent[0].name, name.as_bytes()[..name.len() - 2], "{name}");
-            assert_eq!(files.recent[0].folder.is_some(), open, "{name}");
+            assert_eq!(files.is_open(), open, "{name}");
         }
     }
 
@@ -236,11 +259,11 @@ mod tests {
         let lib = dir.path().join("layer/usr/lib");
         let mode = |mode| fs::set_permissions(&lib, fs::Permissions::from_mode(mode)).unwrap();
         mode(0o111);
-        let mut files = Files::new(&root);
+        let mut files = Files::new(Place { tree: &root, objects: None });
         for name in ["usr/lib/a", "usr/lib/b", "usr/lib/c"] {
             assert_eq!(outcome(files.open(name.as_bytes())), Ok(name.into()));
         }
-        assert!(files.recent[0].folder.is_some());
+        assert!(files.is_open());
         mode(0o600);
         let expected = outcome(root.open_in_tree(b"usr/lib/c"));
         assert_eq!(outcome(files.open(b"usr/lib/c")), expected, "neither way may more than the other");
@@ -251,7 +274,7 @@ mod tests {
     #[test]
     fn a_folder_that_was_replaced() {
         let (dir, root) = tree();
-        let mut files = Files::new(&root);
+        let mut files = Files::new(Place { tree: &root, objects: None });
         for name in ["usr/lib/a", "usr/lib/b"] {
             assert!(files.open(name.as_bytes()).is_ok(), "{name}");
         }

@@ -16,7 +16,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use layerlift_archive::{Content, Digest, Explanation, FileRange};
+use layerlift_archive::{Content, Digest, Explanation, FileRange, Outline as RawOutline};
 
 use crate::{DiffId, Error, Notice, Root};
 
@@ -29,6 +29,8 @@ mod headers;
 mod line;
 mod lines;
 mod objects;
+mod open;
+mod outline;
 mod payload;
 mod plain;
 mod preceding;
@@ -38,10 +40,11 @@ mod recorded;
 mod replaced_names;
 mod sparse;
 
-use files::Files;
+use files::{Files, Place};
 use headers::Headers;
 use line::Line;
 use lines::Lines;
+use outline::Outline;
 use reader::Reader;
 pub use recorded::{Found, OtherFile, Part, Parts, RecordedFile};
 
@@ -136,11 +139,15 @@ impl SplitLayer {
     }
 
     fn files(&self) -> Files<'_> {
-        Files::new(&self.tree).in_objects(self.objects.as_deref())
+        Files::new(Place { tree: &self.tree, objects: self.objects.as_deref() })
     }
 
     fn lines(&self) -> Lines<impl Read + Send + use<>> {
         Lines::new(self.metadata.clone().into_raw_reader(), self.path.clone()).lenient(self.lenient)
+    }
+
+    fn outline(&self) -> Outline<'_, impl Read + Send + use<>> {
+        Outline::new(self.files(), self.lines(), self.diff_id.is_none())
     }
 
     fn malformed(&self, why: &str) -> Error {
@@ -158,7 +165,11 @@ impl Content for SplitLayer {
     }
 
     fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(Reader::new(self.files(), self.lines(), self.diff_id.is_none())))
+        Ok(Box::new(Reader::new(self.outline())))
+    }
+
+    fn raw_outline(&self) -> Option<Box<dyn RawOutline<'_> + '_>> {
+        Some(Box::new(self.outline()))
     }
 
     fn explain(&self) -> Option<Explanation> {

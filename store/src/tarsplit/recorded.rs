@@ -13,7 +13,7 @@ use super::checksum::Checksum;
 use super::files::Files;
 use super::line::Line;
 use super::lines::Lines;
-use super::{SplitLayer, payload, reader};
+use super::{SplitLayer, open, payload};
 use crate::{Error, Root};
 
 const BLOCK: u64 = 512;
@@ -104,12 +104,12 @@ impl SplitLayer {
     /// Opens a file of the layer; its bytes are compared with nothing.
     pub fn open_raw(&self, file: &RecordedFile) -> Result<File, Error> {
         let RecordedFile { name, size, checksum } = file;
-        reader::open(&mut self.files(), name, *size, *checksum).map(|(file, _)| file)
+        open::open(&mut self.files(), name, *size, *checksum).map(|(file, _)| file)
     }
 
     /// The path of a file of the layer, for messages.
     pub fn path_of(&self, file: &RecordedFile) -> PathBuf {
-        reader::path(&self.tree, &file.name)
+        open::path(&self.tree, &file.name)
     }
 }
 
@@ -175,13 +175,13 @@ impl RecordedFile {
 
     /// The name for messages.
     pub fn display(&self) -> String {
-        String::from_utf8_lossy(reader::relative(&self.name).as_os_str().as_encoded_bytes()).into_owned()
+        String::from_utf8_lossy(open::relative(&self.name).as_os_str().as_encoded_bytes()).into_owned()
     }
 }
 
 fn look(mut files: Files<'_>, recorded: &RecordedFile) -> Found {
     let RecordedFile { name, size, checksum } = recorded;
-    let (file, name) = match reader::open(&mut files, name, *size, *checksum) {
+    let (file, name) = match open::open(&mut files, name, *size, *checksum) {
         Ok(opened) => opened,
         Err(error) => {
             return match error.kind() {
@@ -195,12 +195,14 @@ fn look(mut files: Files<'_>, recorded: &RecordedFile) -> Found {
         Ok(metadata) if metadata.is_dir() => return Found::NotAFile("a directory"),
         Ok(metadata) if !metadata.is_file() => return Found::NotAFile("a device, a pipe or a socket"),
         Ok(_) => {}
-        Err(error) => return Found::Unreadable(Error::io("read", reader::path(files.tree(), &name), error)),
+        Err(error) => {
+            return Found::Unreadable(Error::io("read", open::path(files.place().tree, &name), error));
+        }
     }
     match read(file) {
         Ok(found) if found.size == *size && found.checksum == *checksum => Found::Recorded(found.file),
         Ok(found) => Found::Other(found),
-        Err(error) => Found::Unreadable(Error::io("read", reader::path(files.tree(), &name), error)),
+        Err(error) => Found::Unreadable(Error::io("read", open::path(files.place().tree, &name), error)),
     }
 }
 

@@ -41,8 +41,8 @@ fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
 
 fn names_like(tree: &Root, folder: &[u8], component: &str) -> Result<Vec<Vec<u8>>, Error> {
     let Ok(dir) = tree.open_dir_in_tree(folder) else { return Ok(Vec::new()) };
-    let names = fs::list(dir)
-        .map_err(|errno| Error::io("list", tree.join(super::reader::relative(folder)), errno))?;
+    let names =
+        fs::list(dir).map_err(|errno| Error::io("list", tree.join(super::open::relative(folder)), errno))?;
     let mut names: Vec<Vec<u8>> = names.into_iter().map(OsStringExt::into_vec).collect();
     names.retain(|name| as_go_writes(name) == component);
     names.sort();

@@ -11,29 +11,29 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 
 /// A layer directory with metadata beside it.
-struct Layer {
+pub(super) struct Layer {
     dir: tempfile::TempDir,
     lines: String,
 }
 
 impl Layer {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("tree")).unwrap();
         Layer { dir, lines: String::new() }
     }
 
-    fn path(&self, name: &[u8]) -> PathBuf {
+    pub(super) fn path(&self, name: &[u8]) -> PathBuf {
         self.dir.path().join("tree").join(std::ffi::OsStr::from_bytes(name))
     }
 
-    fn bytes(mut self, bytes: &[u8]) -> Self {
+    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
         self.lines += &format!("{{\"type\":2,\"payload\":\"{}\",\"position\":0}}\n", STANDARD.encode(bytes));
         self
     }
 
     /// A file on disk and its line, which may record another name.
-    fn file(mut self, on_disk: &[u8], recorded: &str, contents: &[u8]) -> Self {
+    pub(super) fn file(mut self, on_disk: &[u8], recorded: &str, contents: &[u8]) -> Self {
         let path = self.path(on_disk);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, contents).unwrap();
@@ -46,13 +46,13 @@ impl Layer {
         self
     }
 
-    fn gzip(&self) -> Vec<u8> {
+    pub(super) fn gzip(&self) -> Vec<u8> {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(self.lines.as_bytes()).unwrap();
         gzip.finish().unwrap()
     }
 
-    fn open(&self, metadata: &[u8], diff_id: Option<DiffId>) -> Result<SplitLayer, Error> {
+    pub(super) fn open(&self, metadata: &[u8], diff_id: Option<DiffId>) -> Result<SplitLayer, Error> {
         let path = self.dir.path().join("tar-data.json.gz");
         fs::write(&path, metadata).unwrap();
         SplitLayer::open(Root::open(&self.path(b"")).unwrap(), File::open(&path).unwrap(), path, diff_id)

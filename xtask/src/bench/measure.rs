@@ -60,8 +60,7 @@ impl Contender {
         }
         let folder = place.out.parent().ok_or("an output without a folder")?;
         if place.cold {
-            Command::new("sync").status()?;
-            fs::write("/proc/sys/vm/drop_caches", "3")?;
+            drop_caches()?;
         }
         let figures = folder.join("figures");
         let mut timed = program("/usr/bin/time", ["-q", "-f", "%U %S %M", "-o"]);
@@ -115,6 +114,13 @@ impl Contender {
             run.map(|_| peak - before)
         })
     }
+}
+
+/// Empties the page cache, and forgets inodes and names.
+pub(crate) fn drop_caches() -> Outcome {
+    Command::new("sync").status()?;
+    let file = "/proc/sys/vm/drop_caches";
+    fs::write(file, "3").map_err(|error| format!("{file}: {error}").into())
 }
 
 /// The median of each figure; of memory, the largest.

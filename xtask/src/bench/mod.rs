@@ -191,12 +191,11 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
         }
     }
     let mut rows = Vec::new();
-    for cold in if options.cold { vec![false, true] } else { vec![false] } {
-        for spec in &specs {
-            if let Some(row) = spec.measure(bench, cold)? {
-                print!("{}", report::row(&row));
-                rows.push(row);
-            }
+    let cold = if options.cold { rows::cold(bench)? } else { Vec::new() };
+    for (spec, cold) in specs.iter().map(|spec| (spec, false)).chain(cold.iter().map(|spec| (spec, true))) {
+        if let Some(row) = spec.measure(bench, cold)? {
+            print!("{}", report::row(&row));
+            rows.push(row);
         }
     }
     let growth = if bench.wants(&["growth"]) {

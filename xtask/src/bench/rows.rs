@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::measure::{Contender, Place};
+use super::measure::{Contender, Place, drop_caches};
 use super::row::{Goal, Row, Spec};
 use super::{Bench, image::words};
+use crate::Outcome;
 
 /// Limit of the peak resident size without recompression, in MiB.
 const MEMORY: f64 = 32.0;
@@ -15,6 +16,44 @@ pub(crate) fn specs(bench: &Bench) -> Vec<Spec> {
     specs.extend(containers(bench));
     specs.extend(layout(bench));
     specs
+}
+
+/// Comparisons with an empty page cache. The finished tar, which only has to be read, is on the disk as well.
+/// Where the page cache cannot be emptied, says why, and makes none.
+pub(crate) fn cold(bench: &Bench) -> Outcome<Vec<Spec>> {
+    if let Err(error) = drop_caches() {
+        println!("skipped: rows with an empty page cache: {error}");
+        return Ok(Vec::new());
+    }
+    let stores = &bench.stores;
+    let image = &*stores.image;
+    let place = bench.memory();
+    let out = &*place.out.display().to_string();
+    let finished = bench.disk.join("finished.tar");
+    std::fs::copy(&bench.finished, &finished)?;
+    let finished = &*finished.display().to_string();
+    let peers = || {
+        let layers = stores.layers.iter().map(String::as_str);
+        let tar = words(["tar", "-cf", out].into_iter().chain(layers));
+        let cat = words(["sh", "-c", "cat \"$0\" >/dev/null", finished]);
+        vec![
+            Contender::new("tar -cf of the layers' directories", tar, Some(0.5)),
+            Contender::new("cat of the finished tar", cat, Some(1.6)),
+        ]
+    };
+    let save = ["-o", out, image];
+    let own = [
+        ("overlay2 to a docker-archive in memory", bench.save(&stores.docker_root, &save)),
+        (
+            "verify, overlay2",
+            bench.layerlift(&["verify", "--quiet", "--root"], &stores.docker_root, &[image]),
+        ),
+        ("containers-storage to a docker-archive", bench.save(&stores.containers.root(), &save)),
+    ];
+    Ok(own
+        .into_iter()
+        .map(|(what, own)| Spec { what, own, peers: peers(), place: place.clone(), goals: memory })
+        .collect())
 }
 
 fn docker(bench: &Bench) -> Vec<Spec> {
