@@ -3,7 +3,8 @@
 //! Nothing of it is felt while files come from the page cache: a fill is timed with a clock that needs no
 //! system call, and one that is quick says all. One that took long may have lost its processor to somebody
 //! else. So after it the kernel's count of voluntary context switches is compared around the next few: a
-//! thread that copies from the page cache gives up its processor for nothing.
+//! thread that copies from the page cache gives up its processor for nothing. Readers go on counting, and the
+//! workers take over again when there is nothing left to wait for.
 
 use std::fs;
 use std::io;
@@ -15,8 +16,8 @@ use super::schedule::ToFill;
 const SLOW: Duration = Duration::from_millis(1);
 /// Fills that are watched after a slow one.
 const WATCHED: usize = 8;
-/// How many of them have to have waited.
-const WAITED: usize = 2;
+/// How many of them have to have waited: a few pages that are missing are not a cold disk.
+const WAITED: usize = 6;
 
 /// What a worker knows of its own fills.
 #[derive(Default)]
@@ -51,6 +52,13 @@ impl Watch {
     pub(super) fn has_waited(&self) -> bool {
         self.waited >= WAITED
     }
+}
+
+/// Fills gaps, and says whether that had to wait; `true` where nobody can say.
+pub(super) fn fill(to_fill: &mut ToFill<'_>) -> (io::Result<()>, bool) {
+    let before = voluntary_switches();
+    let result = to_fill.fill();
+    (result, before.is_none_or(|before| voluntary_switches().is_none_or(|after| after > before)))
 }
 
 /// How often this thread has waited for something.

@@ -15,6 +15,9 @@ const PER_ITEM: usize = 3;
 /// Buffers when the items come one after another.
 const AS_GIVEN: usize = 12;
 
+/// After this many fills that did not wait in a row, the disk no longer has to be waited for.
+const QUICK: usize = 16;
+
 /// The digest of an item that is right, or why it failed.
 type Verdict = Result<Option<Digest>, Error>;
 
@@ -97,8 +100,12 @@ pub(super) struct Schedule<'a> {
     unmade: usize,
     /// All of them.
     buffers: usize,
-    /// Readers, which do nothing but fill gaps; 0 while the workers do that themselves.
+    /// Threads that do nothing but fill gaps.
     pub(super) readers: usize,
+    /// Whether they do. If not, the workers fill gaps themselves.
+    pub(super) readers_fill: bool,
+    /// How many of their last fills did not wait for anything.
+    quick: usize,
     /// What the readers are to fill, in the order in which it was laid out.
     to_fill: VecDeque<ToFill<'a>>,
     writing: bool,
@@ -141,6 +148,8 @@ impl<'a> Schedule<'a> {
             unmade: buffers,
             buffers,
             readers: 0,
+            readers_fill: false,
+            quick: 0,
             to_fill: VecDeque::new(),
             writing: false,
             stop: false,
@@ -187,6 +196,7 @@ impl<'a> Schedule<'a> {
     /// There are readers now, and at least so many buffers.
     pub(super) fn add_readers(&mut self, readers: usize, buffers: usize) {
         self.readers = readers;
+        self.readers_fill = true;
         self.unmade += buffers.saturating_sub(self.buffers);
         self.buffers = self.buffers.max(buffers);
     }
@@ -296,10 +306,19 @@ impl<'a> Schedule<'a> {
             (None, _) => self.free.push(buffer),
         }
         self.settle(item);
-        if self.readers > 0 {
+        if self.readers_fill {
             self.to_fill.extend(to_fill.take());
         }
         to_fill
+    }
+
+    /// A reader is done with a buffer. If none has had to wait for a while, the workers go on without readers.
+    pub(super) fn reader_has_filled(&mut self, waited: bool) {
+        self.quick = if waited { 0 } else { self.quick + 1 };
+        if self.quick == QUICK {
+            self.readers_fill = false;
+            self.quick = 0;
+        }
     }
 
     /// Takes a buffer back whose gaps were filled, or could not be.

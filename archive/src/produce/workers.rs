@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 
-use super::blocked::Watch;
+use super::blocked::{self, Watch};
 use super::pipeline::Piece;
 use super::schedule::{Schedule, Task, ToHash};
 use super::{Item, Outcome, Sink};
@@ -74,12 +74,12 @@ impl<'a> Workers<'a> {
                             let result = watch.fill(&mut to_fill);
                             schedule = lock(&self.schedule);
                             schedule.was_filled(to_fill, result);
-                            if watch.has_waited() && schedule.readers == 0 {
+                            if watch.has_waited() {
                                 watch = Watch::default();
                                 self.start_readers(&mut schedule, scope);
                             }
                         }
-                        None if schedule.readers > 0 => self.more_to_fill.notify_one(),
+                        None if schedule.readers_fill => self.more_to_fill.notify_one(),
                         None => {}
                     }
                 }
@@ -118,8 +118,12 @@ impl<'a> Workers<'a> {
         lock(&self.schedule)
     }
 
-    /// Starts threads that fill gaps from now on.
+    /// Lets readers fill the gaps from now on, and starts them if there are none.
     fn start_readers<'scope>(&'scope self, schedule: &mut Schedule<'a>, scope: &'scope Scope<'scope, '_>) {
+        if schedule.readers > 0 {
+            schedule.readers_fill = true;
+            return;
+        }
         let reader = || thread::Builder::new().stack_size(READER_STACK);
         let start = || reader().spawn_scoped(scope, || self.read_ahead());
         let started = (0..READERS).take_while(|_| start().is_ok()).count();
@@ -138,9 +142,10 @@ impl<'a> Workers<'a> {
                 continue;
             };
             drop(schedule);
-            let result = to_fill.fill();
+            let (result, waited) = blocked::fill(&mut to_fill);
             schedule = lock(&self.schedule);
             schedule.was_filled(to_fill, result);
+            schedule.reader_has_filled(waited);
             if schedule.waiting > 0 {
                 self.news.notify_all();
             }
