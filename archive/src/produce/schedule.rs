@@ -312,7 +312,7 @@ impl<'a> Schedule<'a> {
         to_fill
     }
 
-    /// A reader is done with a buffer. If none has had to wait for a while, the workers go on without readers.
+    /// A reader is done with a buffer. If none has waited for a while, the workers go on without readers.
     pub(super) fn reader_has_filled(&mut self, waited: bool) {
         self.quick = if waited { 0 } else { self.quick + 1 };
         if self.quick == QUICK {

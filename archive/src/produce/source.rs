@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Item;
 use super::item::BLOCK;
-use crate::{Error, Gaps, Outline};
+use crate::{Error, Gaps, Outline, Outlined};
 
 /// Content that a buffer takes. Small enough that what was just read is still in the processor's cache when
 /// it is hashed.
@@ -95,7 +95,7 @@ impl<'a> Source<'a> {
         if self.at >= item.head.len() as u64 {
             let left = item.content_len() - (self.at - item.head.len() as u64);
             let (read, ended);
-            (read, ended, gaps) =
+            ((read, gaps), ended) =
                 self.bytes.next(&mut buffer[len..room], left).map_err(|source| item.read_error(source))?;
             self.at += read as u64;
             last = read as u64 == left || ended;
@@ -121,24 +121,20 @@ impl<'a> Source<'a> {
 impl<'a> Bytes<'a> {
     /// The next bytes, at most `left`; how many they are, whether it is clear that they are the last, and
     /// what is missing among them.
-    fn next(
-        &mut self,
-        buffer: &mut [u8],
-        left: u64,
-    ) -> io::Result<(usize, bool, Option<Box<dyn Gaps + 'a>>)> {
+    fn next(&mut self, buffer: &mut [u8], left: u64) -> io::Result<(Outlined<'a>, bool)> {
         match self {
-            Bytes::Unopened => Ok((0, true, None)),
+            Bytes::Unopened => Ok(((0, None), true)),
             Bytes::Reader(reader) => {
                 let read = fill(&mut **reader, buffer, left)?;
-                Ok((read, read < buffer.len(), None))
+                Ok(((read, None), read < buffer.len()))
             }
             Bytes::Outline(outline) => {
                 let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                 if want == 0 {
-                    return Ok((0, left == 0, None));
+                    return Ok(((0, None), left == 0));
                 }
                 let (read, gaps) = outline.next(&mut buffer[..want])?;
-                Ok((read, read == 0, gaps))
+                Ok(((read, gaps), read == 0))
             }
         }
     }
@@ -149,7 +145,7 @@ impl<'a> Bytes<'a> {
             return Err(item.length_error(at));
         }
         match self.next(&mut [0], 1) {
-            Ok((0, ..)) => Ok(()),
+            Ok(((0, _), _)) => Ok(()),
             Ok(_) => Err(item.length_error(at + 1)),
             Err(source) => Err(item.read_error(source)),
         }

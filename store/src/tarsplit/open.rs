@@ -110,8 +110,8 @@ impl Open<'_> {
         Ok(())
     }
 
-    /// Reads at this place, and where the file is: a pipe, which has no places, is none that was recorded,
-    /// and says so like a file that is too short.
+    /// Reads at this place. A pipe has no places. It is not what was recorded either, and turns out to be so
+    /// like a file that is too short.
     fn read_some(&self, tree: &Root, buf: &mut [u8], at: u64) -> Result<usize, Error> {
         let mut file = &self.file;
         loop {
