@@ -114,7 +114,7 @@ impl<'a, R: Read> Outline<'a, R> {
             Some(Line::Contents { name, size, checksum: expected }) if self.check => {
                 let (file, name) = open::open(&mut self.files, &name, size, expected)?;
                 let file = Open { file, name: Cow::Owned(name.into_owned()), size };
-                self.rest = Some(Rest::Checked { file, from: 0, expected, found: Checksum::new() });
+                self.rest = Some(Rest::Checked { file, from: 0, expected, found: Box::new(Checksum::new()) });
             }
             Some(Line::Contents { name, size, checksum }) => {
                 let folder = self.files.folder(&name).cloned();
