@@ -42,7 +42,7 @@ enum Rest {
         file: Open<'static>,
         from: u64,
         expected: u64,
-        found: Checksum,
+        found: Box<Checksum>,
     },
 }
 
