@@ -31,8 +31,8 @@ pub trait Content: Send + Sync {
     /// kind.
     fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>>;
 
-    /// Where these bytes are in a file, if there is a file that has them. A caller that takes them from there does
-    /// not use [`Content::raw_reader`].
+    /// Where these bytes are in a file, if there is a file that has them. A caller that takes them from there
+    /// does not use [`Content::raw_reader`].
     fn in_file(&self) -> Option<&FileRange> {
         None
     }

@@ -164,10 +164,9 @@ fn close(text: &str) -> Option<(&str, &str)> {
 
 fn read_action(action: &str, fields: &[&str]) -> Result<Piece, String> {
     let unknown = || {
-        format!(
-            "{{{{{action}}}}} is not understood: fields, and json, lower and upper of them, are; the fields are .{}",
-            fields.join(", .")
-        )
+        let understood = "fields, and json, lower and upper of them, are";
+        let fields = fields.join(", .");
+        format!("{{{{{action}}}}} is not understood: {understood}; the fields are .{fields}")
     };
     let mut functions = Vec::new();
     // A string is the whole action, so that a | in it is text.

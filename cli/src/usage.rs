@@ -15,7 +15,7 @@ pub(crate) fn report(error: &clap::Error) -> Status {
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let status = if error.use_stderr() { Status::Nothing } else { Status::Done };
-            // Nobody is left to hear that the terminal is gone.
+            // Standard output or error may be closed, and then nobody reads this.
             let _ = error.print();
             status
         }

@@ -93,8 +93,8 @@ pub(crate) fn spool_folder(chosen: &crate::Options) -> PathBuf {
     }
 }
 
-/// Produces layers that have no length: side by side, or if they are compressed or become a part of the output
-/// at once, one after another.
+/// Produces layers that have no length: side by side, or if they are compressed or become a part of the
+/// output at once, one after another.
 pub(crate) fn spool(
     layers: &[PlannedLayer],
     chosen: &crate::Options,

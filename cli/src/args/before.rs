@@ -99,7 +99,7 @@ impl Environment {
             let known = |kind: &StoreKind| value.to_str() == Some(kind.name());
             StoreKind::ALL.iter().copied().find(known).ok_or_else(|| {
                 let names: Vec<&str> = StoreKind::ALL.iter().map(|kind| kind.name()).collect();
-                let text = format!("LAYERLIFT_STORE is {value:?}, which is none of {}", names.join(", "));
+                let text = format!("LAYERLIFT_STORE is {value:?}, and must be one of {}", names.join(", "));
                 Args::command().error(ErrorKind::InvalidValue, text)
             })
         });

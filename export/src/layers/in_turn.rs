@@ -1,4 +1,5 @@
-//! Layers without a length, produced one after another: each where the archive will have it, if that is known.
+//! Layers without a length, produced one after another: each where the archive will have it, if that is
+//! known.
 //!
 //! ```text
 //! blobs/  blobs/sha256/  │ head, layer 1 │ head, layer 2 │ ... │ documents

@@ -50,7 +50,8 @@ impl Filters {
         Ok(filters)
     }
 
-    /// Keeps the rows, and in each the names, that were asked for. Returns why labels of others are not known.
+    /// Keeps the rows, and in each the names, that were asked for. Returns why labels of others are not
+    /// known.
     pub(super) fn keep(&self, rows: &mut Vec<Row>, source: &Source) -> Vec<StoreError> {
         for names in [&self.names, &self.references].into_iter().filter(|names| !names.is_empty()) {
             rows.retain_mut(|row| {
