@@ -113,7 +113,7 @@ fn class(chars: &mut std::str::Chars<'_>) -> Result<Part, &'static str> {
         Some(c) => Ok(c),
         None => Err(OPEN),
     };
-    while !(chars.as_str().starts_with(']') && !ranges.is_empty()) {
+    while !chars.as_str().starts_with(']') || ranges.is_empty() {
         let from = literal(chars)?;
         let to = if chars.as_str().starts_with('-') {
             chars.next();
