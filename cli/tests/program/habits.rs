@@ -123,7 +123,8 @@ fn saves_of_patterns_lists_and_other_names() {
     ] {
         let mut found = saved(&store.root, args).unwrap();
         let mut expected: Vec<&str> = expected.to_vec();
-        (found.sort(), expected.sort_unstable());
+        found.sort();
+        expected.sort_unstable();
         assert_eq!(found, expected, "{args:?}");
     }
     for (args, says) in [
