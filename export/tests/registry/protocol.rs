@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use layerlift_archive::{Content, Digest};
 use layerlift_export::{Blob, Descriptor, ErrorKind};
 
-use crate::server::{Reply, Request, Server, answer};
+use crate::server::{Reply, Request, Server, answer, with_body};
 use crate::{at_once, bytes, image, pushed, words};
 
 /// Nothing is sent twice, and nothing is named before it is complete.
@@ -63,6 +63,24 @@ fn again_after_failures_that_pass() {
         let layer = bundle.blobs[0].descriptor.digest.to_string();
         let kept = server.kept.lock().unwrap();
         assert_eq!(kept.blobs[&("app".to_owned(), layer)], bytes(3, 150_000), "{text}");
+    }
+}
+
+/// A registry that does not see a blob yet, although it is there: another push has just sent it, too.
+#[test]
+fn blobs_that_are_unknown_for_a_moment() {
+    let unknown = br#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}"#;
+    for (failures, succeeds) in [(3, true), (usize::MAX, false)] {
+        let left = AtomicUsize::new(failures);
+        let server = Server::start(move |request: &Request| {
+            let hit = request.method == "PUT" && request.path.contains("/manifests/sha256:");
+            let next = |n: usize| n.checked_sub(1);
+            let fails = hit && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).is_ok();
+            fails.then(|| with_body(400, &[], unknown))
+        });
+        let result = pushed(server.address, "app", &image(&[bytes(11, 100)]), &at_once());
+        assert_eq!(result.is_ok(), succeeds, "{:?}", result.map_err(|error| words(&error)));
+        assert_eq!(server.tag("app", "1").is_some(), succeeds);
     }
 }
 

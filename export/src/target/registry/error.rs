@@ -236,6 +236,10 @@ impl RegistryError {
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             RegistryError::Broken { .. } => true,
+            // Its blobs are there. Distribution 2.8 misses one while another push writes its link again.
+            RegistryError::Status { status: 400 | 404, detail, .. } => {
+                detail.contains("MANIFEST_BLOB_UNKNOWN")
+            }
             RegistryError::Status { status, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504) || (506..600).contains(status)
             }
