@@ -6,6 +6,7 @@ mod again;
 mod checks;
 mod collisions;
 mod committed;
+mod composed;
 mod conformance;
 mod containerd;
 mod containers;
