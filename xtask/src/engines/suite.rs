@@ -19,13 +19,14 @@ pub(crate) enum Suite {
 }
 
 /// What a chroot gets, apart from what these packages need.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 15] = [
     "busybox-static",
     "ca-certificates",
     "containerd",
     "crun",
     "docker-buildx",
     "docker-cli",
+    "docker-compose",
     "docker.io",
     "netavark",
     "podman",

@@ -1,6 +1,7 @@
 //! Containers: made and changed by an engine, which is then killed. layerlift reads the store without it. The
 //! engine starts again, and what it says, commits and exports must be the same.
 
+mod composed;
 mod listed;
 mod made;
 mod tars;
@@ -154,6 +155,7 @@ pub(in crate::interop) fn docker(
         return Ok(());
     };
     written::compare(&lab, &docker, &said, report);
+    composed::compare(&lab, engines.place, &docker, &said, report);
     docker.stop()
 }
 
