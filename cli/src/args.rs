@@ -107,8 +107,9 @@ pub(crate) enum ImageCommand {
 /// Write images as an archive.
 ///
 /// A NAME is a repository (all its tags), repository:tag, repository@digest, an id, or a unique prefix of
-/// an id; or a pattern with *, ? and [a-z], none of which stands for a /. In the archive, images are called
-/// what follows a =, if there is one; without a tag there, each keeps its own.
+/// an id; or, but in stores of Docker 1.5 to 1.9, a pattern with *, ? and [a-z], none of which stands for a
+/// /. In the archive, images are called what follows a =, if there is one; without a tag there, each keeps
+/// its own.
 ///
 /// Every layer is verified against the digest or the checksums that the store has recorded; a layer
 /// that has changed is an error.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use layerlift_store::{Error as StoreError, Reference, Rules, Selected};
+use layerlift_store::{Error as StoreError, Reference, Rules, Selected, StoreKind};
 
 use crate::args::Save;
 use crate::error::Error;
@@ -153,7 +153,8 @@ fn matching(sources: &Sources, pattern: &str) -> Result<Vec<String>, Error> {
     let pattern: Name =
         pattern.parse().map_err(|why| Error::BadPattern { pattern: pattern.to_owned(), why })?;
     let mut names = Vec::new();
-    for source in &sources.opened {
+    // To Docker 1.5 to 1.9, this was a name like any other, and unknown.
+    for source in sources.opened.iter().filter(|source| source.kind != StoreKind::DockerGraph) {
         let listing = source.store.images()?;
         let of_images = listing.images.iter().chain(&listing.intermediate).map(|image| &image.references);
         let of_indexes = listing.indexes.iter().map(|index| &index.references);

@@ -200,7 +200,7 @@ fn a_file_that_changes_while_it_is_read() {
     });
     let (status, errors) = ended(&without);
     assert_eq!((status, without.stdout.len()), (Some(1), 0), "{errors}");
-    assert!(errors.contains("/diff/log is damaged: its size changed"), "{errors}");
+    assert!(errors.contains("/diff/log is damaged: it has changed"), "{errors}");
     let (status, errors) = ended(&with);
     assert_eq!(status, Some(0), "{errors}");
     assert!(errors.contains("/diff/log: it changed while it was read"), "{errors}");
