@@ -15,7 +15,8 @@ use std::thread::{Builder, JoinHandle};
 
 use rustix::fs::{Advice, fadvise};
 
-/// Bytes of a window. Smaller ones make the disk wait for requests, larger ones leave more to the sync.
+/// Bytes of a window. Smaller ones are more calls, larger ones leave more to the sync. Between 8 and 32 MiB
+/// no difference was found that is larger than that between two runs.
 const WINDOW: u64 = 8 << 20;
 
 struct Window {
