@@ -113,7 +113,7 @@ impl Spools {
     }
 
     /// A spool for the next content. In a tar, `head` bytes are left out before it. Of a tar only one is used
-    /// at a time, until it has been dropped or [taken](Spools::take).
+    /// at a time, until it has been dropped or an output has taken it.
     pub fn next(&self, head: u64, hash: bool) -> Result<Spool, Error> {
         match &self.0 {
             Kind::Folder(folder) => Spool::new(folder, hash),

@@ -15,8 +15,8 @@ use super::values::{checks, layer_compression};
 /// of its repositories. Manifests follow their layers, and tags come last, so that no name leads to an image
 /// that is not complete. The same command goes on where one stopped.
 ///
-/// A DESTINATION is docker://HOST/REPOSITORY[:TAG]; docker://HOST/PREFIX/, below which each image has a
-/// repository of its own name; or oci:DIR[:TAG]. Without a tag, images keep their own.
+/// A DESTINATION is docker://HOST/REPOSITORY:TAG; docker://HOST/PREFIX/, below which each image has a
+/// repository of its own name; or oci:DIR:TAG. Without a :TAG, images keep their own.
 #[derive(Debug, ClapArgs)]
 #[command(override_usage = "layerlift push [OPTIONS] [NAME]... DESTINATION")]
 #[command(after_help = "\

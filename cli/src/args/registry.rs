@@ -10,7 +10,6 @@ use super::delivery::size;
 /// How to talk to a registry.
 #[derive(Debug, Clone, Default, ClapArgs)]
 #[command(next_help_heading = "Registry")]
-#[cfg_attr(not(feature = "registry"), expect(dead_code, reason = "only their help is there"))]
 pub(crate) struct RegistryArgs {
     /// Read USER:PASSWORD for the registry from standard input [default: what docker login or podman login
     /// has stored].
