@@ -83,7 +83,8 @@ impl Pushed<'_> {
             docker.stop()?;
         }
         if installed("podman") {
-            let storage = Storage::new(&home.join("podman"), "vfs", None)?;
+            // Podman takes no runroot of more than 50 characters.
+            let storage = Storage::new(&home.join("p"), "vfs", None)?;
             report.check(&format!("{name}: podman pull of what was pushed"), || {
                 self.pulled(|reference, image| {
                     run(storage.podman(["pull", "--quiet", "--tls-verify=false", reference]))?;

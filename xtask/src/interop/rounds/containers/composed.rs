@@ -10,7 +10,7 @@ use super::{Engine, Lab, Said};
 use crate::Outcome;
 use crate::engines::docker::Docker;
 use crate::engines::place::Place;
-use crate::engines::process::{into_file, run};
+use crate::engines::process::{into_file, run, text};
 use crate::interop::report::Report;
 
 /// Ends the names of the new containers.
@@ -26,6 +26,12 @@ pub(super) fn compare(lab: &Lab<'_>, place: &Place, docker: &Docker, said: &Said
     let what = "the compose file, docker-compose up, and docker inspect";
     if !place.has("docker-compose") {
         report.not_run(&format!("{}: {what}", lab.name), "docker-compose is not installed");
+        return;
+    }
+    // The first one, in Python, refuses members of the Compose specification.
+    let version = text(docker.shell("docker-compose version --short")).unwrap_or_default();
+    if version.trim_start_matches('v').starts_with("1.") {
+        report.not_run(&format!("{}: {what}", lab.name), &format!("docker-compose is {}", version.trim()));
         return;
     }
     lab.check(what, report, || {
