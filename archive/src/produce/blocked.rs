@@ -2,9 +2,9 @@
 //!
 //! Nothing of it is felt while files come from the page cache: a fill is timed with a clock that needs no
 //! system call, and one that is quick says all. One that took long may have lost its processor to somebody
-//! else. So after it the kernel's count of voluntary context switches is compared around the next few: a
-//! thread that copies from the page cache gives up its processor for nothing. Readers go on counting, and the
-//! workers take over again when there is nothing left to wait for.
+//! else. So after it the bytes that the kernel fetched from storage for this thread (`read_bytes` in
+//! `/proc/thread-self/io`) are compared around the next few. Readers go on counting, and the workers take over
+//! again when nothing comes from a disk any more.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use super::schedule::ToFill;
 const SLOW: Duration = Duration::from_millis(1);
 /// Fills that are watched after a slow one.
 const WATCHED: usize = 8;
-/// How many of them have to have waited: a few pages that are missing are not a cold disk.
+/// How many of them have to have fetched something: a few pages that are missing are not a cold disk.
 const WAITED: usize = 6;
 
 /// What a worker knows of its own fills.
@@ -29,7 +29,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Fills gaps, and notes whether that had to wait.
     pub(super) fn fill(&mut self, to_fill: &mut ToFill<'_>) -> io::Result<()> {
-        let before = if self.left > 0 { voluntary_switches() } else { None };
+        let before = if self.left > 0 { fetched() } else { None };
         let began = Instant::now();
         let result = to_fill.fill();
         match before {
@@ -40,7 +40,7 @@ impl Watch {
             }
             Some(before) => {
                 self.left -= 1;
-                self.waited += usize::from(voluntary_switches().is_some_and(|after| after > before));
+                self.waited += usize::from(fetched().is_some_and(|after| after > before));
             }
             // There is no /proc here.
             None => self.left = 0,
@@ -56,29 +56,47 @@ impl Watch {
 
 /// Fills gaps, and says whether that had to wait; `true` where nobody can say.
 pub(super) fn fill(to_fill: &mut ToFill<'_>) -> (io::Result<()>, bool) {
-    let before = voluntary_switches();
+    let before = fetched();
     let result = to_fill.fill();
-    (result, before.is_none_or(|before| voluntary_switches().is_none_or(|after| after > before)))
+    (result, before.is_none_or(|before| fetched().is_none_or(|after| after > before)))
 }
 
-/// How often this thread has waited for something.
-fn voluntary_switches() -> Option<u64> {
-    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+/// Bytes that were fetched from storage for this thread.
+fn fetched() -> Option<u64> {
+    let io = fs::read_to_string("/proc/thread-self/io").ok()?;
+    let line = io.lines().find_map(|line| line.strip_prefix("read_bytes:"))?;
     line.trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use rustix::fs::{Advice, fadvise};
+
     use super::*;
 
     #[test]
-    fn waiting_is_counted() {
-        let Some(before) = voluntary_switches() else {
-            eprintln!("skipped: waiting_is_counted: there is no /proc/thread-self/status");
+    fn bytes_from_a_disk_are_counted() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&vec![7; 1 << 20]).unwrap();
+        file.as_file().sync_all().unwrap();
+        let read = || {
+            let before = fetched()?;
+            fs::read(file.path()).unwrap();
+            fetched().map(|after| after - before)
+        };
+        let Some(cached) = read() else {
+            eprintln!("skipped: bytes_from_a_disk_are_counted: there is no /proc/thread-self/io");
             return;
         };
-        std::thread::sleep(Duration::from_millis(1));
-        assert!(voluntary_switches().unwrap() > before);
+        assert_eq!(cached, 0);
+        fadvise(file.as_file(), 0, None, Advice::DontNeed).unwrap();
+        const TMPFS: u64 = 0x0102_1994;
+        if rustix::fs::statfs(file.path()).unwrap().f_type as u64 == TMPFS {
+            eprintln!("skipped: bytes_from_a_disk_are_counted: the temporary folder is in memory");
+            return;
+        }
+        assert!(read().unwrap() > 0);
     }
 }
