@@ -3,11 +3,12 @@
 //! Nothing of it is felt while files come from the page cache: a fill is timed with a clock that needs no
 //! system call, and one that is quick says all. One that took long may have lost its processor to somebody
 //! else. So after it the bytes that the kernel fetched from storage for this thread (`read_bytes` in
-//! `/proc/thread-self/io`) are compared around the next few. Readers go on counting, and the workers take over
-//! again when nothing comes from a disk any more.
+//! `/proc/thread-self/io`) are compared around the next few. Readers go on counting, and the workers take
+//! over again when nothing comes from a disk any more.
 
-use std::fs;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use super::schedule::ToFill;
@@ -24,26 +25,22 @@ const WAITED: usize = 6;
 pub(super) struct Watch {
     left: usize,
     waited: usize,
+    /// What was fetched until the last one; `None` where nobody can say.
+    before: Option<u64>,
 }
 
 impl Watch {
     /// Fills gaps, and notes whether that had to wait.
     pub(super) fn fill(&mut self, to_fill: &mut ToFill<'_>) -> io::Result<()> {
-        let before = if self.left > 0 { fetched() } else { None };
         let began = Instant::now();
         let result = to_fill.fill();
-        match before {
-            _ if self.left == 0 => {
-                if began.elapsed() > SLOW {
-                    *self = Watch { left: WATCHED, waited: 0 };
-                }
-            }
-            Some(before) => {
-                self.left -= 1;
-                self.waited += usize::from(fetched().is_some_and(|after| after > before));
-            }
-            // There is no /proc here.
-            None => self.left = 0,
+        if self.left > 0 {
+            let now = fetched();
+            self.left -= 1;
+            self.waited += usize::from(now > self.before);
+            self.before = now;
+        } else if began.elapsed() > SLOW {
+            *self = Watch { left: WATCHED, waited: 0, before: fetched() };
         }
         result
     }
@@ -61,15 +58,22 @@ pub(super) fn fill(to_fill: &mut ToFill<'_>) -> (io::Result<()>, bool) {
     (result, before.is_none_or(|before| fetched().is_none_or(|after| after > before)))
 }
 
+thread_local! {
+    /// Open as long as the thread is there, so that a look at it is one system call.
+    static IO: Option<File> = File::open("/proc/thread-self/io").ok();
+}
+
 /// Bytes that were fetched from storage for this thread.
 fn fetched() -> Option<u64> {
-    let io = fs::read_to_string("/proc/thread-self/io").ok()?;
-    let line = io.lines().find_map(|line| line.strip_prefix("read_bytes:"))?;
-    line.trim().parse().ok()
+    let mut text = [0; 512];
+    let len = IO.with(|io| io.as_ref().and_then(|io| io.read_at(&mut text, 0).ok()))?;
+    let line = text[..len].split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"read_bytes:"))?;
+    str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
     use rustix::fs::{Advice, fadvise};
