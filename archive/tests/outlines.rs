@@ -3,11 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{Advice, fadvise};
 
 use layerlift_archive::{
     Check, Content, Digest, Entry, Gaps, Options, Outline, Outlined, Tree, check, write_file, write_stream,
@@ -169,11 +173,30 @@ fn most_at_once(takes: fn(usize)) -> usize {
 
 #[test]
 fn more_threads_where_files_have_to_be_waited_for() {
-    if !std::path::Path::new("/proc/thread-self/status").exists() {
-        eprintln!("skipped: more_threads_where_files_have_to_be_waited_for: there is no /proc");
-        return;
+    let skipped = |why| eprintln!("skipped: more_threads_where_files_have_to_be_waited_for: {why}");
+    if !std::path::Path::new("/proc/thread-self/io").exists() {
+        return skipped("there is no /proc");
     }
-    assert!(most_at_once(|_| std::thread::sleep(Duration::from_millis(3))) > 1);
+    let file = tempfile::tempfile().unwrap();
+    const TMPFS: u64 = 0x0102_1994;
+    if rustix::fs::fstatfs(&file).unwrap().f_type as u64 == TMPFS {
+        return skipped("the temporary folder is in memory");
+    }
+    file.write_all_at(&vec![7; 17 << 20], 0).unwrap();
+    file.sync_all().unwrap();
+    for advice in [Advice::DontNeed, Advice::Random] {
+        fadvise(&file, 0, None, advice).unwrap();
+    }
+    COLD.set(file).unwrap();
+    assert!(most_at_once(from_a_disk) > 1);
+}
+
+/// A file whose pages are not in memory.
+static COLD: OnceLock<File> = OnceLock::new();
+
+fn from_a_disk(at: usize) {
+    std::thread::sleep(Duration::from_millis(3));
+    COLD.get().unwrap().read_exact_at(&mut [0; 4096], at as u64).unwrap();
 }
 
 /// What keeps a processor busy is not waiting.
