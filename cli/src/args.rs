@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use layerlift_export::{Format, LayerCheck, LayerCompression, TagPolicy};
+use layerlift_export::{Format, LayerCompression, TagPolicy};
 use layerlift_store::Platforms;
 
 pub(crate) use containers::{Containers, Rootfs, Volume, Volumes};
 
 mod before;
+mod choice;
 mod common;
 mod delivery;
 mod images;
@@ -21,6 +22,7 @@ mod registry;
 mod values;
 
 use before::Before;
+pub(crate) use choice::Choice;
 pub(crate) use common::{PlaceArgs, ProgressKind, Show, StoreArgs, Work, processors};
 pub(crate) use delivery::Delivery;
 pub(crate) use images::{FIELDS, Filter, Images, Order};
@@ -28,7 +30,7 @@ pub(crate) use partial::{Check, Join, Partial};
 pub(crate) use push::Push;
 pub(crate) use registry::RegistryArgs;
 pub(crate) use values::ArchiveCompression;
-use values::{checks, formats, layer_compression, root, tags};
+use values::{formats, layer_compression, root, tags};
 
 const STATUS: &str = "\
 Exit status:
@@ -129,19 +131,6 @@ pub(crate) struct Save {
     /// What to export.
     #[arg(value_name = "NAME[=NAME]")]
     pub(crate) names: Vec<String>,
-    /// Take names from a file as well, or from standard input if it is -: one on each line, comments behind
-    /// a #. Can be given several times.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "all")]
-    pub(crate) from_file: Vec<PathBuf>,
-    /// Export the images that have this label, with all their tags. Of several labels, an image must have
-    /// all.
-    #[arg(long, value_name = "KEY[=VALUE]", conflicts_with = "all")]
-    pub(crate) label: Vec<String>,
-    /// Save this container as an image, as docker commit or podman commit would make it, under the name after
-    /// the = if there is one; orphan:ID takes a layer that stores --orphans lists. Can be given several
-    /// times, and together with names of images.
-    #[arg(long = "container", value_name = "NAME[=REPO:TAG]", conflicts_with = "all")]
-    pub(crate) containers: Vec<String>,
     /// Export every image of the store, with all its tags.
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
@@ -159,46 +148,21 @@ pub(crate) struct Save {
     /// (keep).
     #[arg(long, value_name = "WHICH", value_parser = tags(), default_value = "named")]
     pub(crate) tags: TagPolicy,
-    /// Export the images for all platforms that the store has of an index.
-    #[arg(long, conflicts_with = "platform")]
-    pub(crate) all_platforms: bool,
-    /// Keep the index of an image as it is, with its digest, even if it names images for other platforms,
-    /// which are not in the archive then.
-    #[arg(long)]
-    pub(crate) keep_index: bool,
     /// Compress layers: none, gzip or zstd, with a level as in zstd:19 [default: as the store has them].
     ///
     /// A layer that is already compressed this way is copied as it is, and keeps its digests.
     #[arg(long, value_name = "HOW", value_parser = layer_compression)]
     pub(crate) compress: Option<LayerCompression>,
-    /// What to check of compressed layers that are copied as they are: their own digests, or the diff ids of
-    /// the tars in them, too.
-    ///
-    /// A digest proves that a layer is the one that was stored. For its diff id it is decompressed, which
-    /// takes many times as long; verify does that, and so do engines when they load the archive.
-    #[arg(long, value_name = "WHAT", value_parser = checks(), default_value = "digests")]
-    pub(crate) check: LayerCheck,
     /// Compress the archive as a whole: gzip or zstd, with a level as in gzip:9, or none [default: what the
     /// name of the output says: .gz, .tgz, .zst].
     #[arg(long, value_name = "HOW", value_parser = str::parse::<ArchiveCompression>)]
     pub(crate) archive_compress: Option<ArchiveCompression>,
     #[command(flatten)]
+    pub(crate) choice: Choice,
+    #[command(flatten)]
     pub(crate) delivery: Delivery,
     #[command(flatten)]
     pub(crate) partial: Partial,
-    /// Leave out images that cannot be read, export the rest, and exit with status 1.
-    #[arg(long)]
-    pub(crate) keep_going: bool,
-    /// For layers of containerd whose blobs are missing, decompress all blobs to find one with the same tar.
-    ///
-    /// Labels usually say which blob has a layer. Without them, this reads the whole content store. The image
-    /// keeps its id but gets another manifest.
-    #[arg(long)]
-    pub(crate) find_blobs: bool,
-    /// Refuse images of which a layer can only be rebuilt from its directory, so that they may get another
-    /// id.
-    #[arg(long)]
-    pub(crate) no_rebuild: bool,
     /// Save images with damaged layers in the best form that can be had, and say what was done.
     ///
     /// Bytes of a damaged or missing file or layer are taken from elsewhere in reach, if their size, their
@@ -235,18 +199,17 @@ pub(crate) struct Save {
 impl Save {
     /// Whether anything is to be saved.
     pub(crate) fn names_something(&self) -> bool {
-        let listed = !self.from_file.is_empty() || !self.label.is_empty();
-        self.all || listed || !self.names.is_empty() || !self.containers.is_empty()
+        self.all || !self.names.is_empty() || self.choice.names_something()
     }
 
     /// Whether images that cannot be exported are left out.
     pub(crate) fn leaves_out(&self) -> bool {
-        self.keep_going || self.salvage
+        self.choice.keep_going || self.salvage
     }
 
     /// The images of an index that are meant.
     pub(crate) fn platforms(&self) -> Platforms {
-        if self.all_platforms { Platforms::All } else { self.store.platforms() }
+        if self.choice.all_platforms { Platforms::All } else { self.store.platforms() }
     }
 }
 

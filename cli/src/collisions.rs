@@ -56,8 +56,9 @@ pub(crate) fn check(args: &Save, others: &[PathBuf], destination: &Destination) 
     }
     let root = &args.store.place.root;
     let partial = &args.partial;
-    let inputs =
-        root.iter().chain(others).chain(&partial.since).chain(&partial.have).chain(&args.repair_from);
+    let lists = &args.choice.from_file;
+    let of_parts = partial.since.iter().chain(&partial.have);
+    let inputs = root.iter().chain(others).chain(of_parts).chain(&args.repair_from).chain(lists);
     inputs_stay(inputs.map(PathBuf::as_path), &outputs)
 }
 

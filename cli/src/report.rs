@@ -63,7 +63,7 @@ impl Reporter {
             json: show.is_some_and(|show| show.progress == ProgressKind::Json),
             stops_at_image: match &args.command {
                 Command::Save(save) => !save.leaves_out(),
-                Command::Push(push) => !push.keep_going,
+                Command::Push(push) => !push.choice.keep_going,
                 Command::Join(join) => !join.keep_going,
                 _ => false,
             },

@@ -39,16 +39,10 @@ struct Rename {
 }
 
 impl Requests {
-    /// Reads the list, and looks up what patterns and labels mean.
+    /// Looks up what patterns and labels mean.
     pub(crate) fn new(args: &Save, sources: &Sources, reporter: &Reporter) -> Result<Self, Error> {
-        let mut listed = Vec::new();
-        for path in &args.from_file {
-            let text =
-                read_list(path).map_err(|source| Error::NamesNotRead { path: path.clone(), source })?;
-            listed.extend(lines(&text).map(str::to_owned));
-        }
         let mut requests = Requests::default();
-        for typed in args.names.iter().chain(&listed) {
+        for typed in &args.names {
             let (name, rename) = match typed.split_once('=') {
                 Some((name, to)) => (name, Some(Rename::parse(to)?)),
                 None => (&**typed, None),
@@ -66,7 +60,7 @@ impl Requests {
             }
             requests.requests.extend(found.map(|name| Request { name, rename: rename.clone() }));
         }
-        if !args.label.is_empty() {
+        if !args.choice.label.is_empty() {
             requests.add_labelled(args, sources, reporter)?;
         }
         Ok(requests)
@@ -92,7 +86,7 @@ impl Requests {
                     Some((label, value)) => has_label(&found, label, Some(value)),
                     None => has_label(&found, label, None),
                 };
-                if !args.label.iter().all(has) {
+                if !args.choice.label.iter().all(has) {
                     continue;
                 }
                 let tags = image.references.iter().filter(|reference| !reference.is_digest());
@@ -108,10 +102,27 @@ impl Requests {
             }
         }
         if self.requests.len() == before {
-            return Err(Error::NoLabelled(args.label.join(", ")));
+            return Err(Error::NoLabelled(args.choice.label.join(", ")));
         }
         Ok(())
     }
+}
+
+/// The arguments with the names that lists have; `None` if there are no lists.
+pub(crate) fn with_listed(args: &Save) -> Result<Option<Save>, Error> {
+    if args.choice.from_file.is_empty() {
+        return Ok(None);
+    }
+    let mut args = args.clone();
+    for path in &args.choice.from_file {
+        let text = read_list(path).map_err(|source| Error::NamesNotRead { path: path.clone(), source })?;
+        args.names.extend(lines(&text).map(str::to_owned));
+    }
+    let chosen = !args.choice.label.is_empty() || !args.choice.containers.is_empty();
+    if args.names.is_empty() && !chosen {
+        return Err(Error::NothingNamed);
+    }
+    Ok(Some(args))
 }
 
 impl Request {

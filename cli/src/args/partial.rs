@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueHint};
-use layerlift_export::{Format, LayerCheck, LayerCompression, TagPolicy};
+use layerlift_export::{Format, LayerCompression, TagPolicy};
 
+use super::choice::Choice;
 use super::common::{PlaceArgs, StoreArgs, Work};
 use super::values::{ArchiveCompression, formats, layer_compression, root};
 use super::{Delivery, RegistryArgs, Save};
@@ -89,23 +90,15 @@ impl Join {
     pub(crate) fn as_save(&self) -> Save {
         Save {
             names: self.image.clone(),
-            from_file: Vec::new(),
-            label: Vec::new(),
-            containers: Vec::new(),
             all: self.all || self.image.is_empty(),
             output: self.output.clone(),
             format: self.format,
             tags: TagPolicy::Named,
-            all_platforms: true,
-            keep_index: false,
             compress: self.compress,
-            check: LayerCheck::default(),
             archive_compress: self.archive_compress,
+            choice: Choice { all_platforms: true, keep_going: self.keep_going, ..Choice::default() },
             delivery: self.delivery.clone(),
             partial: Partial { exclude: Vec::new(), since: Vec::new(), have: Vec::new() },
-            keep_going: self.keep_going,
-            no_rebuild: false,
-            find_blobs: false,
             salvage: false,
             repair_from: Vec::new(),
             salvage_report: None,

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueHint};
-use layerlift_export::{LayerCheck, LayerCompression};
+use layerlift_export::LayerCompression;
 
+use super::choice::Choice;
 use super::common::{StoreArgs, Work};
 use super::registry::RegistryArgs;
-use super::values::{checks, layer_compression};
+use super::values::layer_compression;
 
 /// Push images to a registry, or into an OCI layout.
 ///
@@ -30,38 +31,13 @@ pub(crate) struct Push {
     /// What to push, and last where to.
     #[arg(value_name = "NAME", required = true)]
     pub(crate) names: Vec<String>,
-    /// Push this container as an image, as docker commit or podman commit would make it, under the name after
-    /// the = if there is one. Can be given several times.
-    #[arg(long = "container", value_name = "NAME[=REPO:TAG]", conflicts_with = "all")]
-    pub(crate) containers: Vec<String>,
     /// Push every image of the store, with all its tags.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Push the images for all platforms that the store has of an index.
-    #[arg(long, conflicts_with = "platform")]
-    pub(crate) all_platforms: bool,
-    /// Keep the index of an image as it is, with its digest, even if it names images for other platforms. A
-    /// registry may refuse it then.
-    #[arg(long)]
-    pub(crate) keep_index: bool,
     /// Compress layers: none, gzip or zstd, with a level as in zstd:19 [default: as the store has them where
     /// they are compressed, the others with gzip].
     #[arg(long, value_name = "HOW", value_parser = layer_compression)]
     pub(crate) compress: Option<LayerCompression>,
-    /// What to check of compressed layers that are copied as they are: their own digests, or the diff ids of
-    /// the tars in them, too.
-    #[arg(long, value_name = "WHAT", value_parser = checks(), default_value = "digests")]
-    pub(crate) check: LayerCheck,
-    /// Leave out images that cannot be read or pushed, push the rest, and exit with status 1.
-    #[arg(long)]
-    pub(crate) keep_going: bool,
-    /// For layers of containerd whose blobs are missing, decompress all blobs to find one with the same tar.
-    #[arg(long)]
-    pub(crate) find_blobs: bool,
-    /// Refuse images of which a layer can only be rebuilt from its directory, so that they may get another
-    /// id.
-    #[arg(long)]
-    pub(crate) no_rebuild: bool,
     /// Directory for temporary files, which layers need that are compressed on the way [default: the
     /// system's].
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -69,6 +45,8 @@ pub(crate) struct Push {
     /// Print what would be sent, and send nothing. Asks the registry what it has.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
     #[command(flatten)]

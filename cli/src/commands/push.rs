@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Push, reporter: &Reporter) -> Result<Status, Error> {
     } else {
         return Err(Error::NoDestination(to.clone()));
     }
-    if names.is_empty() && args.containers.is_empty() && !args.all {
+    if !save.names_something() {
         return Err(Error::NothingToPush);
     }
     if !names.is_empty() && args.all {
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Push, reporter: &Reporter) -> Result<Status, Error> {
 
 /// Refuses one tag for several names.
 pub(crate) fn several(args: &Save, is_tagged: bool) -> Result<(), Error> {
-    match args.names.len() + args.containers.len() {
+    match args.names.len() + args.choice.containers.len() {
         several if is_tagged && several > 1 => Err(Error::TagForSeveral(several)),
         _ => Ok(()),
     }
@@ -51,23 +51,15 @@ pub(crate) fn several(args: &Save, is_tagged: bool) -> Result<(), Error> {
 fn as_save(args: &Push, names: &[String]) -> Save {
     Save {
         names: names.to_vec(),
-        from_file: Vec::new(),
-        label: Vec::new(),
-        containers: args.containers.clone(),
         all: args.all,
         output: None,
         format: Format::OciArchive,
         tags: TagPolicy::Named,
-        all_platforms: args.all_platforms,
-        keep_index: args.keep_index,
         compress: args.compress,
-        check: args.check,
         archive_compress: None,
+        choice: args.choice.clone(),
         delivery: Delivery::default(),
         partial: Partial { exclude: Vec::new(), since: Vec::new(), have: Vec::new() },
-        keep_going: args.keep_going,
-        find_blobs: args.find_blobs,
-        no_rebuild: args.no_rebuild,
         salvage: false,
         repair_from: Vec::new(),
         salvage_report: None,

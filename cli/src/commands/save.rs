@@ -21,7 +21,7 @@ use crate::partial;
 use crate::progress::{LeftOut, Progress, Summary};
 use crate::registry::Pushing;
 use crate::report::Reporter;
-use crate::requests::Requests;
+use crate::requests::{self, Requests};
 use crate::salvage::{self, Repairs, ReportFile};
 use crate::signals::Guard;
 use crate::sources::{Source, Sources, join, named};
@@ -50,6 +50,9 @@ pub(crate) fn export(args: &Save, input: &Input<'_>, reporter: &Reporter) -> Res
     if !args.names_something() {
         return Err(Error::NothingNamed);
     }
+    // Read once: standard input cannot be read again, should the export begin again.
+    let listed = requests::with_listed(args)?;
+    let args = listed.as_ref().unwrap_or(args);
     let destination = Destination::parse(args.output.as_deref());
     // A registry takes images as an OCI archive has them.
     let pushed = matches!(destination, Destination::Registry(_));
@@ -111,7 +114,7 @@ fn once(
     reporter: &Reporter,
 ) -> Result<Ended, Error> {
     let (sources, partial_only) = match input {
-        Input::Stores => (Sources::open_finding(&args.store, args.find_blobs, reporter)?, None),
+        Input::Stores => (Sources::open_finding(&args.store, args.choice.find_blobs, reporter)?, None),
         Input::Parts { others, only_partial } => {
             let others = named(others, &OpenOptions::default().with_all_partitions(true), reporter)?;
             let joined = join(&args.store.place.root, others, &OpenOptions::default())?;
@@ -138,14 +141,14 @@ fn once(
         .with_format(args.format)
         .with_tags(args.tags)
         .with_keep_going(args.leaves_out())
-        .with_recorded_only(args.no_rebuild)
-        .with_keep_index(args.keep_index)
+        .with_recorded_only(args.choice.no_rebuild)
+        .with_keep_index(args.choice.keep_index)
         .with_layers(args.compress.unwrap_or(if pushing.is_some() {
             LayerCompression::Packed(CompressionLevel::GZIP)
         } else {
             LayerCompression::default()
         }))
-        .with_check(args.check)
+        .with_check(args.choice.check)
         .with_temp_dir(&temp_dir);
     if let Some(tag) = &args.layout_tag {
         retag(&mut selection, tag)?;
@@ -393,7 +396,7 @@ fn by_name<'s>(
             added => added?,
         }
     }
-    let containers = containers::choose(sources, &args.containers, &mut selection)?;
+    let containers = containers::choose(sources, &args.choice.containers, &mut selection)?;
     places.extend(containers.into_iter().map(|(place, name)| (place, name.clone())));
     let Some(&(first, _)) = places.first() else { return Err(Error::NothingLeft) };
     if places.iter().any(|&(place, _)| place != first) {

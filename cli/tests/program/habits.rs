@@ -143,6 +143,37 @@ fn saves_of_patterns_lists_and_other_names() {
     }
 }
 
+/// A list is an input like others: no output replaces it, standard input may be one, and a push takes it.
+#[test]
+fn lists_are_inputs() {
+    let store = podman();
+    let list = store.beside("list");
+    fs::write(&list, "demo/rl:1\n").unwrap();
+    let from = |output: &Path| {
+        let mut command = layerlift();
+        command.args(["save", "--from-file"]).arg(&list).arg("-o").arg(output).arg("--root").arg(&store.root);
+        ended(&crate::program::output(&mut command))
+    };
+    let (status, said) = from(&list);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("is read for this, and the archive would replace it"), "{said}");
+    assert_eq!(fs::read_to_string(&list).unwrap(), "demo/rl:1\n");
+    let mut stdin = layerlift();
+    stdin.args(["save", "--from-file", "-", "--dry-run", "--root"]).arg(&store.root);
+    let planned = output(stdin.stdin(fs::File::open(&list).unwrap()));
+    assert_eq!(ended(&planned), (Some(0), String::new()));
+    assert!(String::from_utf8_lossy(&planned.stdout).contains(FIRST));
+    fs::write(&list, "# nothing\n").unwrap();
+    assert!(from(&store.beside("x.tar")).1.contains("nothing is named to save"));
+    fs::write(&list, "demo/rl:1\n").unwrap();
+    let layout = store.beside("layout");
+    let to = format!("oci:{}", layout.display());
+    let pushed =
+        output(layerlift().args(["push", "--from-file"]).arg(&list).arg(to).arg("--root").arg(&store.root));
+    assert_eq!(ended(&pushed), (Some(0), String::new()));
+    assert_eq!(names(&printed(&layout, &["images"])), [FIRST]);
+}
+
 /// An image with labels, in an archive.
 #[test]
 fn saves_and_images_of_labels() {

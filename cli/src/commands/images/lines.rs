@@ -48,7 +48,7 @@ pub(super) fn images<'r>(lines: &[Line<'r>]) -> impl Iterator<Item = &'r Row> {
 }
 
 /// Repository, tag and digest, a line for each; as Docker does, a digest has lines of its own only where it
-/// is asked for or where there is no tag. `own` is the digest of what is not named by one.
+/// is asked for or where a tag is missing. `own` is the digest of what is not named by one.
 fn names(references: &[Reference], own: Option<&str>, digests: bool) -> Vec<[String; 3]> {
     let none = || "<none>".to_owned();
     let mut repositories: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
