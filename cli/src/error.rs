@@ -71,7 +71,7 @@ pub(crate) enum Error {
     NoArchive(PathBuf),
     #[error("a directory has neither volumes nor a digest of its own")]
     DirectoryInOrder,
-    #[error("a registry takes images one by one: there is no archive to divide, compress or hash")]
+    #[error("a registry takes images one by one, not an archive to divide, compress or hash")]
     RegistryInOrder,
     #[error("{0} takes images only")]
     ImagesOnly(String),

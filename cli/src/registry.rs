@@ -1,7 +1,8 @@
 //! Pushing to a registry, one repository after another.
 //!
 //! ```text
-//! {"event":"blob","outcome":"pushed","repository":"team/app","digest":"sha256:4f…","size":2580480,"sent":2580480}
+//! {"event":"blob","outcome":"pushed","repository":"team/app","digest":"sha256:4f…","size":2580480,
+//!  "sent":2580480}
 //! {"event":"blob","outcome":"mounted","repository":"team/app","digest":"sha256:…","size":…,"from":"base"}
 //! {"event":"blob","outcome":"exists","repository":"team/app","digest":"sha256:…","size":…}
 //! {"event":"tag","repository":"team/app","tag":"2","digest":"sha256:…"}

@@ -215,7 +215,7 @@ fn zstd_in_a_docker_archive() {
 }
 
 /// Layers that are compressed on the way, and those between them that stay as they are, are where a file has
-/// them at once: there is no temporary file, and nothing is copied.
+/// them at once: without a temporary file, and without a copy.
 #[test]
 fn compressed_layers_are_written_once() {
     let mut store = Fake::default();

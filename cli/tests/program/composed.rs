@@ -19,15 +19,15 @@ fn services_of_one_file() {
     };
     let host = |mode: &str| {
         let from = ["changed:ro", "other"];
-        json!({"NetworkMode": mode, "VolumesFrom": from, "IpcMode": "container:gone"})
+        json!({"NetworkMode": mode, "VolumesFrom": from, "IpcMode": "container:lost"})
     };
     change(&store, labels("changed:service_healthy:true,cache:service_started:false"), host("back"));
     let text = printed(&store.root, &["never-started", "changed", "--compose"]);
     for expected in [
         "# never-started: it depends on the service cache (service_started), which is not here\n",
-        "# never-started: container gone is not in the store: --ipc has to name another\n",
+        "# never-started: container lost is not in the store: --ipc has to name another\n",
         "    volumes_from:\n      - \"changed:ro\"\n      - \"container:other\"\n",
-        "    ipc: \"container:gone\"\n",
+        "    ipc: \"container:lost\"\n",
         "    depends_on:\n      changed:\n        condition: service_healthy\n        restart: true\n",
         "  back:\n    name: back\n    ipam:\n      config:\n        - subnet: \"10.77.0.0/20\"\n",
         "    container_name: never-started\n",

@@ -67,7 +67,7 @@ fn odd_tokens() {
     }
 }
 
-/// Nobody listens there, or there is no such host: an error at once.
+/// Nobody listens there, or the host does not exist: an error at once.
 #[test]
 fn nobody_there() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -89,7 +89,7 @@ fn files_without_certificates() {
         if let Some(text) = text {
             std::fs::write(&path, text).unwrap();
         }
-        let error = Registry::new(&address, &options).err().expect("there is no certificate").to_string();
+        let error = Registry::new(&address, &options).err().expect("the certificate is missing").to_string();
         assert!(error.contains("ca.pem"), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The record says where each file lies in the tar. So one thread goes through the record and copies literal
 //! bytes, and any number of others open the files and read them into their places. What costs most, opening
-//! and reading, is no longer done by one thread for each layer.
+//! and reading, is done by several threads for each layer.
 
 use std::borrow::Cow;
 use std::io::{self, Read};

@@ -146,14 +146,14 @@ impl Pushed<'_> {
         self.named("pushed").iter().try_for_each(|(image, _, reference)| pull(reference, image))
     }
 
-    /// After a push that was killed anywhere, each name leads to a whole image, or there is no such name.
+    /// After a push that was killed anywhere, each name leads to a whole image, or does not exist.
     fn killed(&self, checks: &Checks<'_>) -> Outcome {
         for after in [5, 20, 60, 120, 250, 500] {
             let prefix = format!("killed{after}");
             let mut push = self.push(checks, &prefix, &["--quiet"]);
             let mut child = push.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
             thread::sleep(Duration::from_millis(after));
-            // One that is done already is no less whole.
+            // One that had ended before is whole, too.
             let _ = child.kill();
             child.wait()?;
             for (_, _, reference) in self.named(&prefix) {

@@ -309,7 +309,7 @@ mod tests {
             (vec![r#"Basic realm="x""#], Some(Challenge::Basic)),
             (
                 vec![
-                    r#"Bearer realm="https://a.example/token",service="r.example",scope="repository:a:pull,push""#,
+                    r#"Bearer realm="https://a.example/t",service="r.example",scope="repository:a:pull,push""#,
                 ],
                 bearer("https://a.example/token", Some("r.example")),
             ),

@@ -40,7 +40,7 @@ impl<'o> Patience<'o> {
         self.tries = 1;
     }
 
-    /// Waits for the next try. The error, if there is no use in one.
+    /// Waits for the next try; returns the error if another try is of no use.
     pub(super) fn again(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         if !error.is_temporary() {
             return Err(error);
