@@ -311,7 +311,7 @@ mod tests {
                 vec![
                     r#"Bearer realm="https://a.example/t",service="r.example",scope="repository:a:pull,push""#,
                 ],
-                bearer("https://a.example/token", Some("r.example")),
+                bearer("https://a.example/t", Some("r.example")),
             ),
             (
                 vec![r#"Basic realm="a, b", Bearer realm="https://t/", service=s"#],
