@@ -10,7 +10,8 @@ use crate::layered::Layered;
 use crate::select::{ChosenContainer, ChosenOrphan, Wanted};
 use crate::{Error, Warning};
 
-/// The image of a container, and what to say of it.
+/// The image of a container, and what to say of it. To keep going, a file that changes or cannot be read must
+/// not cost the others.
 pub(crate) fn layered(
     store: &dyn Store,
     chosen: ChosenContainer,
@@ -24,7 +25,6 @@ pub(crate) fn layered(
     let ability = store.containers().ok_or_else(|| unsupported("its store has no containers"))?;
     let tar =
         ability.layer(&container)?.ok_or_else(|| unsupported("the container has no layer of its own"))?;
-    // One file that a running container writes to must not cost the others.
     let tar = if keep_going { tar.as_it_is_read() } else { tar };
     warnings.extend(tar.notices_below().iter().map(Warning::from));
     warnings.extend(container.damage.iter().map(|error| Warning::RecordDamaged {
@@ -147,6 +147,7 @@ fn without_settings(container: &Container) -> Option<Warning> {
 pub(crate) fn of_orphan(
     store: &dyn Store,
     chosen: ChosenOrphan,
+    keep_going: bool,
     warnings: &mut Vec<Warning>,
 ) -> Result<Layered, Error> {
     let name = chosen.name();
@@ -155,7 +156,8 @@ pub(crate) fn of_orphan(
     let ability = store.containers().ok_or_else(|| unsupported("its store has no containers".to_owned()))?;
     let (container, known) = ability.adopt(&orphan)?;
     let above = orphan.layers()?.into_iter().skip(known.len());
-    let on_top: Vec<_> = above.map(|(id, layer)| (id, LayerTar::Diff(layer))).collect();
+    let as_read = |layer: DiffLayer| if keep_going { layer.as_it_is_read() } else { layer };
+    let on_top: Vec<_> = above.map(|(id, layer)| (id, LayerTar::Diff(as_read(layer)))).collect();
     warnings.extend(orphan.notices.iter().map(Warning::from));
     let host = Platform::host();
     let what = format!("the image of {name}");

@@ -123,6 +123,18 @@ pub enum Error {
         /// What the blob decompresses to.
         found: DiffId,
     },
+    /// A file of a container cannot be read.
+    #[error("left out of the container's layer, so that what the image has under that name shows")]
+    FileLeftOut {
+        /// What failed.
+        source: Box<Error>,
+    },
+    /// A file of a container cannot be read to its end.
+    #[error("zeros take the place of what could not be read")]
+    ZerosInstead {
+        /// What failed.
+        source: Box<Error>,
+    },
     /// The recorded bytes of a layer are lost, and the options do not accept others.
     #[error("it could only be rebuilt from {}, and might not be what it was", dir.display())]
     NotRebuilt {
@@ -181,9 +193,11 @@ impl Error {
         match self {
             Error::Store(error) => error.kind(),
             Error::Archive(error) => error.kind(),
-            Error::Image { source, .. } | Error::Artifact { source, .. } | Error::Layer { source, .. } => {
-                source.kind()
-            }
+            Error::Image { source, .. }
+            | Error::Artifact { source, .. }
+            | Error::Layer { source, .. }
+            | Error::FileLeftOut { source }
+            | Error::ZerosInstead { source } => source.kind(),
             Error::Document { .. } => ErrorKind::Malformed,
             Error::Compression { .. }
             | Error::NoLayout { .. }

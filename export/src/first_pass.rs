@@ -1,7 +1,7 @@
 //! The first pass: spools layers that have no length, hashes those that have no digest, and with `keep_going`
 //! checks all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -23,19 +23,33 @@ pub(crate) type Omitted = BTreeMap<usize, Held>;
 /// What is wrong with bad layers, by their places.
 pub(crate) type Bad = Vec<(usize, Error)>;
 
-/// Spools and hashes. Returns the layers by their places, what is wrong with the bad ones, and what is odd
-/// about others.
+/// What is known of layers after the first pass.
+pub(crate) struct First {
+    pub(crate) layers: Passed,
+    pub(crate) omitted: Omitted,
+    pub(crate) bad: Bad,
+    /// What could not be read of layers that are not bad.
+    pub(crate) missed: Vec<Error>,
+    /// What is odd about layers that are not bad.
+    pub(crate) odd: Vec<Warning>,
+}
+
+/// Spools and hashes.
 pub(crate) fn first_pass(
     layers: Vec<PlannedLayer>,
     chosen: &crate::Options,
     options: &Options<'_>,
-) -> Result<(Passed, Omitted, Bad, Vec<Warning>), Error> {
+) -> Result<First, Error> {
     let mut bad = Vec::new();
     let mut spooled = Vec::new();
     for (index, result) in spool(&layers, chosen, options) {
         spooled.push((index, keep(result, index, &mut bad)?));
     }
-    let mut odd: Vec<Warning> = layers.iter().filter_map(PlannedLayer::finding).map(Warning::from).collect();
+    let mut odd: Vec<Warning> = layers.iter().flat_map(PlannedLayer::findings).map(Warning::from).collect();
+    // Several layers of a store may have the same one.
+    let mut seen = HashSet::new();
+    odd.retain(|warning| seen.insert(warning.to_string()));
+    let missed = layers.iter().flat_map(PlannedLayer::left_out).collect();
     let wanted: Vec<Option<Digest>> = layers.iter().map(|layer| layer.wanted).collect();
     let ids: Vec<String> = layers.iter().map(|layer| layer.id.clone()).collect();
     let checked = check(&layers, chosen.checks_first(), options);
@@ -66,7 +80,7 @@ pub(crate) fn first_pass(
     for &index in omitted.keys() {
         passed[index].iter_mut().for_each(|layer| layer.content = None);
     }
-    Ok((passed, omitted, bad, odd))
+    Ok(First { layers: passed, omitted, bad, missed, odd })
 }
 
 /// What succeeded. What failed is bad, unless it ends everything.

@@ -45,6 +45,11 @@ impl LeftOut {
         }
     }
 
+    /// Notes what is left out of images that are exported.
+    pub(crate) fn note(&mut self, errors: Vec<Error>) {
+        self.errors.extend(errors);
+    }
+
     pub(crate) fn into_errors(self) -> Vec<Error> {
         self.errors
     }

@@ -104,7 +104,7 @@ pub fn plan(store: &dyn Store, selection: Selection, options: &Options) -> Resul
     }
     for chosen in selection.orphans {
         let name = chosen.name();
-        match committed::of_orphan(store, chosen, &mut warnings) {
+        match committed::of_orphan(store, chosen, options.keep_going, &mut warnings) {
             Ok(image) => readable.push(image),
             Err(error) => left_out.add(error.of_image(&name))?,
         }

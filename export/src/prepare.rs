@@ -9,7 +9,7 @@ use layerlift_store::Requirements;
 use crate::artifacts::PlannedArtifact;
 use crate::bundle::Bundle;
 use crate::draft::{Draft, PlannedImage};
-use crate::first_pass::{Omitted, Passed, first_pass, keep};
+use crate::first_pass::{First, Omitted, Passed, first_pass, keep};
 use crate::format::list::{Companion, List};
 use crate::format::{Contents, Documents};
 use crate::layers::{Measured, PlannedLayer};
@@ -75,9 +75,10 @@ impl Plan {
         let (announced, chosen) = (self.warnings, self.options);
         let ids = layers.iter().map(|layer| layer.id.clone()).collect();
         let names = Names { ids, called: layers.iter().map(PlannedLayer::name).collect() };
-        let (layers, omitted, mut bad, odd) = first_pass(layers, &chosen, options)?;
+        let First { layers, omitted, mut bad, missed, odd } = first_pass(layers, &chosen, options)?;
         bad.extend(unreadable);
         let mut left_out = LeftOut::new(&chosen);
+        left_out.note(missed);
         let drafts = left_out::without(drafts, bad, |index| names.ids[index].clone(), &mut left_out)?;
         if chosen.keep_going || chosen.salvage {
             for artifact in std::mem::take(&mut artifacts) {

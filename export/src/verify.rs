@@ -238,7 +238,7 @@ fn check_some(
             let found = computed::digest(&names[index], &tar, options.observer);
             following.end(first + index, |report| {
                 report.settle(found, &names[index]);
-                report.notices.extend(tar.finding().cloned());
+                report.notices.extend(tar.findings().cloned());
             });
         });
     });

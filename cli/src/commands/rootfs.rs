@@ -26,6 +26,7 @@ pub(crate) fn run(args: &Rootfs, reporter: &Reporter) -> Result<Status, Error> {
     let faults = args.keep_going.then(Faults::leaving_out);
     let noting = faults.as_ref();
     let tree = root_fs.read(noting)?;
+    reporter.notices(tree.notices());
     if let Some(path) = args.path.as_deref().filter(|path| !tree.has(path)) {
         let name = format!("{} in {}", path.display(), args.name);
         return Err(StoreError::NoFile { name }.into());

@@ -38,5 +38,6 @@ mod salvage;
 mod server;
 mod store;
 mod system_calls;
+mod unreadable;
 mod unrecorded;
 mod volumes;

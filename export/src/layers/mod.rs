@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use layerlift_archive::{Compression, CompressionLevel, Content, Digest, Explanation};
 use layerlift_store::{
-    BlobLayer, DiffId, DiffLayer, Document, Image, Layer, LayerKey, LayerTar, Notice, Requirement, Store,
+    BlobLayer, DiffId, DiffLayer, Document, Fault, Image, Layer, LayerKey, LayerTar, Notice, Requirement,
+    Store,
 };
 
 use self::compressed::CompressedBlob;
@@ -179,19 +180,29 @@ impl PlannedLayer {
     }
 
     /// What turned out to be odd while it was measured or spooled.
-    pub(crate) fn finding(&self) -> Option<&Notice> {
-        match &self.state {
-            State::Unmeasured(tar) => tar.finding(),
-            State::Measured(_) | State::Unreadable => self.computed.as_ref()?.finding(),
-        }
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Notice> {
+        self.computed().into_iter().flat_map(DiffLayer::findings)
+    }
+
+    /// What could not be read while it was spooled.
+    pub(crate) fn left_out(&self) -> impl Iterator<Item = Error> {
+        let found = self.computed().map_or(&[][..], DiffLayer::left_out).iter();
+        let error = |fault: &Fault| match fault {
+            Fault::LeftOut(error) => Some(Error::FileLeftOut { source: Box::new(error.clone().into()) }),
+            Fault::ZerosInstead(error) => {
+                Some(Error::ZerosInstead { source: Box::new(error.clone().into()) })
+            }
+            _ => None,
+        };
+        found.filter_map(error)
     }
 
     /// The directories that its tar is computed from; `None` if the tar is the recorded one.
     pub(crate) fn computed(&self) -> Option<&DiffLayer> {
         match &self.state {
-            State::Unmeasured(LayerTar::Diff(layer)) => Some(layer),
+            State::Unmeasured(tar) => tar.computed(),
             State::Measured(_) => self.computed.as_ref(),
-            State::Unmeasured(_) | State::Unreadable => None,
+            State::Unreadable => None,
         }
     }
 

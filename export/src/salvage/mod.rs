@@ -170,7 +170,8 @@ impl Plan {
         let mut bad = std::mem::take(&mut self.unreadable);
         bad.retain(|(index, _)| matches!(self.layers[*index].state, State::Unreadable));
         let spooled = first_pass::spool(&self.layers, &self.options, options);
-        self.warnings.extend(self.layers.iter().filter_map(PlannedLayer::finding).map(Warning::from));
+        self.warnings.extend(self.layers.iter().flat_map(PlannedLayer::findings).map(Warning::from));
+        self.left_out.extend(self.layers.iter().flat_map(PlannedLayer::left_out));
         for (index, result) in spooled {
             if let Some(measured) = first_pass::keep(result, index, &mut bad)? {
                 self.layers[index].state = State::Measured(measured);

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use rustix::fs::FileType;
 
 use super::attributes::{Attributes, CAPABILITY};
-use super::faults::{Faults, or_left_out};
+use super::faults::{Faults, or_changed, or_left_out};
 use super::records::{Id, Kind, Metadata, ROOT, Records};
 use super::walk::{self, Cursor, DirNames, Name};
 use crate::{Error, Root, fs};
@@ -31,9 +31,10 @@ struct Dir {
 /// size are not compared either.
 const DIR_BIT: u32 = 0o40000;
 
-/// Everything in a tree, which is a base layer.
-pub(super) fn all(root: &Root) -> Result<Records, Error> {
-    Comparison::new(root, root)?.run(None)
+/// Everything in a tree, which is a base layer. With `faults`, what cannot be read is left out if they say
+/// so.
+pub(super) fn all(root: &Root, faults: Option<&Faults>) -> Result<Records, Error> {
+    Comparison { faults, ..Comparison::new(root, root)? }.run(None)
 }
 
 /// The same for a tree that is not a layer: a name means nothing but itself.
@@ -42,9 +43,14 @@ pub(super) fn tree(root: &Root, faults: Option<&Faults>) -> Result<Records, Erro
 }
 
 /// What turns `old` into `new`. `contents` are compared where times say nothing.
-pub(super) fn compare(new: &Root, old: &Root, contents: bool) -> Result<Records, Error> {
+pub(super) fn compare(
+    new: &Root,
+    old: &Root,
+    contents: bool,
+    faults: Option<&Faults>,
+) -> Result<Records, Error> {
     let device = old.stat()?.st_dev;
-    let mut records = Comparison { contents, ..Comparison::new(new, old)? }.run(Some(device))?;
+    let mut records = Comparison { contents, faults, ..Comparison::new(new, old)? }.run(Some(device))?;
     records.write_ancestors();
     Ok(records)
 }
@@ -80,12 +86,17 @@ impl<'a> Comparison<'a> {
         let (mut new_names, mut old_names) = (DirNames::default(), DirNames::default());
         while let Some(dir) = todo.pop() {
             let listed = self.new.list(&self.records, dir.id, &mut new_names);
-            if or_left_out(listed, self.faults)?.is_none() {
+            let is_listed = or_left_out(listed, self.faults)?.is_some();
+            if !is_listed {
                 new_names.clear();
             }
-            match dir.old {
-                Some(_) => self.old.list(&self.records, dir.id, &mut old_names)?,
-                None => old_names.clear(),
+            old_names.clear();
+            // If it is not known what is in a directory, nothing in it is deleted.
+            if is_listed && dir.old.is_some() {
+                let listed = self.old.list(&self.records, dir.id, &mut old_names);
+                if or_left_out(listed, self.faults)?.is_none() {
+                    old_names.clear();
+                }
             }
             let first = self.records.next();
             let known = todo.len();
@@ -129,16 +140,13 @@ impl<'a> Comparison<'a> {
             return Ok(None);
         };
         let old = match old {
-            Some(old) => Some(self.old.stat(&self.records, dir.id, old.bytes)?),
+            Some(old) => or_left_out(self.old.stat(&self.records, dir.id, old.bytes), self.faults)?,
             None => None,
         };
         let written = match &old {
             Some(old) => {
-                differ(&Metadata::new(&stat), &Metadata::new(old))
-                    || self.capabilities_differ(dir.id, name.bytes)?
-                    || self.contents
-                        && whole_seconds(&Metadata::new(&stat), &Metadata::new(old))
-                        && self.contents_differ(dir.id, name.bytes)?
+                let differs = self.differs(dir.id, name.bytes, &Metadata::new(&stat), &Metadata::new(old));
+                or_changed(differs, self.faults)?
             }
             None => true,
         };
@@ -153,6 +161,12 @@ impl<'a> Comparison<'a> {
         // Where a directory became something else, what was below it needs no whiteouts.
         let old = old.filter(|old| Metadata::new(old).is_dir()).map(|old| old.st_dev);
         Ok(metadata.is_dir().then_some(Dir { id, old }))
+    }
+
+    fn differs(&mut self, dir: Id, name: &[u8], new: &Metadata, old: &Metadata) -> Result<bool, Error> {
+        Ok(differ(new, old)
+            || self.capabilities_differ(dir, name)?
+            || self.contents && whole_seconds(new, old) && self.contents_differ(dir, name)?)
     }
 
     fn capabilities_differ(&mut self, dir: Id, name: &[u8]) -> Result<bool, Error> {
@@ -292,7 +306,7 @@ mod tests {
         }
         let (old, new) = (Root::open(old.path()).unwrap(), Root::open(new.path()).unwrap());
         let written = |contents| {
-            let records = compare(&new, &old, contents).unwrap();
+            let records = compare(&new, &old, contents, None).unwrap();
             let ids = records.children(ROOT).filter(|&id| records.get(id).written);
             ids.map(|id| String::from_utf8(records.name(id).to_vec()).unwrap()).collect::<Vec<_>>()
         };

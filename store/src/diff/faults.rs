@@ -1,6 +1,7 @@
 //! What happens to files while they are read, where that does not end the work.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use crate::Error;
@@ -9,6 +10,8 @@ use crate::Error;
 #[derive(Debug, Default)]
 pub struct Faults {
     found: RefCell<Vec<Fault>>,
+    /// What was said of what is left out.
+    left_out: RefCell<HashSet<String>>,
     leave_out: bool,
 }
 
@@ -40,9 +43,21 @@ impl Faults {
         self.leave_out
     }
 
+    /// A directory that is read twice has its fault once.
     pub(super) fn note(&self, fault: Fault) {
+        if let Fault::LeftOut(error) = &fault
+            && !self.left_out.borrow_mut().insert(error.to_string())
+        {
+            return;
+        }
         self.found.borrow_mut().push(fault);
     }
+}
+
+/// A comparison: what cannot be compared counts as changed, if `faults` allow that. If the new file cannot be
+/// read, it turns out when it is written.
+pub(super) fn or_changed(result: Result<bool, Error>, faults: Option<&Faults>) -> Result<bool, Error> {
+    result.or_else(|error| if faults.is_some_and(Faults::leaves_out) { Ok(true) } else { Err(error) })
 }
 
 /// A step of a walk: `None` if it failed and `faults` allow to leave out what it is about.

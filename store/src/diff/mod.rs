@@ -35,6 +35,7 @@ mod form;
 mod order;
 mod places;
 mod records;
+mod sight;
 pub(crate) mod tar;
 pub(crate) mod tree;
 mod union;
@@ -54,6 +55,7 @@ use crate::{Error, Notice, Root, SplitLayer};
 
 use encode::{Encoding, Measure, Pass};
 use files::Files;
+use sight::Sight;
 
 pub use faults::{Fault, Faults};
 pub(crate) use form::Form;
@@ -100,6 +102,10 @@ pub struct DiffLayer {
     /// Bytes of its files, as the file at this path says.
     recorded_size: Option<(u64, PathBuf)>,
     finding: Arc<OnceLock<Notice>>,
+    /// That marks may be hidden from this user.
+    unseen: Arc<OnceLock<Notice>>,
+    /// What could not be read, if files may change.
+    left_out: Arc<OnceLock<Vec<Fault>>>,
     measure: Arc<OnceLock<Measure>>,
 }
 
@@ -119,6 +125,8 @@ impl DiffLayer {
             over: None,
             recorded_size: None,
             finding: Arc::default(),
+            unseen: Arc::default(),
+            left_out: Arc::default(),
             measure: Arc::default(),
         }
     }
@@ -129,7 +137,8 @@ impl DiffLayer {
     }
 
     /// The same layer, of which files may change while they are read, since its container runs: each has the
-    /// size that it had at first, and [`DiffLayer::finding`] names those that changed.
+    /// size that it had at first, and [`DiffLayer::findings`] names those that changed. What cannot be read
+    /// is left out ([`DiffLayer::left_out`]).
     pub fn as_it_is_read(self) -> Self {
         DiffLayer { may_change: true, measure: Arc::default(), ..self }
     }
@@ -158,9 +167,15 @@ impl DiffLayer {
         DiffTar::new(self)
     }
 
-    /// What turned out to be odd when the tar was written: its files have another size than was recorded.
-    pub fn finding(&self) -> Option<&Notice> {
-        self.finding.get()
+    /// What turned out to be odd when the tar was written: its files have another size than was recorded, or
+    /// changed; or this user does not see all of the layer.
+    pub fn findings(&self) -> impl Iterator<Item = &Notice> {
+        self.finding.get().into_iter().chain(self.unseen.get())
+    }
+
+    /// What could not be read when the tar was written, if that is allowed ([`DiffLayer::as_it_is_read`]).
+    pub fn left_out(&self) -> &[Fault] {
+        self.left_out.get().map_or(&[], Vec::as_slice)
     }
 
     /// Engines have counted in several ways. None of them need hold: 461 of 507 layers in known stores agree.
@@ -220,7 +235,9 @@ impl DiffLayer {
 
     /// Whether the layer has no entry. Only metadata are read.
     pub fn is_empty(&self) -> Result<bool, Error> {
-        Ok(!self.records()?.records.any_written())
+        // What cannot be read is named when the tar is written.
+        let unsaid = self.faults();
+        Ok(!self.records(unsaid.as_ref())?.records.any_written())
     }
 
     /// Walks the directories and writes the tar. The same directories give the same bytes. If it was
@@ -256,7 +273,8 @@ impl DiffLayer {
 
     fn pass(&self, pass: Pass<'_>) -> Result<Measure, Error> {
         let encoding = Encoding::of(self.form, self.created);
-        let Walked { roots, records, order } = self.records()?;
+        let faults = self.faults();
+        let Walked { roots, records, order } = self.records(faults.as_ref())?;
         let attributes = match (&self.holds, self.form) {
             (LayerDir::Full { .. }, Form::Docker18) => attributes::Wanted::Capability,
             // containerd keeps the user attributes of what it unpacks, and writes none that a container sets.
@@ -264,14 +282,16 @@ impl DiffLayer {
             _ => encoding.wanted(),
         };
         self.compare_size(&records);
-        let faults = Faults::default();
-        let files = Files::new(roots, &records, attributes).noting(self.may_change.then_some(&faults));
+        let files = Files::new(roots, &records, attributes).noting(faults.as_ref());
         let measure = encode::layer(files, order, encoding, pass)?;
-        let changed = faults.into_found().into_iter().filter_map(|fault| match fault {
-            Fault::Changed(path) => Some(path),
-            Fault::LeftOut(_) | Fault::ZerosInstead(_) => None,
-        });
-        let changed: Vec<PathBuf> = changed.collect();
+        let (mut changed, mut left_out) = (Vec::new(), Vec::new());
+        for fault in faults.map(Faults::into_found).unwrap_or_default() {
+            match fault {
+                Fault::Changed(path) => changed.push(path),
+                fault => left_out.push(fault),
+            }
+        }
+        self.left_out.get_or_init(|| left_out);
         if let Some((first, others)) = changed.split_first() {
             let others: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
             let what = format!(
@@ -285,21 +305,36 @@ impl DiffLayer {
         Ok(measure)
     }
 
+    /// What files may do while they are read.
+    fn faults(&self) -> Option<Faults> {
+        self.may_change.then(Faults::leaving_out)
+    }
+
     /// What is in the layer, and in which order it is written.
-    fn records(&self) -> Result<Walked<'_>, Error> {
+    fn records(&self, faults: Option<&Faults>) -> Result<Walked<'_>, Error> {
+        let sight = Sight::default();
+        let walked = self.walk(faults, &sight)?;
+        if let Some(notice) = sight.notice() {
+            self.unseen.get_or_init(|| notice);
+        }
+        Ok(walked)
+    }
+
+    fn walk(&self, faults: Option<&Faults>, sight: &Sight) -> Result<Walked<'_>, Error> {
         use order::Order::{Paths, Walk};
         let today = self.form == Form::Today;
         let alone = std::slice::from_ref(&self.dir);
         let of = |records, order| Walked { roots: alone, records, order };
         Ok(match (&self.holds, &self.over) {
-            (LayerDir::Full { parent: None }, _) => of(changes::all(&self.dir)?, Walk),
+            (LayerDir::Full { parent: None }, _) => of(changes::all(&self.dir, faults)?, Walk),
             (LayerDir::Full { parent: Some(parent) }, _) => {
-                of(changes::compare(&self.dir, parent, today)?, if today { Walk } else { Paths })
+                let records = changes::compare(&self.dir, parent, today, faults)?;
+                of(records, if today { Walk } else { Paths })
             }
             // containerd always compares the two trees.
-            (LayerDir::Upper, Some(root_fs)) if today => self.in_union(root_fs, Walk)?,
-            (LayerDir::Upper, over) => match (upper::read(&self.dir, over.is_some())?, over) {
-                (None, Some(root_fs)) => self.in_union(root_fs, Paths)?,
+            (LayerDir::Upper, Some(root_fs)) if today => self.in_union(root_fs, Walk, (faults, sight))?,
+            (LayerDir::Upper, over) => match (upper::read(&self.dir, over.is_some(), faults, sight)?, over) {
+                (None, Some(root_fs)) => self.in_union(root_fs, Paths, (faults, sight))?,
                 (records, _) => {
                     of(records.unwrap_or_else(|| records::Records::new(Default::default())), Walk)
                 }
@@ -312,9 +347,11 @@ impl DiffLayer {
         &self,
         root_fs: &'a Result<tree::RootFs, Error>,
         order: order::Order,
+        (faults, sight): (Option<&Faults>, &Sight),
     ) -> Result<Walked<'a>, Error> {
         let root_fs = root_fs.as_ref().map_err(Clone::clone)?;
-        Ok(Walked { roots: root_fs.roots(), records: root_fs.changes(self.form == Form::Today)?, order })
+        let records = root_fs.changes(self.form == Form::Today, faults, sight)?;
+        Ok(Walked { roots: root_fs.roots(), records, order })
     }
 }
 

@@ -16,6 +16,7 @@ use super::files::{Files, Piece, What};
 use super::form::Form;
 use super::order::Order;
 use super::records::{Metadata, ROOT, Records};
+use super::sight::Sight;
 use super::tar::{FilesTar, Tree};
 use super::{changes, union};
 use crate::{Error, Notice, Root};
@@ -46,6 +47,7 @@ enum Holds {
 #[derive(Debug, Clone)]
 pub struct FileTree {
     tree: Tree,
+    notices: Vec<Notice>,
 }
 
 impl RootFs {
@@ -77,22 +79,34 @@ impl RootFs {
     }
 
     /// What the uppermost directory makes of the tree that the others are.
-    pub(super) fn changes(&self, contents: bool) -> Result<Records, Error> {
-        union::compare(&self.roots, self.holds == Holds::Named, contents)
+    pub(super) fn changes(
+        &self,
+        contents: bool,
+        faults: Option<&Faults>,
+        sight: &Sight,
+    ) -> Result<Records, Error> {
+        union::compare(&self.roots, self.holds == Holds::Named, contents, faults, sight)
     }
 
     /// Walks the directories. No file is read. With `faults`, what cannot be read is left out if they say so.
     pub fn read(&self, faults: Option<&Faults>) -> Result<FileTree, Error> {
+        let sight = Sight::default();
         let records = match &*self.roots {
             [root] if self.holds == Holds::Whole => changes::tree(root, faults)?,
-            roots => union::read(roots, self.holds == Holds::Named, faults)?,
+            roots => union::read(roots, self.holds == Holds::Named, faults, &sight)?,
         };
         let (roots, records, encoding) = (self.roots.clone(), Arc::new(records), Encoding::of(self.form, 0));
-        Ok(FileTree { tree: Tree { roots, records, encoding, with_root: false } })
+        let notices = sight.notice().into_iter().collect();
+        Ok(FileTree { tree: Tree { roots, records, encoding, with_root: false }, notices })
     }
 }
 
 impl FileTree {
+    /// What could not be seen of it.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
     /// Whether it has a path. [`FileTree::write_tar`] fails for one that it does not have.
     pub fn has(&self, path: &Path) -> bool {
         match components(path) {

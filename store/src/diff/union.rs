@@ -22,10 +22,11 @@ use rustix::fs::Stat;
 use super::against::{Against, New};
 use super::attributes::Attributes;
 use super::changes;
-use super::faults::{Faults, or_left_out};
+use super::faults::{Faults, or_changed, or_left_out};
 use super::places::Places;
 use super::records::{Id, Kind, Metadata, Place, ROOT, Records};
-use super::upper::{self, Marks};
+use super::sight::Sight;
+use super::upper::{self, At, Marks};
 use super::walk::DirNames;
 use crate::{Error, Root};
 
@@ -70,28 +71,39 @@ enum Pushed {
 
 /// Reads a stack of directories, the uppermost first, as one tree. With `named`, names that begin with `.wh.`
 /// mean deletions.
-pub(super) fn read(stack: &[Root], named: bool, faults: Option<&Faults>) -> Result<Records, Error> {
-    walk(stack, named, None, faults)
+pub(super) fn read(
+    stack: &[Root],
+    named: bool,
+    faults: Option<&Faults>,
+    sight: &Sight,
+) -> Result<Records, Error> {
+    walk(stack, named, None, (faults, sight))
 }
 
 /// What the uppermost directory makes of the tree that the others are: as `changes::compare` does it for
 /// whole trees. `contents` are compared where times say nothing; then files with several names are written as
 /// containerd writes them.
-pub(super) fn compare(stack: &[Root], named: bool, contents: bool) -> Result<Records, Error> {
+pub(super) fn compare(
+    stack: &[Root],
+    named: bool,
+    contents: bool,
+    faults: Option<&Faults>,
+    sight: &Sight,
+) -> Result<Records, Error> {
     let below = stack.get(1..).unwrap_or_default();
-    let old = read(below, named, None)?;
-    walk(stack, named, Some(Against::new(below, &old, contents)), None)
+    let old = read(below, named, faults, sight)?;
+    walk(stack, named, Some(Against::new(below, &old, contents)), (faults, sight))
 }
 
 fn walk(
     stack: &[Root],
     named: bool,
     against: Option<Against<'_>>,
-    faults: Option<&Faults>,
+    (faults, sight): (Option<&Faults>, &Sight),
 ) -> Result<Records, Error> {
     let Some(top) = stack.first() else { return Ok(Records::new(Metadata::default())) };
     for root in stack {
-        upper::check_privilege(root, root.stat()?.st_uid)?;
+        sight.begin(root, &root.stat()?)?;
     }
     let layers = u16::try_from(stack.len()).map_err(|_| {
         let why = format!("it is a stack of {} layers, more than any kernel mounts", stack.len());
@@ -101,7 +113,8 @@ fn walk(
     let attributes = Attributes::default();
     let (places, paths) = (Places::new(stack), HashMap::new());
     let linked = Vec::new();
-    let union = Union { records, named, layers, places, attributes, lookups: 0, paths, linked, faults };
+    let lookups = 0;
+    let union = Union { records, named, layers, places, attributes, lookups, paths, linked, faults, sight };
     union.run(against)
 }
 
@@ -117,6 +130,7 @@ struct Union<'a> {
     /// In a comparison, the files with several names.
     linked: Vec<Id>,
     faults: Option<&'a Faults>,
+    sight: &'a Sight,
 }
 
 impl Union<'_> {
@@ -126,7 +140,10 @@ impl Union<'_> {
         while let Some(dir) = todo.pop() {
             // If one part cannot be listed, it is not known what it hides of the others.
             let listed = self.list(&dir, &mut listing);
-            let mut found = or_left_out(listed, self.faults)?.unwrap_or_default();
+            let Some(mut found) = or_left_out(listed, self.faults)? else {
+                self.push(&dir, Vec::new(), &mut todo);
+                continue;
+            };
             // For each name, the uppermost part comes first; what a part has comes before what it hides.
             found.sort_unstable();
             let mut merged = Vec::new();
@@ -135,13 +152,16 @@ impl Union<'_> {
                 let parts: Vec<Part> = seen.map(|found| dir.parts[found.part]).collect();
                 let below = group.first().map_or(dir.parts.len(), |first| first.part + 1);
                 let here = self.merge(Some(dir.id), &group[0].name, &parts, &dir.parts[below..]);
-                let here = or_left_out(here, self.faults)?.flatten();
-                merged.extend(here.map(|here| (group[0].name.clone(), here)));
-            }
-            let entries = match &mut against {
-                None => {
-                    merged.into_iter().map(|(name, here)| (name, Pushed::Entry(here, true, None))).collect()
+                // What cannot be read stays in the list: it is not deleted.
+                let here = or_left_out(here, self.faults)?;
+                if !matches!(here, Some(None)) {
+                    merged.push((group[0].name.clone(), here.flatten()));
                 }
+            }
+            let entry =
+                |(name, here): (Vec<u8>, Option<Merged>)| Some((name, Pushed::Entry(here?, true, None)));
+            let entries = match &mut against {
+                None => merged.into_iter().filter_map(entry).collect(),
                 Some(against) => self.changed(&dir, merged, against)?,
             };
             self.push(&dir, entries, &mut todo);
@@ -188,11 +208,11 @@ impl Union<'_> {
     }
 
     /// What a directory has and the other tree lacks, and the other way round. Files that are the same stay
-    /// if they have several names.
+    /// if they have several names. Of a name without anything, it is not known what it is.
     fn changed(
         &mut self,
         dir: &Dir,
-        merged: Vec<(Vec<u8>, Merged)>,
+        merged: Vec<(Vec<u8>, Option<Merged>)>,
         against: &mut Against<'_>,
     ) -> Result<Vec<(Vec<u8>, Pushed)>, Error> {
         let old = against.old;
@@ -203,13 +223,15 @@ impl Union<'_> {
                 entries.push((old.name(id).to_vec(), Pushed::Whiteout));
             }
             let same = left.next_if(|id| old.name(*id) == name);
+            let Some(here) = here else { continue };
             let written = match same {
                 None => true,
                 Some(same) => {
                     let place = Place { layer: here.layer, dir: here.dir, name: name.clone() };
                     let (records, metadata) = (&self.records, here.metadata);
                     let new = New { records, metadata, place, contents: here.contents.as_ref() };
-                    against.differs(&new, &mut self.places, same)?
+                    let differs = against.differs(&new, &mut self.places, same);
+                    or_changed(differs, self.faults)?
                 }
             };
             if written && changes::removes(&name) {
@@ -285,7 +307,9 @@ impl Union<'_> {
             let Some(stat) = self.try_stat(*part, name)? else { continue };
             let metadata = Metadata::new(&stat);
             let cursor = self.places.cursor(part.layer);
-            let marks = upper::marks(cursor, &mut self.attributes, &self.records, part.at, name, &metadata)?;
+            self.sight.entry(&metadata);
+            let at = At { records: &self.records, dir: part.at, name };
+            let marks = upper::marks(cursor, &mut self.attributes, at, &metadata, self.sight)?;
             if marks.whiteout {
                 break;
             }

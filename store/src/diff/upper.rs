@@ -15,15 +15,15 @@
 //! renamed) and `metacopy` (a file whose contents are in a lower layer). A tar cannot express either.
 
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 
 use rustix::fs::FileType;
-use rustix::thread::CapabilitySet;
 
 use super::attributes::Attributes;
+use super::faults::{Faults, or_left_out};
 use super::records::{Id, Kind, Metadata, ROOT, Records};
+use super::sight::Sight;
 use super::walk::{self, Cursor, DirNames};
-use crate::{Error, Root, fs};
+use crate::{Error, Root};
 
 /// The file that marks its directory as opaque, in a tar.
 pub(super) const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -44,17 +44,25 @@ pub(super) struct Marks {
 }
 
 /// Everything in an upper directory. If something in it depends on the layers below, the result is `None` if
-/// these are `known`, and an error if not.
-pub(super) fn read(root: &Root, known: bool) -> Result<Option<Records>, Error> {
+/// these are `known`, and an error if not. With `faults`, what cannot be read is left out if they say so.
+pub(super) fn read(
+    root: &Root,
+    known: bool,
+    faults: Option<&Faults>,
+    sight: &Sight,
+) -> Result<Option<Records>, Error> {
     let stat = root.stat()?;
-    check_privilege(root, stat.st_uid)?;
+    sight.begin(root, &stat)?;
     let mut records = Records::new(Metadata::new(&stat));
     let mut cursor = Cursor::new(root);
     let mut attributes = Attributes::default();
     let mut names = DirNames::default();
     let mut todo = vec![(ROOT, false)];
     while let Some((dir, opaque)) = todo.pop() {
-        cursor.list(&records, dir, &mut names)?;
+        let listed = cursor.list(&records, dir, &mut names);
+        if or_left_out(listed, faults)?.is_none() {
+            names.clear();
+        }
         let first = records.next();
         let before = todo.len();
         if opaque && !names.iter().any(|name| name.bytes == OPAQUE) {
@@ -65,9 +73,13 @@ pub(super) fn read(root: &Root, known: bool) -> Result<Option<Records>, Error> {
             if dir == ROOT && name.starts_with(METADATA) && name != OPAQUE {
                 continue;
             }
-            let stat = cursor.stat(&records, dir, name)?;
-            let metadata = Metadata::new(&stat);
-            let marks = marks(&mut cursor, &mut attributes, &records, dir, name, &metadata)?;
+            let found = cursor.stat(&records, dir, name).and_then(|stat| {
+                let metadata = Metadata::new(&stat);
+                sight.entry(&metadata);
+                let at = At { records: &records, dir, name };
+                Ok((metadata, marks(&mut cursor, &mut attributes, at, &metadata, sight)?))
+            });
+            let Some((metadata, marks)) = or_left_out(found, faults)? else { continue };
             if let Some(attribute) = marks.incomplete() {
                 if known {
                     return Ok(None);
@@ -97,31 +109,46 @@ impl Marks {
     }
 }
 
-/// What `name` in the directory `dir` means in an upper directory.
+/// A name in a directory.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) records: &'a Records,
+    pub(super) dir: Id,
+    pub(super) name: &'a [u8],
+}
+
+/// What a name means in an upper directory.
 pub(super) fn marks(
     cursor: &mut Cursor<'_>,
     attributes: &mut Attributes,
-    records: &Records,
-    dir: Id,
-    name: &[u8],
+    At { records, dir, name }: At<'_>,
     metadata: &Metadata,
+    sight: &Sight,
 ) -> Result<Marks, Error> {
     match metadata.file_type() {
         FileType::CharacterDevice => Ok(Marks { whiteout: metadata.rdev == 0, ..Marks::default() }),
         FileType::Directory | FileType::RegularFile => {
             let root = cursor.root();
-            let found = marks_in(attributes, cursor.dir(records, dir)?, name);
+            let found = marks_in(attributes, cursor.dir(records, dir)?, name, sight);
             found.map_err(|errno| walk::error("read attributes of", root, records, dir, name, errno))
         }
         _ => Ok(Marks::default()),
     }
 }
 
-fn marks_in(attributes: &mut Attributes, dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Marks> {
+fn marks_in(
+    attributes: &mut Attributes,
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    sight: &Sight,
+) -> rustix::io::Result<Marks> {
     let mut marks = Marks::default();
     let mut opaque = Vec::new();
     for attribute in attributes.names(dir, name)? {
         let Some(what) = PREFIXES.iter().find_map(|prefix| attribute.strip_prefix(*prefix)) else { continue };
+        if attribute.starts_with(b"user.") {
+            sight.mark_of_a_user();
+        }
         match what {
             b"opaque" => opaque.push(attribute.to_vec()),
             b"whiteout" => marks.whiteout = true,
@@ -153,44 +180,6 @@ pub(super) fn redirect(
     Ok(Vec::new())
 }
 
-/// The kernel hides `trusted.overlay.opaque` from processes without CAP_SYS_ADMIN in the first user namespace
-/// rather than refusing it, so an opaque directory would look like any other. Root in a container usually
-/// lacks that capability. Directories that a user made cannot have the attribute, not even as root of a user
-/// namespace.
-pub(super) fn check_privilege(root: &Root, owner: u32) -> Result<(), Error> {
-    let me = rustix::process::geteuid();
-    let map = fs::named::settings(Path::new("/"), Path::new("/proc/self/uid_map"), 4096).unwrap_or_default();
-    let (nested, outside) = outside(me.as_raw(), &map);
-    let able = rustix::thread::capabilities(None)
-        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
-    if able && !nested || me.as_raw() == owner && outside != 0 {
-        return Ok(());
-    }
-    let what = format!(
-        "only root can see whether the layer in {} hides directories of lower layers, and it has no other \
-         record",
-        root.path().display()
-    );
-    let hint = match (nested, me.is_root()) {
-        (true, _) => "run this outside of the user namespace",
-        (false, true) => "in a container, add the capability SYS_ADMIN",
-        (false, false) => "run this as root",
-    };
-    Err(Error::unsupported(what, hint))
-}
-
-/// Whether the map of a user namespace is not that of the first one, which maps all ids to themselves; and
-/// what an id is outside of it (`uid_map`, `user_namespaces(7)`).
-fn outside(id: u32, map: &str) -> (bool, u32) {
-    let numbers: Vec<u32> = map.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-    let lines = || numbers.chunks_exact(3);
-    let of_line = |line: &[u32]| {
-        id.checked_sub(line[0]).filter(|at| *at < line[2]).map(|at| line[1].saturating_add(at))
-    };
-    let nested = !numbers.is_empty() && numbers != [0, 0, u32::MAX];
-    (nested, lines().find_map(of_line).unwrap_or(id))
-}
-
 fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &str) -> Error {
     let what = format!(
         "{} is incomplete without the layers below (overlayfs attribute overlay.{attribute}), and its \
@@ -198,22 +187,4 @@ fn incomplete(records: &Records, root: &Root, dir: Id, name: &[u8], attribute: &
         records.join(root, dir, name).display()
     );
     Error::unsupported(what, "start the engine on this store and let it save the image")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::outside;
-
-    #[test]
-    fn ids_outside_of_a_user_namespace() {
-        for (id, map, expected) in [
-            (0, "         0          0 4294967295\n", (false, 0)),
-            (7, "", (false, 7)),
-            (0, "0 1000 1\n1 100000 65536\n", (true, 1000)),
-            (5, "0 1000 1\n1 100000 65536\n", (true, 100_004)),
-            (0, "0 0 1\n", (true, 0)),
-        ] {
-            assert_eq!(outside(id, map), expected, "{map}");
-        }
-    }
 }

@@ -44,7 +44,7 @@ fn bytes(root: &Root) -> Result<u64, Error> {
 /// Bytes of the files of a layer in a directory.
 pub(crate) fn of(dir: &Root, holds: &LayerDir) -> Result<u64, Error> {
     match holds {
-        LayerDir::Full { parent: Some(parent) } => Ok(changes::compare(dir, parent, false)?.sizes()[0]),
+        LayerDir::Full { parent: Some(parent) } => Ok(changes::compare(dir, parent, false, None)?.sizes()[0]),
         _ => bytes(dir),
     }
 }

@@ -99,9 +99,14 @@ impl LayerTar {
     }
 
     /// What turned out to be odd when the tar was last produced.
-    pub fn finding(&self) -> Option<&Notice> {
+    pub fn findings(&self) -> impl Iterator<Item = &Notice> {
+        self.computed().into_iter().flat_map(DiffLayer::findings)
+    }
+
+    /// The layer, if its tar is computed from directories.
+    pub fn computed(&self) -> Option<&DiffLayer> {
         match self {
-            LayerTar::Diff(layer) => layer.finding(),
+            LayerTar::Diff(layer) => Some(layer),
             LayerTar::Split(_) | LayerTar::Blob(_) => None,
         }
     }

@@ -63,7 +63,7 @@ fn a_file_that_changes() {
         let read = bytes.iter().position(|byte| *byte != b'x').unwrap_or(bytes.len());
         // What was read before the header left the buffer is there, too.
         assert!(read as u64 >= taken && bytes[read..].iter().all(|byte| *byte == 0), "{to}: {read}");
-        let notice = layer.finding().unwrap();
+        let notice = layer.findings().next().unwrap();
         assert!(notice.path.ends_with("log") && notice.what.contains("it changed while"), "{notice}");
     }
 }
@@ -113,7 +113,7 @@ fn a_file_that_changes_in_place() {
     let layer = layer.as_it_is_read();
     let tar = write(&layer).unwrap();
     assert_eq!(tar::Archive::new(&*tar).entries().unwrap().count(), 2);
-    let notice = layer.finding().unwrap();
+    let notice = layer.findings().next().unwrap();
     assert!(notice.path.ends_with("log") && notice.what.contains("it changed while"), "{notice}");
     assert!(!notice.what.contains("other"), "{notice}");
 }

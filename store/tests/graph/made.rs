@@ -165,9 +165,9 @@ fn recorded_sizes() {
         fs::hard_link(root.path().join(&tree).join("file"), root.path().join(&tree).join("same")).unwrap();
         symlink("abc", root.path().join(&tree).join("link")).unwrap();
         let layer = layer(root.open().unwrap().as_ref(), 'a').unwrap();
-        assert_eq!(layer.finding(), None);
+        assert_eq!(layer.findings().next(), None);
         layer.write_to(&mut std::io::sink()).unwrap();
-        let finding = layer.finding().map(ToString::to_string).unwrap_or_default();
+        let finding = layer.findings().next().map(ToString::to_string).unwrap_or_default();
         assert_eq!(finding.is_empty(), said.is_none(), "{recorded}: {finding}");
         assert!(finding.contains(said.unwrap_or_default()), "{recorded}: {finding}");
     }
