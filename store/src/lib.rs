@@ -66,11 +66,11 @@ pub use layer::{
 };
 pub use layerlift_archive::ErrorKind;
 pub use model::{
-    Artifact, ArtifactBlob, Broken, Container, ContainerKey, ContainerListing, ContainerRecord,
+    AddressRange, Artifact, ArtifactBlob, Broken, Container, ContainerKey, ContainerListing, ContainerRecord,
     ContainerState, ContainerStatus, Document, Image, ImageKey, ImageSummary, Index, IndexLine, IndexSummary,
-    IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Mount, Needs, Notice,
-    ParsePlatformError, Platform, Platforms, Pod, Port, Requirement, Requirements, Selected, Subject,
-    V1Document, Volume, VolumeListing,
+    IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Mount, Needs, Network,
+    NetworkListing, Notice, ParsePlatformError, Platform, Platforms, Pod, Port, Requirement, Requirements,
+    Selected, Subject, V1Document, Volume, VolumeListing,
 };
 pub use reference::{Reference, Rules};
 pub use store::{Containers, Store};

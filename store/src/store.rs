@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::Digest;
 
-use crate::VolumeListing;
 use crate::kind::StoreKind;
 use crate::{
     Artifact, ChainId, Container, ContainerKey, ContainerListing, DiffId, DiffLayer, Error, Image, ImageKey,
     Index, IndexTree, Layer, LayerKey, LayerTar, Listing, Orphan, RootFs, Selected,
 };
+use crate::{NetworkListing, VolumeListing};
 
 /// A place where images are kept. Opened by [`crate::open()`]; all methods only read.
 pub trait Store: Send + Sync {
@@ -135,4 +135,9 @@ pub trait Containers: Send + Sync {
 
     /// All volumes, and what cannot be read.
     fn volumes(&self) -> Result<VolumeListing, Error>;
+
+    /// The networks that somebody made, as far as the store has them, and what cannot be read.
+    fn networks(&self) -> Result<NetworkListing, Error> {
+        Ok(NetworkListing::default())
+    }
 }

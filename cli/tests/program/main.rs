@@ -20,6 +20,7 @@ mod habits;
 mod help;
 mod large;
 mod listing;
+mod networks;
 mod odd_outputs;
 mod orphans;
 mod outputs;

@@ -39,29 +39,35 @@ pub fn compose(recipes: &[Recipe]) -> String {
         document.push(("name".to_owned(), Yaml::Text((*project).clone())));
     }
     document.push(("services".to_owned(), Yaml::Map(services)));
+    // Without `name` in them, compose prefixes the name of the project.
+    let networks = recipes.iter().flat_map(|recipe| &recipe.needed_networks);
+    let volumes = recipes.iter().flat_map(|recipe| &recipe.needed_volumes);
     for (key, needed) in [
-        ("networks", recipes.iter().flat_map(|recipe| &recipe.networks).collect::<BTreeSet<_>>()),
-        ("volumes", recipes.iter().flat_map(|recipe| &recipe.volumes).collect()),
+        ("networks", of_each(networks.map(|network| (&network.name, network.member())))),
+        ("volumes", of_each(volumes.map(|volume| (&volume.name, volume.member())))),
     ] {
         if !needed.is_empty() {
-            // Without `name`, compose prefixes the name of the project. An address that is asked for needs a
-            // range.
-            let entry = |name: &String| {
-                let mut of_networks =
-                    recipes.iter().flat_map(|recipe| &recipe.subnets).filter(|_| key == "networks");
-                let subnet = of_networks.find(|(known, _)| known == name);
-                let ranges = subnet.map(|(_, subnet)| Yaml::map([("subnet", Some(subnet.as_str().into()))]));
-                let ipam = ranges.map(|range| Yaml::map([("config", Some(Yaml::List(vec![range])))]));
-                let named = Some(Yaml::Text(name.clone()));
-                (name.clone(), Yaml::map([("name", named), ("ipam", ipam)]))
-            };
-            document.push((key.to_owned(), Yaml::Map(needed.into_iter().map(entry).collect())));
+            let needed = needed.into_iter().map(|(name, member)| (name.clone(), member));
+            document.push((key.to_owned(), Yaml::Map(needed.collect())));
         }
     }
     let mut yaml = String::new();
     Yaml::Map(document).write(0, &mut yaml);
     text.push_str(yaml.trim_start());
     text
+}
+
+/// What is needed, by name. If several containers need it, the one that says most of it counts.
+fn of_each<'r>(all: impl Iterator<Item = (&'r String, Yaml)>) -> BTreeMap<&'r String, Yaml> {
+    let size = |member: &Yaml| if let Yaml::Map(entries) = member { entries.len() } else { 0 };
+    let mut needed: BTreeMap<&String, Yaml> = BTreeMap::new();
+    for (name, member) in all {
+        match needed.get(name) {
+            Some(known) if size(known) >= size(&member) => {}
+            _ => drop(needed.insert(name, member)),
+        }
+    }
+    needed
 }
 
 /// A key for each service. Several containers may have one name, in a damaged store or in several.

@@ -11,6 +11,7 @@
 
 mod compose;
 mod docker;
+mod needs;
 mod podman;
 mod recipe;
 mod run;
@@ -44,6 +45,8 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
         volumes: Vec::new(),
         networks: Vec::new(),
         subnets: Vec::new(),
+        needed_networks: Vec::new(),
+        needed_volumes: Vec::new(),
         comments: Vec::new(),
         not_in_compose: Vec::new(),
         not_in_run: Vec::new(),
@@ -102,6 +105,7 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
         }
         _ => recipe.comment("how it was run is not known"),
     }
+    recipe.needs(known);
     if replaced {
         let text = "where a text has the character U+FFFD, it had bytes that are not UTF-8, which are lost";
         recipe.comment(text);

@@ -1,7 +1,9 @@
 //! What a recipe has, and how a setting gets into both of its forms.
 
+use layerlift_store::{Network, Volume};
 use serde_json::Value;
 
+use super::needs::{NeededNetwork, NeededVolume};
 use super::yaml::Yaml;
 
 /// How to make a container again.
@@ -26,6 +28,9 @@ pub struct Recipe {
     pub(super) networks: Vec<String>,
     /// The address ranges of networks in which it had an address.
     pub(super) subnets: Vec<(String, String)>,
+    /// How these volumes and networks were made.
+    pub(super) needed_networks: Vec<NeededNetwork>,
+    pub(super) needed_volumes: Vec<NeededVolume>,
     /// What neither form can express.
     pub(super) comments: Vec<String>,
     /// What only one form cannot express.
@@ -45,9 +50,43 @@ pub struct Known<'a> {
     pub image: Option<&'a Value>,
     /// Names of containers by their ids.
     pub name_of: &'a dyn Fn(&str) -> Option<String>,
+    /// The networks and the volumes of its store.
+    pub networks: &'a [Network],
+    /// The same.
+    pub volumes: &'a [Volume],
+}
+
+impl Known<'_> {
+    /// The name of a network that may have been given by its id, or the beginning of it.
+    pub(super) fn network_name<'n>(&'n self, given: &'n str) -> &'n str {
+        let by_name = || self.networks.iter().any(|network| network.name == given);
+        let is_id = given.len() >= 12 && given.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut by_id = self.networks.iter().filter(|network| is_id && network.id.starts_with(given));
+        match by_id.next() {
+            Some(network) if !by_name() && by_id.next().is_none() => &network.name,
+            _ => given,
+        }
+    }
 }
 
 impl Recipe {
+    /// Whether it needs a network of Docker that is not on record.
+    pub fn lacks_networks(&self) -> bool {
+        self.program == "docker" && self.needed_networks.iter().any(|network| network.made.is_none())
+    }
+
+    /// Whether it needs a volume of Docker of which nothing but the name may be known.
+    pub fn lacks_volumes(&self) -> bool {
+        let is_known = |volume: &Volume| !volume.labels.is_empty() || !volume.options.is_empty();
+        let lacks = |volume: &NeededVolume| !volume.made.as_ref().is_some_and(is_known);
+        self.program == "docker" && self.needed_volumes.iter().any(lacks)
+    }
+
+    /// Says in both forms what is not known of its networks or volumes.
+    pub fn lacks(&mut self, why: &str) {
+        self.comment(format!("{why}; what was only there is missing here"));
+    }
+
     pub(super) fn comment(&mut self, text: impl Into<String>) {
         self.comments.push(text.into());
     }
@@ -139,6 +178,46 @@ impl Recipe {
             if !command.is_empty() {
                 self.member("command", Yaml::list(command.to_vec()));
             }
+        }
+    }
+
+    /// Finds out how the networks and volumes were made that it needs.
+    pub(super) fn needs(&mut self, known: &Known<'_>) {
+        let network = |name: &String| NeededNetwork {
+            name: name.clone(),
+            made: known.networks.iter().find(|network| network.name == *name).cloned(),
+            subnet: self.subnets.iter().find(|(of, _)| of == name).map(|(_, subnet)| subnet.clone()),
+        };
+        self.needed_networks = self.networks.iter().map(network).collect();
+        let volume = |name: &String| NeededVolume {
+            name: name.clone(),
+            made: known.volumes.iter().find(|volume| volume.name == *name).cloned(),
+        };
+        self.needed_volumes = self.volumes.iter().map(volume).collect();
+        let made = self.needed_networks.iter().filter_map(|network| network.made.as_ref());
+        for (network, from) in made.filter_map(|made| Some((&made.name, made.config_from.as_ref()?))) {
+            let text = format!("network {network} had the settings of network {from} (--config-from)");
+            self.not_in_compose.push(text);
+        }
+        let unknown = self.needed_networks.iter().filter(|network| network.made.is_none());
+        let unknown: Vec<&str> = unknown.map(|network| &*network.name).collect();
+        if self.program == "docker" && !unknown.is_empty() {
+            let names = unknown.join(", ");
+            self.comment(match unknown.len() {
+                1 => format!("how network {names} was made is not on record"),
+                _ => format!("how networks {names} were made is not on record"),
+            });
+        }
+        if self.program == "docker" && !self.networks.is_empty() {
+            let lines =
+                self.needed_networks.iter().map(|network| format!("\n{}", network.create(self.program)));
+            let text = format!("its networks have to be there:{}", lines.collect::<String>());
+            self.not_in_run.push(text);
+        }
+        let lines = self.needed_volumes.iter().filter_map(|volume| volume.create(self.program));
+        let lines: Vec<String> = lines.map(|line| format!("\n{line}")).collect();
+        if !lines.is_empty() {
+            self.not_in_run.push(format!("its volumes were made so:{}", lines.concat()));
         }
     }
 

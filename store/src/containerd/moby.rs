@@ -22,10 +22,10 @@ use super::metadata::{DATABASE, Faults, Metadata, text};
 use super::snapshots;
 use crate::diff::{Form, written};
 use crate::docker::containers;
-use crate::docker::{volumes, working};
+use crate::docker::{networks, volumes, working};
 use crate::{
     ChainId, Container, ContainerKey, ContainerListing, Containers, DiffLayer, Error, Image, Keyring, Layer,
-    LayerDir, Root, RootFs, VolumeListing,
+    LayerDir, NetworkListing, Root, RootFs, VolumeListing,
 };
 
 /// Where Docker has a containerd of its own, below its data root.
@@ -160,6 +160,10 @@ impl Containers for Docker {
 
     fn volumes(&self) -> Result<VolumeListing, Error> {
         volumes::read(&self.data)
+    }
+
+    fn networks(&self) -> Result<NetworkListing, Error> {
+        networks::read(&self.data)
     }
 }
 

@@ -10,6 +10,7 @@
 //!   distribution/                        digests of layers in registries; not needed here
 //! <driver>/…/<cache-id>/…                files of layers, see `driver`
 //! containers/<id>/, volumes/<name>/       see `containers`, `volumes`
+//! network/files/local-kv.db               see `networks`
 //! ```
 //!
 //! Checked with Docker 20.10. Docker 29 with graph drivers still writes it. Manifests are not kept.
@@ -22,6 +23,7 @@ mod layerdb;
 mod listing;
 mod lost;
 mod mounts;
+pub(crate) mod networks;
 mod repositories;
 mod settings;
 mod store;

@@ -6,7 +6,7 @@ use std::io;
 use super::catalog::DockerCatalog;
 use super::images::{Found, ImageRoot, Images};
 use super::layerdb::{LayerDb, Record as LayerRecord};
-use super::{imagedb, listing, lost, unclaimed, unrecorded, volumes, working};
+use super::{imagedb, listing, lost, networks, unclaimed, unrecorded, volumes, working};
 use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::lower::INIT;
 use crate::driver::{self, Driver, Holds, orphans};
@@ -16,8 +16,8 @@ use crate::model::config;
 use crate::tarsplit::{self, Record};
 use crate::{
     ChainId, Container, ContainerKey, ContainerListing, Containers, DiffId, DiffLayer, Document, Error,
-    Image, ImageKey, Layer, LayerKey, LayerTar, Listing, Notice, Orphan, Root, RootFs, Selected, Store,
-    VolumeListing,
+    Image, ImageKey, Layer, LayerKey, LayerTar, Listing, NetworkListing, Notice, Orphan, Root, RootFs,
+    Selected, Store, VolumeListing,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -309,6 +309,10 @@ impl Containers for DockerStore {
 
     fn volumes(&self) -> Result<VolumeListing, Error> {
         volumes::read(&self.images.data)
+    }
+
+    fn networks(&self) -> Result<NetworkListing, Error> {
+        networks::read(&self.images.data)
     }
 }
 

@@ -60,9 +60,9 @@ pub(crate) fn run(args: &Containers, reporter: &Reporter) -> Result<Status, Erro
         }
     }
     if args.run {
-        print(&again::run_lines(&rows))?;
+        print(&again::run_lines(&rows, &mut status, reporter))?;
     } else if args.compose {
-        print(&again::compose_file(&rows))?;
+        print(&again::compose_file(&rows, &mut status, reporter))?;
     } else if args.json {
         let containers: Vec<ContainerJson<'_>> = rows.iter().map(ContainerJson::new).collect();
         print_json(&containers)?;

@@ -12,7 +12,6 @@ use std::net::Ipv4Addr;
 use serde_json::Value;
 
 use super::super::recipe::{Known, Recipe};
-use super::super::run::quoted;
 use super::super::values::{entries, is_true, text, texts};
 use super::super::yaml::Yaml;
 
@@ -73,11 +72,12 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
     let several = all.len() > 1;
     for (name, network) in &all {
         let first = is_first(name, network);
+        let name = known.network_name(name);
         if first && by_default {
             continue;
         }
         found |= first;
-        recipe.subnets.extend(subnet(network).map(|subnet| ((*name).clone(), subnet)));
+        recipe.subnets.extend(subnet(network).map(|subnet| (name.to_owned(), subnet)));
         let address = network.get("IPAMConfig").unwrap_or(&Value::Null);
         let (ip, ip6) = (text(address, "IPv4Address"), text(address, "IPv6Address"));
         let own = |alias: &String| {
@@ -86,7 +86,7 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
         };
         let aliases: Vec<String> = texts(network.get("Aliases")).into_iter().filter(own).collect();
         let mut words: Vec<String> = match first {
-            true => vec!["--network".to_owned(), (*name).clone()],
+            true => vec!["--network".to_owned(), name.to_owned()],
             false => [recipe.program, "network", "connect"].map(str::to_owned).to_vec(),
         };
         let option = |flag: &str, words: &mut Vec<String>, value: &str| {
@@ -115,7 +115,7 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
         if first {
             recipe.options.push(words);
         } else {
-            words.extend([(*name).clone(), recipe.name.clone()]);
+            words.extend([name.to_owned(), recipe.name.clone()]);
             recipe.after.push(words);
         }
         let aliases = (!aliases.is_empty()).then(|| Yaml::list(aliases));
@@ -129,16 +129,16 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
             ("priority", (first && several).then(|| Yaml::Plain("1".to_owned()))),
         ]);
         // Compose refuses a file that makes Docker's own network.
-        if **name == "bridge" {
-            recipe.networks.push((*name).clone());
+        if name == "bridge" {
             recipe.not_in_compose.push("it was connected to the network bridge, too".to_owned());
             continue;
         }
         let member = if member == Yaml::Map(Vec::new()) { Yaml::Null } else { member };
-        members.push(((*name).clone(), member));
-        recipe.networks.push((*name).clone());
+        members.push((name.to_owned(), member));
+        recipe.networks.push(name.to_owned());
     }
     if !found {
+        let mode = known.network_name(mode);
         recipe.option("--network", mode);
         members.push((mode.to_owned(), Yaml::Null));
         recipe.networks.push(mode.to_owned());
@@ -151,19 +151,6 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
     }
     if !members.is_empty() {
         recipe.member("networks", Yaml::Map(members));
-        let names: Vec<&str> =
-            recipe.networks.iter().map(String::as_str).filter(|name| *name != "bridge").collect();
-        if !names.is_empty() {
-            let (program, names) = (recipe.program, names.join("\n"));
-            let create = |name: &str| {
-                let known = recipe.subnets.iter().find(|(known, _)| known == name);
-                let subnet = known.map(|(_, subnet)| format!(" --subnet {}", quoted(subnet)));
-                format!("\n{program} network create{} {}", subnet.unwrap_or_default(), quoted(name))
-            };
-            let lines = names.lines().map(create);
-            let text = format!("its networks have to be there:{}", lines.collect::<String>());
-            recipe.not_in_run.push(text);
-        }
     }
 }
 
