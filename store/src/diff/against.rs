@@ -31,7 +31,7 @@ impl<'a> Against<'a> {
 
     /// Whether an entry has changed.
     pub(super) fn differs(&mut self, new: &New<'_>, places: &mut Places<'_>, old: Id) -> Result<bool, Error> {
-        let before = self.old.get(old).metadata;
+        let before = self.old.metadata(old);
         // One inode is one file, whatever name it had.
         if (new.metadata.dev, new.metadata.ino) == (before.dev, before.ino) && !before.is_dir() {
             return Ok(false);

@@ -126,7 +126,7 @@ impl<'a> Comparison<'a> {
 
     /// Handles a name of the layer, and the parent's if it has the same. Returns it if it is a directory.
     fn found(&mut self, dir: &Dir, name: Name<'_>, old: Option<Name<'_>>) -> Result<Option<Dir>, Error> {
-        let device = self.records.get(dir.id).metadata.dev;
+        let device = self.records.metadata(dir.id).dev;
         if let (Some(old), Some(old_device)) = (old, dir.old)
             && (device, name.ino) == (old_device, old.ino)
             && name.file_type == old.file_type

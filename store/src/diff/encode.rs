@@ -99,7 +99,7 @@ pub(super) fn tree(
     let records = files.records;
     let mut writer = Writer::new(files, encoding, pass);
     if with_root && within.is_none() {
-        let Metadata { mode, uid, gid, mtime, .. } = records.get(ROOT).metadata;
+        let Metadata { mode, uid, gid, mtime, .. } = records.metadata(ROOT);
         let (mode, uid, gid) = (mode & 0o7777, uid.into(), gid.into());
         let header = Header { name: b"./", kind: b'5', mode, uid, gid, mtime, ..Header::default() };
         writer.header(ROOT, &header)?;
@@ -183,16 +183,16 @@ impl Writer<'_, '_> {
         let records = self.files.records;
         let entry = records.get(id);
         match entry.kind {
-            Kind::Present => self.present(id, path, &entry.metadata),
+            Kind::Present => self.present(id, path, &records.metadata(id)),
             Kind::Opaque => {
-                let Metadata { mode, uid, gid, .. } = records.get(entry.parent).metadata;
+                let Metadata { mode, uid, gid, .. } = records.metadata(entry.parent);
                 let metadata = Metadata { mode: mode & 0o777, uid, gid, ..Metadata::default() };
                 self.marker(id, path.to_vec(), &metadata, b"")
             }
             Kind::Whiteout => {
                 let (dir, name) = path.split_at(path.len() - records.name(id).len());
                 let marker = [dir, b".wh.", name].concat();
-                match (self.encoding, entry.metadata) {
+                match (self.encoding, records.metadata(id)) {
                     // Without a device of overlayfs, it comes from a comparison.
                     (Encoding::Docker28 { created } | Encoding::ContainersStorage { created }, found)
                         if found.mode == 0 =>
@@ -318,7 +318,7 @@ impl Writer<'_, '_> {
         if self.out.is_some() && self.expected.is_none() {
             return Ok(());
         }
-        let seen = fingerprint(&self.blocks, &self.files.records.get(id).metadata);
+        let seen = fingerprint(&self.blocks, &self.files.records.metadata(id));
         match self.expected {
             None => self.found.entries.push(seen),
             Some(expected) if expected.entries.get(place) == Some(&seen) => {}

@@ -106,7 +106,7 @@ impl<'a> Files<'a> {
             return Err(error);
         };
         faults.note(Fault::LeftOut(error));
-        let Metadata { dev, ino, .. } = self.records.get(id).metadata;
+        let Metadata { dev, ino, .. } = self.records.metadata(id);
         if self.links.get(&(dev, ino)) == Some(&id) {
             self.links.remove(&(dev, ino));
         }
@@ -204,7 +204,7 @@ impl<'a> Files<'a> {
         let file = fs::open_file_in(dir, name).map_err(|errno| self.error("open", id, errno.into()))?;
         let before = match records.has_contents_elsewhere(id) {
             true => self.now(id, &file)?,
-            false => records.get(id).metadata,
+            false => records.metadata(id),
         };
         let whole = self.read(id, &file, size, put)?;
         let now = self.now(id, &file)?;

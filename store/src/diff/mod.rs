@@ -32,6 +32,7 @@ mod encode;
 mod faults;
 mod files;
 mod form;
+mod metadata;
 mod order;
 mod places;
 mod records;

@@ -13,15 +13,21 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::FileType;
 
+use super::metadata::{Compact, Shared};
 use crate::Root;
+
+pub(super) use super::metadata::Metadata;
 
 /// The index of a record.
 pub(super) type Id = u32;
 
 /// The record of the layer's root.
 pub(super) const ROOT: Id = 0;
+
+/// The type bits of a directory's mode.
+const DIRECTORY: u32 = FileType::Directory.as_raw_mode();
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,44 +40,25 @@ pub(super) enum Kind {
     Opaque,
 }
 
-/// The part of `stat` that a tar needs.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Metadata {
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    /// Whether the file has several names.
-    pub(super) linked: bool,
-    pub(super) size: u64,
-    /// Seconds since 1970.
-    pub(super) mtime: i64,
-    pub(super) mtime_nanos: u32,
-    /// When the file or its metadata changed last: nanoseconds since 1970, only ever compared.
-    pub(super) ctime: i64,
-    pub(super) rdev: u64,
-    pub(super) dev: u64,
-    pub(super) ino: u64,
-}
-
 #[derive(Debug)]
 pub(super) struct Record {
+    /// Where its name begins. It ends where that of the next record begins.
     name_at: usize,
-    name_len: u16,
+    pub(super) parent: Id,
+    /// Which of the directories has it; 0 if there is only one.
+    pub(super) layer: u16,
     pub(super) kind: Kind,
     /// Whether it goes into the tar.
     pub(super) written: bool,
-    /// Which of the directories has it; 0 if there is only one.
-    pub(super) layer: u16,
-    pub(super) parent: Id,
-    children: Range<Id>,
-    pub(super) metadata: Metadata,
+    metadata: Compact,
 }
 
 /// The table of records.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Records {
     names: Vec<u8>,
     records: Vec<Record>,
+    shared: Shared,
     /// By record: the directory that has its entry, if that is not the one that its path says.
     moved: HashMap<Id, Id>,
     /// By record: where the contents of a file are, if not at its own entry.
@@ -89,45 +76,11 @@ pub(super) struct Place {
     pub(super) name: Vec<u8>,
 }
 
-impl Metadata {
-    pub(super) fn new(stat: &Stat) -> Self {
-        Metadata {
-            mode: stat.st_mode,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-            linked: stat.st_nlink > 1,
-            size: stat.st_size as u64,
-            mtime: stat.st_mtime,
-            mtime_nanos: stat.st_mtime_nsec as u32,
-            ctime: stat.st_ctime.wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as i64),
-            rdev: stat.st_rdev,
-            dev: stat.st_dev,
-            ino: stat.st_ino,
-        }
-    }
-
-    pub(super) fn file_type(&self) -> FileType {
-        FileType::from_raw_mode(self.mode)
-    }
-
-    pub(super) fn is_dir(&self) -> bool {
-        self.file_type() == FileType::Directory
-    }
-
-    /// Whether the contents of a file may be others than they were at `before`. A new name changes the ctime
-    /// of a file, too: engines that link unchanged files do that to layers that rest.
-    pub(super) fn has_changed(&self, before: &Metadata) -> bool {
-        let seen = |at: &Metadata| (at.size, at.mtime, at.mtime_nanos);
-        let linked = self.linked || before.linked;
-        seen(self) != seen(before) || !linked && self.ctime != before.ctime
-    }
-}
-
 impl Records {
     /// A table with only the root.
     pub(super) fn new(root: Metadata) -> Self {
-        let (moved, contents, further) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut records = Records { names: Vec::new(), records: Vec::new(), moved, contents, further };
+        let mut records = Records::default();
+        let root = Metadata { mode: DIRECTORY | root.mode & 0o7777, ..root };
         records.push(ROOT, b"", Kind::Present, root, false);
         records
     }
@@ -139,7 +92,8 @@ impl Records {
         let mut seen = HashSet::new();
         let mut sizes = [0_u64; 2];
         let present = self.records.iter().filter(|record| record.written && record.kind == Kind::Present);
-        for metadata in present.map(|record| &record.metadata).filter(|metadata| !metadata.is_dir()) {
+        let present = present.map(|record| self.shared.unpack(&record.metadata));
+        for metadata in present.filter(|metadata| !metadata.is_dir()) {
             let is_file = metadata.file_type() == FileType::RegularFile;
             let first = !metadata.linked || seen.insert((metadata.dev, metadata.ino));
             let counted = if is_file && first { metadata.size } else { 0 };
@@ -150,7 +104,7 @@ impl Records {
 
     /// Whether any entry is written by today's engines, which leave out sockets.
     pub(super) fn any_written(&self) -> bool {
-        let socket = |record: &Record| record.metadata.file_type() == FileType::Socket;
+        let socket = |record: &Record| self.shared.unpack(&record.metadata).file_type() == FileType::Socket;
         self.records.iter().any(|record| record.written && !socket(record))
     }
 
@@ -166,19 +120,9 @@ impl Records {
     ) -> Id {
         let id = self.next();
         let name_at = self.names.len();
-        let name_len = u16::try_from(name.len()).expect("no file system has names of 64 KiB");
         self.names.extend_from_slice(name);
-        let layer = 0;
-        self.records.push(Record {
-            name_at,
-            name_len,
-            kind,
-            written,
-            layer,
-            parent,
-            children: 0..0,
-            metadata,
-        });
+        let metadata = self.shared.pack(&metadata);
+        self.records.push(Record { name_at, parent, layer: 0, kind, written, metadata });
         id
     }
 
@@ -206,7 +150,7 @@ impl Records {
     pub(super) fn write_links(&mut self, ids: &[Id]) {
         let mut names: HashMap<(u64, u64), (Option<Id>, Vec<Id>)> = HashMap::new();
         for &id in ids {
-            let Metadata { dev, ino, .. } = self.get(id).metadata;
+            let Metadata { dev, ino, .. } = self.metadata(id);
             let (first, before) = names.entry((dev, ino)).or_default();
             match (self.get(id).written, &first) {
                 (false, None) => before.push(id),
@@ -257,7 +201,8 @@ impl Records {
 
     /// Ends the directory `dir`, whose records are all those since `first`.
     pub(super) fn close(&mut self, dir: Id, first: Id) {
-        self.records[dir as usize].children = first..self.next();
+        let until = self.next();
+        self.records[dir as usize].metadata.set_children(first..until);
     }
 
     /// Marks the directories above each written entry as written, so that their owners and modes come along.
@@ -274,13 +219,17 @@ impl Records {
         &self.records[id as usize]
     }
 
+    pub(super) fn metadata(&self, id: Id) -> Metadata {
+        self.shared.unpack(&self.get(id).metadata)
+    }
+
     pub(super) fn children(&self, id: Id) -> Range<Id> {
-        self.get(id).children.clone()
+        self.shared.children(&self.get(id).metadata)
     }
 
     pub(super) fn name(&self, id: Id) -> &[u8] {
-        let entry = self.get(id);
-        &self.names[entry.name_at..][..usize::from(entry.name_len)]
+        let end = self.records.get(id as usize + 1).map_or(self.names.len(), |next| next.name_at);
+        &self.names[self.get(id).name_at..end]
     }
 
     /// The path relative to the root; empty for the root.

@@ -136,7 +136,7 @@ impl FileTree {
         let records = &*self.tree.records;
         let (mut seen, mut bytes) = (HashSet::new(), 0u64);
         Order::Walk.visit::<Error>(records, |id, path| {
-            let Metadata { mode, size, linked, dev, ino, .. } = records.get(id).metadata;
+            let Metadata { mode, size, linked, dev, ino, .. } = records.metadata(id);
             let wanted = within.as_ref().is_none_or(|within| encode::is_within(path, within));
             let is_file = FileType::from_raw_mode(mode) == FileType::RegularFile;
             if wanted && is_file && (!linked || seen.insert((dev, ino))) {
@@ -161,7 +161,7 @@ impl FileTree {
         let records = &*self.tree.records;
         let mut files = Files::new(&self.tree.roots, records, Wanted::CapabilityAndUsers).noting(faults);
         if within.is_none() {
-            let Metadata { mode, uid, gid, mtime, .. } = records.get(ROOT).metadata;
+            let Metadata { mode, uid, gid, mtime, .. } = records.metadata(ROOT);
             let (path, kind, mode, xattrs) = (&b""[..], FileKind::Dir, mode & 0o7777, &[][..]);
             sink.entry(&FileEntry { path, kind, mode, uid, gid, mtime, xattrs })?;
         }
@@ -169,7 +169,7 @@ impl FileTree {
             if within.as_ref().is_some_and(|within| !encode::is_within(path, within)) {
                 return Ok(());
             }
-            let metadata = records.get(id).metadata;
+            let metadata = records.metadata(id);
             let described = files.what(id, &metadata).and_then(|what| Ok((what, files.attributes(id)?)));
             let (what, xattrs) = match described {
                 Ok(described) => described,

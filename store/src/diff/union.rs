@@ -238,7 +238,7 @@ impl Union<'_> {
                 let path = self.records.join(self.places.root(here.layer), here.dir, &name);
                 return Err(changes::unrepresentable(path));
             }
-            let same = same.filter(|id| old.get(*id).metadata.is_dir());
+            let same = same.filter(|id| old.metadata(*id).is_dir());
             if written || here.metadata.is_dir() || here.metadata.linked {
                 entries.push((name, Pushed::Entry(here, written, same)));
             }
