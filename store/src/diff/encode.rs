@@ -23,9 +23,10 @@ use layerlift_archive::{Plain, ZeroWrite};
 use rustix::fs::FileType;
 
 use super::attributes::Wanted;
-use super::files::{BUFFER, Files, Piece, What};
+use super::files::{Files, What};
 use super::form::Form;
 use super::order::Order;
+use super::piece::{BUFFER, Piece};
 use super::records::{Id, Kind, Metadata, ROOT};
 use crate::Error;
 

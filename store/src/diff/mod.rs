@@ -28,12 +28,14 @@
 mod against;
 mod attributes;
 mod changes;
+mod dirs;
 mod encode;
 mod faults;
 mod files;
 mod form;
 mod metadata;
 mod order;
+mod piece;
 mod places;
 mod records;
 mod sight;
