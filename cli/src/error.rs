@@ -28,8 +28,6 @@ pub(crate) enum Error {
     OutputIsDirectory(PathBuf),
     #[error("{} would be a directory, and this is written as a tar", .0.display())]
     TarOnly(PathBuf),
-    #[error("the layers of {0} are not unpacked in its store")]
-    NotUnpacked(String),
     #[error("container {0} has no root file system of its own in the store")]
     NoLayer(String),
     #[error("no layer without a record is called {0}")]
@@ -185,7 +183,6 @@ impl Error {
                 "name it .tar.gz or .tar.zst, or keep the name with --archive-compress none"
             }
             Error::TarOnly(_) => "name a file with -o FILE, or pipe it: … | tar -xp -C DIR",
-            Error::NotUnpacked(_) => "save the image, load it into an engine, and export a container of it",
             Error::NoLayer(_) => "its root file system is a folder of the host that ran it",
             Error::NoOrphan(_) => "layerlift stores --orphans lists them",
             Error::CompressedDirectory => "compress its layers with --compress",

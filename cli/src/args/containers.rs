@@ -47,12 +47,16 @@ pub(crate) struct Containers {
 /// on top, and what was deleted left out. It has owners, modes, times, links, devices and capabilities, with
 /// Podman user attributes (user.*), too. What is mounted is not in it: volumes, folders of the host, tmpfs.
 /// A NAME that a container has means the container; repository:tag is always an image.
+///
+/// An image can be in an archive, a layout or a store that has not unpacked it: its layers are read then, and
+/// compared with their digests.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   layerlift rootfs web --root /mnt/disk/var/lib/docker -o web.tar
   layerlift rootfs web --path /etc/nginx | tar -xp -C /tmp/found
-  layerlift rootfs team/app:2 -o app/          the files themselves")]
+  layerlift rootfs team/app:2 -o app/          the files themselves
+  layerlift rootfs team/app:2 --root images.tar -o app.tar")]
 pub(crate) struct Rootfs {
     /// Which container, by name, id or the beginning of an id; which image; or orphan:ID for a layer that
     /// stores --orphans lists.
@@ -72,6 +76,10 @@ pub(crate) struct Rootfs {
     /// is left out. All of them are named, and the exit status is 1.
     #[arg(short, long)]
     pub(crate) keep_going: bool,
+    /// Directory for a temporary file with the files of an image whose layers are compressed [default: the
+    /// folder of the output; for a stream, the system's].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) temp_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) show: Show,
     #[command(flatten)]

@@ -25,7 +25,10 @@ pub(crate) fn run(args: &Rootfs, reporter: &Reporter) -> Result<Status, Error> {
     let progress = Progress::new(&args.show, reporter);
     let faults = args.keep_going.then(Faults::leaving_out);
     let noting = faults.as_ref();
-    let tree = root_fs.read(noting)?;
+    if root_fs.is_of_tars() {
+        progress.begin("read", root_fs.tar_len());
+    }
+    let tree = root_fs.read_observed(noting, &progress)?;
     reporter.notices(tree.notices());
     if let Some(path) = args.path.as_deref().filter(|path| !tree.has(path)) {
         let name = format!("{} in {}", path.display(), args.name);
@@ -119,7 +122,9 @@ fn find(args: &Rootfs, reporter: &Reporter) -> Result<RootFs, Error> {
         return Err(StoreError::Ambiguous { name: args.name.clone(), candidates, drivers: false }.into());
     };
     let image = source.store.image(key)?;
-    source.store.root_fs(&image)?.ok_or_else(|| Error::NotUnpacked(args.name.clone()))
+    let folder = Destination::parse(args.output.as_deref()).folder();
+    let folder = args.temp_dir.clone().or(folder).unwrap_or_else(std::env::temp_dir);
+    Ok(RootFs::of_image(&*source.store, &image, &folder)?)
 }
 
 fn of_container(source: &Source, container: &Container) -> Result<RootFs, Error> {

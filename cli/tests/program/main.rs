@@ -15,6 +15,7 @@ mod divided;
 mod failures;
 mod files;
 mod finding;
+mod flattened;
 mod guides;
 mod habits;
 mod help;

@@ -31,8 +31,8 @@ mod header;
 mod known;
 mod name;
 mod sha512;
-mod sparse;
-mod whole;
+pub(crate) mod sparse;
+pub(crate) mod whole;
 
 use entries::Entries;
 pub(crate) use header::checksum_holds;

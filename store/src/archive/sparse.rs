@@ -18,21 +18,21 @@ use layerlift_archive::ReadAt;
 
 const BLOCK: u64 = 512;
 /// How many pieces an entry may have.
-pub(super) const PIECES: usize = 1 << 18;
+pub(crate) const PIECES: usize = 1 << 18;
 /// How many bytes of holes an entry may have: they are read and hashed like others.
 const HOLES: u64 = 64 << 30;
 
 /// What is needed to put the file together.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Sparse {
+pub(crate) struct Sparse {
     /// The length of the whole file, as it is written; or why it cannot be read.
-    pub(super) len: Option<u64>,
-    pub(super) map: Map,
+    pub(crate) len: Option<u64>,
+    pub(crate) map: Map,
 }
 
 /// Where the map is, not parsed yet: few entries are needed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Map {
+pub(crate) enum Map {
     /// Pieces of 24 bytes each.
     Old(Vec<u8>),
     /// Numbers with commas between them.
@@ -50,17 +50,17 @@ impl Default for Map {
 
 /// A file without its holes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Pieces {
+pub(crate) struct Pieces {
     /// The length of the whole file.
-    pub(super) len: u64,
+    pub(crate) len: u64,
     /// Where the first piece begins in the tar; the others follow it.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Where the pieces belong, and how long they are, in this order.
-    pub(super) pieces: Vec<(u64, u64)>,
+    pub(crate) pieces: Vec<(u64, u64)>,
 }
 
 /// The pieces of an entry whose content is `len` bytes at `offset`. The inner error says what is wrong.
-pub(super) fn pieces(
+pub(crate) fn pieces(
     file: &dyn ReadAt,
     sparse: &Sparse,
     offset: u64,
@@ -104,7 +104,7 @@ fn old(raw: &[u8]) -> Option<Vec<u64>> {
 }
 
 /// A number of a header: octal digits, or binary if the first bit is set.
-pub(super) fn number(field: &[u8]) -> Option<u64> {
+pub(crate) fn number(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 != 0 {
         let (high, low) = field.split_at(field.len() - 8);
         let empty = high[0] & 0x7f == 0 && high[1..].iter().all(|&byte| byte == 0);

@@ -89,7 +89,7 @@ fn check(first: &[u8], path: &Path) -> Result<(), Error> {
 }
 
 /// A temporary file without a name.
-pub(super) fn temporary(folder: &Path) -> Result<File, Error> {
+pub(crate) fn temporary(folder: &Path) -> Result<File, Error> {
     tempfile::tempfile_in(folder)
         .map_err(|error| Error::io("write a temporary file in", folder, without_name(error)))
 }
@@ -129,7 +129,7 @@ fn spool(mut reader: impl Read, folder: &Path, path: &Path) -> Result<Whole, Err
 }
 
 /// Whether the disk has room for more bytes of a temporary file.
-pub(super) fn has_room(file: &File, more: u64) -> io::Result<bool> {
+pub(crate) fn has_room(file: &File, more: u64) -> io::Result<bool> {
     let stat = rustix::fs::fstatvfs(file)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize) >= more.saturating_add(REST))
 }

@@ -29,6 +29,16 @@ pub(super) enum Wanted {
     CapabilityAndUsers,
 }
 
+impl Wanted {
+    /// Whether an attribute goes into the tar.
+    pub(super) fn has(self, attribute: &[u8]) -> bool {
+        match self {
+            Wanted::Capability => attribute == CAPABILITY,
+            Wanted::CapabilityAndUsers => belongs(attribute),
+        }
+    }
+}
+
 /// The kernel's limit for a value, and for a list of names.
 const LIMIT: usize = 64 << 10;
 
@@ -106,7 +116,8 @@ impl Attributes {
     }
 }
 
-fn belongs(attribute: &[u8]) -> bool {
+/// Whether it is one of [`Wanted::CapabilityAndUsers`].
+pub(super) fn belongs(attribute: &[u8]) -> bool {
     attribute == CAPABILITY
         || attribute.starts_with(USER) && !ENGINES.iter().any(|prefix| attribute.starts_with(prefix))
 }

@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 use super::attributes::{Attribute, Wanted};
 use super::dirs::Dirs;
 use super::faults::{Fault, Faults};
+use super::flat::Flat;
 use super::piece::Piece;
 use super::records::{Id, Metadata, Records};
 use crate::{Error, Root};
@@ -45,6 +46,7 @@ impl<E> From<Error> for Failed<E> {
 /// Where the files are.
 enum Source<'a> {
     Dirs(Dirs<'a>),
+    Tars(&'a Flat),
 }
 
 /// Reads the entries of a table.
@@ -61,6 +63,11 @@ impl<'a> Files<'a> {
     /// `roots` are the directories that `records` describe, the uppermost first.
     pub(super) fn new(roots: &'a [Root], records: &'a Records, wanted: Wanted) -> Self {
         Files::of(Source::Dirs(Dirs::new(roots, records)), records, wanted)
+    }
+
+    /// The same of files that are in tars.
+    pub(super) fn in_tars(tars: &'a Flat, records: &'a Records, wanted: Wanted) -> Self {
+        Files::of(Source::Tars(tars), records, wanted)
     }
 
     fn of(source: Source<'a>, records: &'a Records, wanted: Wanted) -> Self {
@@ -115,6 +122,7 @@ impl<'a> Files<'a> {
     pub(super) fn root(&self) -> &'a Path {
         match &self.source {
             Source::Dirs(dirs) => dirs.root(),
+            Source::Tars(tars) => tars.root(),
         }
     }
 
@@ -153,12 +161,14 @@ impl<'a> Files<'a> {
     fn target(&mut self, id: Id) -> Result<Vec<u8>, Error> {
         match &mut self.source {
             Source::Dirs(dirs) => dirs.target(id),
+            Source::Tars(tars) => Ok(tars.target(&self.records.metadata(id))),
         }
     }
 
     pub(super) fn attributes(&mut self, id: Id) -> Result<Vec<Attribute>, Error> {
         match &mut self.source {
             Source::Dirs(dirs) => dirs.attributes(id, self.wanted),
+            Source::Tars(tars) => Ok(tars.attributes(&self.records.metadata(id), self.wanted)),
         }
     }
 
@@ -170,6 +180,7 @@ impl<'a> Files<'a> {
     ) -> Result<(), E> {
         match &mut self.source {
             Source::Dirs(dirs) => dirs.contents(id, size, self.faults, put),
+            Source::Tars(tars) => tars.contents((self.records, id), size, self.faults, put),
         }
     }
 
@@ -177,6 +188,7 @@ impl<'a> Files<'a> {
     pub(super) fn path(&self, id: Id) -> PathBuf {
         match &self.source {
             Source::Dirs(dirs) => dirs.path(id),
+            Source::Tars(tars) => tars.path(self.records, id),
         }
     }
 }

@@ -223,6 +223,61 @@ impl Records {
         self.shared.unpack(&self.get(id).metadata)
     }
 
+    pub(super) fn get_mut(&mut self, id: Id) -> &mut Record {
+        &mut self.records[id as usize]
+    }
+
+    /// Gives an entry other metadata. A directory has no entries then, until the table is in order.
+    pub(super) fn set_metadata(&mut self, id: Id, metadata: &Metadata) {
+        self.records[id as usize].metadata = self.shared.pack(metadata);
+    }
+
+    /// Gives a table that grew in any order its own order. What is not written is removed. `children` adds
+    /// those of a directory to a list.
+    pub(super) fn arrange(&mut self, children: impl Fn(Id, &mut Vec<Id>)) {
+        let mut order = vec![ROOT];
+        let mut ids: Vec<Id> = Vec::new();
+        let mut at = 0;
+        while let Some(&dir) = order.get(at) {
+            ids.clear();
+            children(dir, &mut ids);
+            ids.retain(|id| self.get(*id).written);
+            ids.sort_unstable_by(|a, b| self.name(*a).cmp(self.name(*b)));
+            if self.metadata(dir).is_dir() {
+                let first = order.len() as Id;
+                order.extend(&ids);
+                self.records[dir as usize].metadata.set_children(first..order.len() as Id);
+            }
+            at += 1;
+        }
+        let mut names = Vec::with_capacity(self.names.len());
+        let mut names_at = Vec::with_capacity(order.len());
+        let mut places = vec![Id::MAX; self.records.len()];
+        for (old, new) in order.iter().zip(0..) {
+            places[*old as usize] = new;
+            names_at.push(names.len());
+            names.extend_from_slice(self.name(*old));
+        }
+        let kept = order.len();
+        drop(order);
+        let removed = places.iter_mut().filter(|place| **place == Id::MAX);
+        removed.zip(kept as Id..).for_each(|(place, new)| *place = new);
+        for record in &mut self.records {
+            record.parent = places[record.parent as usize];
+        }
+        // In place, because a table may be large.
+        for at in 0..places.len() {
+            while places[at] as usize != at {
+                let to = places[at] as usize;
+                self.records.swap(at, to);
+                places.swap(at, to);
+            }
+        }
+        self.records.truncate(kept);
+        self.records.iter_mut().zip(names_at).for_each(|(record, at)| record.name_at = at);
+        self.names = names;
+    }
+
     pub(super) fn children(&self, id: Id) -> Range<Id> {
         self.shared.children(&self.get(id).metadata)
     }

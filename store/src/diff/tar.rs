@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use layerlift_archive::{Content, Plain, ZeroWrite};
 
+use super::attributes::Wanted;
 use super::encode::{self, Encoding, Measure, Pass};
 use super::faults::Faults;
 use super::files::Files;
+use super::flat::Flat;
 use super::records::Records;
 use super::{DiffLayer, changes};
 use crate::pushed::Pushed;
@@ -52,11 +54,19 @@ pub struct FilesTar {
     measure: Arc<Measure>,
 }
 
+/// Where the files of a tree are.
+#[derive(Debug, Clone)]
+pub(super) enum FilesIn {
+    /// In directories, the uppermost first.
+    Dirs(Vec<Root>),
+    /// In the tars of layers.
+    Tars(Arc<Flat>),
+}
+
 /// What is in a tar of files, and its form.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
-    /// The directories that have the files, the uppermost first.
-    pub(super) roots: Vec<Root>,
+    pub(super) place: FilesIn,
     pub(super) records: Arc<Records>,
     pub(super) encoding: Encoding,
     /// Whether its root has an entry.
@@ -64,9 +74,17 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// Reads its files, and these attributes.
+    pub(super) fn files<'a>(&'a self, wanted: Wanted, faults: Option<&'a Faults>) -> Files<'a> {
+        let files = match &self.place {
+            FilesIn::Dirs(roots) => Files::new(roots, &self.records, wanted),
+            FilesIn::Tars(tars) => Files::in_tars(tars, &self.records, wanted),
+        };
+        files.noting(faults)
+    }
+
     fn pass(&self, within: Option<&[u8]>, faults: Option<&Faults>, pass: Pass<'_>) -> Result<Measure, Error> {
-        let files = Files::new(&self.roots, &self.records, self.encoding.wanted()).noting(faults);
-        encode::tree(files, within, self.with_root, self.encoding, pass)
+        encode::tree(self.files(self.encoding.wanted(), faults), within, self.with_root, self.encoding, pass)
     }
 
     /// Writes what is `within` a path, or everything.
@@ -91,7 +109,7 @@ impl FilesTar {
         faults: Option<&Faults>,
     ) -> Result<Self, Error> {
         let tree = Tree {
-            roots: vec![dir.clone()],
+            place: FilesIn::Dirs(vec![dir.clone()]),
             records: Arc::new(changes::tree(dir, faults)?),
             encoding: Encoding::ContainersStorage { created: 0 },
             with_root: true,
@@ -108,9 +126,12 @@ impl FilesTar {
         self.tree.pass(self.within.as_deref(), faults, Pass::Write(out, expected)).map(drop)
     }
 
-    /// The uppermost directory, for messages.
+    /// The uppermost directory or the base layer, for messages.
     pub fn path(&self) -> &Path {
-        self.tree.roots.first().map_or(Path::new("/"), Root::path)
+        match &self.tree.place {
+            FilesIn::Dirs(roots) => roots.first().map_or(Path::new("/"), Root::path),
+            FilesIn::Tars(tars) => tars.root(),
+        }
     }
 }
 

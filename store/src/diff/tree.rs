@@ -3,29 +3,31 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use layerlift_archive::{Error as ArchiveError, FileEntry, FileKind, FileSink, ZeroWrite};
+use layerlift_archive::{Error as ArchiveError, FileEntry, FileKind, FileSink, Observer, ZeroWrite};
 use rustix::fs::FileType;
 
 use super::attributes::Wanted;
 use super::encode::{self, Encoding};
 use super::faults::Faults;
-use super::files::{Files, What};
+use super::files::What;
+use super::flat::{self, TarLayer};
 use super::form::Form;
 use super::order::Order;
 use super::piece::Piece;
 use super::records::{Metadata, ROOT, Records};
 use super::sight::Sight;
-use super::tar::{FilesTar, Tree};
+use super::tar::{FilesIn, FilesTar, Tree};
 use super::{changes, union};
-use crate::{Error, Notice, Root};
+use crate::kind::StoreKind;
+use crate::{Error, ErrorKind, Image, Layer, Notice, Root, Store};
 
-/// The directories that make a root file system.
+/// What makes a root file system: directories, or the tars of layers.
 #[derive(Debug, Clone)]
 pub struct RootFs {
-    /// The uppermost first; only one if it has everything.
+    /// Directories, the uppermost first; only one if it has everything.
     roots: Vec<Root>,
     holds: Holds,
     form: Form,
@@ -33,7 +35,7 @@ pub struct RootFs {
 }
 
 /// What the directories hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Holds {
     /// Everything.
     Whole,
@@ -41,6 +43,8 @@ enum Holds {
     Overlay,
     /// Layers in which files `.wh.NAME` may mean deletions, too.
     Named,
+    /// Nothing: there are only tars, base first, and a folder for what they have compressed.
+    Tars(Arc<[TarLayer]>, PathBuf),
 }
 
 /// A root file system with the names and metadata of all that is in it. What engines and overlayfs keep for
@@ -65,6 +69,50 @@ impl RootFs {
         RootFs { roots, holds, form, notices: Vec::new() }
     }
 
+    /// The root file system of an image: from the directories of its layers ([`Store::root_fs`]), or from their
+    /// tars if no engine has unpacked them, or in a form that only the engine reads.
+    ///
+    /// Of tars, nothing is read yet. [`RootFs::read`] reads each layer once and compares it with its digests. Files of layers that are
+    /// compressed go to a temporary file in `folder`, which has no name and ends with the [`FileTree`].
+    pub fn of_image(store: &dyn Store, image: &Image, folder: &Path) -> Result<Self, Error> {
+        match store.root_fs(image) {
+            Ok(Some(root_fs)) => Ok(root_fs),
+            Ok(None) => RootFs::of_tars(store, image, folder),
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Missing) => {
+                let Ok(root_fs) = RootFs::of_tars(store, image, folder) else { return Err(error) };
+                let mut notices = root_fs.notices.clone();
+                if let Some(path) = error.path().filter(|_| error.kind() == ErrorKind::Missing) {
+                    let why =
+                        "it is missing: the files are those of the layers, not what the engine unpacked";
+                    notices.push(Notice::new(path, why));
+                }
+                Ok(root_fs.noticed(notices))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn of_tars(store: &dyn Store, image: &Image, folder: &Path) -> Result<Self, Error> {
+        let mut notices = Vec::new();
+        let open = |layer: &Layer| {
+            let name = store.layer_name(&layer.key);
+            let opened = layer.lost.clone().map_or_else(|| store.layer(&layer.key), Err);
+            let tar = opened.map_err(|error| error.within(format!("layer {name}")))?;
+            notices.extend(tar.notice().cloned());
+            Ok(TarLayer { name, tar })
+        };
+        let layers = image.layers.iter().map(open).collect::<Result<_, Error>>()?;
+        let form = match store.kind() {
+            StoreKind::OciLayout | StoreKind::Dir | StoreKind::Containerd => Form::Today,
+            StoreKind::ContainersStorage => Form::ContainersStorage,
+            StoreKind::DockerGraph
+            | StoreKind::Docker
+            | StoreKind::DockerArchive
+            | StoreKind::DockerV1Archive => Form::Docker28,
+        };
+        Ok(RootFs { roots: Vec::new(), holds: Holds::Tars(layers, folder.to_owned()), form, notices })
+    }
+
     /// The same, with what was odd when it was found.
     pub(crate) fn noticed(self, notices: Vec<Notice>) -> Self {
         RootFs { notices, ..self }
@@ -86,19 +134,45 @@ impl RootFs {
         faults: Option<&Faults>,
         sight: &Sight,
     ) -> Result<Records, Error> {
-        union::compare(&self.roots, self.holds == Holds::Named, contents, faults, sight)
+        union::compare(&self.roots, matches!(self.holds, Holds::Named), contents, faults, sight)
+    }
+
+    /// How many bytes [`RootFs::read`] reads, if it reads the tars of layers and their lengths are known:
+    /// those that an observer hears of. `None` for directories, of which only names are read.
+    pub fn tar_len(&self) -> Option<u64> {
+        let Holds::Tars(layers, _) = &self.holds else { return None };
+        layers.iter().try_fold(0, |sum: u64, layer| sum.checked_add(layer.tar.tar_len()?))
+    }
+
+    /// Whether [`RootFs::read`] reads the tars of layers.
+    pub fn is_of_tars(&self) -> bool {
+        matches!(self.holds, Holds::Tars(..))
     }
 
     /// Walks the directories. No file is read. With `faults`, what cannot be read is left out if they say so.
+    ///
+    /// If there are only tars, they are read and compared with their digests. Nothing is left out of them.
     pub fn read(&self, faults: Option<&Faults>) -> Result<FileTree, Error> {
-        let sight = Sight::default();
-        let records = match &*self.roots {
-            [root] if self.holds == Holds::Whole => changes::tree(root, faults)?,
-            roots => union::read(roots, self.holds == Holds::Named, faults, &sight)?,
+        self.read_observed(faults, &())
+    }
+
+    /// The same. The observer hears of the bytes of tars.
+    pub fn read_observed(&self, faults: Option<&Faults>, observer: &dyn Observer) -> Result<FileTree, Error> {
+        let (roots, sight) = (&*self.roots, Sight::default());
+        let (records, place) = match (&self.holds, roots) {
+            (Holds::Tars(layers, folder), _) => {
+                let (records, tars) = flat::read(layers, folder, observer)?;
+                (records, FilesIn::Tars(Arc::new(tars)))
+            }
+            (Holds::Whole, [root]) => (changes::tree(root, faults)?, FilesIn::Dirs(roots.to_vec())),
+            (holds, roots) => {
+                let named = matches!(holds, Holds::Named);
+                (union::read(roots, named, faults, &sight)?, FilesIn::Dirs(roots.to_vec()))
+            }
         };
-        let (roots, records, encoding) = (self.roots.clone(), Arc::new(records), Encoding::of(self.form, 0));
+        let (records, encoding) = (Arc::new(records), Encoding::of(self.form, 0));
         let notices = sight.notice().into_iter().collect();
-        Ok(FileTree { tree: Tree { roots, records, encoding, with_root: false }, notices })
+        Ok(FileTree { tree: Tree { place, records, encoding, with_root: false }, notices })
     }
 }
 
@@ -160,7 +234,7 @@ impl FileTree {
     ) -> Result<(), E> {
         let within = self.within(within)?;
         let records = &*self.tree.records;
-        let mut files = Files::new(&self.tree.roots, records, Wanted::CapabilityAndUsers).noting(faults);
+        let mut files = self.tree.files(Wanted::CapabilityAndUsers, faults);
         if within.is_none() {
             let Metadata { mode, uid, gid, mtime, .. } = records.metadata(ROOT);
             let (path, kind, mode, xattrs) = (&b""[..], FileKind::Dir, mode & 0o7777, &[][..]);

@@ -3,18 +3,18 @@
 use crc_fast::{CrcAlgorithm, Digest};
 
 /// An incremental checksum.
-pub(super) struct Checksum(Digest);
+pub(crate) struct Checksum(Digest);
 
 impl Checksum {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Checksum(Digest::new(CrcAlgorithm::Crc64GoIso))
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    pub(super) fn finish(&self) -> u64 {
+    pub(crate) fn finish(&self) -> u64 {
         self.0.finalize()
     }
 }

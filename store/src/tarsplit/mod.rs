@@ -20,7 +20,7 @@ use layerlift_archive::{Content, Digest, Explanation, FileRange, Outline as RawO
 
 use crate::{DiffId, Error, Notice, Root};
 
-mod checksum;
+pub(crate) mod checksum;
 mod explain;
 mod files;
 #[cfg(feature = "fuzzing")]
