@@ -1,7 +1,10 @@
 //! A build without registries says so.
 
-use layerlift_archive::Options;
-use layerlift_export::Prepared;
+use std::collections::BTreeMap;
+
+use layerlift_archive::{Observer, Options};
+use layerlift_export::{BlobThere, Prepared, Selection};
+use layerlift_store::{DiffId, Store};
 
 use crate::args::Save;
 use crate::error::Error;
@@ -13,6 +16,16 @@ pub(crate) enum Pushing {}
 
 impl Pushing {
     pub(crate) fn begin(_: &str, _: &Save) -> Result<Self, Error> {
+        Err(Error::NoRegistries)
+    }
+
+    pub(crate) fn there(
+        &self,
+        _: &dyn Store,
+        _: &Selection,
+        _: bool,
+        _: &dyn Observer,
+    ) -> Result<BTreeMap<DiffId, BlobThere>, Error> {
         Err(Error::NoRegistries)
     }
 

@@ -10,14 +10,16 @@
 //!  "mounted":1,"pushed":2,"bytes":2580480,"seconds":0.98}
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use layerlift_archive::{ErrorKind, Options};
+use layerlift_archive::{ErrorKind, Observer, Options};
 use layerlift_export::{
-    Address, Bundle, Descriptor, Events, Outcome, Placed, Prepared, Registry, RegistryOptions, placed, push,
+    Address, BlobThere, Bundle, Descriptor, Events, Outcome, Placed, Prepared, Registry, RegistryOptions,
+    Selection, placed, push,
 };
+use layerlift_store::{DiffId, LayerKey, Store};
 use serde::Serialize;
 
 use crate::args::{RegistryArgs, Save};
@@ -32,6 +34,9 @@ use crate::terminal::visible;
 
 /// What containerd calls the repositories that a blob was pulled from, with the host behind it.
 const SOURCE: &str = "containerd.io/distribution.source.";
+
+/// How many blobs of a layer are asked for.
+const CANDIDATES: usize = 3;
 
 /// More than any name and password.
 const CREDENTIALS: u64 = 64 << 10;
@@ -144,6 +149,48 @@ impl Pushing {
         }
         let registry = Registry::new(&address, &options(&args.registry)?)?;
         Ok(Pushing { address, registry })
+    }
+
+    /// The compressed blobs of layers that the store remembers, and that the registry has wherever they have
+    /// to be: those need not be compressed again.
+    pub(crate) fn there(
+        &self,
+        store: &dyn Store,
+        selection: &Selection,
+        is_dry_run: bool,
+        observer: &dyn Observer,
+    ) -> Result<BTreeMap<DiffId, BlobThere>, Error> {
+        let mut wanted: BTreeMap<DiffId, (LayerKey, BTreeSet<String>)> = BTreeMap::new();
+        for chosen in &selection.images {
+            // What cannot be read is reported by who plans it.
+            let Ok(image) = store.image(&chosen.image) else { continue };
+            let Some(repository) = self.address.repository(chosen.reference.as_ref()) else { continue };
+            for layer in image.layers {
+                let Some(diff_id) = layer.diff_id else { continue };
+                wanted.entry(diff_id).or_insert((layer.key, BTreeSet::new())).1.insert(repository.clone());
+            }
+        }
+        let mut there = BTreeMap::new();
+        for (diff_id, (key, repositories)) in wanted {
+            for remembered in store.remembered(&key, diff_id).into_iter().take(CANDIDATES) {
+                let digest = remembered.digest;
+                let of_host = remembered.repository.as_deref().and_then(|name| name.split_once('/'));
+                if let Some((_, path)) = of_host.filter(|(host, _)| *host == self.address.host()) {
+                    self.registry.add_place(digest, path);
+                }
+                let find = |repository: &String| {
+                    self.registry.repository(repository, &()).find(digest, !is_dry_run, observer)
+                };
+                let found: Result<Vec<_>, _> = repositories.iter().map(find).collect();
+                if let Some(all) = found?.into_iter().collect::<Option<Vec<_>>>()
+                    && let Some(&(size, compression)) = all.first()
+                {
+                    there.insert(diff_id, BlobThere { digest, size, compression });
+                    break;
+                }
+            }
+        }
+        Ok(there)
     }
 
     /// What goes where. Images without names that get no repository are reported; returns whether there are.

@@ -60,7 +60,7 @@ pub use draft::PlannedImage;
 pub use error::{Error, Hint};
 pub use format::Format;
 pub use layerlift_archive::ErrorKind;
-pub use options::{LayerCheck, LayerCompression, Options};
+pub use options::{BlobThere, LayerCheck, LayerCompression, Options};
 pub use partial::{
     Checked, CheckedLayer, CheckedRoot, Omission, OtherSide, Presence, Refusal, check, select_partial,
 };

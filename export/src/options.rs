@@ -1,9 +1,11 @@
 //! What can be chosen about an export.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use layerlift_archive::{Compression, CompressionLevel};
+use layerlift_archive::{Compression, CompressionLevel, Digest};
+use layerlift_store::DiffId;
 
 use crate::{Error, Format, OtherSide, TagPolicy, Warning};
 
@@ -36,8 +38,22 @@ pub struct Options {
     pub check: LayerCheck,
     /// What the other side has: such layers are left out.
     pub other_side: Arc<OtherSide>,
+    /// Compressed blobs that the target has, by the diff ids of their layers: a layer that would have to be
+    /// compressed is taken to be that blob, and is not read.
+    pub there: Arc<BTreeMap<DiffId, BlobThere>>,
     /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
     pub temp_dir: PathBuf,
+}
+
+/// A compressed blob of a layer that a target has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobThere {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// How it is compressed.
+    pub compression: Compression,
 }
 
 /// How layers are compressed in an archive.
@@ -132,6 +148,18 @@ impl Options {
     /// The same options; what the other side has is left out.
     pub fn with_other_side(self, other_side: OtherSide) -> Self {
         Options { other_side: Arc::new(other_side), ..self }
+    }
+
+    /// The same options; these compressed blobs are at the target.
+    pub fn with_there(self, there: BTreeMap<DiffId, BlobThere>) -> Self {
+        Options { there: Arc::new(there), ..self }
+    }
+
+    /// The blob at the target that a layer is, if it would have to be compressed otherwise.
+    pub(crate) fn blob_there(&self, diff_id: Option<DiffId>) -> Option<&BlobThere> {
+        let there = self.there.get(&diff_id?)?;
+        let is_wanted = self.layers.target().is_some() && self.layers.keeps(there.compression, self.format);
+        is_wanted.then_some(there)
     }
 
     /// The same options with this folder for spooled layers.

@@ -69,8 +69,8 @@ pub use model::{
     AddressRange, Artifact, ArtifactBlob, Broken, Container, ContainerKey, ContainerListing, ContainerRecord,
     ContainerState, ContainerStatus, Document, Image, ImageKey, ImageSummary, Index, IndexLine, IndexSummary,
     IndexTree, Keyring, Layer, LayerKey, LeadsTo, Listing, Manifest, Member, Mount, Needs, Network,
-    NetworkListing, Notice, ParsePlatformError, Platform, Platforms, Pod, Port, Requirement, Requirements,
-    Selected, Subject, V1Document, Volume, VolumeListing,
+    NetworkListing, Notice, ParsePlatformError, Platform, Platforms, Pod, Port, Remembered, Requirement,
+    Requirements, Selected, Subject, V1Document, Volume, VolumeListing,
 };
 pub use reference::{Reference, Rules};
 pub use store::{Containers, Store};

@@ -7,7 +7,7 @@ use layerlift_archive::Digest;
 use crate::kind::StoreKind;
 use crate::{
     Artifact, ChainId, Container, ContainerKey, ContainerListing, DiffId, DiffLayer, Error, Image, ImageKey,
-    Index, IndexTree, Layer, LayerKey, LayerTar, Listing, Orphan, RootFs, Selected,
+    Index, IndexTree, Layer, LayerKey, LayerTar, Listing, Orphan, Remembered, RootFs, Selected,
 };
 use crate::{NetworkListing, VolumeListing};
 
@@ -43,6 +43,12 @@ pub trait Store: Send + Sync {
     /// `index.json`, where it came from.
     fn annotations(&self, _digest: Digest) -> BTreeMap<String, String> {
         BTreeMap::new()
+    }
+
+    /// The compressed blobs of a layer that registries have or had, as far as the store remembers them; what
+    /// it has itself is not among them. The likeliest comes first.
+    fn remembered(&self, _key: &LayerKey, _diff_id: DiffId) -> Vec<Remembered> {
+        Vec::new()
     }
 
     /// Where the tar of a layer comes from. Opens files, and reads no layer bytes unless its record is

@@ -1,6 +1,6 @@
 //! `layerlift save`: names become images, images a plan; what the plan prepares goes to an output.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use layerlift_archive::{CompressionLevel, Options as WriteOptions, Spools};
@@ -150,6 +150,11 @@ fn once(
         }))
         .with_check(args.choice.check)
         .with_temp_dir(&temp_dir);
+    let there = match pushing {
+        Some(pushing) => pushing.there(&*source.store, &selection, args.dry_run, &())?,
+        None => BTreeMap::new(),
+    };
+    let options = options.with_there(there);
     if let Some(tag) = &args.layout_tag {
         retag(&mut selection, tag)?;
     }

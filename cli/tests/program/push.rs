@@ -139,6 +139,96 @@ fn what_is_missing_is_named() {
 }
 
 /// No output has a password or a token, whatever the registry answers.
+/// A layer that was pulled has a compressed blob on record. If the registry has it, the layer is not
+/// compressed again; what is not there, or not what was asked for, is.
+#[test]
+fn blobs_that_a_registry_had() {
+    let store = Store::containers("docker-28.5");
+    let server = Server::start(|_| None);
+    let dir = store.beside("layout");
+    let mut command = save(&store.root);
+    command.args(["app:2", "--format", "oci-archive", "--compress", "gzip:1", "-o"]);
+    assert_eq!(ended(&output(command.arg(format!("{}/", dir.display())))).0, Some(0));
+    let read = |digest: &str| {
+        std::fs::read(dir.join("blobs").join(digest.replace(':', "/"))).expect("the layout has it")
+    };
+    let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+    let index = json(&std::fs::read(dir.join("index.json")).unwrap());
+    let manifest = json(&read(index["manifests"][0]["digest"].as_str().unwrap()));
+    let config = json(&read(manifest["config"]["digest"].as_str().unwrap()));
+    let layers: Vec<&str> = manifest["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|layer| layer["digest"].as_str().unwrap())
+        .collect();
+    let diff_id = |at: usize| config["rootfs"]["diff_ids"][at].as_str().unwrap().to_owned();
+
+    // Docker's records: of the base a blob of another registry, and the one that was pulled last; of the other
+    // layer a blob that the registry has lost.
+    let records = store.root.join("image/overlay2/distribution/v2metadata-by-diffid/sha256");
+    std::fs::create_dir_all(&records).unwrap();
+    let record = |at: usize, blobs: &[(&str, &str)]| {
+        let entries: Vec<Value> = blobs
+            .iter()
+            .map(|(digest, from)| serde_json::json!({"Digest": digest, "SourceRepository": from, "HMAC": ""}))
+            .collect();
+        let file = records.join(diff_id(at).replace("sha256:", ""));
+        std::fs::write(file, serde_json::to_string(&entries).unwrap()).unwrap();
+    };
+    let host = server.address.to_string();
+    let lost = Digest::of(b"lost").to_string();
+    record(0, &[(&lost, "docker.io/library/base"), (layers[0], &format!("{host}/team/base"))]);
+    record(1, &[(&lost, &format!("{host}/team/base"))]);
+    let has = |repository: &str, digest: &str| {
+        server.kept.lock().unwrap().blobs.contains_key(&(repository.to_owned(), digest.to_owned()))
+    };
+    let key = ("team/base".to_owned(), layers[0].to_owned());
+    server.kept.lock().unwrap().blobs.insert(key, read(layers[0]));
+
+    let to = format!("docker://{host}/new:1");
+    let (status, events) = ended(&push(&store, &["app:2", &to, "--progress", "json"]));
+    assert_eq!(status, Some(0), "{events}");
+    let pushed = json(&server.tag("new", "1").expect("it has the tag"));
+    assert_eq!(pushed["layers"][0]["digest"], layers[0], "the blob that was there");
+    assert_eq!(pushed["layers"][0]["size"], read(layers[0]).len());
+    assert_ne!(pushed["layers"][1]["digest"], layers[1], "compressed as usual");
+    for layer in pushed["layers"].as_array().unwrap() {
+        assert!(layer["mediaType"].as_str().unwrap().ends_with("tar+gzip"), "{layer}");
+        assert!(has("new", layer["digest"].as_str().unwrap()));
+    }
+
+    // Another compression than that of the blob.
+    let to = format!("docker://{host}/new:2");
+    let (status, events) = ended(&push(&store, &["app:2", &to, "--compress", "zstd"]));
+    assert_eq!(status, Some(0), "{events}");
+    let zstd = json(&server.tag("new", "2").unwrap());
+    assert!(zstd["layers"][0]["mediaType"].as_str().unwrap().ends_with("tar+zstd"), "{zstd}");
+}
+
+/// A registry that gives no blobs to who may only push gets them in the usual way.
+#[test]
+fn blobs_that_a_registry_does_not_give() {
+    let store = Store::containers("docker-28.5");
+    let listing = output(layerlift().args(["inspect", "base:1", "--root"]).arg(&store.root));
+    let image: Value = serde_json::from_slice(&listing.stdout).unwrap();
+    let diff_id = image[0]["layers"][0]["diff_id"].as_str().unwrap().replace("sha256:", "");
+    let records = store.root.join("image/overlay2/distribution/v2metadata-by-diffid/sha256");
+    std::fs::create_dir_all(&records).unwrap();
+    let digest = Digest::of(b"lost");
+    let record = format!(r#"[{{"Digest":"{digest}","SourceRepository":"localhost/base"}}]"#);
+    std::fs::write(records.join(diff_id), record).unwrap();
+    let refused = move |request: &crate::server::Request| {
+        (request.method == "GET" && request.path.contains("/blobs/sha256")).then(|| answer(403, &[]))
+    };
+    let server = Server::start(refused);
+    let to = format!("docker://{}/new:1", server.address);
+    let (status, events) = ended(&push(&store, &["base:1", &to]));
+    assert_eq!(status, Some(0), "{events}");
+    assert!(server.asked().iter().any(|line| line == &format!("GET /v2/new/blobs/{digest}")));
+    assert!(server.tag("new", "1").is_some());
+}
+
 #[test]
 fn secrets_are_in_no_output() {
     let store = Store::example();

@@ -2,6 +2,7 @@
 
 mod compressed;
 pub(crate) mod computed;
+mod expecting;
 pub(crate) mod in_turn;
 pub(crate) mod odd;
 mod open;
@@ -9,16 +10,16 @@ mod packed;
 mod padding;
 
 use std::collections::HashMap;
-use std::io::{self, Read};
 use std::sync::Arc;
 
-use layerlift_archive::{Compression, CompressionLevel, Content, Digest, Explanation};
+use layerlift_archive::{Compression, CompressionLevel, Content, Digest};
 use layerlift_store::{
     BlobLayer, DiffId, DiffLayer, Document, Fault, Image, Layer, LayerKey, LayerTar, Notice, Requirement,
     Store,
 };
 
 use self::compressed::CompressedBlob;
+use self::expecting::expecting;
 pub(crate) use self::open::{measure, open};
 use crate::partial::other_side::Held;
 use crate::{Error, Format, Options};
@@ -242,7 +243,15 @@ impl State {
                 }
                 _ => State::Unmeasured(LayerTar::Blob(layer)),
             },
-            tar if !layers.keeps(Compression::None, format) => State::Unmeasured(tar),
+            tar if !layers.keeps(Compression::None, format) => match options.blob_there(diff_id) {
+                Some(there) => State::Measured(Measured::absent(
+                    Some(there.digest),
+                    there.size,
+                    there.compression,
+                    diff_id,
+                )),
+                None => State::Unmeasured(tar),
+            },
             LayerTar::Split(layer) => State::Measured(Measured::plain(Arc::new(layer), diff_id)),
             LayerTar::Blob(layer) => State::Measured(Measured::plain(Arc::new(layer.stored), diff_id)),
             LayerTar::Diff(layer) => State::computed(layer),
@@ -425,36 +434,5 @@ impl Distinct {
             layers.push(PlannedLayer { origin, omitted, called: store.layer_name(key), ..layer });
         }
         (layers, errors)
-    }
-}
-
-/// A content that is checked against a digest that it does not name itself.
-fn expecting(content: Arc<dyn Content>, digest: Option<Digest>) -> Arc<dyn Content> {
-    match digest {
-        Some(digest) if content.digest() != Some(digest) => Arc::new(Expecting { content, digest }),
-        _ => content,
-    }
-}
-
-struct Expecting {
-    content: Arc<dyn Content>,
-    digest: Digest,
-}
-
-impl Content for Expecting {
-    fn len(&self) -> u64 {
-        self.content.len()
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        Some(self.digest)
-    }
-
-    fn raw_reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        self.content.raw_reader()
-    }
-
-    fn explain(&self) -> Option<Explanation> {
-        self.content.explain()
     }
 }

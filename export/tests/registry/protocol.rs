@@ -1,12 +1,13 @@
 //! What is asked, in which order, and again after a failure.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use layerlift_archive::{Content, Digest};
+use layerlift_archive::{Bytes, Content, Digest};
 use layerlift_export::{Blob, Descriptor, ErrorKind};
 
 use crate::server::{Reply, Request, Server, answer, with_body};
-use crate::{at_once, bytes, image, pushed, words};
+use crate::{MANIFEST, at_once, bytes, image, pushed, words};
 
 /// Nothing is sent twice, and nothing is named before it is complete.
 #[test]
@@ -211,4 +212,19 @@ fn left_out_blobs() {
     assert!(error.contains("left out"), "{error}");
     pushed(server.address, "app", &whole, &at_once()).unwrap();
     pushed(server.address, "app", &bundle, &at_once()).unwrap();
+}
+
+/// A manifest that no registry takes is not sent, and not cut either.
+#[test]
+fn manifests_that_are_too_large() {
+    let server = Server::start(|_| None);
+    let mut bundle = image(&[]);
+    let large = vec![b' '; (4 << 20) + 1];
+    let descriptor = Descriptor::new(MANIFEST, Digest::of(&large), large.len() as u64);
+    bundle.roots[0].descriptor = descriptor.clone();
+    bundle.blobs = vec![Blob::new(descriptor, Some(Arc::new(Bytes(large)) as Arc<dyn Content>))];
+    let error = pushed(server.address, "app", &bundle, &at_once()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(words(&error).contains("4 MiB"), "{}", words(&error));
+    assert!(server.asked().iter().all(|line| !line.starts_with("PUT")), "{:?}", server.asked());
 }

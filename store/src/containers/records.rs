@@ -69,6 +69,9 @@ pub(super) struct LayerRecord {
     diff_digest: Option<DiffId>,
     /// Bytes of the tar; -1 where that is not known.
     diff_size: Option<i64>,
+    /// Of the blob as it was pulled. Records of containers-storage are older than this field.
+    #[serde(default, deserialize_with = "if_any")]
+    pub(super) compressed_diff_digest: Option<String>,
     /// Only in a layer that was pulled in parts (zstd:chunked, eStargz).
     toc_digest: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -149,6 +152,7 @@ impl LayerRecord {
             id,
             names: None,
             parent,
+            compressed_diff_digest: None,
             diff_digest: Some(diff_id),
             diff_size: None,
             toc_digest: None,

@@ -13,7 +13,7 @@ use crate::lookup::{self, Match, Spelling};
 use crate::{
     Broken, Container, ContainerKey, ContainerListing, ContainerRecord, Containers, DiffId, DiffLayer,
     Document, Error, Image, ImageKey, ImageSummary, Index, IndexSummary, IndexTree, Keyring, Layer, LayerKey,
-    LayerTar, Listing, Orphan, Reference, Root, RootFs, Selected, Store, VolumeListing,
+    LayerTar, Listing, Orphan, Reference, Remembered, Root, RootFs, Selected, Store, VolumeListing,
 };
 
 /// The store of Podman, Buildah, CRI-O and skopeo, as it was when it was opened. A key's driver is as in the
@@ -168,6 +168,14 @@ impl Store for ContainersStore {
         listing.lost.extend(unread.chain(closed).map(lost));
         listing.sort();
         Ok(listing)
+    }
+
+    fn remembered(&self, key: &LayerKey, diff_id: DiffId) -> Vec<Remembered> {
+        let Ok(images) = self.driver(key.partition()) else { return Vec::new() };
+        let record = LayerId::parse(key.id()).and_then(|id| images.layer(id, "the request").ok());
+        let digest = record.and_then(|record| record.compressed_diff_digest.as_deref()?.parse().ok());
+        let digest = digest.filter(|digest| *digest != diff_id.0);
+        digest.map(|digest| Remembered { digest, repository: None }).into_iter().collect()
     }
 
     fn resolve(&self, name: &str) -> Result<Vec<Selected>, Error> {

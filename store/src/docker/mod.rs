@@ -7,7 +7,7 @@
 //!   imagedb/metadata/sha256/<image id>/  parent of a built image, time of its last tag
 //!   layerdb/sha256/<chain id>/           diff, parent, cache-id, size, tar-split.json.gz
 //!   layerdb/mounts/, layerdb/tmp/        layers of containers, see `working`; leftovers
-//!   distribution/                        digests of layers in registries; not needed here
+//!   distribution/                        digests of layers in registries, see `distribution`
 //! <driver>/…/<cache-id>/…                files of layers, see `driver`
 //! containers/<id>/, volumes/<name>/       see `containers`, `volumes`
 //! network/files/local-kv.db               see `networks`
@@ -17,6 +17,7 @@
 
 mod catalog;
 pub(crate) mod containers;
+mod distribution;
 mod imagedb;
 mod images;
 mod layerdb;

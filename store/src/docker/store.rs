@@ -6,7 +6,7 @@ use std::io;
 use super::catalog::DockerCatalog;
 use super::images::{Found, ImageRoot, Images};
 use super::layerdb::{LayerDb, Record as LayerRecord};
-use super::{imagedb, listing, lost, networks, unclaimed, unrecorded, volumes, working};
+use super::{distribution, imagedb, listing, lost, networks, unclaimed, unrecorded, volumes, working};
 use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::lower::INIT;
 use crate::driver::{self, Driver, Holds, orphans};
@@ -16,8 +16,8 @@ use crate::model::config;
 use crate::tarsplit::{self, Record};
 use crate::{
     ChainId, Container, ContainerKey, ContainerListing, Containers, DiffId, DiffLayer, Document, Error,
-    Image, ImageKey, Layer, LayerKey, LayerTar, Listing, NetworkListing, Notice, Orphan, Root, RootFs,
-    Selected, Store, VolumeListing,
+    Image, ImageKey, Layer, LayerKey, LayerTar, Listing, NetworkListing, Notice, Orphan, Remembered, Root,
+    RootFs, Selected, Store, VolumeListing,
 };
 
 /// Docker's image store since 1.10. The partition of a key is a driver, the id of a layer its chain id in
@@ -170,6 +170,11 @@ impl Store for DockerStore {
         }
         let document = Document::Config { raw, manifests: Vec::new() };
         Ok(Image { notices, ..Image::new(key.clone(), document, layers) })
+    }
+
+    fn remembered(&self, key: &LayerKey, diff_id: DiffId) -> Vec<Remembered> {
+        let root = self.images.root(key.partition(), key.id());
+        root.map_or_else(|_| Vec::new(), |root| distribution::remembered(root, diff_id))
     }
 
     fn layer(&self, key: &LayerKey) -> Result<LayerTar, Error> {

@@ -127,6 +127,23 @@ fn image_has_its_config_and_all_its_manifests() {
     }
 }
 
+/// `layers.json` has the digest of the blob that was pulled; a layer that was made here has none but its own.
+#[test]
+fn layers_remember_the_blobs_they_were_pulled_as() {
+    let digests = |name: &str| {
+        let disk = Disk::small(name);
+        let store = disk.store(name);
+        let listing = store.images().unwrap();
+        let image = store.image(&listing.images[0].key).unwrap();
+        let of_layer = |layer: &layerlift_store::Layer| {
+            store.remembered(&layer.key, layer.diff_id.unwrap()).into_iter().map(|found| found.digest.hex())
+        };
+        image.layers.iter().flat_map(of_layer).map(|hex| hex[..8].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(digests("manifests"), ["f87d0618", "402afc07"]);
+    assert_eq!(digests("vfs"), [""; 0]);
+}
+
 #[test]
 fn what_has_no_config_hides_nothing() {
     let disk = Disk::small("manifests");

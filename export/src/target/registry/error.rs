@@ -20,6 +20,12 @@ pub enum RegistryError {
         /// What is wrong with it.
         why: String,
     },
+    /// Registries refuse a manifest of this size.
+    #[error("it has {len} bytes, and registries take manifests of up to 4 MiB: push fewer images at a time")]
+    LargeManifest {
+        /// Its bytes.
+        len: u64,
+    },
     /// The name of the host leads nowhere.
     #[error("the host {host} is not known")]
     UnknownHost {
@@ -202,6 +208,7 @@ impl RegistryError {
             | RegistryError::Proxy { .. }
             | RegistryError::SameName { .. }
             | RegistryError::NotEncrypted { .. } => ErrorKind::Request,
+            RegistryError::LargeManifest { .. } => ErrorKind::Unsupported,
             RegistryError::Answer { .. } => ErrorKind::Malformed,
             RegistryError::OtherDigest { .. } => ErrorKind::Damaged,
             RegistryError::GaveUp { source, .. } => source.kind(),

@@ -31,6 +31,7 @@ mod address;
 mod auth;
 mod client;
 mod credentials;
+mod elsewhere;
 mod error;
 mod http;
 mod patience;
@@ -46,9 +47,6 @@ pub use placed::{Placed, placed};
 
 /// The largest manifest that registries take.
 const MANIFEST: u64 = 4 << 20;
-
-/// From how many repositories a blob is mounted at most before it is sent.
-const MOUNTS: usize = 4;
 
 /// What can be chosen about a registry.
 #[derive(Debug, Clone)]
@@ -279,37 +277,6 @@ impl Repository<'_> {
         }
     }
 
-    /// Whether the registry took a blob from another repository; from which.
-    fn mount(&self, digest: Digest, observer: &dyn Observer) -> Result<Option<String>, RegistryError> {
-        let client = &self.registry.client;
-        let mut from = self.registry.places().get(&digest).cloned().unwrap_or_default();
-        from.extend(self.registry.mount_from.iter().cloned());
-        from.retain(|from| *from != self.name);
-        for from in from.into_iter().take(MOUNTS) {
-            let path = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.name);
-            let mut call = Call::new(Method::POST, client.uri(&path, observer)?).with_body(Body::Bytes(&[]));
-            let mut scopes = self.scopes();
-            scopes.push(format!("repository:{from}:pull"));
-            // One that may not read there, or does not know mounts, gets the blob in the usual way.
-            let Ok(answer) = client.send(&mut call, &scopes, observer) else { continue };
-            match answer.status {
-                201 => {
-                    self.same_digest(&answer, digest)?;
-                    return Ok(Some(from));
-                }
-                202 => {
-                    let session = self.session_of(&answer)?;
-                    let before = self.state().sessions.insert(digest, session);
-                    if let Some(before) = before {
-                        self.abandon(before.location(), observer);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
-
     /// Asks for the digest that a tag or a digest leads to.
     fn manifest(
         &self,
@@ -383,6 +350,9 @@ impl Target for Repository<'_> {
             return Ok(());
         }
         let what = format!("manifest {}", blob.digest);
+        if content.len() > MANIFEST {
+            return Err(self.failed(&what)(RegistryError::LargeManifest { len: content.len() }));
+        }
         let bytes = read(content, &what)?;
         let digest = blob.digest.to_string();
         let outcome = match self.manifest(&digest, blob, observer).map_err(self.failed(&what))? {
@@ -419,7 +389,6 @@ fn read(content: &dyn Content, what: &str) -> Result<Vec<u8>, Error> {
     let failed =
         |source| ArchiveError::Content { entry: what.to_owned(), source: std::sync::Arc::new(source) };
     let mut bytes = Vec::new();
-    let mut reader = verified(content).map_err(failed)?.take(MANIFEST);
-    reader.read_to_end(&mut bytes).map_err(failed)?;
+    verified(content).map_err(failed)?.read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }

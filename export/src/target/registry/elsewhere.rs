@@ -1,0 +1,94 @@
+//! Blobs that a registry may have: known by their digest alone, or in another of its repositories.
+
+use layerlift_archive::{Compression, Digest, Observer};
+use ureq::http::{Method, header};
+
+use super::Repository;
+use super::error::RegistryError;
+use super::http::{Body, Call};
+
+/// From how many repositories a blob is mounted at most before it is sent.
+const MOUNTS: usize = 4;
+
+impl Repository<'_> {
+    /// The length of a blob that may be there, and how it is compressed, by its first bytes: one request. It
+    /// is mounted from these repositories if it is not there and `may_mount`.
+    pub fn find(
+        &self,
+        digest: Digest,
+        may_mount: bool,
+        observer: &dyn Observer,
+    ) -> Result<Option<(u64, Compression)>, RegistryError> {
+        if let Some(found) = self.begins(digest, observer)? {
+            return Ok(Some(found));
+        }
+        if !may_mount || self.mount(digest, observer)?.is_none() {
+            let begun = self.session(digest);
+            begun.into_iter().for_each(|session| self.abandon(session.location(), observer));
+            return Ok(None);
+        }
+        self.begins(digest, observer)
+    }
+
+    fn begins(
+        &self,
+        digest: Digest,
+        observer: &dyn Observer,
+    ) -> Result<Option<(u64, Compression)>, RegistryError> {
+        let client = &self.registry.client;
+        let uri = client.uri(&format!("/v2/{}/blobs/{digest}", self.name), observer)?;
+        let mut call = Call::new(Method::GET, uri).with(header::RANGE, "bytes=0-3");
+        // One that does not give its blobs away gets them in the usual way.
+        let expected = [200, 206, 400, 403, 404, 405, 416];
+        let answer = client.ask(&mut call, &self.scopes(), &expected, observer)?;
+        let len = match answer.status {
+            206 => answer
+                .header(header::CONTENT_RANGE)
+                .and_then(|range| range.rsplit_once('/'))
+                .map(|(_, len)| len),
+            200 => answer.header(header::CONTENT_LENGTH),
+            _ => None,
+        };
+        let compression = match &answer.body[..] {
+            [0x1f, 0x8b, ..] => Compression::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+            _ => return Ok(None),
+        };
+        Ok(len.and_then(|len| len.trim().parse().ok()).map(|len| (len, compression)))
+    }
+
+    /// Whether the registry took a blob from another repository; from which.
+    pub(super) fn mount(
+        &self,
+        digest: Digest,
+        observer: &dyn Observer,
+    ) -> Result<Option<String>, RegistryError> {
+        let client = &self.registry.client;
+        let mut from = self.registry.places().get(&digest).cloned().unwrap_or_default();
+        from.extend(self.registry.mount_from.iter().cloned());
+        from.retain(|from| *from != self.name);
+        for from in from.into_iter().take(MOUNTS) {
+            let path = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.name);
+            let mut call = Call::new(Method::POST, client.uri(&path, observer)?).with_body(Body::Bytes(&[]));
+            let mut scopes = self.scopes();
+            scopes.push(format!("repository:{from}:pull"));
+            // One that may not read there, or does not know mounts, gets the blob in the usual way.
+            let Ok(answer) = client.send(&mut call, &scopes, observer) else { continue };
+            match answer.status {
+                201 => {
+                    self.same_digest(&answer, digest)?;
+                    return Ok(Some(from));
+                }
+                202 => {
+                    let session = self.session_of(&answer)?;
+                    let before = self.state().sessions.insert(digest, session);
+                    if let Some(before) = before {
+                        self.abandon(before.location(), observer);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
