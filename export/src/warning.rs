@@ -111,11 +111,11 @@ pub enum Warning {
         /// Why `manifest.json` does not have it.
         why: &'static str,
     },
-    /// The tars of some layers are computed from directories, so their digests and the image id cannot be
-    /// kept.
+    /// The tars of some layers are computed from directories, so their digests and the image id may not be
+    /// kept: whether they are is known once that is done.
     #[error(
-        "{image}: layer {layer}{} {lacks}: the tar is computed from the layer's directory and has \
-         another digest, so the image gets another id than {image_id}, known once the layer is computed",
+        "{image}: layer {layer}{} {lacks}: the tar is computed from the layer's directory; unless it has the \
+         recorded digest, the image gets another id than {image_id}, known once the layer is computed",
         have(*others)
     )]
     DigestNotKept {

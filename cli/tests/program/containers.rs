@@ -35,6 +35,24 @@ fn a_table_as_docker_prints_it() {
     assert!(text.contains("\"/bin/pause other args\""), "{text}");
 }
 
+/// Arguments that are empty, or have spaces, quotes and line breaks.
+#[test]
+fn arguments_of_all_kinds() {
+    let store = Store::containers("docker-28.5");
+    let id = "781706050addfe6abca3ef2fc334a0236efe3319cc45dc0c89fca88799e90843";
+    let file = store.root.join("containers").join(id).join("config.v2.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).expect("a file")).expect("JSON");
+    let words = ["", "b c", "q\"", "a\nb", ""];
+    config["Path"] = "/x".into();
+    config["Args"] = words.to_vec().into();
+    std::fs::write(&file, config.to_string()).expect("written");
+    let expected: Vec<&str> = ["/x"].into_iter().chain(words).collect();
+    assert_eq!(json(&store.root, &["never-started"])[0]["command"], serde_json::json!(expected));
+    let (_, text, _) = containers(&store.root, &["never-started", "--no-trunc"]);
+    assert!(text.contains(r#""/x  'b c' q\" a\nb ""#), "{text}");
+    assert_eq!(text.lines().count(), 2, "{text}");
+}
+
 #[test]
 fn for_machines() {
     let store = Store::containers("docker-28.5");

@@ -46,15 +46,20 @@ pub(super) fn render(rows: &[Row<'_>], no_trunc: bool, several_stores: bool, now
     table.render()
 }
 
+/// As Docker writes it: arguments with spaces in single quotes, the whole as a text of Go.
 fn command(words: &[String], no_trunc: bool) -> String {
-    let text = words.join(" ");
+    let word = |(index, word): (usize, &String)| match index > 0 && word.contains(' ') {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    };
+    let text = words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ");
     if words.is_empty() {
         String::new()
     } else if no_trunc || text.chars().count() <= COMMAND {
-        format!("\"{text}\"")
+        format!("{text:?}")
     } else {
         let begin: String = text.chars().take(COMMAND - 1).collect();
-        format!("\"{begin}…\"")
+        format!("{:?}", format!("{begin}…"))
     }
 }
 

@@ -74,6 +74,9 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
         let first = is_first(name, network);
         let name = known.network_name(name);
         if first && by_default {
+            // Docker since 25 has it here; before, it was in `Config`.
+            let mac = text(network, "DesiredMacAddress").filter(|_| text(config, "MacAddress").is_none());
+            mac.iter().for_each(|mac| recipe.both("--mac-address", "mac_address", *mac));
             continue;
         }
         found |= first;
@@ -106,11 +109,18 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
             Some(mac) => recipe.not_in_run.push(format!("its address in network {name} was {mac}")),
             None => {}
         }
-        for (key, value) in entries(network.get("DriverOpts")) {
-            match first {
-                true => recipe.not_in_run.push(format!("option of its network {name}: {key}={value}")),
-                false => option("--driver-opt", &mut words, &format!("{key}={value}")),
+        let driver_options = entries(network.get("DriverOpts"));
+        for (key, value) in &driver_options {
+            recipe.not_in_compose.push(format!("option of its network {name}: {key}={value}"));
+            if !first {
+                option("--driver-opt", &mut words, &format!("{key}={value}"));
             }
+        }
+        if first && !driver_options.is_empty() {
+            // No flag of its own has them.
+            let more = driver_options.iter().map(|(key, value)| format!("driver-opt={key}={value}"));
+            let fields = std::iter::once(format!("name={name}")).chain(more);
+            words[1] = fields.map(field).collect::<Vec<_>>().join(",");
         }
         if first {
             recipe.options.push(words);
@@ -152,6 +162,11 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
     if !members.is_empty() {
         recipe.member("networks", Yaml::Map(members));
     }
+}
+
+/// A field of a value with several, as in CSV.
+fn field(text: String) -> String {
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 /// The range of a network, from the address that a running container had in it.

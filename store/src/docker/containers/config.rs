@@ -91,12 +91,14 @@ impl Config {
     /// Adds what it says.
     pub(super) fn describe(self, container: Container) -> Container {
         let name = self.name.as_deref().map(|name| name.trim_start_matches('/').to_owned());
-        let command = self.path.into_iter().chain(self.args.into_iter().flatten());
+        // A record that was cut may lack the program; an argument may be empty.
+        let program = self.path.into_iter().filter(|path| !path.is_empty());
+        let command = program.chain(self.args.into_iter().flatten());
         let mounts = self.mount_points.unwrap_or_default().into_iter();
         Container {
             names: name.into_iter().filter(|name| !name.is_empty()).collect(),
             image: self.settings.image.filter(|image| !image.is_empty()),
-            command: command.filter(|word| !word.is_empty()).collect(),
+            command: command.collect(),
             created: self.created.and_then(set),
             state: self.state.map_or(container.state, State::describe),
             mounts: mounts.map(|(destination, mount)| mount.describe(destination)).collect(),

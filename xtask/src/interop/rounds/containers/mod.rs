@@ -4,6 +4,7 @@
 mod composed;
 mod listed;
 mod made;
+mod options;
 mod tars;
 mod values;
 mod written;
@@ -156,6 +157,9 @@ pub(in crate::interop) fn docker(
     };
     written::compare(&lab, &docker, &said, report);
     composed::compare(&lab, engines.place, &docker, &said, report);
+    lab.check("docker create with many options, the printed lines, docker inspect and ps", report, || {
+        options::again(&lab, &docker)
+    });
     docker.stop()
 }
 
