@@ -124,7 +124,10 @@ impl Reporter {
 
     /// What a store had on record and has no longer; returns whether there is anything.
     pub(crate) fn lost(&self, errors: &[layerlift_store::Error]) -> bool {
-        errors.iter().for_each(|error| self.error(error));
+        // A page that cannot be read is lost to each of the tables that go through it.
+        let mut said = HashSet::new();
+        let first = |error: &&layerlift_store::Error| said.insert(format!("{error:?}"));
+        errors.iter().filter(first).for_each(|error| self.error(error));
         !errors.is_empty()
     }
 

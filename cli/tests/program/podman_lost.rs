@@ -84,3 +84,16 @@ fn working_containers_of_buildah() {
     let (config, errors) = saved(&store, "never-started");
     assert_eq!((errors, config), (String::new(), serde_json::json!({"Env": ["A=b"], "Cmd": ["x"]})));
 }
+
+/// Several tables go through a page that is cut off. It is named once.
+#[test]
+fn a_database_that_is_cut_off() {
+    let store = Store::containers("podman-5.8");
+    let file = store.root.join("db.sql");
+    fs::File::options().write(true).open(&file).expect("a file").set_len(20_000).expect("cut");
+    for command in ["containers", "volumes"] {
+        let (status, errors) = ended(&output(layerlift().args([command, "--root"]).arg(&store.root)));
+        assert_eq!(status, Some(1), "{errors}");
+        assert_eq!(errors.matches("page 21 cannot be read").count(), 1, "{command}: {errors}");
+    }
+}
