@@ -1,4 +1,5 @@
-//! `layerlift rootfs` of images that no engine has unpacked, against stores that have the same image unpacked.
+//! `layerlift rootfs` of images that no engine has unpacked, against stores that have the same image
+//! unpacked.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,8 @@ fn of_containerd_without_snapshots() {
 /// Everything that can be seen of the files of a directory.
 fn listed(dir: &Path) -> Vec<String> {
     let format = "%P %y %m %U:%G %s %T@ %l\\n";
-    let script = r#"cd "$1"; find . -printf "$2" | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum;
+    let script = r#"cd "$1"; find . -printf "$2" | sort;
+        find . -type f -print0 | sort -z | xargs -0 sha256sum;
         getfattr -Rhdm - . 2>/dev/null"#;
     let found =
         Command::new("sh").args(["-c", script, "sh"]).arg(dir).arg(format).output().expect("sh starts");
@@ -161,7 +163,8 @@ fn archive_of(dir: &Path, layer: &str) -> PathBuf {
     let script = r#"
         set -e; cd "$1"; mkdir l a; cd l; eval "$2"; cd ../a
         id=$(sha256sum < ../layer.tar | cut -d' ' -f1); mv ../layer.tar $id.tar
-        printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' $id > c
+        printf '{"architecture":"amd64","os":"linux","rootfs":' > c
+        printf '{"type":"layers","diff_ids":["sha256:%s"]}}' $id >> c
         config=$(sha256sum < c | cut -d' ' -f1); mv c $config.json
         printf '[{"Config":"%s.json","RepoTags":["x:1"],"Layers":["%s.tar"]}]' $config $id > manifest.json
         tar cf ../x.tar *"#;
@@ -173,7 +176,8 @@ fn archive_of(dir: &Path, layer: &str) -> PathBuf {
 /// What GNU tar writes in its own ways.
 #[test]
 fn tars_of_other_programs() {
-    let make = "truncate -s 3M sparse; printf x >> sparse; printf y | dd of=sparse bs=1 seek=1048576 conv=notrunc 2>/dev/null;
+    let make = "truncate -s 3M sparse; printf x >> sparse;
+        printf y | dd of=sparse bs=1 seek=1048576 conv=notrunc 2>/dev/null;
         n=$(printf '%0200d' 0); mkdir $n; echo deep > $n/$n; echo 1 > a; ln a b; ln -s a c;
         tar -S --sort=name --owner=0 --group=0 --mtime=@5 --mode=go-w";
     let mut all = Vec::new();

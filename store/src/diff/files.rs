@@ -94,8 +94,8 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Reads a file of `size` bytes; what cannot be read is left out, if that is allowed: `false` if `put` got
-    /// nothing. If reading fails in the middle, zeros take the place of the rest.
+    /// Reads a file of `size` bytes; what cannot be read is left out, if that is allowed: `false` if `put`
+    /// got nothing. If reading fails in the middle, zeros take the place of the rest.
     pub(super) fn take<E: From<Error>>(
         &mut self,
         id: Id,

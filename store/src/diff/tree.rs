@@ -69,11 +69,11 @@ impl RootFs {
         RootFs { roots, holds, form, notices: Vec::new() }
     }
 
-    /// The root file system of an image: from the directories of its layers ([`Store::root_fs`]), or from their
-    /// tars if no engine has unpacked them, or in a form that only the engine reads.
+    /// The root file system of an image: from the directories of its layers ([`Store::root_fs`]), or from
+    /// their tars if no engine has unpacked them, or in a form that only the engine reads.
     ///
-    /// Of tars, nothing is read yet. [`RootFs::read`] reads each layer once and compares it with its digests. Files of layers that are
-    /// compressed go to a temporary file in `folder`, which has no name and ends with the [`FileTree`].
+    /// Of tars, nothing is read yet. [`RootFs::read`] reads each layer once and compares it with its digests.
+    /// Files of layers that are compressed go to a temporary file in `folder`, which has no name and ends with the [`FileTree`].
     pub fn of_image(store: &dyn Store, image: &Image, folder: &Path) -> Result<Self, Error> {
         match store.root_fs(image) {
             Ok(Some(root_fs)) => Ok(root_fs),

@@ -3,11 +3,11 @@
 //! What counts is what engines show that unpack each layer into a directory of its own (overlayfs), and what
 //! they do with entries (moby 28, `pkg/archive`; containerd 2, `pkg/archive/tar.go`):
 //!
-//! - A name that comes again replaces the earlier one, unless both are directories: then only the metadata are
-//!   replaced.
+//! - A name that comes again replaces the earlier one, unless both are directories: then only the metadata
+//!   are replaced.
 //! - A whiteout hides names of the layers below. What its own layer has stays, wherever in the tar it is.
-//! - A directory that no entry has is made, with the mode 0755, if the layers below lack it, too. Engines give
-//!   it the time of the moment; here it is 0.
+//! - A directory that no entry has is made, with the mode 0755, if the layers below lack it, too. Engines
+//!   give it the time of the moment; here it is 0.
 //! - A link that the layer has itself is followed as if the root was `/`. If a layer below has it, the layer
 //!   has a directory in its place.
 //! - A hard link gives its metadata to all names of the file.
@@ -18,6 +18,7 @@ use rustix::fs::FileType;
 
 use super::super::attributes::belongs;
 use super::super::records::{Id, Metadata, ROOT};
+use super::disk::{device, metadata};
 use super::entries::{Entries, Entry, Failure, bad};
 use super::growing::Growing;
 use super::names::components;
@@ -442,18 +443,4 @@ fn followed(links: usize, part: &[u8]) -> Result<usize, Failure> {
         return Ok(links + 1);
     }
     bad(format!("the way to an entry leads through too many links, of which {} is one", part.escape_ascii()))
-}
-
-/// The metadata of an entry, as it is on a disk.
-fn metadata(entry: &Entry, kind: FileType) -> Metadata {
-    /// Nanoseconds since 1970 that fit in 63 bits; engines make all other times 0.
-    const LAST: i64 = i64::MAX / 1_000_000_000;
-    let mode = if kind == FileType::Symlink { 0o777 } else { entry.mode };
-    let mtime = if (0..=LAST).contains(&entry.mtime) { entry.mtime } else { 0 };
-    Metadata { mode: kind.as_raw_mode() | mode, uid: entry.uid, gid: entry.gid, mtime, ..Metadata::default() }
-}
-
-/// The device number that Docker makes.
-fn device((major, minor): (u64, u64)) -> u64 {
-    (minor & 0xf_ff00) << 12 | (major & 0xfff) << 8 | minor & 0xff
 }

@@ -1,7 +1,7 @@
 //! A tree that grows as the entries of tars come, in any order.
 //!
-//! It is a table of records from the beginning, which is brought into order in the end. A name that is removed
-//! keeps its record, and gets it back if it comes again.
+//! It is a table of records from the beginning, which is brought into order in the end. A name that is
+//! removed keeps its record, and gets it back if it comes again.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

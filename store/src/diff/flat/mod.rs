@@ -21,6 +21,7 @@
 //! | [`OTHER`] | a number |
 //! | [`TARS`] and the number of a layer | where the contents begin in its tar |
 
+mod disk;
 mod entries;
 mod flatten;
 mod growing;

@@ -1,4 +1,5 @@
-//! Layers that are put on top of each other: what engines do with them, case by case, and any against a model.
+//! Layers that are put on top of each other: what engines do with them, case by case, and any layers against
+//! a model.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -105,9 +106,12 @@ fn shown(tar: &[u8]) -> Vec<String> {
     entries.collect()
 }
 
+/// Why, the layers, and what they make.
+type Case<'a> = (&'a str, &'a [&'a [&'a str]], &'a [&'a str]);
+
 #[test]
 fn as_engines_do_it() {
-    let cases: &[(&str, &[&[&str]], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         ("the top wins", &[&["a=1", "b=1"], &["a=2"]], &["a=2", "b=1"]),
         ("the last wins", &[&["a=1", "a=2"]], &["a=2"]),
         ("a whiteout", &[&["d/", "d/a", "d/b"], &["d/.wh.a"]], &["d/", "d/b"]),
