@@ -26,6 +26,7 @@ mod fs;
 mod graph;
 mod hint;
 mod id;
+mod image_files;
 mod joined;
 mod json;
 mod kind;

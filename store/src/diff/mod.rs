@@ -32,7 +32,7 @@ mod dirs;
 mod encode;
 mod faults;
 mod files;
-mod flat;
+pub(crate) mod flat;
 mod form;
 mod metadata;
 mod order;

@@ -21,8 +21,7 @@ use super::records::{Metadata, ROOT, Records};
 use super::sight::Sight;
 use super::tar::{FilesIn, FilesTar, Tree};
 use super::{changes, union};
-use crate::kind::StoreKind;
-use crate::{Error, ErrorKind, Image, Layer, Notice, Root, Store};
+use crate::{Error, Notice, Root};
 
 /// What makes a root file system: directories, or the tars of layers.
 #[derive(Debug, Clone)]
@@ -69,48 +68,10 @@ impl RootFs {
         RootFs { roots, holds, form, notices: Vec::new() }
     }
 
-    /// The root file system of an image: from the directories of its layers ([`Store::root_fs`]), or from
-    /// their tars if no engine has unpacked them, or in a form that only the engine reads.
-    ///
-    /// Of tars, nothing is read yet. [`RootFs::read`] reads each layer once and compares it with its digests.
-    /// Files of layers that are compressed go to a temporary file in `folder`, which has no name and ends with the [`FileTree`].
-    pub fn of_image(store: &dyn Store, image: &Image, folder: &Path) -> Result<Self, Error> {
-        match store.root_fs(image) {
-            Ok(Some(root_fs)) => Ok(root_fs),
-            Ok(None) => RootFs::of_tars(store, image, folder),
-            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Missing) => {
-                let Ok(root_fs) = RootFs::of_tars(store, image, folder) else { return Err(error) };
-                let mut notices = root_fs.notices.clone();
-                if let Some(path) = error.path().filter(|_| error.kind() == ErrorKind::Missing) {
-                    let why =
-                        "it is missing: the files are those of the layers, not what the engine unpacked";
-                    notices.push(Notice::new(path, why));
-                }
-                Ok(root_fs.noticed(notices))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn of_tars(store: &dyn Store, image: &Image, folder: &Path) -> Result<Self, Error> {
-        let mut notices = Vec::new();
-        let open = |layer: &Layer| {
-            let name = store.layer_name(&layer.key);
-            let opened = layer.lost.clone().map_or_else(|| store.layer(&layer.key), Err);
-            let tar = opened.map_err(|error| error.within(format!("layer {name}")))?;
-            notices.extend(tar.notice().cloned());
-            Ok(TarLayer { name, tar })
-        };
-        let layers = image.layers.iter().map(open).collect::<Result<_, Error>>()?;
-        let form = match store.kind() {
-            StoreKind::OciLayout | StoreKind::Dir | StoreKind::Containerd => Form::Today,
-            StoreKind::ContainersStorage => Form::ContainersStorage,
-            StoreKind::DockerGraph
-            | StoreKind::Docker
-            | StoreKind::DockerArchive
-            | StoreKind::DockerV1Archive => Form::Docker28,
-        };
-        Ok(RootFs { roots: Vec::new(), holds: Holds::Tars(layers, folder.to_owned()), form, notices })
+    /// What the tars of layers make, base first. Contents that are not in a file go to one in `folder`.
+    pub(crate) fn of_tars(layers: Vec<TarLayer>, folder: &Path, form: Form) -> Self {
+        let holds = Holds::Tars(layers.into(), folder.to_owned());
+        RootFs { roots: Vec::new(), holds, form, notices: Vec::new() }
     }
 
     /// The same, with what was odd when it was found.
@@ -141,7 +102,7 @@ impl RootFs {
     /// those that an observer hears of. `None` for directories, of which only names are read.
     pub fn tar_len(&self) -> Option<u64> {
         let Holds::Tars(layers, _) = &self.holds else { return None };
-        layers.iter().try_fold(0, |sum: u64, layer| sum.checked_add(layer.tar.tar_len()?))
+        layers.iter().try_fold(0, |sum: u64, layer| sum.checked_add(layer.len?))
     }
 
     /// Whether [`RootFs::read`] reads the tars of layers.

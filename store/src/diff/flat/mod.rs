@@ -31,22 +31,22 @@ mod spool;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use layerlift_archive::{Compression, Content, Error as ArchiveError, FileRange, Observer, ReadAt};
+use layerlift_archive::{Content, Error as ArchiveError, FileRange, Observer, ReadAt};
 
 use super::attributes::{Attribute, Wanted};
 use super::faults::{Fault, Faults};
 use super::piece::{BUFFER, Piece};
 use super::records::{Id, Metadata, Records};
-use crate::layer::LayerTar;
+use crate::Error;
 use crate::pushed::Pushed;
 use crate::tarsplit::checksum::Checksum;
-use crate::{BlobLayer, Error};
 
 use entries::{Entries, Failure};
 use flatten::{Flattening, Layer};
@@ -61,11 +61,26 @@ const TARS: u64 = 2;
 /// From here on, zeros of a file are left out of the output, where that can be.
 const HOLES: u64 = 4 * BUFFER as u64;
 
-/// A layer, and what messages call it.
-#[derive(Debug, Clone)]
-pub(super) struct TarLayer {
-    pub(super) name: String,
-    pub(super) tar: LayerTar,
+/// Writes the tar of a layer, compared with its digests.
+type WriteTar = dyn Fn(&mut dyn Write) -> Result<(), ArchiveError> + Send + Sync;
+
+/// The tar of a layer.
+#[derive(Clone)]
+pub(crate) struct TarLayer {
+    /// What messages call it.
+    pub(crate) name: String,
+    /// Where the tar is, if it is in a file and not compressed.
+    pub(crate) in_file: Option<FileRange>,
+    /// Its length, if that is known.
+    pub(crate) len: Option<u64>,
+    /// How its bytes are had.
+    pub(crate) write: Arc<WriteTar>,
+}
+
+impl fmt::Debug for TarLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TarLayer").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Where the files are that the tars make.
@@ -92,10 +107,7 @@ pub(super) fn read(
         let name = PathBuf::from(format!("layer {}", layer.name));
         let number = u16::try_from(names.len() + 1)
             .map_err(|_| Error::malformed(&name, "the image has more than 65,535 layers"))?;
-        let in_file = match &layer.tar {
-            LayerTar::Blob(BlobLayer { stored, compression: Compression::None, .. }) => Some(stored.clone()),
-            _ => None,
-        };
+        let in_file = layer.in_file.clone();
         apply(&mut all, layer, Layer { number, in_place: in_file.is_some() }, &name, observer)?;
         names.push(name);
         tars.push(in_file);
@@ -114,16 +126,16 @@ fn apply(
 ) -> Result<(), Error> {
     // A thread decompresses and hashes; its own error says more than that of the reader.
     let failed: Arc<Mutex<Option<ArchiveError>>> = Arc::default();
-    let (tar, told) = (layer.tar.clone(), Arc::clone(&failed));
+    let (write, reason) = (Arc::clone(&layer.write), Arc::clone(&failed));
     let pushed = Pushed::new(move |out| {
-        tar.write_to(out).map(drop).map_err(|error| {
-            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        write(out).map_err(|error| {
+            *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             Error::io("read", "the layer", io::ErrorKind::Other)
         })
     });
     let own = |error: io::Error| {
-        let told = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        told.map_or_else(|| Error::io("read", name, error), |told| of_layer(told, name))
+        let reason = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reason.map_or_else(|| Error::io("read", name, error), |reason| of_layer(reason, name))
     };
     let mut entries = Entries::new(pushed.map_err(|error| Error::io("read", name, error))?);
     let mut seen = 0;

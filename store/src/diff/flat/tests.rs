@@ -2,16 +2,31 @@
 //! a model.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{Read, Write as _};
 
 use layerlift_archive::tar::{Dialect, Encoder, Header, padding};
-use layerlift_archive::{Digest, Plain};
+use layerlift_archive::{Compression, Digest, Plain};
 use proptest::prelude::*;
 
 use super::super::encode::{self, Encoding, Pass};
 use super::super::files::Files;
 use super::*;
 use crate::DiffId;
+use crate::image_files::tar_layer;
+use crate::layer::{BlobLayer, LayerTar};
+
+/// A layer that a test may change.
+#[derive(Clone)]
+struct TarLayer {
+    name: String,
+    tar: LayerTar,
+}
+
+fn read(layers: &[TarLayer], folder: &Path, observer: &dyn Observer) -> Result<(Records, Flat), Error> {
+    let layers: Vec<_> =
+        layers.iter().map(|layer| tar_layer(layer.name.clone(), layer.tar.clone())).collect();
+    super::read(&layers, folder, observer)
+}
 
 /// A tar, entry by entry.
 #[derive(Default)]
