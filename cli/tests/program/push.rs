@@ -164,8 +164,8 @@ fn blobs_that_a_registry_had() {
         .collect();
     let diff_id = |at: usize| config["rootfs"]["diff_ids"][at].as_str().unwrap().to_owned();
 
-    // Docker's records: of the base a blob of another registry, and the one that was pulled last; of the other
-    // layer a blob that the registry has lost.
+    // Docker's records: of the base a blob of another registry, and the one that was pulled last; of the
+    // other layer a blob that the registry has lost.
     let records = store.root.join("image/overlay2/distribution/v2metadata-by-diffid/sha256");
     std::fs::create_dir_all(&records).unwrap();
     let record = |at: usize, blobs: &[(&str, &str)]| {

@@ -81,6 +81,12 @@ impl Pushed<'_> {
                 })
             });
             docker.stop()?;
+            if has_skopeo {
+                report
+                    .check(&format!("{name}: a push of what Docker pulled compresses nothing again"), || {
+                        self.remembered(checks, &root)
+                    });
+            }
         }
         if installed("podman") {
             // Podman takes no runroot of more than 50 characters.
@@ -109,7 +115,8 @@ impl Pushed<'_> {
         }
     }
 
-    /// Each name leads to the manifest that an OCI archive has.
+    /// Each name leads to the manifest that an OCI archive has, but for layers that the engine itself has
+    /// pushed to the registry: those keep the blobs that it made of them.
     fn inspected(&self, checks: &Checks<'_>) -> Outcome {
         let folder = self.home.join("archive");
         let mut save =
@@ -117,13 +124,53 @@ impl Pushed<'_> {
         save.arg("--root").arg(self.root).args(self.named("").iter().map(|(_, tag, _)| *tag));
         run(save.arg("--output").arg(format!("{}/", folder.display())))?;
         let archived = archive::oci_manifest_digests(&folder)?;
+        let recorded = self.recorded()?;
         for (_, _, reference) in self.named("pushed") {
-            let raw = self.home.join("raw");
-            let source = format!("docker://{reference}");
-            fs::write(&raw, bytes(program("skopeo", ["inspect", "--tls-verify=false", "--raw", &source]))?)?;
-            let digest = sha256(&raw)?;
-            if !archived.iter().any(|one| hex(one) == digest) {
-                return Err(format!("{reference} is {digest}, which the archive does not have").into());
+            let digest = self.manifest(&reference)?;
+            if archived.iter().any(|one| hex(one) == digest) {
+                continue;
+            }
+            let manifest: serde_json::Value = serde_json::from_slice(&fs::read(self.home.join("raw"))?)?;
+            let blobs = manifest["layers"].as_array().into_iter().flatten().chain([&manifest["config"]]);
+            for digest in blobs.map(|blob| blob["digest"].as_str().unwrap_or_default()) {
+                let is_archived = folder.join("blobs").join(digest.replace(':', "/")).exists();
+                if !is_archived && !recorded.contains(digest) {
+                    return Err(format!("{reference} has {digest}, which the archive does not have").into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What Docker's records say of blobs in registries.
+    fn recorded(&self) -> Outcome<String> {
+        let mut all = String::new();
+        for driver in fs::read_dir(self.root.join("image"))? {
+            let records = driver?.path().join("distribution/v2metadata-by-diffid/sha256");
+            for record in fs::read_dir(records).into_iter().flatten() {
+                all.push_str(&fs::read_to_string(record?.path())?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The digest of the manifest that a name leads to.
+    fn manifest(&self, reference: &str) -> Outcome<String> {
+        let raw = self.home.join("raw");
+        let source = format!("docker://{reference}");
+        fs::write(&raw, bytes(program("skopeo", ["inspect", "--tls-verify=false", "--raw", &source]))?)?;
+        sha256(&raw)
+    }
+
+    /// Pushes what an engine pulled into `root` to other repositories. Layers that were compressed again, at
+    /// another level, would have other digests.
+    fn remembered(&self, checks: &Checks<'_>, root: &Path) -> Outcome {
+        for (at, (_, _, reference)) in self.named("pushed").iter().enumerate() {
+            let to = format!("{}/again{at}:1", self.registry.address());
+            let mut push = program(checks.layerlift, ["push", "--quiet", "--compress=gzip:1", "--root"]);
+            run(push.arg(root).args([reference, &format!("docker://{to}")]))?;
+            if self.manifest(&to)? != self.manifest(reference)? {
+                return Err(format!("{reference} has other layers when it is pushed to {to}").into());
             }
         }
         Ok(())
