@@ -261,6 +261,9 @@ impl Flattening {
 
     /// Zeros of a sparse file.
     fn hole(&mut self, len: u64, checksum: &mut Checksum) -> Result<(), Failure> {
+        if len == 0 {
+            return Ok(());
+        }
         self.spool.hole(len)?;
         self.buffer.fill(0);
         let mut left = len;
