@@ -4,6 +4,7 @@
 //! Everything is opened from directory to directory without following a link, and no name is taken twice, so
 //! nothing leads out of it. What the system refuses to an ordinary user is counted and left out.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -92,6 +93,8 @@ pub struct UnpackedDir {
     /// Directories get their metadata when everything is in them.
     dirs: Vec<(Vec<u8>, Metadata)>,
     file: Option<(File, Vec<u8>, Metadata)>,
+    /// Devices that the system refused: further names of them cannot be made either.
+    refused: HashSet<Vec<u8>>,
     not_kept: NotKept,
 }
 
@@ -119,8 +122,8 @@ impl UnpackedDir {
         let failed = |errno: Errno| Error::output("open", staging.path())(errno.into());
         let root = rustix::fs::openat(CWD, staging.path(), DIR, Mode::empty()).map_err(failed)?;
         rustix::fs::fchmod(&root, Mode::from_raw_mode(0o700)).map_err(failed)?;
-        let (parent, dirs, file, not_kept) = (None, Vec::new(), None, NotKept::default());
-        Ok(UnpackedDir { path, staging, root, parent, dirs, file, not_kept })
+        let (parent, dirs, file, refused) = (None, Vec::new(), None, HashSet::new());
+        Ok(UnpackedDir { path, staging, root, parent, dirs, file, refused, not_kept: NotKept::default() })
     }
 
     /// Gives the directories their metadata, and the whole its name. Without this call, nothing remains.
@@ -182,6 +185,7 @@ impl UnpackedDir {
                 rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700))?;
                 return Ok(Some(Made::Dir));
             }
+            FileKind::Link(first) if self.refused.contains(first) => return Ok(None),
             FileKind::Link(first) => {
                 let (dir, first) = split(first);
                 let dir = self.open_dir(dir).map_err(|_| Errno::NOENT)?;
@@ -194,7 +198,10 @@ impl UnpackedDir {
                 let kind = if block { FileType::BlockDevice } else { FileType::CharacterDevice };
                 let number = makedev(major as u32, minor as u32);
                 match rustix::fs::mknodat(parent, name, kind, private, number) {
-                    Err(Errno::PERM | Errno::ACCESS) => return Ok(None),
+                    Err(Errno::PERM | Errno::ACCESS) => {
+                        self.refused.insert(entry.path.to_vec());
+                        return Ok(None);
+                    }
                     made => made?,
                 }
             }

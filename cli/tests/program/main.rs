@@ -20,6 +20,7 @@ mod guides;
 mod habits;
 mod help;
 mod large;
+mod links;
 mod listing;
 mod networks;
 mod odd_outputs;

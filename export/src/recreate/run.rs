@@ -28,9 +28,17 @@ impl Recipe {
     }
 }
 
-/// A comment, each line of it marked as one.
+/// A comment, each line of it marked as one. Control characters of a name must not reach a terminal.
 pub(super) fn comment_lines(text: &str) -> String {
-    text.lines().map(|line| format!("# {line}\n")).collect()
+    let mut comment = String::new();
+    for line in text.lines() {
+        comment.push_str("# ");
+        for c in line.chars() {
+            if c.is_control() { comment.extend(c.escape_default()) } else { comment.push(c) }
+        }
+        comment.push('\n');
+    }
+    comment
 }
 
 /// A word for a POSIX shell.
@@ -61,5 +69,6 @@ mod tests {
             assert_eq!(quoted(word), expected);
         }
         assert_eq!(comment_lines("a\nrm -rf /"), "# a\n# rm -rf /\n");
+        assert_eq!(comment_lines("\u{1b}[31mé\ra"), "# \\u{1b}[31mé\\ra\n");
     }
 }

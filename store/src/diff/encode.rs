@@ -8,6 +8,7 @@
 //! | whiteout | type 0, mode 0, a given time | a file, mode 0, time 0 |
 //! | `.wh..wh..opq` | the same | a file with owner and permissions of its directory, time 0 |
 //! | socket | type 0 | left out |
+//! | second name of a link, a FIFO, a device | the same as the first | a hard link |
 //!
 //! Whiteouts of layers that are rebuilt are those of containerd (`archive/tar.go`), and the opaque file is
 //! Docker's (28). What containers wrote has the form of their engine: whiteouts have the time and the owner
@@ -23,7 +24,7 @@ use layerlift_archive::{Plain, ZeroWrite};
 use rustix::fs::FileType;
 
 use super::attributes::Wanted;
-use super::files::{Files, What};
+use super::files::{Files, Links, What};
 use super::form::Form;
 use super::order::Order;
 use super::piece::{BUFFER, Piece};
@@ -234,7 +235,9 @@ impl Writer<'_, '_> {
         }
         let mut name = path.to_vec();
         let (mut size, mut device) = (0, (0, 0));
-        let described = self.files.what(id, metadata).and_then(|what| Ok((what, self.files.attributes(id)?)));
+        let links = if today { Links::OfAll } else { Links::OfFiles };
+        let what = self.files.what(id, metadata, links);
+        let described = what.and_then(|what| Ok((what, self.files.attributes(id)?)));
         let (what, mut xattrs) = match described {
             Ok(described) => described,
             Err(error) => return self.files.leave_out(id, error),
@@ -252,7 +255,11 @@ impl Writer<'_, '_> {
             What::Fifo => (b'6', Vec::new()),
             // Go left the type of a socket at zero, which readers take for a file.
             What::Socket => (0, Vec::new()),
-            What::Link(first) => (b'1', first),
+            What::Link(first) => {
+                // Engines find out that it is a link when its numbers are set already.
+                device = metadata.device();
+                (b'1', first)
+            }
             What::File => {
                 size = metadata.size;
                 (b'0', Vec::new())

@@ -43,6 +43,15 @@ impl<E> From<Error> for Failed<E> {
     }
 }
 
+/// What becomes a link from its second name on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// Files, as Docker had it until 1.9.
+    OfFiles,
+    /// Everything but directories, as engines have it today.
+    OfAll,
+}
+
 /// Where the files are.
 enum Source<'a> {
     Dirs(Dirs<'a>),
@@ -127,20 +136,24 @@ impl<'a> Files<'a> {
     }
 
     /// What an entry is. The first name of a file is the one that is asked for first.
-    pub(super) fn what(&mut self, id: Id, metadata: &Metadata) -> Result<What, Error> {
+    pub(super) fn what(&mut self, id: Id, metadata: &Metadata, links: Links) -> Result<What, Error> {
         let file_type = metadata.file_type();
+        let may_be_link = match links {
+            Links::OfFiles => file_type == FileType::RegularFile,
+            Links::OfAll => !metadata.is_dir(),
+        };
+        if let Some(first) = may_be_link.then(|| self.first_name(id, metadata)).flatten() {
+            return Ok(What::Link(self.records.path(first)));
+        }
         Ok(match file_type {
             FileType::Directory => What::Dir,
             FileType::Symlink => What::Symlink(self.target(id)?),
             FileType::CharacterDevice | FileType::BlockDevice => {
-                What::Device { block: file_type == FileType::BlockDevice, numbers: numbers(metadata.rdev) }
+                What::Device { block: file_type == FileType::BlockDevice, numbers: metadata.device() }
             }
             FileType::Fifo => What::Fifo,
             FileType::Socket => What::Socket,
-            _ => match self.first_name(id, metadata) {
-                Some(first) => What::Link(self.records.path(first)),
-                None => What::File,
-            },
+            _ => What::File,
         })
     }
 
@@ -191,9 +204,4 @@ impl<'a> Files<'a> {
             Source::Tars(tars) => tars.path(self.records, id),
         }
     }
-}
-
-/// Splits a device number into major and minor as Docker did.
-fn numbers(rdev: u64) -> (u64, u64) {
-    (rdev >> 8 & 0xfff, rdev & 0xff | rdev >> 12 & 0xf_ff00)
 }

@@ -49,6 +49,12 @@ impl Metadata {
         self.file_type() == FileType::Directory
     }
 
+    /// Major and minor number of a device, split as Docker did.
+    pub(super) fn device(&self) -> (u64, u64) {
+        let rdev = self.rdev;
+        (rdev >> 8 & 0xfff, rdev & 0xff | rdev >> 12 & 0xf_ff00)
+    }
+
     fn is_device(&self) -> bool {
         matches!(self.file_type(), FileType::CharacterDevice | FileType::BlockDevice)
     }

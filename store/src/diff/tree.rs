@@ -12,7 +12,7 @@ use rustix::fs::FileType;
 use super::attributes::Wanted;
 use super::encode::{self, Encoding};
 use super::faults::Faults;
-use super::files::What;
+use super::files::{Links, What};
 use super::flat::{self, TarLayer};
 use super::form::Form;
 use super::order::Order;
@@ -206,7 +206,8 @@ impl FileTree {
                 return Ok(());
             }
             let metadata = records.metadata(id);
-            let described = files.what(id, &metadata).and_then(|what| Ok((what, files.attributes(id)?)));
+            let what = files.what(id, &metadata, Links::OfAll);
+            let described = what.and_then(|what| Ok((what, files.attributes(id)?)));
             let (what, xattrs) = match described {
                 Ok(described) => described,
                 Err(error) => return Ok(files.leave_out(id, error)?),
