@@ -29,7 +29,7 @@ pub(crate) use images::{FIELDS, Filter, Images, Order};
 pub(crate) use partial::{Check, Join, Partial};
 pub(crate) use push::Push;
 pub(crate) use registry::RegistryArgs;
-pub(crate) use values::ArchiveCompression;
+pub(crate) use values::{ArchiveCompression, is_stdin};
 use values::{formats, layer_compression, root, tags};
 
 const STATUS: &str = "\

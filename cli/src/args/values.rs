@@ -20,10 +20,18 @@ pub(crate) fn formats() -> impl TypedValueParser<Value = Format> {
     named(Format::ALL, Format::name)
 }
 
+/// What `-` stands for as a place of images.
+const STDIN: &str = "/dev/stdin";
+
 /// A path; `-` is standard input, which may be a pipe or a file.
 pub(crate) fn root() -> impl TypedValueParser<Value = PathBuf> {
-    let stdin = |path: PathBuf| if path == Path::new("-") { PathBuf::from("/dev/stdin") } else { path };
+    let stdin = |path: PathBuf| if path == Path::new("-") { PathBuf::from(STDIN) } else { path };
     PathBufValueParser::new().map(stdin)
+}
+
+/// Whether a place is standard input, which can be read once if it is a pipe.
+pub(crate) fn is_stdin(root: &Path) -> bool {
+    root == Path::new(STDIN)
 }
 
 pub(crate) fn layer_compression(text: &str) -> Result<LayerCompression, ParseCompressionError> {

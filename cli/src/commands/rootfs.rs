@@ -1,12 +1,12 @@
 //! `layerlift rootfs`: the root file system of a container or an image as a tar or a directory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use layerlift_archive::{Content, NotKept};
 use layerlift_store::{Container, Error as StoreError, Faults, ImageKey, RootFs};
 
 use super::containers;
-use crate::args::Rootfs;
+use crate::args::{Rootfs, is_stdin};
 use crate::collisions;
 use crate::destination::Destination;
 use crate::error::Error;
@@ -98,8 +98,8 @@ fn find(args: &Rootfs, reporter: &Reporter) -> Result<RootFs, Error> {
     };
     let has_containers = !sources.able().is_empty();
     // An image is looked up in one namespace of containerd, as elsewhere. A pipe gives an archive only once.
-    let is_pipe = args.store.place.root.iter().any(|root| root == Path::new("/dev/stdin"));
-    let sources = if is_pipe { sources } else { Sources::open(&args.store, reporter)? };
+    let may_be_pipe = args.store.place.root.iter().any(|root| is_stdin(root));
+    let sources = if may_be_pipe { sources } else { Sources::open(&args.store, reporter)? };
     let (place, selected) = match sources.resolve(&args.name, reporter) {
         // Nothing here resembles the name of an image, so the error suggests containers.
         Err(Error::Store(StoreError::NotFound { suggestions, .. }))

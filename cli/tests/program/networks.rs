@@ -49,6 +49,12 @@ fn printed(store: &Store, form: &str) -> (Option<i32>, String, String) {
     (status, String::from_utf8(got.stdout).expect("UTF-8"), errors)
 }
 
+/// The networks and the volumes at the end of a compose file.
+fn needed(text: &str) -> (&str, &str) {
+    let (_, needed) = text.split_once("\nnetworks:\n").expect("networks");
+    needed.split_once("volumes:\n").expect("volumes")
+}
+
 #[test]
 fn as_they_were_made() {
     let networks = json!({
@@ -77,8 +83,7 @@ fn as_they_were_made() {
     }
     let (status, text, errors) = printed(&store, "--compose");
     assert_eq!((status, &*errors), (Some(0), ""));
-    let (_, needed) = text.split_once("\nnetworks:\n").expect("networks");
-    let (needed, volumes) = needed.split_once("volumes:\n").expect("volumes");
+    let (needed, volumes) = needed(&text);
     assert_eq!(volumes, "  named:\n    name: named\n    labels:\n      backup: \"yes\"\n");
     insta::assert_snapshot!(needed, @r#"
     mynet:
@@ -118,8 +123,7 @@ fn of_an_older_engine_and_of_compose() {
     let store = in_networks("20.10", &json!({"mynet": {}}), "mynet");
     let (status, text, errors) = printed(&store, "--compose");
     assert_eq!((status, &*errors), (Some(0), ""));
-    let (_, needed) = text.split_once("\nnetworks:\n").expect("networks");
-    let (needed, _) = needed.split_once("volumes:\n").expect("volumes");
+    let (needed, _) = needed(&text);
     insta::assert_snapshot!(needed, @r#"
     mynet:
       name: mynet

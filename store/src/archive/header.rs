@@ -258,21 +258,12 @@ impl Records {
         true
     }
 
-    /// A record of a sparse entry. What is wrong with it shows when the entry is needed.
+    /// A record of a sparse entry.
     fn take_sparse(&mut self, key: &[u8], value: &[u8]) {
         let sparse = self.sparse.get_or_insert_default();
-        match (key, &mut sparse.map) {
-            (b"name", _) => self.sparse_name = Some(value.to_vec()),
-            (b"size" | b"realsize", _) => {
-                sparse.len = str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            }
-            (b"major", map) if value != b"0" => *map = Map::Within,
-            (b"map", Map::Listed(numbers)) => *numbers = value.to_vec(),
-            (b"offset" | b"numbytes", Map::Listed(numbers)) => {
-                numbers.extend(value);
-                numbers.push(b',');
-            }
-            _ => {}
+        match key {
+            b"name" => self.sparse_name = Some(value.to_vec()),
+            _ => sparse.take(key, value),
         }
     }
 

@@ -30,6 +30,25 @@ pub(crate) struct Sparse {
     pub(crate) map: Map,
 }
 
+impl Sparse {
+    /// Takes a record `GNU.sparse.KEY`, but for the name. What is wrong with it shows when the pieces are put
+    /// together.
+    pub(crate) fn take(&mut self, key: &[u8], value: &[u8]) {
+        match (key, &mut self.map) {
+            (b"size" | b"realsize", _) => {
+                self.len = str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            }
+            (b"major", map) if value != b"0" => *map = Map::Within,
+            (b"map", Map::Listed(numbers)) => *numbers = value.to_vec(),
+            (b"offset" | b"numbytes", Map::Listed(numbers)) => {
+                numbers.extend(value);
+                numbers.push(b',');
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Where the map is, not parsed yet: few entries are needed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Map {

@@ -101,7 +101,7 @@ impl Shared {
     pub(super) fn pack(&mut self, metadata: &Metadata) -> Compact {
         let Metadata { mode, uid, gid, linked, size, mtime, mtime_nanos, ctime, rdev, dev, ino } = *metadata;
         let common = Common { mode, uid, gid, linked, dev };
-        let next = u32::try_from(self.table.len()).expect("there are no more of them than records");
+        let next = u32::try_from(self.table.len()).expect("each record adds one at most");
         let common = *self.places.entry(common).or_insert_with(|| {
             self.table.push(common);
             next

@@ -3,7 +3,7 @@
 //! ```text
 //! bucket libnetwork
 //!   docker/network/v1.0/network/<id>/     8 bytes (a counter), then JSON:
-//!       {"name":"shop","networkType":"bridge","ipamV4Config":"[{\"PreferredPool\":\"10.77.0.0/16\", …}]", …}
+//!       {"name":"shop","networkType":"bridge","ipamV4Config":"[{\"PreferredPool\":\"10.77.0.0/16\"}]", …}
 //!   docker/network/v1.0/bridge/<id>/, …   what drivers keep; not read
 //! ```
 //!

@@ -41,7 +41,7 @@ pub(super) struct Entry {
     pub(super) at: u64,
 }
 
-/// Why there is no next entry.
+/// Why the next entry cannot be had.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The stream failed.

@@ -1,7 +1,8 @@
 //! Puts layers on top of each other.
 //!
-//! What counts is what engines show that unpack each layer into a directory of its own (overlayfs), and what
-//! they do with entries (moby 28, `pkg/archive`; containerd 2, `pkg/archive/tar.go`):
+//! What counts is what the OCI image specification says of layers, and what engines do with entries (moby 28,
+//! `pkg/archive`; containerd 2, `pkg/archive/tar.go`). Overlayfs shows some odd layers otherwise, see
+//! `docs/shortcomings.md`:
 //!
 //! - A name that comes again replaces the earlier one, unless both are directories: then only the metadata
 //!   are replaced.
@@ -21,7 +22,7 @@ use super::super::records::{Id, Metadata, ROOT};
 use super::disk::{device, metadata};
 use super::entries::{Entries, Entry, Failure, bad};
 use super::growing::Growing;
-use super::names::components;
+use super::names::{components, part};
 use super::spool::Spool;
 use super::{OTHER, SPOOL, TARGETS, TARS};
 use crate::tarsplit::checksum::Checksum;
@@ -307,8 +308,7 @@ impl Flattening {
         'again: loop {
             let mut at = 0;
             while at < rest.len() {
-                let part = rest[at..].split(|byte| *byte == b'/').next().unwrap_or_default();
-                let behind = (at + part.len() + 1).min(rest.len());
+                let (part, behind) = part(&rest, at);
                 dir = match part {
                     b"" | b"." => dir,
                     b".." => self.tree.parent(dir),
@@ -351,8 +351,7 @@ impl Flattening {
         'again: loop {
             let mut at = 0;
             while at < rest.len() {
-                let part = rest[at..].split(|byte| *byte == b'/').next().unwrap_or_default();
-                let behind = (at + part.len() + 1).min(rest.len());
+                let (part, behind) = part(&rest, at);
                 dir = match part {
                     b"" | b"." => dir,
                     b".." => {

@@ -228,14 +228,14 @@ impl Flat {
     }
 
     fn read(&self, dev: u64, at: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let gone = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
         match dev.checked_sub(TARS + 1) {
-            None => self.spool.as_ref().ok_or_else(gone)?.read_exact_at(buffer, at),
+            None => self.spool.as_ref().ok_or_else(short)?.read_exact_at(buffer, at),
             Some(layer) => {
                 let tar = usize::try_from(layer).ok().and_then(|layer| self.tars.get(layer)?.as_ref());
                 let tar =
                     tar.filter(|tar| at.checked_add(buffer.len() as u64).is_some_and(|end| end <= tar.len()));
-                let tar = tar.ok_or_else(gone)?;
+                let tar = tar.ok_or_else(short)?;
                 tar.file.read_exact_at(buffer, tar.offset + at)
             }
         }

@@ -31,6 +31,12 @@ pub(super) fn components<'n>(name: &'n [u8], what: &str) -> Result<Vec<&'n [u8]>
     Ok(components)
 }
 
+/// The name in a path that begins at `at`, and where the next one begins.
+pub(super) fn part(path: &[u8], at: usize) -> (&[u8], usize) {
+    let part = path[at..].split(|byte| *byte == b'/').next().unwrap_or_default();
+    (part, (at + part.len() + 1).min(path.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

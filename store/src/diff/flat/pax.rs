@@ -1,6 +1,6 @@
 //! What precedes the header of an entry: long names, and PAX records.
 
-use crate::archive::sparse::{Map, Sparse};
+use crate::archive::sparse::Sparse;
 
 /// What extended headers say of the entry that follows.
 #[derive(Default)]
@@ -80,21 +80,12 @@ impl Extended {
         true
     }
 
-    /// What is wrong with the record of a sparse entry shows when its pieces are put together.
+    /// A record of a sparse entry.
     fn sparse(&mut self, key: &[u8], value: &[u8]) {
         let sparse = self.sparse.get_or_insert_default();
-        match (key, &mut sparse.map) {
-            (b"name", _) => self.sparse_name = Some(value.to_vec()),
-            (b"size" | b"realsize", _) => {
-                sparse.len = str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            }
-            (b"major", map) if value != b"0" => *map = Map::Within,
-            (b"map", Map::Listed(numbers)) => *numbers = value.to_vec(),
-            (b"offset" | b"numbytes", Map::Listed(numbers)) => {
-                numbers.extend(value);
-                numbers.push(b',');
-            }
-            _ => {}
+        match key {
+            b"name" => self.sparse_name = Some(value.to_vec()),
+            _ => sparse.take(key, value),
         }
     }
 }
