@@ -42,7 +42,8 @@ fn listed(tar: &[u8]) -> BTreeMap<String, (u8, String, (u32, u32))> {
     for entry in tar::Archive::new(tar).entries().expect("a tar") {
         let entry = entry.expect("an entry");
         let header = entry.header();
-        let number = |found: std::io::Result<Option<u32>>| found.expect("a number").unwrap_or_default();
+        // Entries of the image's own layers may leave the fields empty, which the reader takes for an error.
+        let number = |found: std::io::Result<Option<u32>>| found.ok().flatten().unwrap_or_default();
         let device = (number(header.device_major()), number(header.device_minor()));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let link = entry.link_name_bytes().map(|link| text(&link)).unwrap_or_default();
