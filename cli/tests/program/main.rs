@@ -31,6 +31,8 @@ mod platforms;
 mod podman_lost;
 mod program;
 #[cfg(feature = "registry")]
+mod proxied;
+#[cfg(feature = "registry")]
 mod push;
 mod refused;
 mod rootfs;

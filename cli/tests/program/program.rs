@@ -9,6 +9,9 @@ pub(crate) fn layerlift() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layerlift"));
     command.stdin(Stdio::null()).env_remove("XDG_DATA_HOME").env("HOME", "/nonexistent");
     command.env_remove("LAYERLIFT_ROOT").env_remove("LAYERLIFT_STORE");
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
     command
 }
 

@@ -147,6 +147,14 @@ impl Client {
                     let plain = origin("http")?;
                     self.ping(&plain).map(|()| plain)
                 }
+                // Its name may be known to the proxy for plain HTTP alone.
+                Err(error @ RegistryError::UnknownHost { .. }) if may_be_plain => {
+                    let plain = origin("http")?;
+                    match self.http.has_proxy(&plain) {
+                        true => self.ping(&plain).map(|()| plain),
+                        false => Err(error),
+                    }
+                }
                 answered => answered.map(|()| secure),
             };
             match answered {

@@ -103,10 +103,12 @@ pub enum RegistryError {
         why: String,
     },
     /// A proxy of the environment cannot be used. Its address may hold a password.
-    #[error("the proxy in {variable} cannot be used")]
+    #[error("the proxy in {variable} cannot be used: {why}")]
     Proxy {
         /// The variable of the environment.
         variable: &'static str,
+        /// Why not.
+        why: &'static str,
     },
     /// A status that is not the expected one.
     #[error("{host} answered {status} to {asked}{}", after(detail))]

@@ -12,6 +12,7 @@ use ureq::{Agent, SendBody};
 
 use super::address::{host_of, is_loopback};
 use super::error::RegistryError;
+use super::proxy::Proxies;
 use super::source::Source;
 
 /// How many redirects are followed.
@@ -55,6 +56,7 @@ pub(super) struct Answer {
 pub(super) struct Http {
     own: Agent,
     others: Agent,
+    proxies: Proxies,
     /// The host of the registry, without a port.
     host: String,
     insecure: bool,
@@ -102,7 +104,7 @@ impl Answer {
 
 impl Http {
     pub(super) fn new(own: Agent, others: Agent, host: &str, insecure: bool) -> Self {
-        Http { own, others, host: host_of(host).to_owned(), insecure }
+        Http { own, others, proxies: Proxies::of_environment(), host: host_of(host).to_owned(), insecure }
     }
 
     /// Asks, and follows redirects. `secret` is sent to that origin alone.
@@ -128,6 +130,11 @@ impl Http {
         }
         let (host, asked) = (authority(&call.uri), asked(&call.method, &call.uri));
         Err(RegistryError::Answer { host, asked, why: format!("more than {REDIRECTS} redirects") })
+    }
+
+    /// Whether a proxy is asked for an address.
+    pub(super) fn has_proxy(&self, uri: &Uri) -> bool {
+        matches!(self.proxies.of(uri), Ok(Some(_)))
     }
 
     /// One request.
@@ -167,9 +174,11 @@ impl Http {
         if len.is_some_and(|len| len >= LARGE) {
             request = request.header(header::EXPECT, "100-continue");
         }
+        let proxy = self.proxies.of(uri)?;
         let agent = if host_of(&host) == self.host { &self.own } else { &self.others };
         let run = |body: SendBody<'_>| -> Result<Result<Answer, ureq::Error>, RegistryError> {
-            let answer = agent.run(request.body(body).map_err(of_request)?);
+            let request = agent.configure_request(request.body(body).map_err(of_request)?);
+            let answer = agent.run(request.proxy(proxy).build());
             Ok(answer.map(|answer| {
                 let (head, body) = answer.into_parts();
                 let mut bytes = Vec::new();

@@ -153,8 +153,8 @@ impl Registry {
         let host = address.host();
         let trust = Trust::of(host, &options.authorities, &options.certificates)?;
         let api = address::authority(host);
-        let own = trust.agent(api, options.insecure)?;
-        let http = Http::new(own, trust.agent_for_others(api)?, api, options.insecure);
+        let own = trust.agent(options.insecure);
+        let http = Http::new(own, trust.agent_for_others(), api, options.insecure);
         let identity = match &options.login {
             Login::Stored => credentials::stored(host, &address.repository(None).unwrap_or_default())?,
             Login::Given(identity) => Some(identity.clone()),

@@ -16,7 +16,6 @@ use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 
 use super::error::RegistryError;
-use super::proxy;
 
 /// Where engines keep certificates of registries.
 pub(super) const FOLDERS: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
@@ -79,16 +78,16 @@ impl Trust {
     }
 
     /// What sends requests to the registry, and shows it the client's certificate.
-    pub(super) fn agent(&self, host: &str, insecure: bool) -> Result<Agent, RegistryError> {
-        self.build(host, self.client.clone(), insecure)
+    pub(super) fn agent(&self, insecure: bool) -> Agent {
+        self.build(self.client.clone(), insecure)
     }
 
     /// What sends requests to any other host: its certificate is always verified.
-    pub(super) fn agent_for_others(&self, host: &str) -> Result<Agent, RegistryError> {
-        self.build(host, None, false)
+    pub(super) fn agent_for_others(&self) -> Agent {
+        self.build(None, false)
     }
 
-    fn build(&self, host: &str, client: Option<ClientCert>, insecure: bool) -> Result<Agent, RegistryError> {
+    fn build(&self, client: Option<ClientCert>, insecure: bool) -> Agent {
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .root_certs(RootCerts::new_with_certs(&self.authorities))
@@ -101,7 +100,8 @@ impl Trust {
             .max_redirects_will_error(false)
             .user_agent(concat!("layerlift/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
-            .proxy(proxy::of_environment(host)?)
+            // Each request has its own.
+            .proxy(None)
             .tls_config(tls)
             .max_response_header_size(HEADERS)
             .max_idle_connections_per_host(16)
@@ -111,7 +111,7 @@ impl Trust {
             .timeout_recv_response(Some(ANSWER))
             .timeout_recv_body(Some(STALLED))
             .build();
-        Ok(Agent::new_with_config(config))
+        Agent::new_with_config(config)
     }
 }
 
