@@ -32,7 +32,8 @@ use crate::report::Reporter;
 use crate::size::human;
 use crate::terminal::visible;
 
-/// What containerd calls the repositories that a blob was pulled from, with the host behind it.
+/// What containerd calls the repositories that a blob was pulled from, with the host behind it, without a
+/// port.
 const SOURCE: &str = "containerd.io/distribution.source.";
 
 /// How many blobs of a layer are asked for.
@@ -210,15 +211,17 @@ impl Pushing {
         Ok((placed, !without.is_empty()))
     }
 
-    /// Where the store remembers that the blobs of images came from, on this registry: it may mount them from
-    /// there.
-    fn add_places(&self, bundle: &Bundle) {
-        let key = format!("{SOURCE}{}", self.address.host());
-        let sources = bundle.roots.iter().filter_map(|root| root.annotations.get(&key));
+    /// Where containerd remembers that each blob came from, on this registry: it may mount it from there.
+    fn add_places(&self, bundle: &Bundle, store: &dyn Store) {
+        let key = format!("{SOURCE}{}", self.address.hostname());
         let is_one = |name: &&str| format!("{}/{name}", self.address.host()).parse::<Address>().is_ok();
-        for repository in sources.flat_map(|value| value.split(',')).map(str::trim).filter(is_one) {
-            let blobs = bundle.blobs.iter().filter(|blob| !blob.descriptor.names_others());
-            blobs.for_each(|blob| self.registry.add_place(blob.descriptor.digest, repository));
+        let blobs = bundle.blobs.iter().map(|blob| &blob.descriptor);
+        for digest in blobs.filter(|blob| !blob.names_others()).map(|blob| blob.digest) {
+            let sources = store.annotations(digest);
+            let repositories = sources.get(&key).into_iter().flat_map(|value| value.split(','));
+            for repository in repositories.map(str::trim).filter(is_one) {
+                self.registry.add_place(digest, repository);
+            }
         }
     }
 
@@ -256,7 +259,7 @@ impl Pushing {
     /// Pushes, repository by repository; returns whether something is missing there.
     pub(crate) fn push(
         &self,
-        prepared: &Prepared,
+        (prepared, store): (&Prepared, &dyn Store),
         args: &Save,
         options: &Options<'_>,
         progress: &Progress<'_>,
@@ -274,7 +277,7 @@ impl Pushing {
         let mut missing = BTreeMap::new();
         let mut first = None;
         for Placed { repository, bundle, .. } in &placed {
-            self.add_places(bundle);
+            self.add_places(bundle, store);
             let target = self.registry.repository(repository, &listener);
             let Err(error) = push(bundle, &target, options) else { continue };
             let error = prepared.explain(error);

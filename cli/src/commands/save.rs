@@ -238,7 +238,7 @@ fn write(
         }
         let left_out = match args.dry_run {
             true => pushing.dry_run(&prepared, &options, reporter)?,
-            false => pushing.push(&prepared, args, &options, &progress, reporter)?,
+            false => pushing.push((&prepared, store), args, &options, &progress, reporter)?,
         };
         let is_declared = prepared.salvaged().is_some_and(SalvageReport::is_declared);
         report.take().map_or(Ok(()), |report| report.write(&prepared))?;

@@ -206,3 +206,34 @@ fn a_blob_that_is_found_by_its_tar() {
     };
     assert_eq!((verify(&[]), verify(&["--find-blobs"])), (Some(1), Some(0)));
 }
+
+/// The labels of blobs name the repositories that they were pulled from (containerd puts no port there).
+/// Another repository of that registry takes them from there.
+#[test]
+#[cfg(feature = "registry")]
+fn blobs_that_were_pulled_are_mounted() {
+    use crate::server::Server;
+
+    let store = Store::containerd("containerd-2.1");
+    let blobs = store.root.join("io.containerd.content.v1.content/blobs/sha256");
+    let server = Server::start(|_| None);
+    // The registry still has all of it, whatever it is.
+    for blob in fs::read_dir(&blobs).unwrap() {
+        let blob = blob.unwrap();
+        let key = ("bench/mlist".to_owned(), format!("sha256:{}", blob.file_name().to_string_lossy()));
+        server.kept.lock().unwrap().blobs.insert(key, fs::read(blob.path()).unwrap());
+    }
+    let push = |name: &str, to: &str| {
+        let mut command = layerlift();
+        command.args(["push", name, "--namespace", "default", "--platform", "linux/s390x"]);
+        command.args(["--progress", "json", "--root"]).arg(&store.root);
+        let (status, said) = ended(&output(command.arg(format!("docker://{}/{to}", server.address))));
+        assert_eq!(status, Some(0), "{said}");
+        let with = |outcome: &str| said.matches(&format!("\"outcome\":\"{outcome}\"")).count();
+        (with("mounted"), with("pushed"))
+    };
+    // Two layers and a config; the manifest is sent.
+    assert_eq!(push("127.0.0.1:5777/bench/mlist:1.0", "other:1"), (3, 1));
+    assert!(server.heard().contains("from=bench/mlist"), "{}", server.heard());
+    assert_eq!(push("127.0.0.1:5777/bench/mlist:1.0", "other:2"), (0, 0), "all of it is there");
+}

@@ -26,6 +26,11 @@ impl Address {
         &self.host
     }
 
+    /// The registry without its port, and an address of IPv6 without brackets: `registry.example`.
+    pub fn hostname(&self) -> &str {
+        host_of(&self.host).trim_start_matches('[').trim_end_matches(']')
+    }
+
     /// The tag, if there is one.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
@@ -156,6 +161,15 @@ mod tests {
             "r.example/a:/",
         ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_without_ports() {
+        for (text, expected) in
+            [("r.example/a", "r.example"), ("localhost:5000/a", "localhost"), ("[::1]:5000/a", "::1")]
+        {
+            assert_eq!(text.parse::<Address>().unwrap().hostname(), expected);
         }
     }
 
