@@ -1,9 +1,12 @@
-//! The manifest in the guide for Kubernetes: its structure, and what its arguments do.
+//! The manifest in the guide for Kubernetes and the unit in that for pushing: their structure, and what their
+//! arguments do.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::program::{ended, layerlift, output};
+#[cfg(feature = "registry")]
+use crate::program::{is_root, skipped};
 use crate::store::Store;
 
 /// The part of YAML that the manifest uses.
@@ -112,13 +115,19 @@ fn split(line: &str) -> Option<(&str, &str)> {
     (value.is_empty() || value.starts_with(' ')).then(|| (key, value.trim()))
 }
 
-/// The documents in the only block of YAML.
-fn manifest() -> Vec<Yaml> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/kubernetes.md");
+/// The blocks of a language in a guide.
+fn blocks(guide: &str, language: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides").join(guide);
     let guide = std::fs::read_to_string(path).unwrap();
-    let (_, block) = guide.split_once("```yaml\n").unwrap();
-    let (block, _) = block.split_once("```\n").unwrap();
-    assert!(!block.contains('\t') && !guide.contains("```yaml\n\n"));
+    let start = format!("```{language}\n");
+    let begun = guide.split(&start).skip(1);
+    begun.map(|block| block.split_once("```\n").unwrap().0.to_owned()).collect()
+}
+
+/// The documents in the first block of YAML.
+fn manifest() -> Vec<Yaml> {
+    let block = &blocks("kubernetes.md", "yaml")[0];
+    assert!(!block.contains('\t') && !block.starts_with('\n'));
     block.split("---\n").map(Yaml::parse).collect()
 }
 
@@ -199,4 +208,100 @@ fn its_arguments_save_a_node() {
     let archive = images.join("node-1.tar");
     let listed = output(layerlift().args(["images", "--root"]).arg(archive));
     assert!(String::from_utf8_lossy(&listed.stdout).contains("127.0.0.1:5777/bench/multi"), "{said}");
+}
+
+/// Runs the program as root with this capability alone, as the guides have it; as this user where that is not
+/// root.
+#[cfg(feature = "registry")]
+fn confined(what: &str, args: &[String]) -> (Option<i32>, String) {
+    let mut command = layerlift();
+    if is_root(what, "to give up capabilities") {
+        let only = "-all,+dac_read_search";
+        let program = command.get_program().to_owned();
+        let variables: Vec<_> =
+            command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
+        command = std::process::Command::new("setpriv");
+        command.args(["--bounding-set", only, "--inh-caps", only, "--no-new-privs"]).arg(program);
+        for (name, value) in variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+    }
+    ended(&output(command.args(args)))
+}
+
+/// The part of the guide that pushes: its fields take the place of those of the manifest, and its arguments
+/// push a node with what the security context leaves of root.
+#[test]
+#[cfg(feature = "registry")]
+fn its_arguments_push_a_node() {
+    let parts = blocks("kubernetes.md", "yaml");
+    let [_, container, pod] = &parts[..] else { panic!("{} blocks", parts.len()) };
+    let (container, pod) = (Yaml::parse(container), Yaml::parse(pod));
+    let documents = manifest();
+    let save = documents[2].at("spec/template/spec/initContainers/0");
+    assert_eq!(save.texts("securityContext/capabilities/add"), ["DAC_READ_SEARCH"], "as below");
+    let (volumes, mounts) = (pod.items("volumes"), container.items("volumeMounts"));
+    let names = |items: &[Yaml]| items.iter().map(|item| item.text("name").to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(volumes), names(mounts));
+    assert!(mounts.iter().all(|mount| mount.text("readOnly") == "true"));
+    assert_eq!(container.at("env/0"), save.at("env/0"));
+    let file = container.text("env/1/value");
+    assert!(file.starts_with(&format!("{}/", mounts[1].text("mountPath"))), "{file}");
+
+    let store = Store::containerd("containerd-2.1");
+    let server = crate::server::Server::start(|_| None);
+    let args = container.texts("args").into_iter().map(|arg| {
+        let arg = arg.replace("=/containerd", &format!("={}", store.root.display()));
+        arg.replace("registry.example", &server.address.to_string()).replace("$(NODE_NAME)", "node-1")
+    });
+    let (status, said) = confined("its_arguments_push_a_node", &args.collect::<Vec<_>>());
+    assert_eq!(status, Some(0), "{said}");
+    assert!(server.tag("nodes/node-1/bench/multi", "1.0").is_some(), "{:?}", server.asked());
+}
+
+/// The unit of the guide: systemd takes it, and its command pushes a host with the capability that it has.
+#[test]
+#[cfg(feature = "registry")]
+fn the_unit_pushes_a_host() {
+    let store = Store::containers("docker-28.5");
+    let server = crate::server::Server::start(|_| None);
+    let program = layerlift().get_program().to_string_lossy().into_owned();
+    let units = store.beside("units");
+    std::fs::create_dir(&units).unwrap();
+    let mut verify = std::process::Command::new("systemd-analyze");
+    verify.arg("verify");
+    let mut service = String::new();
+    for unit in blocks("push.md", "ini") {
+        let name = unit.lines().next().unwrap().rsplit('/').next().unwrap();
+        let unit = unit.replace("/usr/local/bin/layerlift", &program);
+        let path = units.join(name);
+        std::fs::write(&path, &unit).unwrap();
+        verify.arg(path);
+        if name.ends_with(".service") {
+            service = unit;
+        }
+    }
+    match verify.output() {
+        Ok(verified) => {
+            let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+            // It also reads units of this machine that these need, and what it says of them is theirs.
+            let of_ours: Vec<_> = said.lines().filter(|line| line.contains("layerlift-push")).collect();
+            assert!(of_ours.is_empty(), "{said}");
+        }
+        Err(error) => skipped("the_unit_pushes_a_host: systemd-analyze verify", &error.to_string()),
+    }
+    assert!(service.contains("\nCapabilityBoundingSet=CAP_DAC_READ_SEARCH\n"), "as below");
+    let (_, command) = service.split_once("ExecStart=").unwrap();
+    let command = command.replace("\\\n", " ");
+    let words = command.lines().next().unwrap().split_whitespace().skip(1);
+    let args = words.map(|word| {
+        let word = word.replace("/var/lib/docker", &store.root.display().to_string());
+        word.replace("registry.example", &server.address.to_string()).replace("%H", "host-1")
+    });
+    let (status, said) = confined("the_unit_pushes_a_host", &args.collect::<Vec<_>>());
+    assert_eq!(status, Some(0), "{said}");
+    assert!(server.tag("host-1/app", "2").is_some(), "{:?}", server.asked());
 }
