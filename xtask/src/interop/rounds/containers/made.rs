@@ -32,6 +32,7 @@ chmod 600 etc/mode; chown 2097152:7 etc/owner; echo more >> etc/kept
 ln etc/kept etc/linked; ln new deep/linked
 ln -s ../etc/kept deep/symbolic; ln -s "$(printf '%0120d' 1)" deep/long-link
 mkfifo -m 640 fifo; mknod -m 666 null c 1 3
+ln -P deep/symbolic deep/symbolic-too; ln fifo fifo-too; ln null null-too
 echo long > "$(printf '%0200d' 7)"; echo dash > 'ü -'
 truncate -s 1M sparse; printf x | dd of=sparse bs=1 seek=500000 conv=notrunc status=none
 touch -d @-5 before; touch -d @9000000000 after

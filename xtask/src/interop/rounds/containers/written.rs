@@ -54,6 +54,11 @@ pub(super) fn compare(lab: &Lab<'_>, engine: &impl Engine, said: &Said, report: 
         NAMES.iter().try_for_each(|container| export(lab, engine, container))
     });
     lab.check(&format!("{name} load, run, diff"), report, || loaded(lab, engine));
+    if name == "docker" {
+        lab.check("rootfs of each archive against that of the image that was loaded", report, || {
+            NAMES.iter().try_for_each(|container| flattened(lab, container))
+        });
+    }
     lab.check(&format!("the printed {name} line, and its {name} inspect"), report, || {
         ["stopped", "created"].iter().try_for_each(|container| again(lab, engine, container, said))
     });
@@ -152,6 +157,15 @@ fn loaded(lab: &Lab<'_>, engine: &impl Engine) -> Outcome {
         run(engine.client(&["rm", "--force", &tried]))?;
     }
     Ok(())
+}
+
+/// The layers' tars in an archive make the file system that the engine has unpacked of them.
+fn flattened(lab: &Lab<'_>, container: &str) -> Outcome {
+    let (image, flat, unpacked) = (ours(container), lab.file(container, "flat"), lab.file(container, "whole"));
+    run(lab.layerlift(&["rootfs", &image, "--output"]).arg(&unpacked))?;
+    let mut of_archive = program(lab.layerlift, ["rootfs", &image, "--root"]);
+    run(of_archive.arg(lab.file(container, "image")).arg("--output").arg(&flat))?;
+    tars::same(&flat, &unpacked, Form::default()).map_err(|error| format!("{container}: {error}").into())
 }
 
 /// Runs the printed command line with another name, and compares what the engine says of both.
