@@ -147,6 +147,14 @@ impl Sources {
         self.opened.iter().filter_map(|source| Some((source, source.store.containers()?))).collect()
     }
 
+    /// Warns if no store keeps `what`: containers, volumes.
+    pub(crate) fn warn_of_unable(&self, what: &str, reporter: &Reporter) {
+        if self.able().is_empty() {
+            let stores: Vec<String> = self.opened.iter().map(|source| source.kind.to_string()).collect();
+            reporter.warn(&format!("{what} are not read from stores of kind {}", stores.join(", ")));
+        }
+    }
+
     /// Whether there are several, so that a table needs a column for them.
     pub(crate) fn several(&self) -> bool {
         self.opened.len() > 1

@@ -103,6 +103,14 @@ pub enum Error {
         /// Similar names that exist.
         suggestions: Vec<String>,
     },
+    /// Neither a container nor an image has this name or id, for who looks up both.
+    #[error("no such container or image: {name}")]
+    Neither {
+        /// What was asked for.
+        name: String,
+        /// Similar names that exist.
+        suggestions: Vec<String>,
+    },
     /// No volume has this name.
     #[error("no such volume: {name}")]
     NoVolume {
@@ -293,6 +301,7 @@ impl Error {
             }
             Error::NotFound { .. }
             | Error::NoContainer { .. }
+            | Error::Neither { .. }
             | Error::NoVolume { .. }
             | Error::NoFile { .. }
             | Error::NoPartition { .. }
@@ -352,6 +361,7 @@ impl Error {
             }
             Error::NotFound { suggestions, .. }
             | Error::NoContainer { suggestions, .. }
+            | Error::Neither { suggestions, .. }
             | Error::NoVolume { suggestions, .. }
                 if !suggestions.is_empty() =>
             {

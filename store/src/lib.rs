@@ -48,6 +48,7 @@ mod tarsplit;
 pub mod fuzz {
     //! For `store/fuzz` alone.
     pub use crate::bolt::fuzz::{database as bolt, seal as seal_bolt};
+    pub use crate::diff::flat::fuzz::flatten;
     pub use crate::tarsplit::fuzz::line as tar_split_line;
 }
 

@@ -86,10 +86,13 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Status, Error> 
     let mut status = Status::Done;
     for name in &args.names {
         let (place, selected) = match sources.resolve(name, reporter) {
-            Err(unknown @ Error::Store(StoreError::NotFound { .. })) => {
-                match containers::row_of(&sources, name, &mut status, reporter)? {
-                    Some(row) => rows.push(row),
-                    None => return Err(unknown),
+            Err(Error::Store(StoreError::NotFound { suggestions, .. })) if !sources.able().is_empty() => {
+                match containers::row_of(&sources, name, &mut status, reporter) {
+                    Ok(row) => rows.push(row),
+                    Err(Error::Store(StoreError::NoContainer { suggestions: near, .. })) => {
+                        return Err(containers::neither(name, near, suggestions));
+                    }
+                    Err(error) => return Err(error),
                 }
                 continue;
             }

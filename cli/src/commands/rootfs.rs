@@ -91,9 +91,9 @@ fn find(args: &Rootfs, reporter: &Reporter) -> Result<RootFs, Error> {
     if let Some(id) = args.name.strip_prefix("orphan:") {
         return Ok(containers::orphan(&sources, id)?.1.root_fs()?);
     }
-    let unknown = match containers::find(&sources.able(), &args.name) {
+    let near = match containers::find(&sources.able(), &args.name) {
         Ok((source, container)) => return of_container(source, &container),
-        Err(Error::Store(unknown @ StoreError::NoContainer { .. })) => unknown,
+        Err(Error::Store(StoreError::NoContainer { suggestions, .. })) => suggestions,
         Err(error) => return Err(error),
     };
     let has_containers = !sources.able().is_empty();
@@ -101,11 +101,8 @@ fn find(args: &Rootfs, reporter: &Reporter) -> Result<RootFs, Error> {
     let may_be_pipe = args.store.place.root.iter().any(|root| is_stdin(root));
     let sources = if may_be_pipe { sources } else { Sources::open(&args.store, reporter)? };
     let (place, selected) = match sources.resolve(&args.name, reporter) {
-        // Nothing here resembles the name of an image, so the error suggests containers.
-        Err(Error::Store(StoreError::NotFound { suggestions, .. }))
-            if suggestions.is_empty() && has_containers =>
-        {
-            return Err(unknown.into());
+        Err(Error::Store(StoreError::NotFound { suggestions, .. })) if has_containers => {
+            return Err(containers::neither(&args.name, near, suggestions));
         }
         resolved => resolved?,
     };

@@ -119,14 +119,14 @@ fn options_of_podman() {
 #[test]
 fn names_that_nobody_has() {
     let store = Store::containers("podman-4.3");
-    for command in ["containers", "inspect"] {
+    let unknown =
+        |what: &str| format!("layerlift: error: no such {what}: chnaged\nhint: similar names are changed\n");
+    for (command, what) in
+        [("containers", "container"), ("inspect", "container or image"), ("rootfs", "container or image")]
+    {
         let out = output(layerlift().arg(command).arg("--root").arg(&store.root).arg("chnaged"));
-        let (status, errors) = ended(&out);
-        assert_eq!((status, out.stdout.len()), (Some(2), 0), "{errors}");
-        assert!(errors.contains("chnaged"), "{errors}");
+        assert_eq!((ended(&out), out.stdout.len()), ((Some(2), unknown(what)), 0), "{command}");
     }
-    let (_, _, errors) = containers(&store.root, &["chnaged"]);
-    assert_eq!(errors, "layerlift: error: no such container: chnaged\nhint: similar names are changed\n");
 }
 
 #[test]
@@ -229,4 +229,11 @@ fn stores_without_containers() {
     let (status, _, errors) = containers(&store.root, &[]);
     assert_eq!(status, Some(0));
     assert!(errors.contains("containers are not read from stores of kind docker-graph"), "{errors}");
+    let out = output(layerlift().args(["volumes", "--root"]).arg(&store.root));
+    let (status, errors) = ended(&out);
+    assert_eq!(status, Some(0));
+    assert!(errors.contains("volumes are not read from stores of kind docker-graph"), "{errors}");
+    // Where no containers can be, the words are those of images.
+    let out = output(layerlift().args(["inspect", "nope", "--root"]).arg(&store.root));
+    assert_eq!(ended(&out), (Some(2), "layerlift: error: no such image: nope\n".to_owned()));
 }

@@ -44,6 +44,11 @@ fn as_the_engines_list_them() {
             assert_eq!(volume["driver"], said["Driver"], "{engine}");
             let labels = said["Labels"].as_object().cloned().unwrap_or_default();
             assert_eq!(volume["labels"], Value::Object(labels), "{engine}: {said}");
+            let time = |value: &Value| -> jiff::Timestamp {
+                value.as_str().expect("a time").parse().expect("RFC 3339")
+            };
+            let (ours, theirs) = (time(&volume["created"]), time(&said["CreatedAt"]));
+            assert_eq!(ours.as_second(), theirs.as_second(), "{engine}: {said}");
             assert!(volume["path"].as_str().expect("a path").ends_with("/_data"));
         }
         for line in answer(engine, "volume-users.txt").lines() {

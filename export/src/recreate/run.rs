@@ -41,14 +41,26 @@ pub(super) fn comment_lines(text: &str) -> String {
     comment
 }
 
-/// A word for a POSIX shell.
+/// A word for a POSIX shell. Control characters but for tabs and line ends must not reach a terminal: `printf`
+/// makes them.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        return word.to_owned();
     }
+    let mut quoted = "'".to_owned();
+    for c in word.chars() {
+        if c == '\'' {
+            quoted.push_str(r"'\''");
+        } else if c.is_control() && !matches!(c, '\t' | '\n') {
+            let octal: String = c.to_string().bytes().map(|byte| format!("\\{byte:03o}")).collect();
+            quoted.push_str(&format!("'\"$(printf '{octal}')\"'"));
+        } else {
+            quoted.push(c);
+        }
+    }
+    quoted.push('\'');
+    quoted
 }
 
 #[cfg(test)]
@@ -65,6 +77,8 @@ mod tests {
             ("$HOME", "'$HOME'"),
             ("a\nb", "'a\nb'"),
             ("~", "'~'"),
+            ("a\u{1b}[31m\t", "'a'\"$(printf '\\033')\"'[31m\t'"),
+            ("\u{9b}0m", "''\"$(printf '\\302\\233')\"'0m'"),
         ] {
             assert_eq!(quoted(word), expected);
         }

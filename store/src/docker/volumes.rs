@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::containers::parse;
@@ -62,6 +63,7 @@ pub(crate) fn read(data: &Root) -> Result<VolumeListing, Error> {
     names.extend(records.keys().filter(|name| is_component(name)).cloned());
     for name in names {
         let mut volume = Volume::new(data, &name);
+        volume.created = made(data, &name);
         let mut device = options(data, &name).unwrap_or_else(|error| {
             listing.lost.push(error.within(format!("where the data of volume {name} are")));
             None
@@ -78,6 +80,14 @@ pub(crate) fn read(data: &Root) -> Result<VolumeListing, Error> {
         listing.volumes.push(volume.mounted(device.as_deref()));
     }
     Ok(listing)
+}
+
+/// The time of a volume's folder, which `docker volume inspect` gives as `CreatedAt`: it has its entries from
+/// the start. The daemon takes the time of its inode, which is another one in a copy of the store.
+fn made(data: &Root, name: &str) -> Option<String> {
+    let folder = data.try_dir(Path::new("volumes").join(name)).ok()??;
+    let time = Timestamp::from_second(folder.stat().ok()?.st_mtime).ok()?;
+    Some(time.to_string())
 }
 
 /// The place of a volume's data in `opts.json`.

@@ -34,7 +34,7 @@ pub struct Volume {
     pub labels: BTreeMap<String, String>,
     /// Options that it was made with.
     pub options: BTreeMap<String, String>,
-    /// RFC 3339, where the engine recorded it.
+    /// RFC 3339: what the engine recorded, or else the time of the volume's folder.
     pub created: Option<String>,
     /// The directory of its data on this machine.
     pub path: PathBuf,

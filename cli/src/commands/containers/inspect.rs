@@ -39,23 +39,22 @@ pub(in crate::commands) struct Inspected<'a> {
     buildah: Option<Value>,
 }
 
-/// The container that a name means which no image has.
+/// The container that a name means which no image has. One whose name is unknown is
+/// [`StoreError::NoContainer`].
 pub(in crate::commands) fn row_of<'s>(
     sources: &'s Sources,
     name: &str,
     status: &mut Status,
     reporter: &Reporter,
-) -> Result<Option<Row<'s>>, Error> {
-    let able = sources.able();
-    let (source, container) = match find(&able, name) {
-        Err(Error::Store(StoreError::NoContainer { .. })) => return Ok(None),
-        found => found?,
-    };
+) -> Result<Row<'s>, Error> {
+    let (source, container) = find(&sources.able(), name)?;
     if super::warn_of_damage(&container, reporter) {
         *status = Status::Incomplete;
     }
-    let ability = source.store.containers();
-    Ok(ability.map(|ability| row(source, ability, container, status, reporter)))
+    match source.store.containers() {
+        Some(ability) => Ok(row(source, ability, container, status, reporter)),
+        None => Err(StoreError::NoContainer { name: name.to_owned(), suggestions: Vec::new() }.into()),
+    }
 }
 
 impl<'a> Inspected<'a> {

@@ -19,17 +19,14 @@ use layerlift_store::Container;
 pub(super) use chosen::{choose, orphan};
 pub(super) use inspect::{Inspected, row_of};
 use json::ContainerJson;
-pub(super) use row::find;
 use row::{Row, row};
+pub(super) use row::{find, neither};
 
 pub(crate) fn run(args: &Containers, reporter: &Reporter) -> Result<Status, Error> {
     let sources = Sources::open_all(&args.place, reporter)?;
     let mut status = sources.warn_of_failed(reporter);
     let able = sources.able();
-    if able.is_empty() {
-        let stores: Vec<String> = sources.opened.iter().map(|source| source.kind.to_string()).collect();
-        reporter.warn(&format!("containers are not read from stores of kind {}", stores.join(", ")));
-    }
+    sources.warn_of_unable("containers", reporter);
     let mut rows = Vec::new();
     if args.names.is_empty() {
         for (source, ability) in able {

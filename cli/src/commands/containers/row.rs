@@ -46,6 +46,14 @@ pub(in crate::commands) fn find<'s>(
     }
 }
 
+/// The error for a name that is of no container and of no image, with similar names of both.
+pub(in crate::commands) fn neither(name: &str, mut containers: Vec<String>, images: Vec<String>) -> Error {
+    containers.extend(images);
+    containers.sort();
+    containers.dedup();
+    StoreError::Neither { name: name.to_owned(), suggestions: containers }.into()
+}
+
 /// A container with the size of its layer. A layer that cannot be read is reported.
 pub(super) fn row<'s>(
     source: &'s Source,

@@ -42,6 +42,7 @@ struct VolumeJson<'a> {
 pub(crate) fn run(args: &Volumes, reporter: &Reporter) -> Result<Status, Error> {
     let sources = Sources::open_all(&args.place, reporter)?;
     let mut status = sources.warn_of_failed(reporter);
+    sources.warn_of_unable("volumes", reporter);
     let rows = rows::all(&sources, &mut status, reporter)?;
     let mut sized = Vec::new();
     for row in &rows {

@@ -2,6 +2,7 @@
 
 mod archives;
 mod bolt;
+mod flat;
 mod headers;
 mod json_edits;
 mod references;
@@ -23,9 +24,10 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "archives", run: archives::run, corpus: archives::corpus },
     Target { name: "bolt", run: bolt::run, corpus: bolt::corpus },
+    Target { name: "flat", run: flat::run, corpus: flat::corpus },
     Target { name: "headers", run: headers::run, corpus: headers::corpus },
     Target { name: "json_edits", run: json_edits::run, corpus: json_edits::corpus },
     Target { name: "references", run: references::run, corpus: references::corpus },

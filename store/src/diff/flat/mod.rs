@@ -24,6 +24,8 @@
 mod disk;
 mod entries;
 mod flatten;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 mod growing;
 mod names;
 mod pax;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::made::NAMES;
@@ -28,7 +29,43 @@ pub(super) fn ask(engine: &impl Engine) -> Outcome<Said> {
         of_one.sort();
         users.insert(name.to_owned(), of_one);
     }
-    Ok(Said { containers, volumes: serde_json::from_str(&volumes)?, users })
+    let format = "{{.Names}}\t{{.Size}}\t{{.Status}}";
+    let ps = text(engine.client(&["ps", "--all", "--size", "--format", format]))?;
+    let columns = ps.lines().filter_map(|row| {
+        let mut cells = row.split('\t').map(str::to_owned);
+        Some((cells.next()?, (cells.next()?, cells.next()?)))
+    });
+    let columns = columns.map(|(name, (size, status))| (name, (upto(&size, " ("), upto(&status, ") "))));
+    Ok(Said { columns: columns.collect(), containers, volumes: serde_json::from_str(&volumes)?, users })
+}
+
+/// The beginning of a text, before what ends it.
+fn upto(text: &str, end: &str) -> String {
+    text.split(end).next().unwrap_or_default().to_owned()
+}
+
+/// The columns of the table that depend on more than the record of the container.
+pub(super) fn table(lab: &Lab<'_>, said: &Said) -> Outcome {
+    let table = text(lab.layerlift(&["containers"]))?;
+    let head = table.lines().next().unwrap_or_default();
+    let cell = |row: &str, column: &str| -> String {
+        let begin = head.find(column).unwrap_or_default();
+        let row: String = row.chars().skip(begin).collect();
+        upto(&row, "  ").trim_end().to_owned()
+    };
+    for row in table.lines().skip(1) {
+        let (name, size, status) = (cell(row, "NAMES"), cell(row, "SIZE"), upto(&cell(row, "STATUS"), ") "));
+        let theirs = said.columns.get(&name).ok_or_else(|| format!("{name}: the engine does not list it"))?;
+        // What was running could still write, and did so until it was killed.
+        let same = match theirs.1.starts_with("Up ") {
+            true => status.starts_with("Was running, started "),
+            false => status == theirs.1 && (size == theirs.0 || lab.counts_more),
+        };
+        if !same {
+            return Err(format!("{name}: {size}, {status} is {theirs:?} for the engine").into());
+        }
+    }
+    Ok(())
 }
 
 /// Every container that the engine inspects, and no other.
@@ -129,6 +166,12 @@ pub(super) fn volumes(lab: &Lab<'_>, said: &Said) -> Outcome {
         let name = text_of(&theirs["Name"]);
         let one = listed.iter().find(|one| one["name"] == theirs["Name"]);
         let one = one.ok_or_else(|| format!("{name} is not listed"))?;
+        let created = [second(&one["created"]), second(&theirs["CreatedAt"])];
+        // Docker 20.10 takes the time of the data's folder, which changes with its entries.
+        let same = if lab.form.headers { created[0] <= created[1] } else { created[0] == created[1] };
+        if !same || created.contains(&None) {
+            return Err(format!("{name}: made at {} and {}", one["created"], theirs["CreatedAt"]).into());
+        }
         let mut users: Vec<&str> =
             one["used_by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         users.sort_unstable();
@@ -145,6 +188,11 @@ pub(super) fn volumes(lab: &Lab<'_>, said: &Said) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The second of a time in RFC 3339; engines write it in the zone of their daemon.
+fn second(time: &Value) -> Option<i64> {
+    time.as_str()?.parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
 /// A volume that is a folder of the host is refused, and the message names the folder.

@@ -91,11 +91,16 @@ struct Lab<'a> {
     root: PathBuf,
     layerlift: &'a Path,
     form: Form,
+    /// Whether the engine counts more than the lengths of a container's files: Docker's containerd store blocks
+    /// of the disk, directories included, and Podman 5 its own records of the container, too.
+    counts_more: bool,
 }
 
 /// What the engine said before it was killed.
 struct Said {
     containers: BTreeMap<&'static str, Value>,
+    /// What `ps --all --size` has of each: the size of its layer, and its status without a time.
+    columns: BTreeMap<String, (String, String)>,
     /// `volume inspect`.
     volumes: Vec<Value>,
     /// Names of the containers that use each volume.
@@ -139,7 +144,8 @@ pub(in crate::interop) fn docker(
     let home = engines.scratch.folder(&format!("k-{kind}"))?;
     let root = home.join("root");
     fs::create_dir_all(&root)?;
-    let lab = Lab { name, home, root, layerlift: engines.layerlift, form };
+    let counts_more = matches!(store, ImageStore::Containerd);
+    let lab = Lab { name, home, root, layerlift: engines.layerlift, form, counts_more };
     let start = || Docker::start_in(engines.place, &lab.home.join("d"), &lab.root, store);
     let Some(docker) = report.started(&lab.name, start()) else { return Ok(()) };
     let said = made(&lab, &docker, report);
@@ -171,7 +177,8 @@ pub(in crate::interop) fn podman(engines: &Engines<'_>, report: &mut Report) -> 
     let storage = Storage::new(&home, "overlay", None)?.at(engines.place).with_containers()?;
     let [headers, whiteout_links] = [engines.old_headers, engines.old_whiteouts];
     let form = Form { headers, whiteout_links, whiteout_times: false };
-    let lab = Lab { name, home, root: storage.root(), layerlift: engines.layerlift, form };
+    let (root, counts_more) = (storage.root(), !engines.old_headers);
+    let lab = Lab { name, home, root, layerlift: engines.layerlift, form, counts_more };
     let said = made(&lab, &storage, report);
     let Some(said) = said else { return Ok(()) };
     made::kill(&said.containers["killed"])?;
@@ -205,6 +212,7 @@ fn made(lab: &Lab<'_>, engine: &impl Engine, report: &mut Report) -> Option<Said
 fn unattended(lab: &Lab<'_>, said: &Said, report: &mut Report) -> Outcome<bool> {
     let before = Listing::of(&lab.root)?;
     lab.check("layerlift containers --json", report, || listed::containers(lab, said));
+    lab.check("layerlift containers", report, || listed::table(lab, said));
     lab.check("layerlift volumes --json", report, || listed::volumes(lab, said));
     let what = "layerlift save, rootfs, containers --run of each, volume";
     let wrote = lab.check(what, report, || {

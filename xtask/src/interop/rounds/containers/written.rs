@@ -161,7 +161,8 @@ fn loaded(lab: &Lab<'_>, engine: &impl Engine) -> Outcome {
 
 /// The layers' tars in an archive make the file system that the engine has unpacked of them.
 fn flattened(lab: &Lab<'_>, container: &str) -> Outcome {
-    let (image, flat, unpacked) = (ours(container), lab.file(container, "flat"), lab.file(container, "whole"));
+    let (image, flat, unpacked) =
+        (ours(container), lab.file(container, "flat"), lab.file(container, "whole"));
     run(lab.layerlift(&["rootfs", &image, "--output"]).arg(&unpacked))?;
     let mut of_archive = program(lab.layerlift, ["rootfs", &image, "--root"]);
     run(of_archive.arg(lab.file(container, "image")).arg("--output").arg(&flat))?;
