@@ -4,11 +4,13 @@ use std::path::Path;
 
 use super::archive::{Alike, same};
 use super::images::{self, Archive, Set};
+use super::pushed::{Access, Pushed};
 use super::report::Report;
 use super::source::{Checks, Shape, Source};
 use super::{Engine, Options, builds};
 use crate::Outcome;
 use crate::engines::containers::Storage;
+use crate::engines::place::Place;
 use crate::engines::process::{installed, program, run, text};
 use crate::engines::registry::Registry;
 use crate::engines::scratch::{Mount, unmount_below};
@@ -20,6 +22,9 @@ const STORES: [(&str, bool); 6] =
 
 /// The driver overlay, with fuse-overlayfs in place of the kernel.
 const FUSE: &str = "fuse-overlayfs";
+
+/// The store whose images are pushed.
+const PUSHED: &str = "podman overlay";
 
 /// Runs the checks of each requested store.
 pub(crate) fn run_all(options: &Options, checks: &Checks<'_>, report: &mut Report) -> Outcome {
@@ -116,6 +121,15 @@ fn one(
         None => report.not_run(&format!("{name}: podman pull"), "docker-registry is not installed"),
     }
     let images = storage.images()?;
+    // One is enough for what does not depend on the driver.
+    if let Some(registry) = registry.filter(|_| name == PUSHED) {
+        let (to, root) = (Access::open(registry.address()), storage.root());
+        let home = storage.home().join("g");
+        std::fs::create_dir_all(&home)?;
+        let (root, images, home, place) = (&root, &images, &home, &Place::HERE);
+        let pushed = Pushed { name, root, images, to: &to, home, place, keeps_manifests: false };
+        pushed.check(checks, report)?;
+    }
     let source = Source { name: name.to_owned(), root: storage.root(), images, ..Source::default() };
     checks.check(&source, None, report)?;
     if storage.is_rootless() {

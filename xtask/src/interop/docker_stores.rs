@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::archive::{self, Alike, same};
 use super::images::{self, Archive, Set};
-use super::pushed::Pushed;
+use super::pushed::{Access, Pushed};
 use super::report::Report;
 use super::source::{Checks, Shape, Source};
 use super::{Engine, Options, builds};
 use crate::Outcome;
 use crate::engines::docker::Docker;
 use crate::engines::image::{Image, hex};
+use crate::engines::place::Place;
 use crate::engines::process::{installed, program, run, text};
 use crate::engines::registry::Registry;
 use crate::engines::scratch::Mount;
@@ -111,8 +112,10 @@ fn one(
     });
     docker.stop()?;
     if let Some(registry) = material.registry.as_ref().filter(|_| driver == "overlay2") {
-        let pushed = Pushed { name, root: &root, images: &images, registry, home };
-        pushed.check(checks, report)?;
+        let to = Access::open(registry.address());
+        let (root, images, place) = (&root, &images, &Place::HERE);
+        let pushed = Pushed { name, root, images, to: &to, home, place, keeps_manifests: false };
+        pushed.check_all(checks, report)?;
     }
     let source = Source {
         name: name.to_owned(),

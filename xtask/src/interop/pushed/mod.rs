@@ -1,20 +1,35 @@
 //! A store's images in a registry: pushed, looked at, and pulled by the engines.
 
+mod access;
+mod faults;
+mod killed;
+mod locked;
+mod mounted;
+
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
+
+use serde_json::Value;
 
 use super::archive;
 use super::report::Report;
 use super::source::Checks;
 use crate::Outcome;
+use crate::engines::containerd::Containerd;
 use crate::engines::containers::Storage;
-use crate::engines::docker::Docker;
+use crate::engines::docker::{Docker, ImageStore};
 use crate::engines::image::{Image, hex, sha256};
+use crate::engines::place::Place;
 use crate::engines::process::{bytes, installed, output, program, run, text};
-use crate::engines::registry::Registry;
+
+pub(crate) use access::Access;
+
+/// Where the images go.
+const PREFIX: &str = "pushed";
+
+/// How many images are pulled where not all are.
+const FEW: usize = 4;
 
 /// A store whose engine is stopped.
 pub(super) struct Pushed<'a> {
@@ -22,92 +37,112 @@ pub(super) struct Pushed<'a> {
     pub(super) name: &'a str,
     pub(super) root: &'a Path,
     pub(super) images: &'a [Image],
-    pub(super) registry: &'a Registry,
+    pub(super) to: &'a Access,
     pub(super) home: &'a Path,
+    /// Whose engines pull.
+    pub(super) place: &'a Place,
+    /// Whether the store has manifests with their blobs, which go there as they are.
+    pub(super) keeps_manifests: bool,
 }
+
+/// An image, its name in the store, and its name in the registry.
+type Named<'a> = (&'a Image, &'a str, String);
 
 impl Pushed<'_> {
     /// The images with names, and what they are called in the registry, below `prefix`.
-    fn named(&self, prefix: &str) -> Vec<(&Image, &str, String)> {
+    fn named(&self, prefix: &str) -> Vec<Named<'_>> {
         let mut named = Vec::new();
         for image in self.images {
             for tag in image.tags.iter().map(String::as_str) {
                 let (first, rest) = tag.split_once('/').unwrap_or(("", tag));
                 let path = if first.contains(['.', ':']) { rest } else { tag };
-                named.push((image, tag, format!("{}/{prefix}/{path}", self.registry.address())));
+                named.push((image, tag, format!("{}/{prefix}/{path}", self.to.address())));
             }
         }
         named
     }
 
-    fn push(&self, checks: &Checks<'_>, prefix: &str, more: &[&str]) -> std::process::Command {
+    /// A push of images to a place.
+    fn push<'n>(
+        &self,
+        checks: &Checks<'_>,
+        names: impl IntoIterator<Item = &'n str>,
+        place: &str,
+        more: &[&str],
+    ) -> Command {
         let mut command = program(checks.layerlift, ["push", "--root"]);
-        command.arg(self.root).args(more);
-        command.args(self.named(prefix).iter().map(|(_, tag, _)| *tag));
-        command.arg(format!("docker://{}/{prefix}/", self.registry.address()));
+        command.arg(self.root).args(more).args(names).arg(format!("docker://{place}"));
+        self.to.layerlift(&mut command);
         command
     }
 
-    pub(super) fn check(&self, checks: &Checks<'_>, report: &mut Report) -> Outcome {
+    /// A push of all images.
+    fn push_all(&self, checks: &Checks<'_>, prefix: &str, more: &[&str]) -> Command {
+        let named = self.named(prefix);
+        let place = format!("{}/{prefix}/", self.to.address());
+        self.push(checks, named.iter().map(|(_, tag, _)| *tag), &place, more)
+    }
+
+    /// Everything: several logins, proxies and ways to end, and pulls of all images.
+    pub(super) fn check_all(&self, checks: &Checks<'_>, report: &mut Report) -> Outcome {
         let Pushed { name, home, .. } = self;
-        if !report
-            .check(&format!("{name}: layerlift push"), || run(self.push(checks, "pushed", &["--quiet"])))
-        {
+        if !self.check_pushed(checks, report) {
             return Ok(());
         }
-        report.check(&format!("{name}: a second push sends nothing"), || self.again(checks));
-        let has_skopeo = installed("skopeo");
-        if has_skopeo {
-            report.check(&format!("{name}: skopeo inspect, manifests as in an archive"), || {
-                self.inspected(checks)
-            });
-            report.check(&format!("{name}: skopeo copy of what was pushed"), || self.copied("pushed"));
-            report.check(&format!("{name}: pushes that are killed, and two at once"), || self.killed(checks));
-        } else {
-            report.not_run(&format!("{name}: skopeo and what was pushed"), "skopeo is not installed");
+        if installed("skopeo") {
+            report.check(&format!("{name}: skopeo copy of what was pushed"), || self.copied(PREFIX));
+            killed::check(self, checks, report);
+            faults::check(self, checks, report);
         }
         let (daemon, root) = (home.join("puller"), home.join("pulled"));
         fs::create_dir_all(&root)?;
-        if let Some(docker) =
-            report.started(&format!("{name}: docker pull"), Docker::start(&daemon, &root, "vfs"))
-        {
+        let docker = Docker::start_in(self.place, &daemon, &root, ImageStore::Driver("vfs"));
+        if let Some(docker) = report.started(&format!("{name}: docker pull"), docker) {
             report.check(&format!("{name}: docker pull of what was pushed"), || {
-                self.pulled(|reference, image| {
-                    run(docker.docker(["pull", "--quiet", reference]))?;
-                    same_id(
-                        &text(docker.docker(["image", "inspect", "--format", "{{.Id}}", reference]))?,
-                        image,
-                    )
-                })
+                self.docker(&docker, usize::MAX)
             });
+            locked::check(self, checks, &docker, report)?;
             docker.stop()?;
-            if has_skopeo {
+            if installed("skopeo") {
                 report
                     .check(&format!("{name}: a push of what Docker pulled compresses nothing again"), || {
                         self.remembered(checks, &root)
                     });
             }
         }
-        if installed("podman") {
-            // Podman takes no runroot of more than 50 characters.
-            let storage = Storage::new(&home.join("p"), "vfs", None)?;
-            report.check(&format!("{name}: podman pull of what was pushed"), || {
-                self.pulled(|reference, image| {
-                    run(storage.podman(["pull", "--quiet", "--tls-verify=false", reference]))?;
-                    same_id(
-                        &text(storage.podman(["image", "inspect", "--format", "{{.Id}}", reference]))?,
-                        image,
-                    )
-                })
-            });
-        } else {
-            report.not_run(&format!("{name}: podman pull"), "podman is not installed");
+        self.check_podman(usize::MAX, report)?;
+        self.check_ctr(checks, report)
+    }
+
+    /// That images get there as they are, and that engines of the place pull some of them.
+    pub(super) fn check(&self, checks: &Checks<'_>, report: &mut Report) -> Outcome {
+        if self.check_pushed(checks, report) {
+            self.check_podman(FEW, report)?;
+            self.check_ctr(checks, report)?;
         }
         Ok(())
     }
 
+    fn check_pushed(&self, checks: &Checks<'_>, report: &mut Report) -> bool {
+        let name = self.name;
+        let pushed = report
+            .check(&format!("{name}: layerlift push"), || run(self.push_all(checks, PREFIX, &["--quiet"])));
+        if !pushed {
+            return false;
+        }
+        report.check(&format!("{name}: a second push sends nothing"), || self.again(checks));
+        if installed("skopeo") {
+            report.check(&format!("{name}: skopeo inspect, manifests as in an archive"), || {
+                self.inspected(checks)
+            });
+        } else {
+            report.not_run(&format!("{name}: skopeo and what was pushed"), "skopeo is not installed");
+        }
+        true
+    }
+
     fn again(&self, checks: &Checks<'_>) -> Outcome {
-        let said = output(self.push(checks, "pushed", &["--progress=json"]))?;
+        let said = output(self.push_all(checks, PREFIX, &["--progress=json"]))?;
         let events = String::from_utf8_lossy(&said.stderr).into_owned();
         match said.status.success() && !events.contains("\"outcome\":\"pushed\"") {
             true => Ok(()),
@@ -119,18 +154,18 @@ impl Pushed<'_> {
     /// pushed to the registry: those keep the blobs that it made of them.
     fn inspected(&self, checks: &Checks<'_>) -> Outcome {
         let folder = self.home.join("archive");
-        let mut save =
-            program(checks.layerlift, ["save", "--quiet", "--format=oci-archive", "--compress=gzip"]);
+        let mut save = program(checks.layerlift, ["save", "--quiet", "--format=oci-archive"]);
+        save.args((!self.keeps_manifests).then_some("--compress=gzip"));
         save.arg("--root").arg(self.root).args(self.named("").iter().map(|(_, tag, _)| *tag));
         run(save.arg("--output").arg(format!("{}/", folder.display())))?;
-        let archived = archive::oci_manifest_digests(&folder)?;
+        let archived = archive::manifest_digests(&folder)?;
         let recorded = self.recorded()?;
-        for (_, _, reference) in self.named("pushed") {
+        for (_, _, reference) in self.named(PREFIX) {
             let digest = self.manifest(&reference)?;
             if archived.iter().any(|one| hex(one) == digest) {
                 continue;
             }
-            let manifest: serde_json::Value = serde_json::from_slice(&fs::read(self.home.join("raw"))?)?;
+            let manifest: Value = serde_json::from_slice(&fs::read(self.home.join("raw"))?)?;
             let blobs = manifest["layers"].as_array().into_iter().flatten().chain([&manifest["config"]]);
             for digest in blobs.map(|blob| blob["digest"].as_str().unwrap_or_default()) {
                 let is_archived = folder.join("blobs").join(digest.replace(':', "/")).exists();
@@ -139,13 +174,13 @@ impl Pushed<'_> {
                 }
             }
         }
-        Ok(())
+        fs::remove_dir_all(&folder).map_err(Into::into)
     }
 
     /// What Docker's records say of blobs in registries.
     fn recorded(&self) -> Outcome<String> {
         let mut all = String::new();
-        for driver in fs::read_dir(self.root.join("image"))? {
+        for driver in fs::read_dir(self.root.join("image")).into_iter().flatten() {
             let records = driver?.path().join("distribution/v2metadata-by-diffid/sha256");
             for record in fs::read_dir(records).into_iter().flatten() {
                 all.push_str(&fs::read_to_string(record?.path())?);
@@ -157,18 +192,19 @@ impl Pushed<'_> {
     /// The digest of the manifest that a name leads to.
     fn manifest(&self, reference: &str) -> Outcome<String> {
         let raw = self.home.join("raw");
-        let source = format!("docker://{reference}");
-        fs::write(&raw, bytes(program("skopeo", ["inspect", "--tls-verify=false", "--raw", &source]))?)?;
+        let mut inspect = program("skopeo", ["inspect", "--raw"]);
+        self.to.containers("", &mut inspect);
+        fs::write(&raw, bytes(inspect.arg(format!("docker://{reference}")))?)?;
         sha256(&raw)
     }
 
     /// Pushes what an engine pulled into `root` to other repositories. Layers that were compressed again, at
     /// another level, would have other digests.
     fn remembered(&self, checks: &Checks<'_>, root: &Path) -> Outcome {
-        for (at, (_, _, reference)) in self.named("pushed").iter().enumerate() {
-            let to = format!("{}/again{at}:1", self.registry.address());
-            let mut push = program(checks.layerlift, ["push", "--quiet", "--compress=gzip:1", "--root"]);
-            run(push.arg(root).args([reference, &format!("docker://{to}")]))?;
+        let pulled = Pushed { root, ..*self };
+        for (at, (_, _, reference)) in self.named(PREFIX).iter().enumerate() {
+            let to = format!("{}/again{at}:1", self.to.address());
+            run(pulled.push(checks, [reference.as_str()], &to, &["--quiet", "--compress=gzip:1"]))?;
             if self.manifest(&to)? != self.manifest(reference)? {
                 return Err(format!("{reference} has other layers when it is pushed to {to}").into());
             }
@@ -177,52 +213,83 @@ impl Pushed<'_> {
     }
 
     fn copied(&self, prefix: &str) -> Outcome {
-        for (image, _, reference) in self.named(prefix) {
-            let folder = self.home.join("copy");
-            let (from, to) = (format!("docker://{reference}"), format!("dir:{}", folder.display()));
-            run(program("skopeo", ["copy", "--quiet", "--src-tls-verify=false", &from, &to]))?;
-            let manifest: serde_json::Value =
-                serde_json::from_slice(&fs::read(folder.join("manifest.json"))?)?;
-            same_id(manifest["config"]["digest"].as_str().unwrap_or_default(), image)?;
-            fs::remove_dir_all(&folder)?;
+        self.named(prefix).iter().try_for_each(|(image, _, reference)| self.copy(image, reference))
+    }
+
+    /// Copies an image from the registry, with all its blobs.
+    fn copy(&self, image: &Image, reference: &str) -> Outcome {
+        let folder = self.home.join("copy");
+        let mut copy = program("skopeo", ["copy", "--quiet"]);
+        self.to.containers("src-", &mut copy);
+        run(copy.arg(format!("docker://{reference}")).arg(format!("dir:{}", folder.display())))?;
+        let manifest: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json"))?)?;
+        same_id(manifest["config"]["digest"].as_str().unwrap_or_default(), image)?;
+        fs::remove_dir_all(&folder).map_err(Into::into)
+    }
+
+    fn pulled(&self, at_most: usize, pull: impl Fn(&str, &Image) -> Outcome) -> Outcome {
+        let named = self.named(PREFIX);
+        named.iter().take(at_most).try_for_each(|(image, _, reference)| pull(reference, image))
+    }
+
+    fn docker(&self, docker: &Docker, at_most: usize) -> Outcome {
+        self.to.docker(docker)?;
+        self.pulled(at_most, |reference, image| {
+            run(docker.docker(["pull", "--quiet", reference]))?;
+            same_id(&text(docker.docker(["image", "inspect", "--format", "{{.Id}}", reference]))?, image)
+        })
+    }
+
+    fn check_podman(&self, at_most: usize, report: &mut Report) -> Outcome {
+        let name = format!("{}: podman pull of what was pushed", self.name);
+        if !self.place.has("podman") {
+            report.not_run(&name, "podman is not installed");
+            return Ok(());
+        }
+        // Podman takes no runroot of more than 50 characters.
+        let storage = Storage::new(&self.home.join("p"), "vfs", None)?.at(self.place);
+        report.check(&name, || self.podman(&storage, at_most));
+        Ok(())
+    }
+
+    fn podman(&self, storage: &Storage, at_most: usize) -> Outcome {
+        self.pulled(at_most, |reference, image| {
+            let mut pull = storage.podman(["pull", "--quiet"]);
+            self.to.containers("", &mut pull);
+            run(pull.arg(reference))?;
+            same_id(&text(storage.podman(["image", "inspect", "--format", "{{.Id}}", reference]))?, image)
+        })
+    }
+
+    /// A new containerd pulls; then what it pulled is pushed to another repository.
+    fn check_ctr(&self, checks: &Checks<'_>, report: &mut Report) -> Outcome {
+        let name = format!("{}: ctr images pull of what was pushed", self.name);
+        let home = self.home.join("c");
+        let containerd = Containerd::start_in(self.place, &home);
+        let Some(containerd) = report.started(&name, containerd) else { return Ok(()) };
+        let pulled = report.check(&name, || self.ctr(&containerd, FEW));
+        containerd.stop()?;
+        if pulled {
+            let root = home.join("root");
+            let of_containerd = Pushed { root: &root, keeps_manifests: true, ..*self };
+            report.check(&format!("{}: what ctr pulled is mounted elsewhere", self.name), || {
+                mounted::check(&of_containerd, checks)
+            });
         }
         Ok(())
     }
 
-    fn pulled(&self, pull: impl Fn(&str, &Image) -> Outcome) -> Outcome {
-        self.named("pushed").iter().try_for_each(|(image, _, reference)| pull(reference, image))
-    }
-
-    /// After a push that was killed anywhere, each name leads to a whole image, or does not exist.
-    fn killed(&self, checks: &Checks<'_>) -> Outcome {
-        for after in [5, 20, 60, 120, 250, 500] {
-            let prefix = format!("killed{after}");
-            let mut push = self.push(checks, &prefix, &["--quiet"]);
-            let mut child = push.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-            thread::sleep(Duration::from_millis(after));
-            // One that had ended before is whole, too.
-            let _ = child.kill();
-            child.wait()?;
-            for (_, _, reference) in self.named(&prefix) {
-                let source = format!("docker://{reference}");
-                let is_there =
-                    output(program("skopeo", ["inspect", "--tls-verify=false", "--raw", &source]))?;
-                if is_there.status.success() {
-                    let to = format!("dir:{}", self.home.join("whole").display());
-                    run(program("skopeo", ["copy", "--quiet", "--src-tls-verify=false", &source, &to]))?;
-                }
+    fn ctr(&self, containerd: &Containerd, at_most: usize) -> Outcome {
+        self.pulled(at_most, |reference, image| {
+            let mut pull = containerd.command(["images", "pull"]);
+            self.to.ctr(&mut pull);
+            run(pull.arg(reference))?;
+            let images = containerd.images()?;
+            match images.iter().find(|one| one.tags.contains(reference)) {
+                Some(found) => same_id(&found.id, image),
+                None => Err(format!("ctr does not list {reference}").into()),
             }
-            let mut twice =
-                [self.push(checks, &prefix, &["--quiet"]), self.push(checks, &prefix, &["--quiet"])];
-            let started: Result<Vec<_>, _> = twice.iter_mut().map(|push| push.spawn()).collect();
-            for mut child in started? {
-                if !child.wait()?.success() {
-                    return Err(format!("the push after one that was killed after {after} ms failed").into());
-                }
-            }
-            self.copied(&prefix)?;
-        }
-        Ok(())
+        })
     }
 }
 

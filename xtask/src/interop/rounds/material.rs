@@ -23,7 +23,7 @@ pub(super) struct Material {
     pub(super) layer: PathBuf,
     /// `127.0.0.1:PORT/interop/multi:1`.
     pub(super) pulled: Option<String>,
-    _registry: Option<Registry>,
+    pub(super) registry: Option<Registry>,
 }
 
 impl Material {
@@ -43,7 +43,7 @@ pub(super) fn make(folder: &Path, root: &Path) -> Outcome<Material> {
     let pulled = registry.as_ref().map(|registry| push(folder, registry)).transpose()?;
     let packed = packed(folder, &fs::read(root.join("usr/bin/busybox"))?)?;
     let plain = images::make(folder, Set::All)?;
-    Ok(Material { plain, packed, context, layer, pulled, _registry: registry })
+    Ok(Material { plain, packed, context, layer, pulled, registry })
 }
 
 fn packed(folder: &Path, busybox: &[u8]) -> Outcome<Archive> {

@@ -14,6 +14,7 @@ use crate::engines::docker::{Docker, ImageStore};
 use crate::engines::image::hex;
 use crate::engines::process::{run, text};
 use crate::interop::archive::{Alike, same};
+use crate::interop::pushed::{Access, Pushed};
 use crate::interop::report::Report;
 use crate::interop::source::{Shape, Source};
 use crate::interop::{builds, readers};
@@ -57,6 +58,10 @@ pub(super) fn docker(round: &Round<'_>, store: ImageStore<'_>, report: &mut Repo
     }
     let live = live(round, &source, &home, report);
     docker.stop()?;
+    // With a graph driver, this machine's Docker is tried.
+    if store == ImageStore::Containerd {
+        push(round, &source, &home, report)?;
+    }
     round.checks.check(&source, live.as_deref(), report)
 }
 
@@ -85,8 +90,19 @@ pub(super) fn containerd(round: &Round<'_>, report: &mut Report) -> Outcome {
     describe(&mut source, &content::stored(&containerd, &root)?);
     let live = live(round, &source, &home, report);
     containerd.stop()?;
+    push(round, &source, &home, report)?;
     source.compress = true;
     round.checks.check(&source, live.as_deref(), report)
+}
+
+/// Pushes what the store has.
+fn push(round: &Round<'_>, source: &Source, home: &Path, report: &mut Report) -> Outcome {
+    let Some(registry) = &round.material.registry else { return Ok(()) };
+    let (to, home) = (Access::open(registry.address()), home.join("g"));
+    fs::create_dir_all(&home)?;
+    let (Source { name, root, images, .. }, place) = (source, &round.place);
+    let pushed = Pushed { name, root, images, to: &to, home: &home, place, keeps_manifests: true };
+    pushed.check(&round.checks, report)
 }
 
 /// Loads all archives, and compares.
