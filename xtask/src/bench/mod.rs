@@ -15,6 +15,7 @@ mod image;
 mod lookup;
 mod measure;
 mod partial;
+mod pushed;
 mod report;
 mod row;
 mod rows;
@@ -100,6 +101,8 @@ pub(crate) struct Found {
     pub(crate) compressed: Vec<(&'static str, counts::Counts)>,
     /// Of an image of ten layers of which nine are left out.
     pub(crate) partial: counts::Counts,
+    /// What pushes sent to a registry.
+    pub(crate) sent: Vec<pushed::Sent>,
     pub(crate) runs: usize,
     pub(crate) image: String,
     pub(crate) machine: String,
@@ -190,6 +193,10 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
             specs.extend(lookup::specs(bench, &root, containerd::TITLES));
         }
     }
+    let pushes = if bench.wants(&pushed::TITLES) { pushed::Pushes::start(bench)? } else { None };
+    if let Some(pushes) = &pushes {
+        specs.extend(pushes.specs(bench)?);
+    }
     let mut rows = Vec::new();
     let cold = if options.cold { rows::cold(bench)? } else { Vec::new() };
     for (spec, cold) in specs.iter().map(|spec| (spec, false)).chain(cold.iter().map(|spec| (spec, true))) {
@@ -198,6 +205,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
             rows.push(row);
         }
     }
+    let sent = pushes.map_or_else(|| Ok(Vec::new()), |pushes| pushes.sent(bench))?;
     let growth = if bench.wants(&["growth"]) {
         growth::measure(bench, folder, options.small, options.million)?
     } else {
@@ -209,6 +217,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
         counts,
         compressed,
         partial,
+        sent,
         runs: bench.runs,
         image: format!(
             "{} layers, {} files, a tar of {:.2} GB",

@@ -10,6 +10,7 @@ use super::Found;
 use super::counts::Counts;
 use super::growth::Point;
 use super::measure::Run;
+use super::pushed::Sent;
 use super::row::{Goal, Row};
 use crate::Outcome;
 use crate::engines::process::{program, text as said_by};
@@ -26,6 +27,9 @@ pub(crate) fn text(found: &Found) -> String {
         let each = millis / *number as f64;
         let rate = *bytes as f64 / 1e3 / millis;
         let _ = writeln!(text, "| {what} | {number} | {millis:.1} | {each:.3} | {rate:.0} | {peak_mib:.1} |");
+    }
+    for Sent { row, what, bytes } in &found.sent {
+        let _ = writeln!(text, "\n{row}: {what} sent {bytes} bytes.");
     }
     let mut all = vec![(String::new(), &found.counts)];
     all.extend(found.compressed.iter().map(|(how, counts)| (format!(" with --compress {how}"), counts)));
@@ -93,6 +97,7 @@ pub(crate) fn json(found: &Found) -> String {
             "output": counts.output, "created": counts.created,
         })
     };
+    let sent = |sent: &Sent| json!({"row": sent.row, "what": sent.what, "bytes": sent.bytes});
     let all = json!({
         "machine": found.machine,
         "image": found.image,
@@ -102,6 +107,7 @@ pub(crate) fn json(found: &Found) -> String {
         "counts": counts(&found.counts),
         "compressed_counts": found.compressed.iter().map(|(_, one)| counts(one)).collect::<Vec<_>>(),
         "partial_counts": counts(&found.partial),
+        "sent": found.sent.iter().map(sent).collect::<Vec<_>>(),
     });
     format!("{all:#}\n")
 }

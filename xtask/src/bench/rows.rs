@@ -8,7 +8,7 @@ use super::{Bench, image::words};
 use crate::Outcome;
 
 /// Limit of the peak resident size without recompression, in MiB.
-const MEMORY: f64 = 32.0;
+pub(super) const MEMORY: f64 = 32.0;
 
 /// All comparisons on the image.
 pub(crate) fn specs(bench: &Bench) -> Vec<Spec> {
@@ -212,7 +212,7 @@ fn layout(bench: &Bench) -> Vec<Spec> {
     ]
 }
 
-fn memory(row: &Row) -> Vec<Goal> {
+pub(super) fn memory(row: &Row) -> Vec<Goal> {
     let value = row.own.memory as f64 / f64::from(1 << 20);
     vec![Goal { what: "peak resident size, MiB", value, limit: MEMORY }]
 }
