@@ -38,6 +38,7 @@ pub(crate) fn as_config(runtime: &[u8], image: Option<&Value>, id: &str) -> Valu
         "user": user,
         "labels": of_image("Labels"),
         "createNetNS": network,
+        "stopTimeout": 10,
         "init": init,
         "spec": spec,
     })

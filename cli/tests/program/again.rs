@@ -37,9 +37,9 @@ fn what_the_command_lines_were() {
         (
             "podman-4.3",
             "changed",
-            "podman run -d --ulimit nofile=512:512 --ulimit nproc=512:512 --net=none --name changed -e \
-             'B=two words' -e A=3 --label who=me --hostname box --user 0:0 --workdir /opt localhost/app:2 \
-             other args",
+            "podman --runtime /usr/sbin/runc run -d --ulimit nofile=512:512 --ulimit nproc=512:512 \
+             --net=none --name changed -e 'B=two words' -e A=3 --label who=me --hostname box --user 0:0 \
+             --workdir /opt localhost/app:2 other args",
         ),
     ] {
         let store = Store::containers(engine);
@@ -101,8 +101,8 @@ fn a_container_in_a_pod() {
     for engine in ["podman-4.3", "podman-5.8"] {
         let store = Store::containers(engine);
         let text = printed(&store.root, &["in-pod", "--run"]);
-        let pod = "# in-pod: its pod pod1 must exist: podman pod create --name pod1 --infra=false\n";
-        assert!(text.contains(pod), "{engine}: {text}");
+        let made = "podman --runtime /usr/sbin/runc pod create --name pod1 --infra=false\n";
+        assert!(text.contains(&format!("# in-pod: its pod pod1 must exist: {made}")), "{engine}: {text}");
         assert!(commands(&text)[0].contains(" --pod pod1 "), "{text}");
     }
 }

@@ -28,6 +28,7 @@ mod orphans;
 mod outputs;
 mod partial;
 mod platforms;
+mod podman_api;
 mod podman_lost;
 mod program;
 #[cfg(feature = "registry")]

@@ -37,6 +37,7 @@ pub fn recipe(container: &Container, known: &Known<'_>) -> Recipe {
         program: "docker",
         name: container.names.first().map_or_else(|| short(container.key.id()), Clone::clone),
         image: container.image.clone().or_else(|| container.image_id.clone()).unwrap_or_default(),
+        general: Vec::new(),
         options: Vec::new(),
         arguments: Vec::new(),
         after: Vec::new(),

@@ -13,6 +13,8 @@ pub struct Recipe {
     pub(super) program: &'static str,
     pub(super) name: String,
     pub(super) image: String,
+    /// Options of the program, which come before `run`.
+    pub(super) general: Vec<String>,
     /// Options, each with its value.
     pub(super) options: Vec<Vec<String>>,
     /// What follows the image.

@@ -13,10 +13,11 @@ impl Recipe {
         let words = match &self.recorded {
             Some(words) => words.clone(),
             None => {
-                let begin = [self.program, "run", "-d"].map(str::to_owned);
+                let begin = std::iter::once(self.program.to_owned()).chain(self.general.iter().cloned());
+                let begin = begin.chain(["run", "-d"].map(str::to_owned));
                 let options = self.options.iter().flatten().cloned();
                 let end = std::iter::once(self.image.clone()).chain(self.arguments.iter().cloned());
-                begin.into_iter().chain(options).chain(end).collect()
+                begin.chain(options).chain(end).collect()
             }
         };
         for words in std::iter::once(&words).chain(&self.after) {

@@ -182,8 +182,11 @@ impl Config {
         for (port, protocols) in self.exposed.iter().flatten() {
             for protocol in protocols.iter().flatten() {
                 let Some(port) = Port::exposed(&format!("{port}/{protocol}")) else { continue };
-                let same =
-                    |known: &Port| known.container == port.container && known.protocol == port.protocol;
+                // Ranges are one entry where they are published, and many here.
+                let same = |known: &Port| {
+                    let at = port.container.checked_sub(known.container);
+                    known.protocol == port.protocol && at.is_some_and(|at| at < known.count)
+                };
                 if !ports.iter().any(same) {
                     ports.push(port);
                 }
