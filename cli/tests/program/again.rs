@@ -26,13 +26,13 @@ fn what_the_command_lines_were() {
             "docker-28.5",
             "changed",
             "docker run -d --name changed --hostname box --user 0:0 --workdir /opt --env A=3 --env 'B=two \
-             words' --label app.version=3 --label who=me --network none app:2 other args",
+             words' --label app.version=3 --label who=me --network none --cgroupns host app:2 other args",
         ),
         (
             "docker-20.10",
             "shares",
             "docker run -d --name shares --volume named:/again:ro --volume /tmp --memory 64m --memory-swap \
-             128m --restart always --log-driver none app:2",
+             128m --cgroupns host --restart always --log-driver none app:2",
         ),
         (
             "podman-4.3",
@@ -280,7 +280,7 @@ fn nothing_is_injected() {
     let script = format!("docker() {{ for word; do printf '%s|' \"$word\"; done; }}\n{text}");
     let out = std::process::Command::new("sh").arg("-c").arg(&script).output().expect("sh starts");
     let words = String::from_utf8(out.stdout).expect("UTF-8");
-    let expected = format!("run|-d|--name|{evil}|--env|{evil}|--volume|{evil}:/x|{evil}|");
+    let expected = format!("run|-d|--name|{evil}|--env|{evil}|--volume|{evil}:/x|--cgroupns|host|{evil}|");
     assert_eq!(words, expected);
     assert!(out.stderr.is_empty(), "{script}");
     let compose = printed(&store.root, &[&id, "--compose"]);
@@ -324,7 +324,9 @@ fn options_one_by_one() {
         (json!({"VolumesFrom": ["changed:ro"]}), "--volumes-from changed:ro", ""),
         (json!({"PidMode": "host", "UsernsMode": "host"}), "--pid host --userns host", ""),
         (json!({"IpcMode": "shareable", "ShmSize": 1 << 20}), "--shm-size 1m --ipc shareable", ""),
-        (json!({"CgroupnsMode": "host"}), "", "--cgroupns host"),
+        (json!({"CgroupnsMode": "host"}), "--cgroupns host", ""),
+        (json!({"CgroupnsMode": "private"}), "--cgroupns private", ""),
+        (json!({"CgroupnsMode": "host", "Privileged": true}), "--cgroupns host --privileged", ""),
         (json!({"Tmpfs": {"/run": "size=1m", "/x": ""}}), "--tmpfs /run:size=1m --tmpfs /x", ""),
         (json!({"Sysctls": {"net.ipv4.ip_forward": "1"}}), "--sysctl net.ipv4.ip_forward=1", ""),
         (json!({"Ulimits": [{"Name": "core", "Soft": -1, "Hard": -1}]}), "--ulimit core=-1:-1", ""),

@@ -93,6 +93,8 @@ fn words(recipe: &mut Recipe, host: &Value, known: &Known<'_>, read: &mut Vec<&s
         ("PidMode", "--pid", "pid"),
         ("UTSMode", "--uts", "uts"),
         ("UsernsMode", "--userns", "userns_mode"),
+        // Always: which one is there without an option depends on the host.
+        ("CgroupnsMode", "--cgroupns", "cgroup"),
         ("CgroupParent", "--cgroup-parent", "cgroup_parent"),
         ("Runtime", "--runtime", "runtime"),
     ] {
@@ -135,10 +137,6 @@ fn words(recipe: &mut Recipe, host: &Value, known: &Known<'_>, read: &mut Vec<&s
             );
         }
         recipe.list(flag, member, values);
-    }
-    read.push("CgroupnsMode");
-    if text(host, "CgroupnsMode") == Some("host") && !is_true(host, "Privileged") {
-        recipe.comment("its cgroups were those of the host: --cgroupns host, unless that is the default");
     }
     throttles(recipe, host, read);
     // The option `systempaths=unconfined` is recorded as two empty lists, which a privileged container has,

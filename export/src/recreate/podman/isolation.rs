@@ -85,10 +85,11 @@ pub(super) fn read(
     let given = entries(Some(annotations)).into_iter();
     let given = given.filter(|(key, _)| !OWN_ANNOTATIONS.iter().any(|own| key.starts_with(own)));
     recipe.map("--annotation", "annotations", given.collect());
-    if let Some(parent) = text(config, "cgroupParent").filter(|_| container.pod.is_none()) {
-        if !matches!(parent, "/libpod_parent" | "machine.slice" | "user.slice") {
-            recipe.both("--cgroup-parent", "cgroup_parent", parent);
-        }
+    let usual = |parent: &&str| matches!(*parent, "/libpod_parent" | "machine.slice" | "user.slice");
+    let parent = text(config, "cgroupParent").filter(|parent| !usual(parent));
+    // Containers of a pod are below it.
+    if let Some(parent) = parent.filter(|_| container.pod.is_none()) {
+        recipe.both("--cgroup-parent", "cgroup_parent", parent);
     }
 }
 
@@ -198,7 +199,7 @@ fn devices(recipe: &mut Recipe, config: &Value, linux: &Value, privileged: bool)
             let path = text(device, "path").unwrap_or_default();
             let [major, minor] = ["major", "minor"].map(|key| number(device, key).unwrap_or_default());
             recipe.comment(format!(
-                "its device {path} was {} {major}:{minor}; where it was on the host is not on record (--device)",
+                "its device {path} was {} {major}:{minor}; its path on the host is not on record (--device)",
                 text(device, "type").unwrap_or_default()
             ));
         }

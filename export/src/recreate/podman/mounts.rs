@@ -91,7 +91,7 @@ fn options(mount: &Mount, config: &Value, spec: &Value) -> String {
     let mut given = texts(recorded.and_then(|one| one.get("options")));
     // A folder of the host that is mounted with what is mounted below it.
     let recursive = given.iter().any(|option| option == "rbind");
-    given.retain(|option| !usual.contains(&option.as_str()) && !(recursive && option == "bind"));
+    given.retain(|option| !(usual.contains(&option.as_str()) || recursive && option == "bind"));
     given.join(",")
 }
 
