@@ -42,8 +42,8 @@ pub(super) fn comment_lines(text: &str) -> String {
     comment
 }
 
-/// A word for a POSIX shell. Control characters but for tabs and line ends must not reach a terminal: `printf`
-/// makes them.
+/// A word for a POSIX shell. Control characters but for tabs and line ends must not reach a terminal:
+/// `printf` makes them.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:=@%+,-".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -91,8 +91,8 @@ struct Lab<'a> {
     root: PathBuf,
     layerlift: &'a Path,
     form: Form,
-    /// Whether the engine counts more than the lengths of a container's files: Docker's containerd store blocks
-    /// of the disk, directories included, and Podman 5 its own records of the container, too.
+    /// Whether the engine counts more than the lengths of a container's files: Docker's containerd store
+    /// blocks of the disk, directories included, and Podman 5 its own records of the container, too.
     counts_more: bool,
 }
 
