@@ -80,6 +80,29 @@ fn tokens_that_expire() {
     assert!(tokens.heard().contains("service=r.example"), "{}", tokens.heard());
 }
 
+/// A repository that the login is not for is asked to give a blob once, not once for each blob.
+#[test]
+fn repositories_that_are_closed() {
+    for refusal in [401, 403] {
+        let server = Server::start(move |request| {
+            let given = request.headers.get("authorization").map(String::as_str);
+            if given != Some(&format!("Basic {BASIC}")) {
+                return Some(unauthorized("Basic realm=\"x\""));
+            }
+            let challenge = [("WWW-Authenticate", "Basic realm=\"x\"")];
+            request.query.contains("from=closed").then(|| answer(refusal, &challenge))
+        });
+        let mut options = at_once().with_password("user", PASSWORD);
+        options.mount_from = vec!["closed".to_owned()];
+        let layers: Vec<Vec<u8>> = (0..8).map(|seed| bytes(seed, 1000)).collect();
+        let result = pushed(server.address, "app", &image(&layers), &options);
+        result.unwrap_or_else(|error| panic!("{refusal}: {}", words(&error)));
+        let asked = server.heard().matches("from=closed").count();
+        // Two blobs are on their way at a time.
+        assert!((1..=2).contains(&asked), "{refusal}: {asked} times");
+    }
+}
+
 /// Uploads that go to a storage service, and redirects to another host, do so without what is secret.
 #[test]
 fn secrets_stay_with_the_registry() {

@@ -66,15 +66,25 @@ impl Repository<'_> {
         let client = &self.registry.client;
         let mut from = self.registry.places().get(&digest).cloned().unwrap_or_default();
         from.extend(self.registry.mount_from.iter().cloned());
-        from.retain(|from| *from != self.name);
+        let closed = self.registry.closed().clone();
+        from.retain(|from| *from != self.name && !closed.contains(from));
         for from in from.into_iter().take(MOUNTS) {
             let path = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.name);
             let mut call = Call::new(Method::POST, client.uri(&path, observer)?).with_body(Body::Bytes(&[]));
             let mut scopes = self.scopes();
             scopes.push(format!("repository:{from}:pull"));
             // One that may not read there, or does not know mounts, gets the blob in the usual way.
-            let Ok(answer) = client.send(&mut call, &scopes, observer) else { continue };
+            let answer = match client.send(&mut call, &scopes, observer) {
+                Ok(answer) => answer,
+                // Each try may take three tokens: once is enough for all blobs.
+                Err(RegistryError::Login { .. } | RegistryError::NoLogin { .. }) => {
+                    self.registry.closed().insert(from);
+                    continue;
+                }
+                Err(_) => continue,
+            };
             match answer.status {
+                401 | 403 => drop(self.registry.closed().insert(from)),
                 201 => {
                     self.same_digest(&answer, digest)?;
                     return Ok(Some(from));

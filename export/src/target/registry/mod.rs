@@ -8,7 +8,7 @@
 //!
 //! Blocking: a thread for each blob on its way, as many as the options say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -113,6 +113,8 @@ pub struct Registry {
     mount_from: Vec<String>,
     /// Where blobs are known to be.
     places: Mutex<BTreeMap<Digest, Vec<String>>>,
+    /// Repositories that nothing may be taken from.
+    closed: Mutex<BTreeSet<String>>,
     chunk: Mutex<Option<u64>>,
 }
 
@@ -164,6 +166,7 @@ impl Registry {
             client: Client::new(host, http, Auth::new(host, identity), options.insecure, options.pause),
             mount_from: options.mount_from.clone(),
             places: Mutex::default(),
+            closed: Mutex::default(),
             chunk: Mutex::new(options.chunk),
         })
     }
@@ -184,6 +187,10 @@ impl Registry {
 
     fn places(&self) -> MutexGuard<'_, BTreeMap<Digest, Vec<String>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn chunk(&self) -> Option<u64> {
