@@ -194,7 +194,8 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
         }
     }
     let pushes = if bench.wants(&pushed::TITLES) { pushed::Pushes::start(bench)? } else { None };
-    if let Some(pushes) = &pushes {
+    // A small benchmark only counts.
+    if let Some(pushes) = pushes.as_ref().filter(|_| !options.small) {
         specs.extend(pushes.specs(bench)?);
     }
     let mut rows = Vec::new();
@@ -205,7 +206,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
             rows.push(row);
         }
     }
-    let sent = pushes.map_or_else(|| Ok(Vec::new()), |pushes| pushes.sent(bench))?;
+    let sent = pushes.map_or_else(|| Ok(Vec::new()), |pushes| pushes.sent(bench, options.small))?;
     let growth = if bench.wants(&["growth"]) {
         growth::measure(bench, folder, options.small, options.million)?
     } else {

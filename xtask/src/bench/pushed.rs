@@ -1,6 +1,7 @@
 //! Pushes to the registry of Debian, on this machine, with its files in memory. They are removed after each
 //! run, so that each sends everything.
 
+use std::fs;
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ pub(crate) const TITLES: [&str; 3] = [
     "containers-storage to a registry, gzip",
     "OCI layout (gzip) to a registry, layers as stored",
 ];
+
+/// More than the requests of an image's push need beside the blobs.
+const REQUESTS: u64 = 256 << 10;
 
 /// A registry that is measured with.
 pub(crate) struct Pushes {
@@ -57,16 +61,24 @@ impl Pushes {
         self.rows(bench, self.registry.address())
     }
 
-    /// How many bytes each push sends. Counted apart from the times, since counting takes some.
-    pub(crate) fn sent(&self, bench: &Bench) -> Outcome<Vec<Sent>> {
+    /// How many bytes each push sends, or only layerlift's. Counted apart from the times, since counting takes
+    /// some. Fails if layerlift sends more of a layout than its blobs and what requests need.
+    pub(crate) fn sent(&self, bench: &Bench, only_own: bool) -> Outcome<Vec<Sent>> {
         let mut all = Vec::new();
         for spec in self.rows(bench, &self.counter.address)?.iter().filter(|spec| bench.wants(&[spec.what])) {
-            for contender in std::iter::once(&spec.own).chain(&spec.peers) {
+            let peers = spec.peers.iter().filter(|_| !only_own);
+            for contender in std::iter::once(&spec.own).chain(peers) {
                 self.counter.bytes.store(0, Ordering::Relaxed);
                 contender.run(&self.place)?;
                 clear(&self.place.out)?;
                 let bytes = self.counter.bytes.load(Ordering::Relaxed);
                 all.push(Sent { row: spec.what, what: contender.what.clone(), bytes });
+            }
+            let blobs = fs::read_dir(bench.stores.layout.join("blobs/sha256"))?;
+            let blobs = blobs.map(|blob| Ok(blob?.metadata()?.len())).sum::<Outcome<u64>>()?;
+            let own = all.iter().rev().find(|sent| sent.row == TITLES[2] && sent.what == spec.own.what);
+            if let Some(sent) = own.filter(|sent| sent.bytes > blobs + REQUESTS) {
+                return Err(format!("{} bytes were sent of blobs of {blobs}", sent.bytes).into());
             }
         }
         Ok(all)

@@ -1,6 +1,6 @@
 //! Pushes through proxies that refuse, cut, delay and redirect.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -62,30 +62,27 @@ fn too_large(of: &Pushed<'_>, checks: &Checks<'_>) -> Outcome {
 }
 
 fn cut(of: &Pushed<'_>, checks: &Checks<'_>) -> Outcome {
-    let cuts = AtomicUsize::new(0);
+    let was_cut = AtomicBool::new(false);
     let fate = move |_: usize, head: &Head| {
-        // The second time in the first bytes.
-        let after = [head.len() / 2, 1];
-        match head.len() > LARGEST {
-            true => after.get(cuts.fetch_add(1, Ordering::SeqCst)).map_or(Fate::Pass, |at| Fate::Cut(*at)),
-            false => Fate::Pass,
-        }
+        let is_cut = head.len() > LARGEST && !was_cut.swap(true, Ordering::SeqCst);
+        if is_cut { Fate::Cut(head.len() / 2) } else { Fate::Pass }
     };
     let proxy = Proxy::start(of.to.address(), fate)?;
     through(of, checks, &proxy, &Access::open(proxy.address()), "behind/scissors")?;
     let large = proxy.seen().iter().filter(|head| head.len() > LARGEST).count();
-    expect(large > 2, "nothing was sent again")
+    expect(large > 1, "nothing was sent again")
 }
 
 fn busy(of: &Pushed<'_>, checks: &Checks<'_>) -> Outcome {
     let fate = |at: usize, _: &Head| match at {
-        0 | 4 => Fate::Answer("503 Service Unavailable", Vec::new()),
-        2 | 5 | 7 => Fate::Answer("429 Too Many Requests", vec!["Retry-After: 1".to_owned()]),
+        2 => Fate::Answer("503 Service Unavailable", Vec::new()),
+        0 | 5 => Fate::Answer("429 Too Many Requests", vec!["Retry-After: 0".to_owned()]),
+        4 => Fate::Answer("429 Too Many Requests", vec!["Retry-After: 1".to_owned()]),
         _ => Fate::Pass,
     };
     let proxy = Proxy::start(of.to.address(), fate)?;
     through(of, checks, &proxy, &Access::open(proxy.address()), "behind/crowds")?;
-    expect(proxy.seen().len() > 8, "not all of the answers were given")
+    expect(proxy.seen().len() > 6, "not all of the answers were given")
 }
 
 /// Uploads go to another host, which gets no password.

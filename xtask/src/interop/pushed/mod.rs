@@ -29,7 +29,7 @@ pub(crate) use access::Access;
 const PREFIX: &str = "pushed";
 
 /// How many images are pulled where not all are.
-const FEW: usize = 4;
+const FEW: usize = 3;
 
 /// A store whose engine is stopped.
 pub(super) struct Pushed<'a> {
