@@ -61,8 +61,8 @@ impl Pushes {
         self.rows(bench, self.registry.address())
     }
 
-    /// How many bytes each push sends, or only layerlift's. Counted apart from the times, since counting takes
-    /// some. Fails if layerlift sends more of a layout than its blobs and what requests need.
+    /// How many bytes each push sends, or only layerlift's. Counted apart from the times, since that takes
+    /// some itself. Fails if layerlift sends more of a layout than its blobs and what requests need.
     pub(crate) fn sent(&self, bench: &Bench, only_own: bool) -> Outcome<Vec<Sent>> {
         let mut all = Vec::new();
         for spec in self.rows(bench, &self.counter.address)?.iter().filter(|spec| bench.wants(&[spec.what])) {

@@ -136,7 +136,7 @@ fn mounts(of: &Pushed<'_>, checks: &Checks<'_>, tokens: &Tokens) -> Outcome {
     }
     match tokens.given(&format!("repository:{closed}:pull")) {
         0 => Err("no token was asked for that names the source".into()),
-        // The first, one that the registry asks for, and one in case that has expired; for all blobs together.
+        // One, one that the registry asks for, and one in case that has expired; for all blobs together.
         1..=3 => Ok(()),
         given => Err(format!("{given} tokens for a source that is closed").into()),
     }
