@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::daemon::Daemon;
 use super::image::{Image, familiar, hex};
 use super::place::Place;
 use super::process::{run, text};
@@ -109,6 +110,26 @@ impl Storage {
         let options: Vec<_> = words.skip_while(|word| word != "--root").collect();
         let function = format!("podman() {{ command podman {} \"$@\"; }}", options.join(" "));
         let mut shell = self.owners_program("sh");
+        shell.arg("-euc").arg(format!("{function}\n{script}"));
+        shell
+    }
+
+    /// Podman's API, until it is dropped.
+    pub(crate) fn serve(&self) -> Outcome<Daemon> {
+        let mut command = self.podman(["system", "service", "--time", "0"]);
+        command.arg(self.address());
+        let answers = || run(self.docker_shell("docker version")).is_ok();
+        Daemon::start(command, &self.home.join("service.log"), answers)
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.home.join("api").display())
+    }
+
+    /// A shell script in which Docker's client asks Podman's API.
+    pub(crate) fn docker_shell(&self, script: &str) -> Command {
+        let mut shell = self.owners_program("sh");
+        let function = format!("docker() {{ command docker --host {} \"$@\"; }}", self.address());
         shell.arg("-euc").arg(format!("{function}\n{script}"));
         shell
     }

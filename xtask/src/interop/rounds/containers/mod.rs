@@ -1,6 +1,7 @@
 //! Containers: made and changed by an engine, which is then killed. layerlift reads the store without it. The
 //! engine starts again, and what it says, commits and exports must be the same.
 
+mod api;
 mod composed;
 mod listed;
 mod made;
@@ -192,6 +193,7 @@ pub(in crate::interop) fn podman(engines: &Engines<'_>, report: &mut Report) -> 
         return Ok(());
     }
     written::compare(&lab, &storage, &said, report);
+    api::compare(&lab, engines.place, &storage, report);
     run(storage.client(&["rm", "--all", "--force", "--time", "0"]))
 }
 

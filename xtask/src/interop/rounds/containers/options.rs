@@ -12,7 +12,7 @@ use crate::engines::process::{output, run, text};
 
 /// Names of containers, and words for a shell; `IMAGE` is the image. Later ones refer to earlier ones. None
 /// makes a network, which would change the machine's.
-const SETS: [(&str, &str); 32] = [
+pub(super) const SETS: [(&str, &str); 32] = [
     (
         "env",
         r#"-e 'A=it'"'"'s "q" $x `y`' -e 'NL=a
@@ -98,7 +98,7 @@ b' IMAGE /x"#,
 ];
 
 /// Refusals that are due to the version of the engine: it has no such option.
-const TOO_OLD: &str = "requires API version";
+pub(super) const TOO_OLD: &str = "requires API version";
 /// How many sets every engine has to know.
 const LEAST: usize = SETS.len() - 2;
 
