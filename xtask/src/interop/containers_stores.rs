@@ -128,7 +128,7 @@ fn one(
         std::fs::create_dir_all(&home)?;
         let (root, images, home, place) = (&root, &images, &home, &Place::HERE);
         let pushed = Pushed { name, root, images, to: &to, home, place, keeps_manifests: false };
-        pushed.check(checks, report)?;
+        pushed.check(checks, None, report)?;
     }
     let source = Source { name: name.to_owned(), root: storage.root(), images, ..Source::default() };
     checks.check(&source, None, report)?;

@@ -114,13 +114,32 @@ impl Pushed<'_> {
         self.check_ctr(checks, report)
     }
 
-    /// That images get there as they are, and that engines of the place pull some of them.
-    pub(super) fn check(&self, checks: &Checks<'_>, report: &mut Report) -> Outcome {
-        if self.check_pushed(checks, report) {
-            self.check_podman(FEW, report)?;
-            self.check_ctr(checks, report)?;
+    /// That images get there as they are, and that engines of the place pull some of them: Docker with this
+    /// store, Podman, containerd.
+    pub(super) fn check(
+        &self,
+        checks: &Checks<'_>,
+        docker: Option<ImageStore<'_>>,
+        report: &mut Report,
+    ) -> Outcome {
+        if !self.check_pushed(checks, report) {
+            return Ok(());
         }
-        Ok(())
+        if let Some(store) = docker {
+            let (daemon, root) = (self.home.join("d"), self.home.join("r"));
+            fs::create_dir_all(&root)?;
+            let name = format!("{}: docker pull of what was pushed", self.name);
+            let docker = Docker::start_in(self.place, &daemon, &root, store);
+            if let Some(docker) = report.started(&name, docker) {
+                report.check(&name, || match store {
+                    ImageStore::Driver(_) => self.docker(&docker, FEW),
+                    ImageStore::Containerd => self.docker_of_containerd(&docker, FEW),
+                });
+                docker.stop()?;
+            }
+        }
+        self.check_podman(FEW, report)?;
+        self.check_ctr(checks, report)
     }
 
     fn check_pushed(&self, checks: &Checks<'_>, report: &mut Report) -> bool {
@@ -240,6 +259,14 @@ impl Pushed<'_> {
         })
     }
 
+    /// With containerd, Docker shows the digest of the manifest as the id.
+    fn docker_of_containerd(&self, docker: &Docker, at_most: usize) -> Outcome {
+        self.pulled(at_most, |reference, image| {
+            run(docker.docker(["pull", "--quiet", reference]))?;
+            found(&docker.containerd().images()?, reference, image)
+        })
+    }
+
     fn check_podman(&self, at_most: usize, report: &mut Report) -> Outcome {
         let name = format!("{}: podman pull of what was pushed", self.name);
         if !self.place.has("podman") {
@@ -284,12 +311,16 @@ impl Pushed<'_> {
             let mut pull = containerd.command(["images", "pull"]);
             self.to.ctr(&mut pull);
             run(pull.arg(reference))?;
-            let images = containerd.images()?;
-            match images.iter().find(|one| one.tags.contains(reference)) {
-                Some(found) => same_id(&found.id, image),
-                None => Err(format!("ctr does not list {reference}").into()),
-            }
+            found(&containerd.images()?, reference, image)
         })
+    }
+}
+
+/// Whether a list has an image under a name.
+fn found(images: &[Image], reference: &str, image: &Image) -> Outcome {
+    match images.iter().find(|one| one.tags.contains(reference)) {
+        Some(found) => same_id(&found.id, image),
+        None => Err(format!("ctr does not list {reference}").into()),
     }
 }
 

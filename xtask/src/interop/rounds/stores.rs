@@ -60,7 +60,7 @@ pub(super) fn docker(round: &Round<'_>, store: ImageStore<'_>, report: &mut Repo
     docker.stop()?;
     // With a graph driver, this machine's Docker is tried.
     if store == ImageStore::Containerd {
-        push(round, &source, &home, report)?;
+        push(round, &source, &home, Some(store), report)?;
     }
     round.checks.check(&source, live.as_deref(), report)
 }
@@ -90,19 +90,25 @@ pub(super) fn containerd(round: &Round<'_>, report: &mut Report) -> Outcome {
     describe(&mut source, &content::stored(&containerd, &root)?);
     let live = live(round, &source, &home, report);
     containerd.stop()?;
-    push(round, &source, &home, report)?;
+    push(round, &source, &home, None, report)?;
     source.compress = true;
     round.checks.check(&source, live.as_deref(), report)
 }
 
-/// Pushes what the store has.
-fn push(round: &Round<'_>, source: &Source, home: &Path, report: &mut Report) -> Outcome {
+/// Pushes what the store has; a new Docker with the given store pulls some of it.
+fn push(
+    round: &Round<'_>,
+    source: &Source,
+    home: &Path,
+    docker: Option<ImageStore<'_>>,
+    report: &mut Report,
+) -> Outcome {
     let Some(registry) = &round.material.registry else { return Ok(()) };
     let (to, home) = (Access::open(registry.address()), home.join("g"));
     fs::create_dir_all(&home)?;
     let (Source { name, root, images, .. }, place) = (source, &round.place);
     let pushed = Pushed { name, root, images, to: &to, home: &home, place, keeps_manifests: true };
-    pushed.check(&round.checks, report)
+    pushed.check(&round.checks, docker, report)
 }
 
 /// Loads all archives, and compares.
