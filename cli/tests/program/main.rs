@@ -38,6 +38,7 @@ mod push;
 mod refused;
 mod rootfs;
 mod salvage;
+mod schema;
 #[cfg(feature = "registry")]
 #[expect(dead_code, reason = "the tests of the library make it misbehave in more ways")]
 #[path = "../../../export/tests/registry/server.rs"]

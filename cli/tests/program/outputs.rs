@@ -1,7 +1,9 @@
 //! Where an archive goes (files, directories, pipes, terminals), and the progress that is shown.
 
 use std::fs::{self, File};
-use std::process::Stdio;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
@@ -308,4 +310,24 @@ fn several_stores() {
     let (status, said, tar) = run(&["save", "other:1"]);
     assert_eq!((status, &*said), (Some(0), ""));
     assert!(!tar.is_empty());
+}
+
+/// The mode of a new file, and of the files in a directory, is what the umask leaves.
+#[test]
+fn modes_are_those_of_the_umask() {
+    let store = Store::example();
+    for (mask, expected) in [("077", 0o600), ("022", 0o644), ("002", 0o664)] {
+        let file = store.beside(&format!("{mask}.tar"));
+        let folder = store.beside(&format!("{mask}.d"));
+        for out in [file.display().to_string(), format!("{}/", folder.display())] {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("umask {mask}; exec \"$@\""), "sh"]);
+            let program = layerlift();
+            command.arg(program.get_program()).args(["save", "base", "-o", &out, "--root"]).arg(&store.root);
+            assert_eq!(ended(&output(&mut command)), (Some(0), String::new()));
+        }
+        let mode = |path: &Path| path.metadata().expect("it was written").permissions().mode() & 0o777;
+        assert_eq!(mode(&file), expected, "{mask}");
+        assert_eq!(mode(&folder.join("manifest.json")), expected, "{mask}");
+    }
 }

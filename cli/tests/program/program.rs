@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::schema;
+
 /// The program, ready for arguments, and shielded from the caller's terminal and home.
 pub(crate) fn layerlift() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layerlift"));
@@ -22,9 +24,14 @@ pub(crate) fn save(root: &Path) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs it to its end. What it prints as JSON has to be as it is documented.
+#[track_caller]
 pub(crate) fn output(command: &mut Command) -> Output {
-    command.output().expect("the program starts")
+    let output = command.output().expect("the program starts");
+    if command.get_program() == env!("CARGO_BIN_EXE_layerlift") {
+        schema::compare(command, &output);
+    }
+    output
 }
 
 /// The exit status, and the messages on standard error.
