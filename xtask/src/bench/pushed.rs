@@ -116,8 +116,9 @@ impl Pushes {
         let podman = ["push", "--quiet", "--tls-verify=false", image, &*to("podman")].map(str::to_owned);
         let podman = stores.containers.podman(podman.iter().map(String::as_str));
         let podman = Contender::new("podman push", bench.peer_command(&podman), None);
-        // Each of the two threads that compress may take 16 MiB more.
-        let compressing = |row: &Row| vec![Goal { limit: MEMORY + 32.0, ..memory(row)[0] }];
+        // Each of the two threads that compress may take 16 MiB more, and 64 MiB of what they make stay in
+        // memory instead of in a temporary file.
+        let compressing = |row: &Row| vec![Goal { limit: MEMORY + 32.0 + 64.0, ..memory(row)[0] }];
         let spec = |what, own, peers, goals| Spec { what, own, peers, place: self.place.clone(), goals };
         Ok(vec![
             spec(
