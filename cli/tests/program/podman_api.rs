@@ -93,6 +93,9 @@ fn comments() {
 #[test]
 fn in_a_compose_file() {
     let store = Store::containers("podman-5.8-api");
+    // Compose takes 0 for no limit of its own.
+    let plain = printed(&store.root, &["plain", "--compose"]);
+    assert!(plain.contains("    pids_limit: -1\n"), "{plain}");
     let text = printed(&store.root, &["guarded", "dropped", "--compose"]);
     for lines in [
         "    pid: host\n    ipc: private\n    cgroup: private\n",
@@ -105,6 +108,8 @@ fn in_a_compose_file() {
         "    cgroup_parent: /own\n",
         "    ulimits:\n      nofile:\n        soft: -1\n        hard: -1\n",
         "    mem_swappiness: 0\n",
+        // Else Compose makes a network of the project.
+        "    network_mode: bridge\n",
         "# dropped: --cpuset-mems 0\n",
         "# dropped: --umask 0027\n",
         "# dropped: key: how it is given to the container (--secret)\n",

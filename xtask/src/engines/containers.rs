@@ -126,11 +126,10 @@ impl Storage {
         format!("unix://{}", self.home.join("api").display())
     }
 
-    /// A shell script in which Docker's client asks Podman's API.
+    /// A shell script in which Docker's client and Compose ask Podman's API.
     pub(crate) fn docker_shell(&self, script: &str) -> Command {
         let mut shell = self.owners_program("sh");
-        let function = format!("docker() {{ command docker --host {} \"$@\"; }}", self.address());
-        shell.arg("-euc").arg(format!("{function}\n{script}"));
+        shell.arg("-euc").arg(format!("export DOCKER_HOST={}\n{script}", self.address()));
         shell
     }
 

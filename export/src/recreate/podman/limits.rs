@@ -47,7 +47,10 @@ pub(super) fn read(recipe: &mut Recipe, config: &Value, spec: &Value) {
         recipe.not_in_compose.push(format!("--cpuset-mems {nodes}"));
     }
     if let Some(limit) = group("pids").get("limit").filter(|limit| limit.as_i64() != Some(PIDS_LIMIT)) {
-        plain(recipe, "--pids-limit", "pids_limit", Some(limit));
+        recipe.option("--pids-limit", limit.to_string());
+        // Compose takes 0 for nothing.
+        let none = if limit.as_i64() == Some(0) { "-1".to_owned() } else { limit.to_string() };
+        recipe.member("pids_limit", Yaml::Plain(none));
     }
     let score = spec.pointer("/process/oomScoreAdj").filter(|score| score.as_i64() != Some(0));
     plain(recipe, "--oom-score-adj", "oom_score_adj", score);

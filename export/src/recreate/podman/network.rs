@@ -80,12 +80,16 @@ fn networks_of(
         recipe.both("--network", "network_mode", format!("{mode}:{options}"));
         return;
     }
+    if networks.is_empty() && matches!(mode, "pasta" | "slirp4netns") {
+        recipe.member("network_mode", mode);
+    }
     let mut members = Vec::new();
     for name in networks {
         let joined = config.pointer("/newNetworks").and_then(|all| all.get(name)).unwrap_or(&Value::Null);
         let (options, member) = joining(recipe, container, spec, joined);
         if name == DEFAULT && networks.len() == 1 {
-            // Compose cannot name this network.
+            // Compose cannot name this network, and makes one of the project if nothing is said.
+            recipe.member("network_mode", "bridge");
             if !options.is_empty() {
                 recipe.option("--network", format!("{name}:{}", options.join(",")));
                 recipe.not_in_compose.push(format!("--network {name}:{}", options.join(",")));
