@@ -1,5 +1,5 @@
-//! Containers that Docker's client makes through Podman's API. Podman records no command line of them, so what
-//! layerlift prints is put together from the record.
+//! Containers that Docker's client makes through Podman's API. Podman records no command line of them, so
+//! that what layerlift prints is put together from the record.
 
 use std::fs;
 
@@ -29,7 +29,8 @@ const LEAST: usize = SETS.len() - LEFT_OUT.len() - 1;
 
 /// Checks it, if Docker's client understands this Podman.
 pub(super) fn compare(lab: &Lab<'_>, place: &Place, storage: &Storage, report: &mut Report) {
-    let what = "docker create with many options through podman's API, the printed lines and compose file, podman inspect";
+    let what =
+        "docker create with many options through podman's API, printed lines, compose file, podman inspect";
     let not_run = |report: &mut Report, why: &str| report.not_run(&format!("{}: {what}", lab.name), why);
     if !place.has("docker") {
         return not_run(report, "docker is not installed");
