@@ -36,7 +36,7 @@ impl<'a> Against<'a> {
         if (new.metadata.dev, new.metadata.ino) == (before.dev, before.ino) && !before.is_dir() {
             return Ok(false);
         }
-        if changes::differ(&new.metadata, &before) {
+        if changes::differ(&new.metadata, &before, self.contents) {
             return Ok(true);
         }
         let (layer, dir) = self.old.place(old);

@@ -164,7 +164,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn differs(&mut self, dir: Id, name: &[u8], new: &Metadata, old: &Metadata) -> Result<bool, Error> {
-        Ok(differ(new, old)
+        Ok(differ(new, old, self.contents)
             || self.capabilities_differ(dir, name)?
             || self.contents && whole_seconds(new, old) && self.contents_differ(dir, name)?)
     }
@@ -241,18 +241,20 @@ pub(super) fn whole_seconds(new: &Metadata, old: &Metadata) -> bool {
     (new.mtime_nanos, old.mtime_nanos) == (0, 0)
 }
 
-pub(super) fn differ(new: &Metadata, old: &Metadata) -> bool {
+/// Whether the records of two entries differ. `contents` says that contents decide where times have no
+/// fraction, as for containerd; a fraction then differs from none.
+pub(super) fn differ(new: &Metadata, old: &Metadata, contents: bool) -> bool {
     new.mode != old.mode
         || new.uid != old.uid
         || new.gid != old.gid
         || new.rdev != old.rdev
-        || new.mode & DIR_BIT == 0 && (!same_time(new, old) || new.size != old.size)
+        || new.mode & DIR_BIT == 0 && (!same_time(new, old, contents) || new.size != old.size)
 }
 
-/// A copy may have lost the fraction of a second, so a zero fraction matches any.
-fn same_time(new: &Metadata, old: &Metadata) -> bool {
-    new.mtime == old.mtime
-        && (new.mtime_nanos == old.mtime_nanos || new.mtime_nanos == 0 || old.mtime_nanos == 0)
+/// For Docker's graph drivers, a copy may have lost the fraction of a second, so none matches any.
+fn same_time(new: &Metadata, old: &Metadata, contents: bool) -> bool {
+    let one_has_none = new.mtime_nanos == 0 || old.mtime_nanos == 0;
+    new.mtime == old.mtime && (new.mtime_nanos == old.mtime_nanos || !contents && one_has_none)
 }
 
 /// Whether an engine that unpacks the layer would take a file of this name for a deletion. Engines ignore the
@@ -290,6 +292,7 @@ mod tests {
             ("same", "aaaa", "aaaa", 0),
             ("other", "aaaa", "aaab", 0),
             ("later", "aaaa", "aaab", 5),
+            ("fraction", "aaaa", "aaab", 0),
             ("empty", "", "", 0),
             ("long", &*"a".repeat(100_000), &*format!("{}b", "a".repeat(99_999)), 0),
         ] {
@@ -298,6 +301,8 @@ mod tests {
                 at(&dir.path().join(name), nanos);
             }
         }
+        // Only one of the two times has a fraction.
+        at(&new.path().join("fraction"), 7);
         for (dir, target) in [(&old, "a"), (&new, "b")] {
             symlink(target, dir.path().join("link")).unwrap();
             symlink("a", dir.path().join("same link")).unwrap();
@@ -310,7 +315,7 @@ mod tests {
             let ids = records.children(ROOT).filter(|&id| records.get(id).written);
             ids.map(|id| String::from_utf8(records.name(id).to_vec()).unwrap()).collect::<Vec<_>>()
         };
-        assert_eq!(written(true), ["link", "long", "other"]);
+        assert_eq!(written(true), ["fraction", "link", "long", "other"]);
         assert_eq!(written(false), [""; 0]);
     }
 }
