@@ -19,6 +19,7 @@ mod flattened;
 mod guides;
 mod habits;
 mod help;
+mod ids;
 mod large;
 mod links;
 mod listing;

@@ -40,6 +40,24 @@ pub(super) enum Flaw {
 impl Images {
     /// The layers below the layer `id` of the container that messages call `of`.
     pub(super) fn below(&self, id: &str, image: Option<&str>, of: &str) -> Result<Chain, Error> {
+        let mut chain = self.noted_below(id, image, of)?;
+        if self.begins_with_copy(&chain.below) {
+            chain.below.remove(0);
+            chain.flaw = chain.flaw.filter(|flaw| matches!(flaw, Flaw::Lost));
+        }
+        Ok(chain)
+    }
+
+    /// Whether the first layer is a copy of the second one, with the owners of a container with ids of its
+    /// own. Overlay mounts both, and the records of layers know only the copy.
+    fn begins_with_copy(&self, below: &[LayerId]) -> bool {
+        let record = |at: usize| self.layer(*below.get(at)?, "").ok();
+        let (Some(copy), Some(original)) = (record(0), record(1)) else { return false };
+        let same = copy.diff_id().is_some() && copy.diff_id() == original.diff_id();
+        copy.has_own_ids() && !original.has_own_ids() && same
+    }
+
+    fn noted_below(&self, id: &str, image: Option<&str>, of: &str) -> Result<Chain, Error> {
         let recorded = self.recorded(id, of);
         if let Ok(recorded) = &recorded
             && self.is_mounted_so(id, recorded)

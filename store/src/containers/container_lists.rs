@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::claims::Doubt;
 use super::images::Images;
 use super::records;
+use crate::diff::owners::{IdMaps, IdRange};
 use crate::{ContainerListing, Error, Root, json};
 
 /// A record of containers-storage. What it lacks, or what cannot be read of it, is looked for elsewhere.
@@ -21,6 +22,8 @@ pub(super) struct Record {
     pub(super) raw: Option<Vec<u8>>,
     /// The list that it is in, or should be in.
     pub(super) file: &'static str,
+    /// Its ids and what they are on the host: `--uidmap`, `--gidmap`, `--userns=auto` or `keep-id`.
+    pub(super) owners: IdMaps,
     /// What is wrong with `layer` as it was recorded.
     pub(super) doubt: Option<Doubt>,
 }
@@ -106,12 +109,18 @@ pub(super) fn note_unrecorded(
     });
 }
 
+fn range(range: &Value) -> Option<IdRange> {
+    let number = |name: &str| range.get(name)?.as_u64()?.try_into().ok();
+    Some(IdRange { container: number("container_id")?, host: number("host_id")?, size: number("size")? })
+}
+
 impl Record {
     /// One of which only the id is known.
     pub(super) fn without(id: String) -> Self {
         let (names, image, layer, created) = (Vec::new(), None, None, None);
         let file = FILES[0];
-        Record { id, names, image, layer, created, metadata: None, raw: None, file, doubt: None }
+        let (metadata, raw, owners, doubt) = (None, None, IdMaps::default(), None);
+        Record { id, names, image, layer, created, metadata, raw, file, owners, doubt }
     }
 
     /// Takes each member that is what it should be, and says which are not. A record without an id is an
@@ -136,6 +145,15 @@ impl Record {
         record.layer = text("layer");
         record.metadata = text("metadata");
         record.created = text("created");
+        let mut ranges = |name: &str| {
+            let ranges = members.remove(name).unwrap_or_default();
+            let ranges = ranges.as_array().into_iter().flatten().map(range).collect::<Option<_>>();
+            ranges.unwrap_or_else(|| {
+                flaws.push(format!("its {name} is not a list of ranges"));
+                Vec::new()
+            })
+        };
+        record.owners = IdMaps { uids: ranges("uidmap"), gids: ranges("gidmap") };
         match members.remove("names").map(serde_json::from_value::<Option<Vec<String>>>) {
             None => {}
             Some(Ok(names)) => record.names = names.unwrap_or_default(),

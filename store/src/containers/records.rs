@@ -74,6 +74,9 @@ pub(super) struct LayerRecord {
     pub(super) compressed_diff_digest: Option<String>,
     /// Only in a layer that was pulled in parts (zstd:chunked, eStargz).
     toc_digest: Option<IgnoredAny>,
+    /// Of a container with ids of its own, and of a copy of an image's top layer that was made for one.
+    uidmap: Option<IgnoredAny>,
+    gidmap: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "null_is_empty")]
     flags: Flags,
     /// Whether no list has it, and a config says what it would have.
@@ -146,6 +149,11 @@ impl ImageRecord {
 }
 
 impl LayerRecord {
+    /// Whether it was made for a container with ids of its own.
+    pub(super) fn has_own_ids(&self) -> bool {
+        self.uidmap.is_some() || self.gidmap.is_some()
+    }
+
     /// A record that is made from what the config of an image says.
     pub(super) fn of_config(id: LayerId, parent: Option<LayerId>, diff_id: DiffId) -> Self {
         LayerRecord {
@@ -156,6 +164,8 @@ impl LayerRecord {
             diff_digest: Some(diff_id),
             diff_size: None,
             toc_digest: None,
+            uidmap: None,
+            gidmap: None,
             flags: Flags::default(),
             is_of_config: true,
         }

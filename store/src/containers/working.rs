@@ -22,6 +22,7 @@ use super::libpod::{self, Known, Libpod};
 use super::records::LayerId;
 use super::runtime::{self, Folder};
 use super::{claims, layers, unrecorded};
+use crate::diff::owners::IdMaps;
 use crate::diff::{Form, written};
 use crate::driver::{self, Holds};
 use crate::{
@@ -171,7 +172,7 @@ pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<Option<u64>
 pub(super) fn layer(images: &Images, container: &Container) -> Result<Option<DiffLayer>, Error> {
     let Some(writable) = writable(images, &container.key)? else { return Ok(None) };
     let holds = writable.layer_dir(images)?;
-    let layer = DiffLayer::new(writable.dir, holds, container.last_known_secs());
+    let layer = DiffLayer::new(writable.dir, holds, container.last_known_secs()).owned(writable.owners);
     Ok(Some(layer.in_form(Form::ContainersStorage)))
 }
 
@@ -188,13 +189,16 @@ pub(super) fn below(keys: &Keyring, images: &Images, key: &ContainerKey) -> Resu
 
 /// The directories of a container's root file system.
 pub(super) fn root_fs(images: &Images, key: &ContainerKey) -> Result<Option<RootFs>, Error> {
-    let Some(Writable { dir, holds, chain, notices }) = writable(images, key)? else { return Ok(None) };
+    let Some(Writable { dir, holds, chain, owners, notices }) = writable(images, key)? else {
+        return Ok(None);
+    };
     if holds == Holds::Full {
         return Ok(Some(RootFs::whole(dir, Form::ContainersStorage).noticed(notices)));
     }
     let below = chain?.below.into_iter().map(|id| layers::unpacked(images, id));
     let stack = std::iter::once(Ok(dir)).chain(below).collect::<Result<_, _>>()?;
-    Ok(Some(RootFs::stacked(stack, &images.driver, Form::ContainersStorage).noticed(notices)))
+    let root_fs = RootFs::stacked(stack, &images.driver, Form::ContainersStorage);
+    Ok(Some(root_fs.owned(owners).noticed(notices)))
 }
 
 /// What a container writes to.
@@ -203,6 +207,8 @@ struct Writable {
     holds: Holds,
     /// What is below; the error says why that is not known.
     chain: Result<Chain, Error>,
+    /// Its ids.
+    owners: IdMaps,
     /// What is wrong with the record of the container's layer.
     notices: Vec<Notice>,
 }
@@ -248,6 +254,7 @@ fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Err
         return Err(doubt.error());
     }
     let notices = record.doubt.iter().map(|doubt| doubt.notice.clone()).collect();
+    let owners = record.owners;
     let Some(layer) = record.layer.filter(|layer| !layer.is_empty()) else {
         let file = file(&images.driver, FILES[0]);
         let root = images.places.first();
@@ -272,5 +279,5 @@ fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Err
     }
     let dir = dir.ok_or_else(|| missing.unwrap_or_else(|| Error::not_found(&of)))?;
     let chain = images.below(&layer, record.image.as_deref(), &of);
-    Ok(Some(Writable { dir, holds: driver.holds, chain, notices }))
+    Ok(Some(Writable { dir, holds: driver.holds, chain, owners, notices }))
 }

@@ -100,18 +100,28 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn pack(&mut self, metadata: &Metadata) -> Compact {
         let Metadata { mode, uid, gid, linked, size, mtime, mtime_nanos, ctime, rdev, dev, ino } = *metadata;
-        let common = Common { mode, uid, gid, linked, dev };
-        let next = u32::try_from(self.table.len()).expect("each record adds one at most");
-        let common = *self.places.entry(common).or_insert_with(|| {
-            self.table.push(common);
-            next
-        });
+        let common = self.place(Common { mode, uid, gid, linked, dev });
         let body = match (metadata.is_device(), metadata.is_dir()) {
             (true, _) => rdev,
             (_, true) => 0,
             _ => size,
         };
         Compact { mtime, ctime, ino, body, mtime_nanos, common }
+    }
+
+    fn place(&mut self, common: Common) -> u32 {
+        let next = u32::try_from(self.table.len()).expect("each record adds one at most");
+        *self.places.entry(common).or_insert_with(|| {
+            self.table.push(common);
+            next
+        })
+    }
+
+    /// Gives what was packed another owner.
+    pub(super) fn set_owner(&mut self, compact: &mut Compact, owner: impl Fn((u32, u32)) -> (u32, u32)) {
+        let common = self.table[compact.common as usize];
+        let (uid, gid) = owner((common.uid, common.gid));
+        compact.common = self.place(Common { uid, gid, ..common });
     }
 
     /// What was packed, but for the size of a directory, which no tar has.
@@ -165,5 +175,8 @@ mod tests {
         packed.set_children(3..u32::MAX);
         assert_eq!(shared.children(&packed), 3..u32::MAX);
         assert_eq!(shared.unpack(&packed), Metadata { size: 0, ..dir });
+        shared.set_owner(&mut packed, |(uid, gid)| (uid + 1, gid));
+        assert_eq!(shared.children(&packed), 3..u32::MAX);
+        assert_eq!(shared.unpack(&packed), Metadata { size: 0, uid: 8, ..dir });
     }
 }

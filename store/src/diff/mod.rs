@@ -27,6 +27,7 @@
 
 mod against;
 mod attributes;
+mod below;
 mod changes;
 mod dirs;
 mod encode;
@@ -36,6 +37,7 @@ pub(crate) mod flat;
 mod form;
 mod metadata;
 mod order;
+pub(crate) mod owners;
 mod piece;
 mod places;
 mod records;
@@ -103,6 +105,8 @@ pub struct DiffLayer {
     form: Form,
     /// What the directory lies on, if it is a container's.
     over: Option<Box<Result<tree::RootFs, Error>>>,
+    /// The ids of the container that wrote it.
+    owners: owners::IdMaps,
     /// Bytes of its files, as the file at this path says.
     recorded_size: Option<(u64, PathBuf)>,
     finding: Arc<OnceLock<Notice>>,
@@ -127,6 +131,7 @@ impl DiffLayer {
             may_change: false,
             form: Form::Docker18,
             over: None,
+            owners: owners::IdMaps::default(),
             recorded_size: None,
             finding: Arc::default(),
             unseen: Arc::default(),
@@ -229,6 +234,11 @@ impl DiffLayer {
         DiffLayer { over: Some(Box::new(root_fs)), ..self }
     }
 
+    /// The same layer of a container with these ids: owners are what they are in the container.
+    pub(crate) fn owned(self, owners: owners::IdMaps) -> Self {
+        DiffLayer { owners, ..self }
+    }
+
     /// What is odd about the records of the layers below it, if a container wrote it.
     pub fn notices_below(&self) -> &[Notice] {
         match self.over.as_deref() {
@@ -317,7 +327,10 @@ impl DiffLayer {
     /// What is in the layer, and in which order it is written.
     fn records(&self, faults: Option<&Faults>) -> Result<Walked<'_>, Error> {
         let sight = Sight::default();
-        let walked = self.walk(faults, &sight)?;
+        let mut walked = self.walk(faults, &sight)?;
+        if self.owners.is_own() {
+            walked.records.set_owners(|_| true, |owner| self.owners.in_container(owner));
+        }
         if let Some(notice) = sight.notice() {
             self.unseen.get_or_init(|| notice);
         }
@@ -339,8 +352,12 @@ impl DiffLayer {
             (LayerDir::Upper, Some(root_fs)) if today => self.in_union(root_fs, Walk, (faults, sight))?,
             (LayerDir::Upper, over) => match (upper::read(&self.dir, over.is_some(), faults, sight)?, over) {
                 (None, Some(root_fs)) => self.in_union(root_fs, Paths, (faults, sight))?,
-                (records, _) => {
-                    of(records.unwrap_or_else(|| records::Records::new(Default::default())), Walk)
+                (records, over) => {
+                    let mut records = records.unwrap_or_else(|| records::Records::new(Default::default()));
+                    if let (Form::ContainersStorage, Some(Ok(root_fs))) = (self.form, over.as_deref()) {
+                        below::leave_out_marks(&mut records, root_fs.roots().get(1..).unwrap_or_default())?;
+                    }
+                    of(records, Walk)
                 }
             },
         })

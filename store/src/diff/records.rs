@@ -232,6 +232,13 @@ impl Records {
         self.records[id as usize].metadata = self.shared.pack(metadata);
     }
 
+    /// Gives the entries of some layers other owners.
+    pub(super) fn set_owners(&mut self, of: impl Fn(u16) -> bool, owner: impl Fn((u32, u32)) -> (u32, u32)) {
+        for record in self.records.iter_mut().filter(|record| of(record.layer)) {
+            self.shared.set_owner(&mut record.metadata, &owner);
+        }
+    }
+
     /// Gives a table that grew in any order its own order. What is not written is removed. `children` adds
     /// those of a directory to a list.
     pub(super) fn arrange(&mut self, children: impl Fn(Id, &mut Vec<Id>)) {

@@ -16,6 +16,7 @@ use super::files::{Links, What};
 use super::flat::{self, TarLayer};
 use super::form::Form;
 use super::order::Order;
+use super::owners::IdMaps;
 use super::piece::Piece;
 use super::records::{Metadata, ROOT, Records};
 use super::sight::Sight;
@@ -30,6 +31,8 @@ pub struct RootFs {
     roots: Vec<Root>,
     holds: Holds,
     form: Form,
+    /// The ids of the container. What the uppermost directory has belongs to those of the host already.
+    owners: IdMaps,
     notices: Vec<Notice>,
 }
 
@@ -57,7 +60,13 @@ pub struct FileTree {
 impl RootFs {
     /// A directory that has everything.
     pub(crate) fn whole(root: Root, form: Form) -> Self {
-        RootFs { roots: vec![root], holds: Holds::Whole, form, notices: Vec::new() }
+        RootFs {
+            roots: vec![root],
+            holds: Holds::Whole,
+            form,
+            owners: IdMaps::default(),
+            notices: Vec::new(),
+        }
     }
 
     /// A stack of layers, the uppermost first. `driver` is the engine's word for what stacked them.
@@ -65,13 +74,18 @@ impl RootFs {
         // In the overlay of containers-storage, fuse-overlayfs may have written them.
         let overlayfs = matches!(driver, "overlay2" | "overlayfs") && form != Form::ContainersStorage;
         let holds = if overlayfs { Holds::Overlay } else { Holds::Named };
-        RootFs { roots, holds, form, notices: Vec::new() }
+        RootFs { roots, holds, form, owners: IdMaps::default(), notices: Vec::new() }
     }
 
     /// What the tars of layers make, base first. Contents that are not in a file go to one in `folder`.
     pub(crate) fn of_tars(layers: Vec<TarLayer>, folder: &Path, form: Form) -> Self {
         let holds = Holds::Tars(layers.into(), folder.to_owned());
-        RootFs { roots: Vec::new(), holds, form, notices: Vec::new() }
+        RootFs { roots: Vec::new(), holds, form, owners: IdMaps::default(), notices: Vec::new() }
+    }
+
+    /// The same, of a container with these ids: owners are what they are on its host.
+    pub(crate) fn owned(self, owners: IdMaps) -> Self {
+        RootFs { owners, ..self }
     }
 
     /// The same, with what was odd when it was found.
@@ -120,7 +134,7 @@ impl RootFs {
     /// The same. The observer hears of the bytes of tars.
     pub fn read_observed(&self, faults: Option<&Faults>, observer: &dyn Observer) -> Result<FileTree, Error> {
         let (roots, sight) = (&*self.roots, Sight::default());
-        let (records, place) = match (&self.holds, roots) {
+        let (mut records, place) = match (&self.holds, roots) {
             (Holds::Tars(layers, folder), _) => {
                 let (records, tars) = flat::read(layers, folder, observer)?;
                 (records, FilesIn::Tars(Arc::new(tars)))
@@ -131,6 +145,9 @@ impl RootFs {
                 (union::read(roots, named, faults, &sight)?, FilesIn::Dirs(roots.to_vec()))
             }
         };
+        if self.owners.is_own() {
+            records.set_owners(|layer| layer > 0, |owner| self.owners.on_host(owner));
+        }
         let (records, encoding) = (Arc::new(records), Encoding::of(self.form, 0));
         let notices = sight.notice().into_iter().collect();
         Ok(FileTree { tree: Tree { place, records, encoding, with_root: false }, notices })

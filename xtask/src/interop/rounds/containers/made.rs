@@ -27,6 +27,7 @@ echo new > new; chmod 4711 new; chown 1234:5678 new
 mkdir -p deep/er; echo x > deep/er/x; chmod 1777 deep
 rm etc/gone; rm -r tree
 rm -r replaced; mkdir replaced; echo 2 > replaced/second
+rm -r moves; mkdir moves; echo 3 > moves/third; mv moves moved
 rm becomes-directory; mkdir becomes-directory; rm -r becomes-file; echo file > becomes-file
 chmod 600 etc/mode; chown 2097152:7 etc/owner; echo more >> etc/kept
 ln etc/kept etc/linked; ln new deep/linked
@@ -66,11 +67,19 @@ const OF_DOCKER: &str = "--add-host far:10.0.0.1 --dns 10.0.0.2 --sysctl net.ipv
 pub(super) fn image(folder: &Path) -> Outcome<PathBuf> {
     let tool = fs::read(builds::tool(folder)?)?;
     let mut tar = Tarball::new(Dialect::Gnu);
-    for name in ["data/", "etc/", "tree/", "tree/deep/", "replaced/", "becomes-file/"] {
+    for name in ["data/", "etc/", "tree/", "tree/deep/", "replaced/", "moves/", "becomes-file/"] {
         tar.add(&Member::new(DIRECTORY, name));
     }
     tar.add(&Member { data: &tool, mode: 0o755, ..Member::new(FILE, "tool") });
-    for name in ["etc/gone", "etc/mode", "etc/owner", "tree/deep/x", "replaced/first", "becomes-file/x"] {
+    for name in [
+        "etc/gone",
+        "etc/mode",
+        "etc/owner",
+        "tree/deep/x",
+        "replaced/first",
+        "moves/first",
+        "becomes-file/x",
+    ] {
         tar.file(name, name.as_bytes());
     }
     tar.file("becomes-directory", b"").file("etc/kept", b"etc/kept\n");
