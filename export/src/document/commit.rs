@@ -197,6 +197,7 @@ fn podman(
     let null = Value::Null;
     let process = document.get("spec").and_then(|spec| spec.get("process")).unwrap_or(&null);
     let of_image = |key: &str| base.config.as_ref().and_then(|config| config.get(key)).cloned();
+    // Podman fills maps of ports and volumes, and Go sorts the keys of a map.
     let mut settings = serde_json::Map::new();
     let mut set = |key: &str, value: Option<Value>| {
         settings.insert(key.to_owned(), value.unwrap_or_default());
@@ -207,6 +208,7 @@ fn podman(
     for port in &container.ports {
         ports.entry(format!("{}/{}", port.container, port.protocol)).or_insert_with(|| serde_json::json!({}));
     }
+    ports.sort_keys();
     set("ExposedPorts", Some(Value::Object(ports)));
     set("Env", process.get("env").cloned());
     set("Entrypoint", own("entrypoint"));
@@ -221,6 +223,7 @@ fn podman(
             volumes.entry(mount.destination.clone()).or_insert_with(|| serde_json::json!({}));
         }
     }
+    volumes.sort_keys();
     set("Volumes", Some(Value::Object(volumes)));
     set("WorkingDir", process.get("cwd").cloned());
     set("Labels", own("labels"));

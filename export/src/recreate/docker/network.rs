@@ -26,7 +26,14 @@ pub(super) fn read(
 ) {
     read.extend(["NetworkMode", "PortBindings", "PublishAllPorts", "Dns", "DnsOptions", "DnsSearch"]);
     read.extend(["ExtraHosts", "Links"]);
-    networks(recipe, document, config, text(host, "NetworkMode").unwrap_or("default"), known);
+    // "/db:/web/alias"
+    let links = texts(host.get("Links")).into_iter().filter_map(|link| {
+        let (other, alias) = link.split_once(':')?;
+        Some(format!("{}:{}", other.trim_start_matches('/'), alias.rsplit('/').next()?))
+    });
+    let links: Vec<String> = links.collect();
+    let mode = text(host, "NetworkMode").unwrap_or("default");
+    networks(recipe, (document, config), (mode, &links), known);
     ports(recipe, config, host, exposed_by_image);
     if is_true(host, "PublishAllPorts") {
         recipe.options.push(vec!["--publish-all".to_owned()]);
@@ -36,12 +43,6 @@ pub(super) fn read(
     recipe.list("--dns-option", "dns_opt", texts(host.get("DnsOptions")));
     recipe.list("--dns-search", "dns_search", texts(host.get("DnsSearch")));
     recipe.list("--add-host", "extra_hosts", texts(host.get("ExtraHosts")));
-    // "/db:/web/alias"
-    let links = texts(host.get("Links")).into_iter().filter_map(|link| {
-        let (other, alias) = link.split_once(':')?;
-        Some(format!("{}:{}", other.trim_start_matches('/'), alias.rsplit('/').next()?))
-    });
-    let links: Vec<String> = links.collect();
     links.iter().for_each(|link| recipe.option("--link", link.clone()));
     if !links.is_empty() {
         recipe.member("external_links", Yaml::list(links));
@@ -51,7 +52,12 @@ pub(super) fn read(
     }
 }
 
-fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, known: &Known<'_>) {
+fn networks(
+    recipe: &mut Recipe,
+    (document, config): (&Value, &Value),
+    (mode, known_links): (&str, &[String]),
+    known: &Known<'_>,
+) {
     let settings = document.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
     let all: Vec<(&String, &Value)> = settings.and_then(Value::as_object).into_iter().flatten().collect();
     if mode.starts_with("container:") {
@@ -101,7 +107,9 @@ fn networks(recipe: &mut Recipe, document: &Value, config: &Value, mode: &str, k
         ip6.iter().for_each(|value| option("--ip6", &mut words, value));
         let local = texts(address.get("LinkLocalIPs"));
         local.iter().for_each(|value| option("--link-local-ip", &mut words, value));
-        let links = texts(network.get("Links"));
+        // Those of the first network may be among the container's settings, too.
+        let named = |link: &String| !first || !known_links.contains(link);
+        let links: Vec<String> = texts(network.get("Links")).into_iter().filter(named).collect();
         links.iter().for_each(|value| option("--link", &mut words, value));
         let mac = text(network, "DesiredMacAddress");
         match mac.filter(|_| text(config, "MacAddress").is_none()) {
