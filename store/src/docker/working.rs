@@ -243,6 +243,29 @@ pub(super) fn root_fs(
     key: &ContainerKey,
     layer: impl Fn(&Layer) -> Result<Root, Error>,
 ) -> Result<RootFs, Error> {
+    let root_fs = directories(images, key, layer)?;
+    let notices = root_fs.notices().iter().cloned().chain(remapped(&images.data)).collect();
+    Ok(root_fs.noticed(notices))
+}
+
+/// What a data root of a daemon with `userns-remap` is worth saying of: it is named `<uid>.<gid>`, after what
+/// root of the containers is on the host.
+fn remapped(data: &Root) -> Option<Notice> {
+    let name = data.path().file_name()?.to_str()?;
+    let (uid, gid) = name.split_once('.')?;
+    let is_number = |text: &str| text.parse::<u32>().is_ok_and(|id| id != 0);
+    let what = format!(
+        "the daemon ran with userns-remap: owners of containers' files come out as they are on the disk, \
+         {uid} and {gid} for root"
+    );
+    (is_number(uid) && is_number(gid)).then(|| Notice::new(data.path(), what))
+}
+
+fn directories(
+    images: &Images,
+    key: &ContainerKey,
+    layer: impl Fn(&Layer) -> Result<Root, Error>,
+) -> Result<RootFs, Error> {
     let mounts = mounts::find(images, key)?;
     let (dir, holds) = writable(images, &mounts)?;
     let driver = mounts.driver;
