@@ -35,7 +35,7 @@ impl Pushing {
 
     pub(crate) fn push(
         &self,
-        _: &Prepared,
+        _: (&Prepared, &dyn Store),
         _: &Save,
         _: &Options<'_>,
         _: &Progress<'_>,
