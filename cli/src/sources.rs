@@ -147,7 +147,7 @@ impl Sources {
         self.opened.iter().filter_map(|source| Some((source, source.store.containers()?))).collect()
     }
 
-    /// Warns if no store keeps `what`: containers, volumes.
+    /// Warns if no store keeps containers, and with them `what`: containers, volumes.
     pub(crate) fn warn_of_unable(&self, what: &str, reporter: &Reporter) {
         if self.able().is_empty() {
             let stores: Vec<String> = self.opened.iter().map(|source| source.kind.to_string()).collect();

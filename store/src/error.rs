@@ -103,7 +103,7 @@ pub enum Error {
         /// Similar names that exist.
         suggestions: Vec<String>,
     },
-    /// Neither a container nor an image has this name or id, for who looks up both.
+    /// Neither a container nor an image has this name or id, in a lookup of both.
     #[error("no such container or image: {name}")]
     Neither {
         /// What was asked for.

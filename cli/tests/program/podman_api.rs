@@ -65,10 +65,12 @@ fn the_options_follow_from_the_record() {
              disabled --cap-add AUDIT_WRITE --cap-add KILL --cap-drop ALL --security-opt mask=/etc/x \
              --security-opt unmask=/proc/acpi:/proc/sys --security-opt proc-opts=hidepid=2",
         ),
+        // Podman itself lacked SYS_RESOURCE there.
         (
             "mapped",
             "--volume /srv:/o:O --mount type=image,source=localhost/base:1,target=/i,rw=false --cgroupns \
-             host --uidmap 0:100000:65536 --gidmap 0:200000:65536 --cap-add ALL --security-opt unmask=ALL",
+             host --uidmap 0:100000:65536 --gidmap 0:200000:65536 --cap-add ALL --cap-drop \
+             SYS_RESOURCE --security-opt unmask=ALL",
         ),
     ] {
         assert_eq!(options(&store, name).0, expected, "{name}");
@@ -86,7 +88,7 @@ fn comments() {
         ["key", "word"].map(|name| format!("# dropped: its secret {name} must exist (podman secret create)"));
     assert_eq!(options(&store, "dropped").1, secrets);
     let folder =
-        "# limited: its working directory was made where it did not exist, which --workdir does not do";
+        "# limited: Podman created its working directory if it was missing, which --workdir does not do";
     assert_eq!(options(&store, "limited").1, [folder]);
 }
 
@@ -112,7 +114,7 @@ fn in_a_compose_file() {
         "    network_mode: bridge\n",
         "# dropped: --cpuset-mems 0\n",
         "# dropped: --umask 0027\n",
-        "# dropped: key: how it is given to the container (--secret)\n",
+        "# dropped: how secret key is given to the container (--secret)\n",
     ] {
         assert!(text.contains(lines), "no {lines:?} in {text}");
     }

@@ -1,4 +1,5 @@
-//! What the program prints as JSON, against `docs/schema/v1.json`. Every output of every test is compared.
+//! What the program prints as JSON, against `docs/schema/v1.json`: all that tests read with
+//! [`crate::program::output`].
 
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -72,7 +73,7 @@ pub(crate) fn compare(command: &Command, output: &Output) {
     }
 }
 
-/// Each kind of output is met at least here, and is not empty.
+/// Each command with JSON is run at least here, with one `save` for events.
 #[test]
 fn every_kind_is_described() {
     let store = Store::containers("docker-28.5");

@@ -18,7 +18,7 @@ use rustix::fs::{AtFlags, FileType, statat};
 use super::records::{Kind, Records};
 use crate::{Error, ErrorKind, Root};
 
-/// Leaves out the marks of directories that no layer below has.
+/// Leaves out opaque marks that hide nothing in the layers below.
 pub(super) fn leave_out_marks(records: &mut Records, below: &[Root]) -> Result<(), Error> {
     let marks: Vec<_> = (1..records.next()).filter(|id| records.get(*id).kind == Kind::Opaque).collect();
     for id in marks {

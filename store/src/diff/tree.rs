@@ -31,7 +31,7 @@ pub struct RootFs {
     roots: Vec<Root>,
     holds: Holds,
     form: Form,
-    /// The ids of the container. What the uppermost directory has belongs to those of the host already.
+    /// The container's id maps. Files in the uppermost directory already have the ids of the host.
     owners: IdMaps,
     notices: Vec<Notice>,
 }

@@ -82,8 +82,9 @@ pub(crate) fn read(data: &Root) -> Result<VolumeListing, Error> {
     Ok(listing)
 }
 
-/// The time of a volume's folder, which `docker volume inspect` gives as `CreatedAt`: it has its entries from
-/// the start. The daemon takes the time of its inode, which is another one in a copy of the store.
+/// The modification time of a volume's folder, which stays in a copy of the store. `docker volume inspect`
+/// gives the change time of the inode as `CreatedAt`, which a copy does not keep; 20.10 takes that of the
+/// data's folder, which changes with its entries.
 fn made(data: &Root, name: &str) -> Option<String> {
     let folder = data.try_dir(Path::new("volumes").join(name)).ok()??;
     let time = Timestamp::from_second(folder.stat().ok()?.st_mtime).ok()?;

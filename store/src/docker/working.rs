@@ -248,15 +248,15 @@ pub(super) fn root_fs(
     Ok(root_fs.noticed(notices))
 }
 
-/// What a data root of a daemon with `userns-remap` is worth saying of: it is named `<uid>.<gid>`, after what
-/// root of the containers is on the host.
+/// A notice that the daemon ran with `userns-remap`, whose data root is named `<uid>.<gid>`, after what root
+/// of the containers is on the host.
 fn remapped(data: &Root) -> Option<Notice> {
     let name = data.path().file_name()?.to_str()?;
     let (uid, gid) = name.split_once('.')?;
     let is_number = |text: &str| text.parse::<u32>().is_ok_and(|id| id != 0);
     let what = format!(
-        "the daemon ran with userns-remap: owners of containers' files come out as they are on the disk, \
-         {uid} and {gid} for root"
+        "the daemon ran with userns-remap: files of containers keep their owners on the disk (root is \
+         {uid}:{gid})"
     );
     (is_number(uid) && is_number(gid)).then(|| Notice::new(data.path(), what))
 }

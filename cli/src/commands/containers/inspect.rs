@@ -39,8 +39,7 @@ pub(in crate::commands) struct Inspected<'a> {
     buildah: Option<Value>,
 }
 
-/// The container that a name means which no image has. One whose name is unknown is
-/// [`StoreError::NoContainer`].
+/// The container with this name, which no image has. [`StoreError::NoContainer`] if there is none.
 pub(in crate::commands) fn row_of<'s>(
     sources: &'s Sources,
     name: &str,

@@ -27,7 +27,7 @@ pub(super) fn read(recipe: &mut Recipe, host: &Value, known: &Known<'_>, read: &
     }
     if is_true(host, "AutoRemove") {
         recipe.options.push(vec!["--rm".to_owned()]);
-        recipe.not_in_compose.push("it was removed when it ended (--rm)".to_owned());
+        recipe.not_in_compose.push("it was to be removed when it ended (--rm)".to_owned());
     }
     if let Some(log) = host.get("LogConfig") {
         logging(recipe, log);
@@ -93,7 +93,7 @@ fn words(recipe: &mut Recipe, host: &Value, known: &Known<'_>, read: &mut Vec<&s
         ("PidMode", "--pid", "pid"),
         ("UTSMode", "--uts", "uts"),
         ("UsernsMode", "--userns", "userns_mode"),
-        // Always: which one is there without an option depends on the host.
+        // Always: the default depends on the host.
         ("CgroupnsMode", "--cgroupns", "cgroup"),
         ("CgroupParent", "--cgroup-parent", "cgroup_parent"),
         ("Runtime", "--runtime", "runtime"),

@@ -26,8 +26,53 @@ const CAPABILITIES: [&str; 11] = [
     "SYS_CHROOT",
 ];
 
-/// How many there were in Linux 3.16. A container with as many has all.
-const ALL_CAPABILITIES: usize = 38;
+/// Those of Linux 5.9 and later by their numbers. Older kernels lack some of the last ones.
+const ALL_CAPABILITIES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// With so many, a container was given all, perhaps without some.
+const NEARLY_ALL: usize = 30;
 
 /// Paths that every version of Podman hides.
 const HIDDEN: [&str; 10] = [
@@ -134,7 +179,7 @@ fn namespaces(recipe: &mut Recipe, container: &Container, config: &Value, spec: 
     }
 }
 
-/// Whose users it had: those of the host, unless it has a namespace of its own for them.
+/// The user namespace: that of the host, unless the container has its own.
 fn users(recipe: &mut Recipe, config: &Value, spec: &Value, own: bool) {
     let null = Value::Null;
     let mappings = config.get("idMappingsOptions").unwrap_or(&null);
@@ -170,11 +215,15 @@ fn capabilities(recipe: &mut Recipe, process: &Value) {
     let name = |capability: &String| capability.strip_prefix("CAP_").unwrap_or(capability).to_owned();
     let has: Vec<String> = bounding.iter().map(name).collect();
     let kept = |capability: &&str| has.iter().any(|has| has == capability);
-    if has.len() >= ALL_CAPABILITIES {
+    let owned = |all: Vec<&&str>| -> Vec<String> { all.into_iter().map(|name| (*name).to_owned()).collect() };
+    if has.len() >= NEARLY_ALL {
+        // The kernel had those up to the last one.
+        let known = ALL_CAPABILITIES.iter().rposition(|name| kept(name)).map_or(0, |last| last + 1);
+        let lacks = ALL_CAPABILITIES[..known].iter().filter(|name| !kept(name)).collect();
         recipe.list("--cap-add", "cap_add", vec!["ALL".to_owned()]);
+        recipe.list("--cap-drop", "cap_drop", owned(lacks));
         return;
     }
-    let owned = |all: Vec<&&str>| -> Vec<String> { all.into_iter().map(|name| (*name).to_owned()).collect() };
     let (kept, dropped): (Vec<&&str>, Vec<&&str>) = CAPABILITIES.iter().partition(|name| kept(name));
     let (added, dropped) = if dropped.len() > kept.len() {
         (has, vec!["ALL".to_owned()])
@@ -199,7 +248,8 @@ fn devices(recipe: &mut Recipe, config: &Value, linux: &Value, privileged: bool)
             let path = text(device, "path").unwrap_or_default();
             let [major, minor] = ["major", "minor"].map(|key| number(device, key).unwrap_or_default());
             recipe.comment(format!(
-                "its device {path} was {} {major}:{minor}; its path on the host is not on record (--device)",
+                "not expressed: device {path} ({} {major}:{minor}), whose path on the host is not on record \
+                 (--device)",
                 text(device, "type").unwrap_or_default()
             ));
         }

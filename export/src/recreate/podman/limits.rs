@@ -48,7 +48,7 @@ pub(super) fn read(recipe: &mut Recipe, config: &Value, spec: &Value) {
     }
     if let Some(limit) = group("pids").get("limit").filter(|limit| limit.as_i64() != Some(PIDS_LIMIT)) {
         recipe.option("--pids-limit", limit.to_string());
-        // Compose takes 0 for nothing.
+        // Compose treats 0 as unset.
         let none = if limit.as_i64() == Some(0) { "-1".to_owned() } else { limit.to_string() };
         recipe.member("pids_limit", Yaml::Plain(none));
     }

@@ -79,7 +79,7 @@ pub(super) fn read(
     if let Some(dir) = text(process, "cwd").filter(|dir| differs("WorkingDir", dir)).filter(root) {
         recipe.both("--workdir", "working_dir", dir);
         if is_true(config, "createWorkingDir") {
-            let why = "its working directory was made where it did not exist, which --workdir does not do";
+            let why = "Podman created its working directory if it was missing, which --workdir does not do";
             recipe.not_in_run.push(why.to_owned());
         }
     }
@@ -131,7 +131,7 @@ pub(super) fn read(
     }
     if annotation("autoremove") == Some("TRUE") {
         recipe.options.push(vec!["--rm".to_owned()]);
-        recipe.not_in_compose.push("it was removed when it ended (--rm)".to_owned());
+        recipe.not_in_compose.push("it was to be removed when it ended (--rm)".to_owned());
     }
     limits::read(recipe, config, spec);
     isolation::read(recipe, container, config, spec, known);

@@ -125,6 +125,6 @@ fn secrets(recipe: &mut Recipe, config: &Value) {
     needed.dedup();
     for secret in needed {
         recipe.comment(format!("its secret {secret} must exist (podman secret create)"));
-        recipe.not_in_compose.push(format!("{secret}: how it is given to the container (--secret)"));
+        recipe.not_in_compose.push(format!("how secret {secret} is given to the container (--secret)"));
     }
 }

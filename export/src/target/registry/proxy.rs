@@ -86,11 +86,11 @@ impl Proxies {
             return Ok(None);
         }
         let unusable = |why| RegistryError::Proxy { variable, why };
-        let proxy = Proxy::new(url).map_err(|_| unusable("it is not the address of one"))?;
+        let proxy = Proxy::new(url).map_err(|_| unusable("its value is not a proxy URL"))?;
         match proxy.protocol() {
             ProxyProtocol::Http | ProxyProtocol::Https => Ok(Some(proxy)),
             // ureq without its feature for SOCKS panics.
-            _ => Err(unusable("SOCKS is not supported, HTTP is")),
+            _ => Err(unusable("SOCKS is not supported; use an HTTP proxy")),
         }
     }
 }
