@@ -218,7 +218,7 @@ fn capabilities(recipe: &mut Recipe, process: &Value) {
     let owned = |all: Vec<&&str>| -> Vec<String> { all.into_iter().map(|name| (*name).to_owned()).collect() };
     if has.len() >= NEARLY_ALL {
         // The kernel had those up to the last one.
-        let known = ALL_CAPABILITIES.iter().rposition(|name| kept(name)).map_or(0, |last| last + 1);
+        let known = ALL_CAPABILITIES.iter().rposition(&kept).map_or(0, |last| last + 1);
         let lacks = ALL_CAPABILITIES[..known].iter().filter(|name| !kept(name)).collect();
         recipe.list("--cap-add", "cap_add", vec!["ALL".to_owned()]);
         recipe.list("--cap-drop", "cap_drop", owned(lacks));
