@@ -234,7 +234,7 @@ mod tests {
     /// What is not used need not be right, and a message does not have the value.
     #[test]
     fn values_that_cannot_be_used() {
-        for (url, why) in [("nothing://u:secret@x:y", "address"), ("socks5h://u:secret@x:1", "SOCKS")] {
+        for (url, why) in [("nothing://u:secret@x:y", "URL"), ("socks5h://u:secret@x:1", "SOCKS")] {
             let proxies = proxies(&[("HTTPS_PROXY", url)]);
             assert!(proxies.of(&"http://r.example/".parse().unwrap()).unwrap().is_none());
             let error = proxies.of(&"https://r.example/".parse().unwrap()).unwrap_err();
