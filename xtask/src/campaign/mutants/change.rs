@@ -161,8 +161,8 @@ impl Change {
         format!("{} {} {}", path.display(), self.name(), self.detail).trim_end().to_owned()
     }
 
-    /// Whether what is left is as its engine could have written it: a layout without the second of its two
-    /// documents, since blobs that no document names are ordinary there; or a sound file of names with fewer
+    /// Whether what is left is as its engine could have written it: a layout, unpacked or as a tar, without
+    /// the second of its two documents, since blobs that no document names are ordinary there; or a sound file of names with fewer
     /// names, since an image that others were built on is then one that was untagged; or an empty folder of
     /// notes on builds, as it is where all images were loaded.
     pub(crate) fn leaves_no_trace(&self, root: &Path) -> bool {
@@ -170,6 +170,12 @@ impl Change {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match self.manner {
             Manner::Removed => path == Path::new("manifest.json") && root.join("index.json").is_file(),
+            // A tar may end with as many zeros as it likes.
+            Manner::ZerosAtTheEnd => {
+                let [was, is] = [&self.held, &self.path].map(|tar| names(tar));
+                was.iter().filter(|name| !is.contains(name)).eq(["manifest.json"])
+                    && is.iter().any(|name| name == "index.json")
+            }
             Manner::Json => name.starts_with("repositories"),
             Manner::Folder | Manner::Empty => path.ends_with("imagedb/metadata/sha256"),
             _ => false,
@@ -188,6 +194,11 @@ impl Manner {
         use Manner::{Cut, CutShort, Empty, Flipped, Json, Longer, Noise, Zeros, ZerosAtTheEnd};
         matches!(self, Empty | Zeros | ZerosAtTheEnd | Cut | CutShort | Flipped | Json | Longer | Noise)
     }
+}
+
+/// The names in a tar; none if it is not one.
+fn names(tar: &Path) -> Vec<String> {
+    process::text(program("tar", ["-tf"]).arg(tar)).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 /// The bytes of the file after the change, and where it is. `None` if the manner leaves no file, or the same
