@@ -162,9 +162,9 @@ impl Change {
     }
 
     /// Whether what is left is as its engine could have written it: a layout, unpacked or as a tar, without
-    /// the second of its two documents, since blobs that no document names are ordinary there; or a sound file of names with fewer
-    /// names, since an image that others were built on is then one that was untagged; or an empty folder of
-    /// notes on builds, as it is where all images were loaded.
+    /// the second of its two documents, since blobs that no document names are ordinary there; or a sound
+    /// file of names with fewer names, since an image that others were built on is then one that was
+    /// untagged; or an empty folder of notes on builds, as it is where all images were loaded.
     pub(crate) fn leaves_no_trace(&self, root: &Path) -> bool {
         let path = self.path.strip_prefix(root).unwrap_or(&self.path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
