@@ -1,14 +1,21 @@
 //! What containerd pulled has labels that name the repositories (`containerd.io/distribution.source.<host>`):
 //! another repository of that registry takes the blobs from there.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::{FEW, PREFIX, Pushed};
 use crate::Outcome;
 use crate::engines::process::output;
 use crate::interop::source::Checks;
 
+/// The number of the next repository.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
 /// Pushes what was pulled under the names below [`PREFIX`] to new repositories. Only manifests are sent.
 pub(super) fn check(of: &Pushed<'_>, checks: &Checks<'_>) -> Outcome {
-    for (at, (_, _, reference)) in of.named(PREFIX).iter().take(FEW).enumerate() {
+    for (_, _, reference) in of.named(PREFIX).iter().take(FEW) {
+        // Stores of one suite push to the same registry.
+        let at = NEXT.fetch_add(1, Ordering::Relaxed);
         let to = format!("{}/mounted{at}:1", of.to.address());
         let said = output(of.push(checks, [reference.as_str()], &to, &["--progress=json"]))?;
         let events = String::from_utf8_lossy(&said.stderr).into_owned();
