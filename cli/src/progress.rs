@@ -18,14 +18,9 @@
 //! {"event":"done","images":2,"layers":5,"bytes":2580480,"unsound":0,"seconds":0.98}
 //! ```
 //!
-//! `docs/json.md` and its schema describe all of them.
-//!
-//! Phases are `salvage` (damaged layers are looked at), `prepare` (layers are read once, to know their
-//! digests or lengths), `read` (their tars are put on top of each other, for `rootfs`), `write`, `push` and
-//! `verify`. `total` is left out where it is not known; `seconds` count from the start of the phase, in
-//! `done` from that of the program's work. Warnings and errors are
-//! `{"event":"warning","message":…,"hints":[…]}`. A warning about the export itself has a `kind` and fields
-//! of its own (`layerlift_export::Warning`):
+//! `seconds` count from the start of the phase, in `done` from that of the program's work. Warnings and
+//! errors are events with a `message` and `hints`. A warning about the export itself has a `kind` and fields
+//! of its own (`layerlift_export::Warning`). `docs/json.md` and its schema describe all of them.
 //!
 //! ```text
 //! {"event":"warning","message":"the name Bad:1 …","kind":"name-left-out","name":"Bad:1","why":"its …"}
