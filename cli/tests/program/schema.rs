@@ -46,6 +46,7 @@ fn kind<'a>(arguments: &[&'a str]) -> Option<&'a str> {
     let command = arguments.iter().find(|word| KINDS.contains(word))?;
     let json = arguments.contains(&"--json");
     match *command {
+        _ if arguments.contains(&"--help") => None,
         "inspect" => (!arguments.contains(&"--tree")).then_some("inspect"),
         "stores" if json && arguments.contains(&"--orphans") => Some("orphans"),
         kind => json.then_some(kind),
