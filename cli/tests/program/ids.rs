@@ -37,3 +37,22 @@ fn are_turned_back_by_commit_and_not_by_export() {
     assert_eq!(ours["config"]["rootfs"], theirs["config"]["rootfs"]);
     assert_eq!(ours["config"]["architecture"], theirs["config"]["architecture"]);
 }
+
+/// Outside of its owner's namespace, ids of a rootless store are others than its records say.
+#[test]
+fn stay_as_on_the_disk_outside_of_the_namespace() {
+    if !is_root("stay_as_on_the_disk_outside_of_the_namespace", "to set owners") {
+        return;
+    }
+    let store = Store::containers("podman-5.8-ids");
+    std::os::unix::fs::chown(&store.root, Some(1000), Some(1000)).expect("root can");
+    let exported = rootfs(&store.root, &["own"]);
+    assert_eq!(ended(&exported), (Some(0), String::new()));
+    let mut owners = Vec::new();
+    for entry in tar::Archive::new(&*exported.stdout).entries().expect("a tar") {
+        let entry = entry.expect("an entry");
+        owners.push((entry.path().expect("a name").into_owned(), entry.header().uid().expect("a number")));
+    }
+    let expected = [("etc/", 100_000), ("etc/a", 0), ("etc/new", 100_000), ("tool", 0)];
+    assert_eq!(owners, expected.map(|(name, uid)| (name.into(), uid)));
+}

@@ -225,6 +225,12 @@ impl Writable {
     }
 }
 
+/// Whether a store belongs to root as this process sees it. Ids in the records of a rootless store are those of
+/// its owner's namespace, where it does (`podman unshare`); outside, the disk has others.
+fn is_seen_as_roots(root: &Root) -> bool {
+    root.stat().is_ok_and(|stat| stat.st_uid == 0)
+}
+
 /// The directory that a container writes to. `None` if it has none, like one of Podman whose root file system
 /// is a folder of the host.
 fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Error> {
@@ -254,7 +260,8 @@ fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Err
         return Err(doubt.error());
     }
     let notices = record.doubt.iter().map(|doubt| doubt.notice.clone()).collect();
-    let owners = record.owners;
+    let owners =
+        if images.places.first().is_some_and(is_seen_as_roots) { record.owners } else { IdMaps::default() };
     let Some(layer) = record.layer.filter(|layer| !layer.is_empty()) else {
         let file = file(&images.driver, FILES[0]);
         let root = images.places.first();

@@ -75,6 +75,9 @@ fn find(layer: &Root, path: &Path) -> Result<Found, Error> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write;
+
+    use rustix::fs::{CWD, Mode, mknodat};
 
     use super::*;
 
@@ -91,5 +94,24 @@ mod tests {
             assert_eq!(hides(Path::new(dir), &roots).unwrap(), expected, "{dir}");
         }
         assert!(!hides(Path::new("a"), &[]).unwrap());
+    }
+
+    #[test]
+    fn what_was_removed_hides_nothing() {
+        let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        fs::create_dir_all(dirs[2].path().join("a/b")).unwrap();
+        fs::create_dir_all(dirs[2].path().join("c")).unwrap();
+        // Since Linux 5.8, everybody may make a whiteout.
+        let made = ["a", "c"]
+            .map(|name| mknodat(CWD, dirs[1].path().join(name), FileType::CharacterDevice, Mode::empty(), 0));
+        if made.iter().any(Result::is_err) {
+            let _ = writeln!(std::io::stderr(), "SKIPPED: what_was_removed_hides_nothing: no whiteouts here");
+            return;
+        }
+        let roots = dirs.each_ref().map(|dir| Root::open(dir.path()).unwrap());
+        for dir in ["a", "a/b", "c"] {
+            assert!(!hides(Path::new(dir), &roots).unwrap(), "{dir}");
+            assert!(hides(Path::new(dir), &roots[2..]).unwrap(), "{dir}");
+        }
     }
 }
