@@ -8,6 +8,7 @@ mod args;
 mod chain;
 mod collisions;
 mod commands;
+mod complete;
 mod delivery;
 mod destination;
 mod error;
@@ -43,6 +44,9 @@ mod wanted;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(status) = complete::answer() {
+        return status;
+    }
     let args = match args::Args::read() {
         Ok(args) => args,
         Err(error) => return usage::report(&error).into(),

@@ -21,6 +21,7 @@ use std::io;
 use clap::CommandFactory;
 
 use crate::args::{Args, Command, processors};
+use crate::complete::script;
 use crate::error::Error;
 use crate::output::print;
 use crate::report::Reporter;
@@ -60,15 +61,9 @@ pub(crate) fn run(command: Command, reporter: &Reporter) -> Result<Status, Error
         Command::Image { .. } => Err(Error::NoCommand("image".to_owned())),
         Command::Help { command } => help(command.as_deref()),
         Command::Version => print(&Args::command().render_version()).map(|()| Status::Done),
-        Command::Completions { shell } => completions(shell),
+        Command::Completions { shell } => print(&script(shell)).map(|()| Status::Done),
         Command::Man { command } => man(command.as_deref()),
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<Status, Error> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "layerlift", &mut script);
-    print_bytes(&script)
 }
 
 fn help(name: Option<&str>) -> Result<Status, Error> {

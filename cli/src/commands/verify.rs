@@ -321,7 +321,7 @@ fn word(kind: ErrorKind) -> &'static str {
         ErrorKind::Malformed => "malformed",
         ErrorKind::Missing => "missing",
         // Here, but for other platforms than the one that is asked for.
-        ErrorKind::NotFound => "not found",
+        ErrorKind::NotFound => "not-found",
         ErrorKind::Unsupported | ErrorKind::Request => "unsupported",
         _ => "unreadable",
     }
@@ -342,7 +342,7 @@ fn table(outcome: &Outcome) -> String {
         let result = match (image.kind, image.unchecked) {
             // A layer is missing, so its image is not complete.
             (Some("missing"), _) => "INCOMPLETE".to_owned(),
-            (Some(kind), _) => kind.to_uppercase(),
+            (Some(kind), _) => kind.replace('-', " ").to_uppercase(),
             (None, _) if image.computed == 1 => "1 layer can only be computed".to_owned(),
             (None, _) if image.computed > 1 => format!("{} layers can only be computed", image.computed),
             (None, 0) => "ok".to_owned(),

@@ -6,6 +6,7 @@ mod again;
 mod checks;
 mod collisions;
 mod committed;
+mod completed;
 mod composed;
 mod conformance;
 mod containerd;

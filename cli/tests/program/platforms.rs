@@ -53,6 +53,7 @@ fn of_a_store_without_indexes() {
     );
     let verified: Value = serde_json::from_slice(&verified.stdout).unwrap();
     assert_eq!((&verified["damaged"], &verified["unsound"]), (&json!(0), &json!(2)));
+    assert_eq!(verified["images"][0]["kind"], "not-found");
     let images = json(&["images", "--json", "--platform", "linux/amd64"], &store.root);
     let ids: Vec<&str> =
         images.as_array().unwrap().iter().map(|image| image["id"].as_str().unwrap()).collect();

@@ -47,6 +47,7 @@ fn kind<'a>(arguments: &[&'a str]) -> Option<&'a str> {
     let json = arguments.contains(&"--json");
     match *command {
         _ if arguments.contains(&"--help") => None,
+        _ if arguments.contains(&"__complete") => None,
         "inspect" => (!arguments.contains(&"--tree")).then_some("inspect"),
         "stores" if json && arguments.contains(&"--orphans") => Some("orphans"),
         kind => json.then_some(kind),
@@ -115,4 +116,23 @@ fn differences_are_noticed() {
         };
         assert_eq!(faults("orphans", &json!([changed])).len(), 1, "{key}");
     }
+}
+
+/// `verify` and the events use one word for one thing; whatever else cannot be read is `unreadable` in the
+/// former.
+#[test]
+fn one_word_for_one_fault() {
+    let schema: Value = serde_json::from_str(include_str!("../../../docs/schema/v1.json")).expect("JSON");
+    let words = |kind: &Value| -> Vec<Value> { kind["enum"].as_array().cloned().unwrap_or_default() };
+    let defined = &schema["$defs"];
+    let image = &defined["verify"]["properties"]["images"]["items"]["properties"]["kind"];
+    let of_events: Vec<Value> = defined["event"]["anyOf"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .flat_map(|event| words(&event["properties"]["kind"]))
+        .collect();
+    let own = |word: &Value| word.as_str().is_some_and(|word| word != "unreadable");
+    let of_verify: Vec<Value> = words(image).into_iter().filter(own).collect();
+    assert!(!of_verify.is_empty() && of_verify.iter().all(|word| of_events.contains(word)), "{of_verify:?}");
 }
