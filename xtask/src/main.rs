@@ -54,8 +54,8 @@ enum Task {
     Man,
     /// Write the shell completions to target/dist/completions
     Completions,
-    /// Build target/dist/*.tar.gz: program, man pages, completions, README, licences
-    Dist,
+    /// Make the packages of a release in target/dist: archive, deb, rpm, image, SBOM, SHA256SUMS
+    Dist(dist::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         Task::Fixtures(options) => interop::fixtures::run_all(&options),
         Task::Man => dist::man().map(drop),
         Task::Completions => dist::completions().map(drop),
-        Task::Dist => dist::run(),
+        Task::Dist(options) => dist::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 //! end, a scratch folder that is sure to be removed, tars made by hand.
 
 pub(crate) mod authority;
+pub(crate) mod chroot;
 pub(crate) mod containerd;
 pub(crate) mod containers;
 pub(crate) mod daemon;

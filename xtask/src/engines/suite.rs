@@ -1,11 +1,12 @@
-//! The engines of newer Debian suites, in chroots that mmdebstrap makes and that are kept for the next run.
+//! The engines of newer Debian suites, in chroots.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::chroot;
 use super::place::Place;
-use super::process::{installed, output_within, program, run, text};
+use super::process::output_within;
 use super::scratch::Mount;
 use crate::{Outcome, workspace};
 
@@ -37,8 +38,8 @@ const PACKAGES: [&str; 15] = [
     "zstd",
 ];
 
-/// A chroot takes two minutes here. A slow mirror may take longer.
-const LIMIT: Duration = Duration::from_secs(900);
+/// Asking dpkg takes no time.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A chroot that is ready for programs. Its mounts end with it.
 pub(crate) struct Chroot {
@@ -57,46 +58,8 @@ impl Suite {
 
     /// The folder of its chroot, which is made where it does not exist yet.
     fn folder(self) -> Outcome<PathBuf> {
-        let engines = workspace::target().join("engines");
-        let folder = engines.join(self.name());
-        if folder.is_dir() {
-            return Ok(folder.canonicalize()?);
-        }
-        if !installed("mmdebstrap") {
-            return Err("mmdebstrap is not installed".into());
-        }
-        // A run that was cut short leaves the folder under its other name.
-        let unfinished = engines.join(format!("{}.new", self.name()));
-        run(program("rm", ["-rf", "--one-file-system", "--"]).arg(&unfinished))?;
-        fs::create_dir_all(&engines)?;
-        println!("making a chroot of {}, which is kept in {}", self.name(), folder.display());
-        // Patterns instead of names: a suite without one of the packages does without it.
-        let exact: Vec<String> = PACKAGES.iter().map(|name| format!("?exact-name({name})")).collect();
-        let mut command = program(
-            "mmdebstrap",
-            [
-                "--quiet",
-                "--mode=root",
-                "--variant=apt",
-                "--aptopt=APT::Install-Recommends \"false\"",
-                "--aptopt=Acquire::Languages \"none\"",
-                // The Release file of a mirror that nobody updates has expired.
-                "--aptopt=Acquire::Check-Valid-Until \"false\"",
-                "--dpkgopt=path-exclude=/usr/share/doc/*",
-                "--dpkgopt=path-exclude=/usr/share/locale/*",
-                "--dpkgopt=path-exclude=/usr/share/man/*",
-            ],
-        );
-        command.arg(format!("--include=?or({})", exact.join(","))).arg(self.name());
-        command.arg(&unfinished).arg(mirror()?);
-        let output = output_within(command, LIMIT)?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().rfind(|line| line.starts_with("E:")).or(said.lines().last());
-            return Err(format!("mmdebstrap: {}", last.unwrap_or("no reason given")).into());
-        }
-        fs::rename(&unfinished, &folder)?;
-        Ok(folder.canonicalize()?)
+        let folder = workspace::target().join("engines").join(self.name());
+        chroot::kept(self.name(), &folder, &PACKAGES, &chroot::WITHOUT_TEXTS)
     }
 
     /// Opens the chroot. `shared` is there under the same path, without what is mounted below it later.
@@ -128,17 +91,4 @@ impl Chroot {
         let listed = output.map(|output| output.stdout).unwrap_or_default();
         String::from_utf8_lossy(&listed).lines().collect::<Vec<_>>().join(", ")
     }
-}
-
-/// The mirror that apt uses here, without those of security updates.
-fn mirror() -> Outcome<String> {
-    let listed = text(program(
-        "apt-get",
-        ["indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages"],
-    ))?;
-    // apt knows labels only after its first update.
-    let sources: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once(' ')).collect();
-    let named = sources.iter().find(|(_, label)| *label == "Debian");
-    let other = sources.iter().find(|(uri, _)| uri.trim_end_matches('/').ends_with("/debian"));
-    named.or(other).map(|(uri, _)| (*uri).to_owned()).ok_or_else(|| "apt has no mirror of Debian".into())
 }
