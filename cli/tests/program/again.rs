@@ -265,6 +265,31 @@ fn a_command_that_was_taken_away() {
     assert!(text.contains("    entrypoint:\n      - /bin/pause\n") && !text.contains("command:"), "{text}");
 }
 
+/// What a daemon records otherwise, or an option repeats.
+#[test]
+fn options_that_change_nothing_by_themselves() {
+    let store = Store::containers("docker-28.5");
+    let networks = |networks: Value| json!({"NetworkSettings": {"Networks": networks}});
+    change(&store, networks(Value::Null), json!({}));
+    let back = json!({"back": {"Aliases": ["never-started", "db"], "NetworkID": "cd"}});
+    let host = json!({"NetworkMode": "front", "Init": false, "VolumeDriver": "local"});
+    change(&store, networks(back), host);
+    let text = printed(&store.root, &["never-started", "--run"]);
+    let [line, joined, left] = commands(&text)[..] else { panic!("{text}") };
+    for option in [" --init=false ", " --volume-driver local ", " --network front "] {
+        assert!(line.contains(option), "{text}");
+    }
+    assert_eq!(joined, "docker network connect --alias never-started --alias db back never-started");
+    assert_eq!(left, "docker network disconnect front never-started");
+    let text = printed(&store.root, &["never-started", "--compose"]);
+    assert!(text.contains("# never-started: it was disconnected from the network front\n"), "{text}");
+    assert!(text.contains("    init: false\n") && !text.contains("- never-started\n"), "{text}");
+    change(&store, networks(Value::Null), json!({}));
+    change(&store, networks(json!({})), json!({"NetworkMode": "default"}));
+    let text = printed(&store.root, &["never-started", "--run"]);
+    assert!(text.ends_with("docker network disconnect bridge never-started\n"), "{text}");
+}
+
 /// The id of the container `changed`, of `app:2`.
 pub(crate) const APP: &str = "92cfa8448f9b093d4a7001d6e3d7c2ea2821253fdca4679f4b0c05de55c8a9d7";
 

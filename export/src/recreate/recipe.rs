@@ -93,6 +93,13 @@ impl Recipe {
         self.comments.push(text.into());
     }
 
+    /// Says how an option differs from what was recorded; a recorded command line has no such options.
+    pub(super) fn approximates(&mut self, how: &str) {
+        if self.recorded.is_none() {
+            self.not_in_run.push(how.to_owned());
+        }
+    }
+
     /// A value `container:<id>`, with the name of the container in place of its id. Other values stay.
     pub(super) fn other_container(&mut self, value: &str, known: &Known<'_>, flag: &str) -> String {
         let Some(id) = value.strip_prefix("container:") else { return value.to_owned() };
@@ -162,13 +169,16 @@ impl Recipe {
             && (same(entrypoint, &image_entrypoint) || entrypoint.is_empty() && image_entrypoint.is_none());
         if !keeps {
             match entrypoint.split_first() {
+                Some((_, more)) if self.program == "podman" && !more.is_empty() => {
+                    self.option("--entrypoint", Value::from(entrypoint.to_vec()).to_string());
+                }
                 Some((program, more)) => {
                     self.option("--entrypoint", program.clone());
                     self.arguments.extend_from_slice(more);
                     if !more.is_empty() {
                         let text = "on a command line, the first word of its entrypoint is one, and the \
                                     others are arguments";
-                        self.not_in_run.push(text.to_owned());
+                        self.approximates(text);
                     }
                 }
                 None => self.option("--entrypoint", ""),

@@ -114,8 +114,14 @@ fn words(recipe: &mut Recipe, host: &Value, known: &Known<'_>, read: &mut Vec<&s
         ("Init", "--init", "init"),
     ] {
         read.push(key);
-        if is_true(host, key) {
-            recipe.flag(flag, member);
+        match host.get(key) {
+            Some(Value::Bool(true)) => recipe.flag(flag, member),
+            // Null unless it was given: a daemon may have another default.
+            Some(Value::Bool(false)) if key == "Init" => {
+                recipe.options.push(vec!["--init=false".to_owned()]);
+                recipe.member(member, Yaml::Plain("false".to_owned()));
+            }
+            _ => {}
         }
     }
     for (key, flag, member) in [

@@ -68,6 +68,9 @@ pub(super) fn read(
             let mut read: Vec<&str> = NOT_OPTIONS.to_vec();
             mounts::read(recipe, container, host, of_image("Volumes"), &mut read);
             network::read(recipe, document, config, host, of_image("ExposedPorts"), known, &mut read);
+            if container.damage.is_empty() {
+                network::disconnected(recipe, document, host, known);
+            }
             limits::read(recipe, host, known, &mut read);
             rest(recipe, host, &read);
         }
@@ -164,7 +167,7 @@ pub(super) fn health(recipe: &mut Recipe, check: Option<&Value>) {
                 "CMD-SHELL" => words.join(" "),
                 _ => {
                     let why = "its health check is run without a shell, and on a command line with one";
-                    recipe.not_in_run.push(why.to_owned());
+                    recipe.approximates(why);
                     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
                 }
             };

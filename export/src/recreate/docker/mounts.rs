@@ -53,9 +53,11 @@ pub(super) fn read(
         let members = from.into_iter().map(|other| format!("container:{other}"));
         recipe.member("volumes_from", Yaml::list(members.collect()));
     }
-    if let Some(driver) = text(host, "VolumeDriver").filter(|driver| *driver != "local") {
+    if let Some(driver) = text(host, "VolumeDriver") {
         recipe.option("--volume-driver", driver);
-        recipe.not_in_compose.push(format!("its volumes are of driver {driver}"));
+        if driver != "local" {
+            recipe.not_in_compose.push(format!("its volumes are of driver {driver}"));
+        }
     }
 }
 

@@ -69,15 +69,13 @@ fn networks(
         recipe.both("--network", "network_mode", mode);
         return;
     }
-    let by_default = matches!(mode, "default" | "bridge");
-    let is_first = |name: &str, network: &Value| {
-        name == mode || text(network, "NetworkID") == Some(mode) || by_default && name == "bridge"
-    };
+    let by_default = is_default(mode);
     let mut members = Vec::new();
     let mut found = by_default;
     let several = all.len() > 1;
     for (name, network) in &all {
-        let first = is_first(name, network);
+        let first = is_of_mode(mode, name, network);
+        found |= first;
         let name = known.network_name(name);
         if first && by_default {
             // Docker since 25 has it here; before, it was in `Config`.
@@ -85,13 +83,12 @@ fn networks(
             mac.iter().for_each(|mac| recipe.both("--mac-address", "mac_address", *mac));
             continue;
         }
-        found |= first;
         recipe.subnets.extend(subnet(network).map(|subnet| (name.to_owned(), subnet)));
         let address = network.get("IPAMConfig").unwrap_or(&Value::Null);
         let (ip, ip6) = (text(address, "IPv4Address"), text(address, "IPv6Address"));
         let own = |alias: &String| {
             let id = document.get("ID").and_then(Value::as_str).unwrap_or_default();
-            !id.starts_with(alias.as_str()) && *alias != recipe.name
+            !id.starts_with(alias.as_str())
         };
         let aliases: Vec<String> = texts(network.get("Aliases")).into_iter().filter(own).collect();
         let mut words: Vec<String> = match first {
@@ -136,6 +133,8 @@ fn networks(
             words.extend([name.to_owned(), recipe.name.clone()]);
             recipe.after.push(words);
         }
+        // Compose adds the name by itself.
+        let aliases: Vec<String> = aliases.into_iter().filter(|alias| *alias != recipe.name).collect();
         let aliases = (!aliases.is_empty()).then(|| Yaml::list(aliases));
         let member = Yaml::map([
             ("aliases", aliases),
@@ -170,6 +169,32 @@ fn networks(
     if !members.is_empty() {
         recipe.member("networks", Yaml::Map(members));
     }
+}
+
+/// A container lists its networks before its first start already (since Docker 1.9). Without the one that it
+/// was made for, it was disconnected.
+pub(super) fn disconnected(recipe: &mut Recipe, document: &Value, host: &Value, known: &Known<'_>) {
+    let mode = text(host, "NetworkMode").filter(|mode| !matches!(*mode, "host" | "none"));
+    let settings = document.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
+    let (Some(mode), Some(networks)) = (mode, settings.and_then(Value::as_object)) else { return };
+    if mode.starts_with("container:")
+        || networks.iter().any(|(name, network)| is_of_mode(mode, name, network))
+    {
+        return;
+    }
+    let name = if is_default(mode) { "bridge" } else { known.network_name(mode) };
+    let words = [recipe.program, "network", "disconnect", name, &recipe.name];
+    recipe.after.push(words.map(str::to_owned).to_vec());
+    recipe.not_in_compose.push(format!("it was disconnected from the network {name}"));
+}
+
+fn is_default(mode: &str) -> bool {
+    matches!(mode, "default" | "bridge")
+}
+
+/// Whether a network is the one that a container was made for.
+fn is_of_mode(mode: &str, name: &str, network: &Value) -> bool {
+    name == mode || text(network, "NetworkID") == Some(mode) || is_default(mode) && name == "bridge"
 }
 
 /// A field of a value with several, as in CSV.

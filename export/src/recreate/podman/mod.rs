@@ -80,7 +80,7 @@ pub(super) fn read(
         recipe.both("--workdir", "working_dir", dir);
         if is_true(config, "createWorkingDir") {
             let why = "Podman created its working directory if it was missing, which --workdir does not do";
-            recipe.not_in_run.push(why.to_owned());
+            recipe.approximates(why);
         }
     }
     let inherited = texts(of_image("Env"));
