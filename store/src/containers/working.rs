@@ -22,7 +22,7 @@ use super::libpod::{self, Known, Libpod};
 use super::records::LayerId;
 use super::runtime::{self, Folder};
 use super::{claims, layers, unrecorded};
-use crate::diff::owners::IdMaps;
+use crate::diff::owners::{IdMaps, Owners};
 use crate::diff::{Form, written};
 use crate::driver::{self, Holds};
 use crate::{
@@ -172,7 +172,8 @@ pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<Option<u64>
 pub(super) fn layer(images: &Images, container: &Container) -> Result<Option<DiffLayer>, Error> {
     let Some(writable) = writable(images, &container.key)? else { return Ok(None) };
     let holds = writable.layer_dir(images)?;
-    let layer = DiffLayer::new(writable.dir, holds, container.last_known_secs()).owned(writable.owners);
+    let layer = DiffLayer::new(writable.dir, holds, container.last_known_secs())
+        .owned(Owners::InContainer(writable.owners));
     Ok(Some(layer.in_form(Form::ContainersStorage)))
 }
 
@@ -198,7 +199,7 @@ pub(super) fn root_fs(images: &Images, key: &ContainerKey) -> Result<Option<Root
     let below = chain?.below.into_iter().map(|id| layers::unpacked(images, id));
     let stack = std::iter::once(Ok(dir)).chain(below).collect::<Result<_, _>>()?;
     let root_fs = RootFs::stacked(stack, &images.driver, Form::ContainersStorage);
-    Ok(Some(root_fs.owned(owners).noticed(notices)))
+    Ok(Some(root_fs.owned(Owners::OnHost(owners)).noticed(notices)))
 }
 
 /// What a container writes to.

@@ -117,11 +117,16 @@ impl Shared {
         })
     }
 
-    /// Gives what was packed another owner.
-    pub(super) fn set_owner(&mut self, compact: &mut Compact, owner: impl Fn((u32, u32)) -> (u32, u32)) {
+    /// Gives what was packed another owner, and returns whether there is one.
+    pub(super) fn set_owner(
+        &mut self,
+        compact: &mut Compact,
+        owner: impl Fn((u32, u32)) -> Option<(u32, u32)>,
+    ) -> bool {
         let common = self.table[compact.common as usize];
-        let (uid, gid) = owner((common.uid, common.gid));
+        let Some((uid, gid)) = owner((common.uid, common.gid)) else { return false };
         compact.common = self.place(Common { uid, gid, ..common });
+        true
     }
 
     /// What was packed, but for the size of a directory, which no tar has.
@@ -175,7 +180,8 @@ mod tests {
         packed.set_children(3..u32::MAX);
         assert_eq!(shared.children(&packed), 3..u32::MAX);
         assert_eq!(shared.unpack(&packed), Metadata { size: 0, ..dir });
-        shared.set_owner(&mut packed, |(uid, gid)| (uid + 1, gid));
+        assert!(shared.set_owner(&mut packed, |(uid, gid)| Some((uid + 1, gid))));
+        assert!(!shared.set_owner(&mut packed, |_| None));
         assert_eq!(shared.children(&packed), 3..u32::MAX);
         assert_eq!(shared.unpack(&packed), Metadata { size: 0, uid: 8, ..dir });
     }

@@ -105,8 +105,7 @@ pub struct DiffLayer {
     form: Form,
     /// What the directory lies on, if it is a container's.
     over: Option<Box<Result<tree::RootFs, Error>>>,
-    /// The ids of the container that wrote it.
-    owners: owners::IdMaps,
+    owners: owners::Owners,
     /// Bytes of its files, as the file at this path says.
     recorded_size: Option<(u64, PathBuf)>,
     finding: Arc<OnceLock<Notice>>,
@@ -131,7 +130,7 @@ impl DiffLayer {
             may_change: false,
             form: Form::Docker18,
             over: None,
-            owners: owners::IdMaps::default(),
+            owners: owners::Owners::default(),
             recorded_size: None,
             finding: Arc::default(),
             unseen: Arc::default(),
@@ -234,8 +233,8 @@ impl DiffLayer {
         DiffLayer { over: Some(Box::new(root_fs)), ..self }
     }
 
-    /// The same layer of a container with these ids: owners are what they are in the container.
-    pub(crate) fn owned(self, owners: owners::IdMaps) -> Self {
+    /// The same layer, with other owners.
+    pub(crate) fn owned(self, owners: owners::Owners) -> Self {
         DiffLayer { owners, ..self }
     }
 
@@ -328,8 +327,9 @@ impl DiffLayer {
     fn records(&self, faults: Option<&Faults>) -> Result<Walked<'_>, Error> {
         let sight = Sight::default();
         let mut walked = self.walk(faults, &sight)?;
-        if self.owners.is_own() {
-            walked.records.set_owners(|_| true, |owner| self.owners.in_container(owner));
+        let without = self.owners.apply(&mut walked.records);
+        if let Some(notice) = tree::unowned(&self.dir, without) {
+            self.finding.get_or_init(|| notice);
         }
         if let Some(notice) = sight.notice() {
             self.unseen.get_or_init(|| notice);

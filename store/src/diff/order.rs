@@ -41,7 +41,7 @@ impl Order {
             if below {
                 let len = path.len();
                 stack.push((self.steps(records, id), len));
-            } else {
+            } else if !records.is_unowned(id) {
                 visit(id, &path)?;
             }
         }

@@ -65,6 +65,8 @@ pub(super) struct Records {
     contents: HashMap<Id, Place>,
     /// By record: other names of the file, which follow it at once although they would come before it.
     further: HashMap<Id, Vec<Id>>,
+    /// Entries that are left out because of their owners.
+    unowned: HashSet<Id>,
 }
 
 /// Where an entry is: a name in a directory of a layer.
@@ -232,11 +234,30 @@ impl Records {
         self.records[id as usize].metadata = self.shared.pack(metadata);
     }
 
-    /// Gives the entries of some layers other owners.
-    pub(super) fn set_owners(&mut self, of: impl Fn(u16) -> bool, owner: impl Fn((u32, u32)) -> (u32, u32)) {
-        for record in self.records.iter_mut().filter(|record| of(record.layer)) {
-            self.shared.set_owner(&mut record.metadata, &owner);
+    /// Gives the entries of some layers other owners, once the table is in order. Those that get none are left
+    /// out; what is below them is not. Returns how many these are.
+    pub(super) fn set_owners(
+        &mut self,
+        of: impl Fn(u16) -> bool,
+        owner: impl Fn((u32, u32)) -> Option<(u32, u32)>,
+    ) -> usize {
+        for (record, id) in self.records.iter_mut().zip(0..) {
+            // Marks have no owners of their own.
+            if of(record.layer)
+                && record.kind == Kind::Present
+                && !self.shared.set_owner(&mut record.metadata, &owner)
+                && record.written
+                && id != ROOT
+            {
+                self.unowned.insert(id);
+            }
         }
+        self.unowned.len()
+    }
+
+    /// Whether an entry is left out because of its owner.
+    pub(super) fn is_unowned(&self, id: Id) -> bool {
+        !self.unowned.is_empty() && self.unowned.contains(&id)
     }
 
     /// Gives a table that grew in any order its own order. What is not written is removed. `children` adds

@@ -16,7 +16,7 @@ use super::files::{Links, What};
 use super::flat::{self, TarLayer};
 use super::form::Form;
 use super::order::Order;
-use super::owners::IdMaps;
+use super::owners::Owners;
 use super::piece::Piece;
 use super::records::{Metadata, ROOT, Records};
 use super::sight::Sight;
@@ -31,8 +31,7 @@ pub struct RootFs {
     roots: Vec<Root>,
     holds: Holds,
     form: Form,
-    /// The container's id maps. Files in the uppermost directory already have the ids of the host.
-    owners: IdMaps,
+    owners: Owners,
     notices: Vec<Notice>,
 }
 
@@ -64,7 +63,7 @@ impl RootFs {
             roots: vec![root],
             holds: Holds::Whole,
             form,
-            owners: IdMaps::default(),
+            owners: Owners::default(),
             notices: Vec::new(),
         }
     }
@@ -74,17 +73,17 @@ impl RootFs {
         // In the overlay of containers-storage, fuse-overlayfs may have written them.
         let overlayfs = matches!(driver, "overlay2" | "overlayfs") && form != Form::ContainersStorage;
         let holds = if overlayfs { Holds::Overlay } else { Holds::Named };
-        RootFs { roots, holds, form, owners: IdMaps::default(), notices: Vec::new() }
+        RootFs { roots, holds, form, owners: Owners::default(), notices: Vec::new() }
     }
 
     /// What the tars of layers make, base first. Contents that are not in a file go to one in `folder`.
     pub(crate) fn of_tars(layers: Vec<TarLayer>, folder: &Path, form: Form) -> Self {
         let holds = Holds::Tars(layers.into(), folder.to_owned());
-        RootFs { roots: Vec::new(), holds, form, owners: IdMaps::default(), notices: Vec::new() }
+        RootFs { roots: Vec::new(), holds, form, owners: Owners::default(), notices: Vec::new() }
     }
 
-    /// The same, of a container with these ids: owners are what they are on its host.
-    pub(crate) fn owned(self, owners: IdMaps) -> Self {
+    /// The same, with other owners.
+    pub(crate) fn owned(self, owners: Owners) -> Self {
         RootFs { owners, ..self }
     }
 
@@ -145,11 +144,10 @@ impl RootFs {
                 (union::read(roots, named, faults, &sight)?, FilesIn::Dirs(roots.to_vec()))
             }
         };
-        if self.owners.is_own() {
-            records.set_owners(|layer| layer > 0, |owner| self.owners.on_host(owner));
-        }
+        let without = self.owners.apply(&mut records);
         let (records, encoding) = (Arc::new(records), Encoding::of(self.form, 0));
-        let notices = sight.notice().into_iter().collect();
+        let without = roots.first().and_then(|root| unowned(root, without));
+        let notices = sight.notice().into_iter().chain(without).collect();
         Ok(FileTree { tree: Tree { place, records, encoding, with_root: false }, notices })
     }
 }
@@ -267,6 +265,17 @@ impl FileTree {
             None => Err(Error::NoFile { name: path.display().to_string() }),
         }
     }
+}
+
+/// A notice of entries that are left out because of their owners.
+pub(super) fn unowned(root: &Root, count: usize) -> Option<Notice> {
+    let what = match count {
+        0 => return None,
+        1 => "one file is left out, since it belongs to a user or group".to_owned(),
+        _ => format!("{count} files are left out, since they belong to users or groups"),
+    };
+    let what = format!("{what} that the container does not have: Docker leaves such files out, too");
+    Some(Notice::new(root.path(), what))
 }
 
 /// A path from a root, as names in a tar are written. `None` if it may lead out of it.

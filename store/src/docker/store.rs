@@ -7,6 +7,7 @@ use super::catalog::DockerCatalog;
 use super::images::{Found, ImageRoot, Images};
 use super::layerdb::{LayerDb, Record as LayerRecord};
 use super::{distribution, imagedb, listing, lost, networks, unclaimed, unrecorded, volumes, working};
+use crate::diff::owners::Owners;
 use crate::diff::{Form, LayerDir, Watch};
 use crate::driver::lower::INIT;
 use crate::driver::{self, Driver, Holds, orphans};
@@ -30,6 +31,11 @@ pub(crate) struct DockerStore {
 impl DockerStore {
     pub(super) fn new(images: Images) -> Self {
         DockerStore { images }
+    }
+
+    /// What owners its files have in containers.
+    fn owners(&self) -> Owners {
+        Owners::of_docker(self.images.data.path())
     }
 
     /// Of the drivers that have the image, chooses the first that has all of its layers. If none has, the one
@@ -108,6 +114,7 @@ impl DockerStore {
             None => Err(Error::Changed { path: path.clone() }),
         });
         let layer = DiffLayer::new(tree, LayerDir::Upper, 0).in_form(Form::Docker28).watched(watch);
+        let layer = layer.owned(self.owners());
         let path = layers.folder(chain);
         if !is_proven {
             let made = LayerTar::Diff(layer.clone()).write_to(&mut io::sink());
@@ -234,7 +241,7 @@ impl Store for DockerStore {
         let watch = Watch::new(move || layers.still(chain, &cache_id, has_tar_split));
         // A layer can belong to many images, so none of them gives the time for whiteouts.
         let layer = DiffLayer::new(tree, holds, 0).in_form(Form::Docker28);
-        let layer = layer.in_place_of(unusable).watched(watch);
+        let layer = layer.in_place_of(unusable).watched(watch).owned(self.owners());
         Ok(LayerTar::Diff(layer))
     }
 
@@ -251,10 +258,11 @@ impl Store for DockerStore {
         self.images.keys.check_image(&image.key)?;
         let driver = driver::find(image.key.partition())?;
         let mut dirs = image.layers.iter().rev().map(|layer| self.unpacked(layer));
-        Ok(Some(match (driver.holds, image.layers.last()) {
+        let root_fs = match (driver.holds, image.layers.last()) {
             (Holds::Full, Some(top)) => RootFs::whole(self.unpacked(top)?, Form::Docker28),
             _ => RootFs::stacked(dirs.by_ref().collect::<Result<_, _>>()?, driver.name, Form::Docker28),
-        }))
+        };
+        Ok(Some(root_fs.owned(self.owners())))
     }
 
     fn containers(&self) -> Option<&dyn Containers> {

@@ -14,6 +14,7 @@ use super::images::{ImageRoot, Images};
 use super::layerdb::LayerDb;
 use super::mounts::{self, Mounts};
 use super::{imagedb, images, repositories};
+use crate::diff::owners::Owners;
 use crate::diff::{Form, written};
 use crate::driver::{Driver, Holds, overlay};
 use crate::model::config;
@@ -130,7 +131,8 @@ pub(super) fn written(images: &Images, key: &ContainerKey) -> Result<u64, Error>
 /// What a container wrote.
 pub(super) fn layer(images: &Images, container: &Container) -> Result<DiffLayer, Error> {
     let (dir, holds) = writable(images, &mounts::find(images, &container.key)?)?;
-    Ok(DiffLayer::new(dir, holds, container.last_known_secs()).in_form(Form::Docker28))
+    let layer = DiffLayer::new(dir, holds, container.last_known_secs()).in_form(Form::Docker28);
+    Ok(layer.owned(Owners::of_docker(images.data.path())))
 }
 
 /// The layers below, as the records of layers have them.
@@ -243,22 +245,7 @@ pub(super) fn root_fs(
     key: &ContainerKey,
     layer: impl Fn(&Layer) -> Result<Root, Error>,
 ) -> Result<RootFs, Error> {
-    let root_fs = directories(images, key, layer)?;
-    let notices = root_fs.notices().iter().cloned().chain(remapped(&images.data)).collect();
-    Ok(root_fs.noticed(notices))
-}
-
-/// A notice that the daemon ran with `userns-remap`, whose data root is named `<uid>.<gid>`, after what root
-/// of the containers is on the host.
-fn remapped(data: &Root) -> Option<Notice> {
-    let name = data.path().file_name()?.to_str()?;
-    let (uid, gid) = name.split_once('.')?;
-    let is_number = |text: &str| text.parse::<u32>().is_ok_and(|id| id != 0);
-    let what = format!(
-        "the daemon ran with userns-remap: files of containers keep their owners on the disk (root is \
-         {uid}:{gid})"
-    );
-    (is_number(uid) && is_number(gid)).then(|| Notice::new(data.path(), what))
+    Ok(directories(images, key, layer)?.owned(Owners::of_docker(images.data.path())))
 }
 
 fn directories(

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use super::lower::{Chain, INIT, LINKS, Lower};
 use super::{Driver, Holds};
+use crate::diff::owners::Owners;
 use crate::diff::{Form, LayerDir, written};
 use crate::{DiffLayer, Error, Notice, Root, RootFs};
 
@@ -40,6 +41,7 @@ pub struct Orphan {
     lower: Vec<Root>,
     whole: bool,
     form: Form,
+    owners: Owners,
 }
 
 impl Orphan {
@@ -69,13 +71,14 @@ impl Orphan {
     /// The root file system that it makes with the layers below. An error if one of them is not there.
     pub fn root_fs(&self) -> Result<RootFs, Error> {
         self.check()?;
-        Ok(match self.whole {
+        let root_fs = match self.whole {
             true => RootFs::whole(self.dir.clone(), self.form),
             false => {
                 let stack = std::iter::once(&self.dir).chain(&self.lower).cloned().collect();
                 RootFs::stacked(stack, &self.driver, self.form).noticed(self.notices.clone())
             }
-        })
+        };
+        Ok(root_fs.owned(self.owners.clone()))
     }
 
     /// The layers that it is made of, the base first, without Docker's init layers: what the driver calls
@@ -86,7 +89,7 @@ impl Orphan {
         if self.whole {
             let holds = LayerDir::Full { parent: None };
             let layer = DiffLayer::new(self.dir.clone(), holds, time).in_form(self.form);
-            return Ok(vec![(self.id.clone(), layer)]);
+            return Ok(vec![(self.id.clone(), layer.owned(self.owners.clone()))]);
         }
         let dirs: Vec<&Root> = std::iter::once(&self.dir).chain(&self.lower).collect();
         let ids = std::iter::once(&self.id).chain(self.below.iter().flatten());
@@ -94,7 +97,7 @@ impl Orphan {
             let stack: Vec<Root> = dirs[at..].iter().map(|dir| (*dir).clone()).collect();
             let root_fs = RootFs::stacked(stack, &self.driver, self.form);
             let layer = DiffLayer::new(dirs[at].clone(), LayerDir::Upper, time).in_form(self.form);
-            (id.clone(), layer.in_root_fs(Ok(root_fs)))
+            (id.clone(), layer.in_root_fs(Ok(root_fs)).owned(self.owners.clone()))
         };
         // What Docker mounts over files is in an init layer, and not in images.
         let own = |(_, id): &(usize, &String)| !id.ends_with(INIT) || **id == self.id;
@@ -132,6 +135,8 @@ pub(crate) fn find(
     let ids = driver.ids(root)?;
     let mut orphans = Vec::new();
     let mut names: Option<Lower<'_>> = None;
+    let of_docker = form == Form::Docker28;
+    let owners = if of_docker { Owners::of_docker(root.path()) } else { Owners::default() };
     for id in ids.iter().filter(|id| *id != LINKS && !named.contains(*id)) {
         // Folders that are not layers have no such directory.
         let Ok(dir) = driver.open(root, id, &format!("layer {id}")) else { continue };
@@ -161,6 +166,7 @@ pub(crate) fn find(
             dir,
             lower,
             form,
+            owners: owners.clone(),
         });
     }
     let under: HashSet<String> = orphans.iter().flat_map(|one| one.below.iter().flatten()).cloned().collect();
