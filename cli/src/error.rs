@@ -36,11 +36,6 @@ pub(crate) enum Error {
     FileLeftOut(#[source] layerlift_store::Error),
     #[error("zeros take the place of what could not be read")]
     ZerosInstead(#[source] layerlift_store::Error),
-    #[error(
-        "{} changed while it was read: it has the size that it had at first, and its contents may be of \
-         several moments", .0.display()
-    )]
-    FileChanged(PathBuf),
     #[error("a directory cannot be compressed as a whole")]
     CompressedDirectory,
     #[error("standard output is closed")]

@@ -68,7 +68,7 @@ pub(crate) fn report(faults: Option<Faults>, reporter: &Reporter) -> Status {
     let found = faults.map(Faults::into_found).unwrap_or_default();
     for fault in &found {
         reporter.error(&match fault {
-            Fault::Changed(path) => Error::FileChanged(path.clone()),
+            Fault::Changed(path) => layerlift_export::Error::FileChanged { path: path.clone() }.into(),
             Fault::LeftOut(error) => Error::FileLeftOut(error.clone()),
             Fault::ZerosInstead(error) => Error::ZerosInstead(error.clone()),
             _ => continue,

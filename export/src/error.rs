@@ -135,6 +135,15 @@ pub enum Error {
         /// What failed.
         source: Box<Error>,
     },
+    /// A file of a container changed while it was read.
+    #[error(
+        "{} changed while it was read: it has the size that it had at first, and its contents may be of \
+         several moments", path.display()
+    )]
+    FileChanged {
+        /// The file.
+        path: PathBuf,
+    },
     /// The recorded bytes of a layer are lost, and the options do not accept others.
     #[error("it could only be rebuilt from {}, and might not be what it was", dir.display())]
     NotRebuilt {
@@ -209,7 +218,7 @@ impl Error {
             Error::LeftOut { .. } | Error::SeveralLeftOut { .. } | Error::NotRebuilt { .. } => {
                 ErrorKind::Missing
             }
-            Error::DiffId { .. } => ErrorKind::Damaged,
+            Error::DiffId { .. } | Error::FileChanged { .. } => ErrorKind::Damaged,
             Error::Shared { kind, .. } | Error::Target { kind, .. } => *kind,
         }
     }

@@ -74,7 +74,7 @@ fn shift(path: &Path, by: u32, seen: &mut HashSet<u64>) {
         return;
     }
     // A change of the owner takes capabilities away.
-    let mut capability = vec![0; 64];
+    let mut capability = [0; 64];
     let capability = lgetxattr(path, CAPABILITY, &mut capability[..]).ok().map(|len| &capability[..len]);
     lchown(path, Some(owner.uid() + by), Some(owner.gid() + by)).expect("root can");
     if let Some(capability) = capability {

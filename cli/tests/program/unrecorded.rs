@@ -179,3 +179,27 @@ fn an_image_that_was_removed_from_containerd() {
     assert_eq!(got.config["history"].as_array().map(Vec::len), Some(3), "an entry for each layer");
     assert_eq!(got.config["config"], whole.config["config"]);
 }
+
+/// The snapshotter's own database says where a container's files are, and the image is found by its digest.
+#[test]
+fn of_docker_without_the_metadata_of_containerd() {
+    if !is_root("of_docker_without_the_metadata_of_containerd", NEEDS) {
+        return;
+    }
+    let store = Store::containers("docker-28.5-containerd");
+    let all = || {
+        let commands: [&[&str]; 3] =
+            [&["rootfs", "changed"], &["save", "--container", "changed=a:1"], &["containers", "--json"]];
+        commands.map(|command| {
+            let out = output(layerlift().args(command).arg("--root").arg(&store.root));
+            assert_eq!(ended(&out), (Some(0), String::new()), "{command:?}");
+            Digest::of(&out.stdout)
+        })
+    };
+    let before = all();
+    let database = store.root.join("containerd/daemon/io.containerd.metadata.v1.bolt/meta.db");
+    for damage in ["", "not a database"] {
+        fs::write(&database, damage).expect("written");
+        assert_eq!(all(), before, "{damage:?}");
+    }
+}

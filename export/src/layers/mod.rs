@@ -185,10 +185,11 @@ impl PlannedLayer {
         self.computed().into_iter().flat_map(DiffLayer::findings)
     }
 
-    /// What could not be read while it was spooled.
+    /// What changed or could not be read while it was spooled.
     pub(crate) fn left_out(&self) -> impl Iterator<Item = Error> {
-        let found = self.computed().map_or(&[][..], DiffLayer::left_out).iter();
+        let found = self.computed().map_or(&[][..], DiffLayer::faults_met).iter();
         let error = |fault: &Fault| match fault {
+            Fault::Changed(path) => Some(Error::FileChanged { path: path.clone() }),
             Fault::LeftOut(error) => Some(Error::FileLeftOut { source: Box::new(error.clone().into()) }),
             Fault::ZerosInstead(error) => {
                 Some(Error::ZerosInstead { source: Box::new(error.clone().into()) })

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use layerlift_archive::Digest;
 
+use super::CONTENT;
 use super::metadata::{DATABASE, Faults, Metadata, text};
 use super::snapshots;
 use crate::diff::{Form, written};
@@ -63,6 +64,12 @@ impl Docker {
         Ok(has_some.then(|| Docker { keys: Keyring::new(), root, data, metadata }))
     }
 
+    /// Whether an image may be there although nothing names it, because `meta.db` cannot be read.
+    fn may_have(&self, image: &Digest) -> bool {
+        let blob = format!("{CONTENT}/blobs/sha256/{}", image.hex());
+        self.metadata.is_none() && self.root.exists(blob).unwrap_or(false)
+    }
+
     /// What the namespaces of Docker have, as far as it can be read.
     fn recorded(&self) -> (Recorded, Faults) {
         let (mut found, mut faults) = (Recorded::default(), Faults::default());
@@ -102,7 +109,8 @@ impl Containers for Docker {
                 false => !working::is_mounted(&self.data, &record.id)?,
             };
             if mine {
-                let present = record.image_digest().is_some_and(|image| images.contains(&image));
+                let has = |image: &Digest| images.contains(image) || self.may_have(image);
+                let present = record.image_digest().as_ref().is_some_and(has);
                 let key = self.keys.container(NAMESPACE, &record.id);
                 record.list(key, present, &mut listing);
             }
@@ -182,13 +190,19 @@ impl Docker {
         self.keys.check_container(key)?;
         let of = format!("container {}", key.id());
         let missing = |id, path| Error::Missing { of: of.clone(), what: "snapshot", id, path };
-        let none = || missing(key.id().to_owned(), self.root.join(DATABASE));
-        let metadata = self.metadata.as_ref().ok_or_else(none)?;
         let mut faults = Faults::default();
-        let namespaces = metadata.all_namespaces(&mut faults);
-        let mut of_docker = namespaces.iter().filter(|name| is_of_docker(name));
-        let found =
-            of_docker.find_map(|name| faults.ok(metadata.snapshot(name, key.id().as_bytes())).flatten());
+        let mut found = None;
+        if let Some(metadata) = &self.metadata {
+            let namespaces = metadata.all_namespaces(&mut faults);
+            let mut of_docker = namespaces.iter().filter(|name| is_of_docker(name));
+            found =
+                of_docker.find_map(|name| faults.ok(metadata.snapshot(name, key.id().as_bytes())).flatten());
+        }
+        // The snapshotter has a record of its own.
+        if found.is_none() {
+            found = faults.ok(snapshots::of_container(&self.root, is_of_docker, key.id())).flatten();
+        }
+        let none = || missing(key.id().to_owned(), self.root.join(DATABASE));
         let unknown = || faults.into_errors().into_iter().next().unwrap_or_else(none);
         let (snapshotter, name) = found.ok_or_else(unknown)?;
         find(&self.root, &snapshotter, &name)?

@@ -20,7 +20,7 @@ use layerlift_archive::Digest;
 
 use super::metadata::{DATABASE, Metadata, text};
 use super::numbers;
-use crate::bolt::{Bucket, Database};
+use crate::bolt::{Bucket, Database, Entry};
 use crate::diff::{DiffLayer, Form, LayerDir, Watch};
 use crate::layout::absent::Snapshots;
 use crate::{ChainId, DiffId, Error, Root, RootFs};
@@ -289,6 +289,30 @@ impl<'a> Named<'a> {
         }
         Ok(Some(stack))
     }
+}
+
+/// The snapshotter with a snapshot of a container, and the name of the snapshot, by the snapshotters' own
+/// databases: `moby/48/<container id>`.
+pub(super) fn of_container(
+    root: &Root,
+    is_namespace: impl Fn(&str) -> bool,
+    id: &str,
+) -> Result<Option<(String, Vec<u8>)>, Error> {
+    for snapshotter in OVERLAYS.into_iter().chain([NATIVE]) {
+        let Some(database) = open(root, snapshotter)? else { continue };
+        let Some(snapshots) = database.root().path(&[b"v1", b"snapshots"])? else { continue };
+        // What cannot be read has no name.
+        for entry in snapshots.entries().flatten() {
+            let (Entry::Bucket { key, .. } | Entry::Value { key, .. }) = entry;
+            let name = text(key);
+            let mut parts = name.split('/');
+            let of_docker = parts.next().is_some_and(&is_namespace);
+            if of_docker && parts.next().is_some() && parts.next() == Some(id) && parts.next().is_none() {
+                return Ok(Some((snapshotter.to_owned(), key.to_vec())));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The directory of a snapshot that can be written to, and what it holds. `None` if it is not there.

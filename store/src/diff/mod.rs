@@ -111,8 +111,8 @@ pub struct DiffLayer {
     finding: Arc<OnceLock<Notice>>,
     /// That marks may be hidden from this user.
     unseen: Arc<OnceLock<Notice>>,
-    /// What could not be read, if files may change.
-    left_out: Arc<OnceLock<Vec<Fault>>>,
+    /// What changed or could not be read, if files may change.
+    faults_met: Arc<OnceLock<Vec<Fault>>>,
     measure: Arc<OnceLock<Measure>>,
 }
 
@@ -134,7 +134,7 @@ impl DiffLayer {
             recorded_size: None,
             finding: Arc::default(),
             unseen: Arc::default(),
-            left_out: Arc::default(),
+            faults_met: Arc::default(),
             measure: Arc::default(),
         }
     }
@@ -145,8 +145,7 @@ impl DiffLayer {
     }
 
     /// The same layer, of which files may change while they are read, since its container runs: each has the
-    /// size that it had at first, and [`DiffLayer::findings`] names those that changed. What cannot be read
-    /// is left out ([`DiffLayer::left_out`]).
+    /// size that it had at first, and what cannot be read is left out; [`DiffLayer::faults_met`] names it.
     pub fn as_it_is_read(self) -> Self {
         DiffLayer { may_change: true, measure: Arc::default(), ..self }
     }
@@ -176,14 +175,15 @@ impl DiffLayer {
     }
 
     /// What turned out to be odd when the tar was written: its files have another size than was recorded, or
-    /// changed; or this user does not see all of the layer.
+    /// belong to nobody; or this user does not see all of the layer.
     pub fn findings(&self) -> impl Iterator<Item = &Notice> {
         self.finding.get().into_iter().chain(self.unseen.get())
     }
 
-    /// What could not be read when the tar was written, if that is allowed ([`DiffLayer::as_it_is_read`]).
-    pub fn left_out(&self) -> &[Fault] {
-        self.left_out.get().map_or(&[], Vec::as_slice)
+    /// What changed or could not be read when the tar was written, if that is allowed
+    /// ([`DiffLayer::as_it_is_read`]).
+    pub fn faults_met(&self) -> &[Fault] {
+        self.faults_met.get().map_or(&[], Vec::as_slice)
     }
 
     /// Engines have counted in several ways. None of them need hold: 461 of 507 layers in known stores agree.
@@ -297,24 +297,7 @@ impl DiffLayer {
         self.compare_size(&records);
         let files = Files::new(roots, &records, attributes).noting(faults.as_ref());
         let measure = encode::layer(files, order, encoding, pass)?;
-        let (mut changed, mut left_out) = (Vec::new(), Vec::new());
-        for fault in faults.map(Faults::into_found).unwrap_or_default() {
-            match fault {
-                Fault::Changed(path) => changed.push(path),
-                fault => left_out.push(fault),
-            }
-        }
-        self.left_out.get_or_init(|| left_out);
-        if let Some((first, others)) = changed.split_first() {
-            let others: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
-            let what = format!(
-                "it changed while it was read, so that it may be inconsistent; it has the size that it had \
-                 at first{}{}",
-                if others.is_empty() { "" } else { "; the same goes for " },
-                others.join(", ")
-            );
-            self.finding.get_or_init(|| Notice::new(first, what));
-        }
+        self.faults_met.get_or_init(|| faults.map(Faults::into_found).unwrap_or_default());
         Ok(measure)
     }
 
