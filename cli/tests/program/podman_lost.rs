@@ -72,7 +72,7 @@ fn working_containers_of_buildah() {
     let mut records: Vec<Value> = serde_json::from_slice(&fs::read(&file).expect("a file")).expect("JSON");
     let record =
         records.iter_mut().find(|record| record["names"][0] == "never-started").expect("it is there");
-    record.as_object_mut().expect("an object").remove("metadata");
+    let metadata = record.as_object_mut().expect("an object").remove("metadata").expect("Podman's");
     let id = record["id"].as_str().expect("an id").to_owned();
     fs::write(&file, serde_json::to_vec(&records).expect("JSON")).expect("written");
     fs::remove_file(store.root.join("db.sql")).expect("it was there");
@@ -83,6 +83,18 @@ fn working_containers_of_buildah() {
     fs::write(folder.join("buildah.json"), noted).expect("written");
     let (config, errors) = saved(&store, "never-started");
     assert_eq!((errors, config), (String::new(), serde_json::json!({"Env": ["A=b"], "Cmd": ["x"]})));
+    let state = || {
+        let listed =
+            output(layerlift().args(["containers", "never-started", "--json", "--root"]).arg(&store.root));
+        serde_json::from_slice::<Value>(&listed.stdout).expect("JSON")[0]["state"].take()
+    };
+    assert_eq!(state(), "external");
+    // `podman commit` leaves such a file, too.
+    let record =
+        records.iter_mut().find(|record| record["names"][0] == "never-started").expect("it is there");
+    record["metadata"] = metadata;
+    fs::write(&file, serde_json::to_vec(&records).expect("JSON")).expect("written");
+    assert_eq!(state(), "unknown");
 }
 
 /// Several tables go through a page that is cut off. It is named once.

@@ -124,7 +124,9 @@ impl Record {
         let noted: Metadata = json::object(metadata.as_bytes()).unwrap_or_default();
         let Folder { runtime, builder, known, mut lost } = folder;
         gaps.lost.append(&mut lost);
-        let of_buildah = builder.is_some() || metadata.is_empty() && self.raw.is_some() && runtime.is_none();
+        // `podman commit` leaves Buildah's record of the container that it reads.
+        let of_buildah =
+            metadata.is_empty() && runtime.is_none() && (builder.is_some() || self.raw.is_some());
         let of_podman = !of_buildah && noted.pod_id.is_none();
         if of_podman {
             let name = self.names.first().unwrap_or(&self.id).clone();
