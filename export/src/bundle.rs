@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use layerlift_archive::{Bytes, Content, Digest, verified};
 use layerlift_store::{DiffId, Reference};
-use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize, Serializer};
+
+use crate::media_type;
 
 /// What names a blob (image-spec 1.1, `descriptor.md`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -74,13 +75,13 @@ impl Descriptor {
 
     /// Whether it is a manifest or an index: a blob that names others.
     pub fn names_others(&self) -> bool {
-        const KINDS: [&str; 2] = [
+        const KINDS: [&str; 4] = [
+            media_type::MANIFEST,
+            media_type::INDEX,
             "application/vnd.docker.distribution.manifest.v2+json",
             "application/vnd.docker.distribution.manifest.list.v2+json",
         ];
-        let kind = self.media_type.as_str();
-        let oci = [MediaType::ImageManifest, MediaType::ImageIndex];
-        KINDS.contains(&kind) || oci.iter().any(|oci| *oci == MediaType::from(kind))
+        KINDS.contains(&&*self.media_type)
     }
 }
 
@@ -96,8 +97,8 @@ impl Blob {
     }
 
     /// A document.
-    pub(crate) fn document(media_type: MediaType, bytes: Vec<u8>) -> Self {
-        let descriptor = Descriptor::new(media_type.to_string(), Digest::of(&bytes), bytes.len() as u64);
+    pub(crate) fn document(media_type: impl Into<String>, bytes: Vec<u8>) -> Self {
+        let descriptor = Descriptor::new(media_type, Digest::of(&bytes), bytes.len() as u64);
         Blob::of_bytes(descriptor, bytes)
     }
 }

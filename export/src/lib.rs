@@ -41,6 +41,7 @@ mod layers;
 mod left_out;
 mod lines;
 mod lists;
+mod media_type;
 mod names;
 mod options;
 mod partial;

@@ -15,6 +15,7 @@ use common::{check_blobs, document, entries, entry, exported, store, threaded, w
 use layerlift_archive::{CompressionLevel, Digest, Observer, Spools, write_file};
 use layerlift_export::{Format, LayerCompression, Options, Warning, plan, select_all, tree, verify};
 use layerlift_store::Store;
+use oci_spec::image::{ImageIndex, ImageManifest, MediaType, SCHEMA_VERSION};
 use serde_json::{Value, json};
 
 /// Archives that engines wrote, still compressed as a whole.
@@ -55,10 +56,17 @@ fn plain(stored: &[u8]) -> Vec<u8> {
     tar
 }
 
-/// Checks that the layers of each manifest match their media types and the diff ids of their image. Returns
-/// the image ids.
+/// Checks that the documents are those of the specification, as another implementation reads it, and that the
+/// layers of each manifest match their media types and the diff ids of their image. Returns the image ids.
 fn check_images(entries: &[common::Entry]) -> BTreeSet<String> {
     check_blobs(entries);
+    let index = ImageIndex::from_reader(entry(entries, "index.json")).unwrap();
+    for manifest in index.manifests() {
+        let manifest = blob(&json!(manifest.digest().to_string()));
+        let manifest = ImageManifest::from_reader(entry(entries, &manifest)).unwrap();
+        assert_eq!((index.schema_version(), manifest.schema_version()), (SCHEMA_VERSION, SCHEMA_VERSION));
+        assert_eq!(*manifest.config().media_type(), MediaType::ImageConfig);
+    }
     let mut ids = BTreeSet::new();
     for digest in manifests(entries) {
         let manifest = document(entries, &blob(&json!(digest)));

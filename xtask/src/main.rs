@@ -15,6 +15,9 @@ mod dist;
 mod engines;
 mod fuzz;
 mod interop;
+mod msrv;
+mod package;
+mod public_api;
 mod tidy;
 mod workspace;
 
@@ -50,6 +53,12 @@ enum Task {
     Bench(bench::Options),
     /// Make fixtures with the engines of this machine (needs root)
     Fixtures(interop::fixtures::Options),
+    /// Check what each crate would publish, and run the unit tests of what is packaged
+    Package,
+    /// Compare the public interface of the libraries with public-api.txt
+    Api(public_api::Options),
+    /// Build the program with the oldest Rust that Cargo.toml names (needs rustup)
+    Msrv,
     /// Write the man pages to target/dist/man
     Man,
     /// Write the shell completions to target/dist/completions
@@ -68,6 +77,9 @@ fn main() -> ExitCode {
         Task::Campaign(options) => campaign::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fixtures(options) => interop::fixtures::run_all(&options),
+        Task::Package => package::run(),
+        Task::Api(options) => public_api::run(&options),
+        Task::Msrv => msrv::run(),
         Task::Man => dist::man().map(drop),
         Task::Completions => dist::completions().map(drop),
         Task::Dist(options) => dist::run(&options),

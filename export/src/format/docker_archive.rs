@@ -13,13 +13,13 @@
 
 use layerlift_archive::{Entry, Tree};
 use layerlift_store::Reference;
-use oci_spec::image::MediaType;
 
 use super::index::{self, Listed, Members};
 use super::manifest_json::{self, Item, LayerSource};
 use super::repositories::Repositories;
 use super::{NamedImage, oci};
 use crate::bundle::{Blob, Bundle, Root};
+use crate::media_type;
 
 /// The tree; `images` are those that the bundle's roots lead to.
 pub(super) fn tree(bundle: &Bundle, images: &[NamedImage]) -> Tree {
@@ -61,6 +61,6 @@ fn listed(root: &Root) -> Vec<Listed> {
 
 /// Docker writes one for each plain layer, since it looks layers up by their diff ids.
 fn layer_source(layer: &Blob) -> Option<(String, LayerSource)> {
-    let plain = layer.descriptor.media_type == MediaType::ImageLayer.to_string();
+    let plain = layer.descriptor.media_type == media_type::LAYER;
     plain.then(|| (layer.descriptor.digest.to_string(), LayerSource::from(&layer.descriptor)))
 }

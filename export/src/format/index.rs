@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use layerlift_archive::{Digest, Entry};
 use layerlift_store::Reference;
-use oci_spec::image::{ANNOTATION_REF_NAME, MediaType, SCHEMA_VERSION};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::oci::to_json;
 use crate::bundle::{Descriptor, Root};
+use crate::media_type::{INDEX, REF_NAME, SCHEMA_VERSION};
 
 /// The annotation in which containerd and Docker keep an image's whole name.
 pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -26,8 +26,7 @@ pub(crate) enum Listed {
     Kept(Box<RawValue>),
 }
 
-/// A new entry. The annotations are sorted: oci-spec keeps them in a hash map, whose order differs between
-/// runs.
+/// A new entry. The annotations are sorted.
 #[derive(Serialize)]
 pub(crate) struct Named {
     #[serde(flatten)]
@@ -49,7 +48,7 @@ impl Listed {
     pub(super) fn named(root: &Root, full: String, name: String) -> Listed {
         let mut listed = Listed::nameless(root);
         if let Listed::New(new) = &mut listed {
-            let names = [(CONTAINERD_NAME, full), (ANNOTATION_REF_NAME, name)];
+            let names = [(CONTAINERD_NAME, full), (REF_NAME, name)];
             new.annotations.extend(names.map(|(key, name)| (key.to_owned(), name)));
         }
         listed
@@ -90,7 +89,7 @@ fn names(line: &RawValue) -> Option<(String, String)> {
         annotations: BTreeMap<String, String>,
     }
     let Line { mut annotations } = serde_json::from_str(line.get()).ok()?;
-    let (name, full) = (annotations.remove(ANNOTATION_REF_NAME), annotations.remove(CONTAINERD_NAME));
+    let (name, full) = (annotations.remove(REF_NAME), annotations.remove(CONTAINERD_NAME));
     let either = full.clone().or_else(|| name.clone())?;
     Some((name.unwrap_or_else(|| either.clone()), either))
 }
@@ -113,8 +112,7 @@ pub(super) fn document(media_type: &str, manifests: Vec<Box<RawValue>>, members:
 
 /// `oci-layout` and `index.json`; `members` are what else the index has.
 pub(crate) fn documents(manifests: Vec<Listed>, members: &Members) -> [Entry; 2] {
-    let media_type = &*MediaType::ImageIndex.to_string();
-    let index = Index { schema_version: SCHEMA_VERSION, media_type, manifests, members };
+    let index = Index { schema_version: SCHEMA_VERSION, media_type: INDEX, manifests, members };
     // The blank is Docker's.
     let layout = br#"{"imageLayoutVersion": "1.0.0"}"#;
     [Entry::bytes("oci-layout", 0, layout.to_vec()), Entry::bytes("index.json", 0, to_json(&index))]

@@ -19,8 +19,7 @@ use super::index::{self, Members};
 use super::oci::{OciImage, to_json};
 use crate::artifacts::PlannedArtifact;
 use crate::bundle::{Blob, Descriptor, Root};
-
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+use crate::media_type::INDEX;
 
 /// An index on its way into an archive.
 pub(crate) struct List {
@@ -100,10 +99,10 @@ impl List {
             tree => {
                 let (media_type, members) = match tree {
                     Some(tree) => (&*tree.media_type, members(&tree.raw)),
-                    None => (OCI_INDEX, Members::new()),
+                    None => (INDEX, Members::new()),
                 };
                 let edited = lines.iter().any(|line| line.edited);
-                let media_type = if edited { OCI_INDEX } else { media_type };
+                let media_type = if edited { INDEX } else { media_type };
                 let lines = lines.into_iter().map(|line| line.raw).collect();
                 let bytes = index::document(media_type, lines, &members);
                 let descriptor = Descriptor::new(media_type, Digest::of(&bytes), bytes.len() as u64);

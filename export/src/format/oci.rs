@@ -1,8 +1,9 @@
 //! One image as blobs: its layers, its config and its manifest.
 
+use std::collections::BTreeMap;
+
 use layerlift_archive::{Compression, Digest, Entry, Tree};
 use layerlift_store::{DiffId, Document, Manifest};
-use oci_spec::image::{ImageManifest, MediaType, SCHEMA_VERSION};
 use serde::{Deserialize, Serialize};
 
 use super::source::SourceImage;
@@ -10,6 +11,7 @@ use crate::Error;
 use crate::bundle::{Blob, Bundle, Descriptor};
 use crate::document::to_config;
 use crate::layers::Measured;
+use crate::media_type::{CONFIG, LAYER, LAYER_GZIP, LAYER_ZSTD, MANIFEST, SCHEMA_VERSION};
 
 /// An image as blobs.
 #[derive(Clone)]
@@ -33,7 +35,7 @@ impl OciImage {
             Document::V1(documents) => to_config::config(documents, &diff_ids)?,
         };
         let config = image.declared(config)?;
-        let config = Blob::document(MediaType::ImageConfig, config);
+        let config = Blob::document(CONFIG, config);
         let layers: Vec<Blob> =
             diff_ids.iter().zip(&image.layers).map(|(id, layer)| layer_blob(*id, layer)).collect();
         let by_manifest: &[Manifest] = match &image.image.document {
@@ -55,24 +57,24 @@ impl OciImage {
             Some(manifest) => manifest.raw.clone(),
             None => new_manifest(&config, &layers),
         };
-        Ok(OciImage { manifest: Blob::document(MediaType::ImageManifest, manifest), config, layers })
+        Ok(OciImage { manifest: Blob::document(MANIFEST, manifest), config, layers })
     }
 }
 
 fn layer_blob(diff_id: DiffId, layer: &Measured) -> Blob {
     let kind = match layer.compression {
-        Compression::Gzip => MediaType::ImageLayerGzip,
-        Compression::Zstd => MediaType::ImageLayerZstd,
+        Compression::Gzip => LAYER_GZIP,
+        Compression::Zstd => LAYER_ZSTD,
         // Other compressions are not in an archive: `Format::takes`.
-        _ => MediaType::ImageLayer,
+        _ => LAYER,
     };
-    let descriptor = Descriptor::new(kind.to_string(), layer.digest.unwrap_or(diff_id.0), layer.len);
+    let descriptor = Descriptor::new(kind, layer.digest.unwrap_or(diff_id.0), layer.len);
     Blob { descriptor, diff_id: Some(diff_id), content: layer.content.clone() }
 }
 
 /// The media type of a manifest by whose digest an image is known, if it names just these blobs. Such a
 /// manifest is kept, whatever types it gives them, because engines look at the blobs.
-fn own_kind(raw: &[u8], config: &Blob, layers: &[Blob]) -> Option<MediaType> {
+fn own_kind(raw: &[u8], config: &Blob, layers: &[Blob]) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Manifest {
@@ -90,22 +92,46 @@ fn own_kind(raw: &[u8], config: &Blob, layers: &[Blob]) -> Option<MediaType> {
         && manifest.layers.len() == layers.len()
         && manifest.layers.iter().zip(layers).all(|(named, layer)| names(named, layer));
     let kind = manifest.media_type.filter(|kind| !kind.is_empty());
-    all.then(|| kind.map_or(MediaType::ImageManifest, |kind| MediaType::from(&*kind)))
+    all.then(|| kind.unwrap_or_else(|| MANIFEST.to_owned()))
 }
 
 /// Whether a stored manifest is an OCI manifest that names just these blobs. Docker's manifests name them by
 /// other media types, which readers of a layout do not look for.
 fn names(raw: &[u8], config: &Blob, layers: &[Blob]) -> bool {
-    let Ok(manifest) = ImageManifest::from_reader(raw) else { return false };
-    let is_oci = manifest.media_type().as_ref().is_none_or(|kind| *kind == MediaType::ImageManifest);
-    is_oci
-        && *manifest.config().media_type() == MediaType::ImageConfig
-        && manifest.config().digest().to_string() == config.descriptor.digest.to_string()
-        && manifest.layers().len() == layers.len()
-        && manifest.layers().iter().zip(layers).all(|(named, layer)| {
-            named.digest().to_string() == layer.descriptor.digest.to_string()
-                && *named.media_type() == MediaType::from(layer.descriptor.media_type.as_str())
+    let Ok(manifest) = serde_json::from_slice::<StoredManifest>(raw) else { return false };
+    let kind = manifest.media_type.as_deref().unwrap_or(MANIFEST);
+    manifest.schema_version == SCHEMA_VERSION
+        && kind == MANIFEST
+        && manifest.config.media_type == CONFIG
+        && manifest.config.digest == config.descriptor.digest.to_string()
+        && manifest.layers.len() == layers.len()
+        && manifest.layers.iter().zip(layers).all(|(named, layer)| {
+            named.digest == layer.descriptor.digest.to_string()
+                && named.media_type == layer.descriptor.media_type
         })
+}
+
+/// What the specification asks of a manifest, as far as its form goes.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredManifest {
+    schema_version: u32,
+    media_type: Option<String>,
+    config: StoredDescriptor,
+    layers: Vec<StoredDescriptor>,
+    #[serde(rename = "annotations")]
+    _annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredDescriptor {
+    media_type: String,
+    digest: String,
+    #[serde(rename = "size")]
+    _size: u64,
+    #[serde(rename = "annotations")]
+    _annotations: Option<BTreeMap<String, String>>,
 }
 
 /// The manifest of an image that has none, as Docker since 25 writes it.
@@ -114,13 +140,13 @@ fn new_manifest(config: &Blob, layers: &[Blob]) -> Vec<u8> {
     #[serde(rename_all = "camelCase")]
     struct Manifest<'a> {
         schema_version: u32,
-        media_type: MediaType,
+        media_type: &'static str,
         config: &'a Descriptor,
         layers: Vec<&'a Descriptor>,
     }
     to_json(&Manifest {
         schema_version: SCHEMA_VERSION,
-        media_type: MediaType::ImageManifest,
+        media_type: MANIFEST,
         config: &config.descriptor,
         layers: layers.iter().map(|layer| &layer.descriptor).collect(),
     })

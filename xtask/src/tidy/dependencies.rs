@@ -14,7 +14,7 @@ const RULES: [(&str, &[&str], &[&str]); 6] = [
     (
         "layerlift-export",
         &["layerlift-archive", "layerlift-store"],
-        &["clap", "indicatif", "walkdir", "rustix"],
+        &["clap", "indicatif", "oci-spec", "walkdir", "rustix"],
     ),
     (
         "layerlift",

@@ -1,10 +1,10 @@
 //! The index of a layout: what it has, and what of it stays when images come.
 
-use oci_spec::image::ANNOTATION_REF_NAME;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::format::index::{CONTAINERD_NAME, Members, NewEntry};
+use crate::media_type::REF_NAME;
 
 /// What an index has, byte for byte.
 #[derive(Default)]
@@ -52,14 +52,14 @@ impl OldEntry {
 
     /// Its name, whole or not; containerd's where there is one.
     pub(super) fn name(&self) -> Option<&str> {
-        self.head.annotation(CONTAINERD_NAME).or_else(|| self.head.annotation(ANNOTATION_REF_NAME))
+        self.head.annotation(CONTAINERD_NAME).or_else(|| self.head.annotation(REF_NAME))
     }
 
     /// Whether the entry stays when new ones come: unless one of them has its name, or if it has none, its
     /// manifest. The name is containerd's where there is one: the other annotation is only its tag then.
     pub(super) fn stays_beside(&self, new: &[NewEntry]) -> bool {
         let full = self.head.annotation(CONTAINERD_NAME);
-        let name = self.head.annotation(ANNOTATION_REF_NAME);
+        let name = self.head.annotation(REF_NAME);
         !new.iter().any(|new| match (full, name, &new.name) {
             (Some(old), _, Some((_, full))) => old == full,
             (None, Some(old), Some((name, _))) => old == name,
