@@ -266,7 +266,7 @@ pub(crate) fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Optio
     match tar {
         LayerTar::Blob(layer) if options.layers.keeps_blobs() && options.format.takes(layer.compression) => {
             let (compression, diff_id) = (layer.compression, layer.diff_id.or(recorded));
-            match layer.digest() {
+            match (layer.digest(), diff_id) {
                 // Only a label says that the other blob has this tar.
                 _ if layer.notice.is_some() => match diff_id {
                     Some(id) if compression != Compression::None => {
@@ -274,7 +274,7 @@ pub(crate) fn as_stored(tar: LayerTar, recorded: Option<DiffId>, options: &Optio
                     }
                     _ => State::of(LayerTar::Blob(layer), recorded, options),
                 },
-                Some(digest) if let Some(id) = diff_id => State::Measured(Measured {
+                (Some(digest), Some(id)) => State::Measured(Measured {
                     len: layer.stored.len,
                     content: Some(match options.checks_diff_ids() && compression != Compression::None {
                         true => Arc::new(CompressedBlob { layer, diff_id: id, padding: 0 }),
