@@ -11,6 +11,7 @@ mod bench;
 mod campaign;
 mod ci;
 mod compare;
+mod cross;
 mod dist;
 mod engines;
 mod fuzz;
@@ -45,6 +46,8 @@ enum Task {
     Interop(interop::Options),
     /// Compare every output of every fixture with that of another build, byte for byte
     Compare(compare::Options),
+    /// Build for other machines, and compare what the program writes there, under qemu, with this machine's
+    Cross(cross::Options),
     /// Feed the parsers with damaged bytes of real stores
     Fuzz(fuzz::Options),
     /// Break stores, kill runs, inject faults, race with engines, and check what comes out
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Task::Ci(options) => ci::run(&options),
         Task::Interop(options) => interop::run(&options),
         Task::Compare(options) => compare::run(&options),
+        Task::Cross(options) => cross::run_all(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Campaign(options) => campaign::run(&options),
         Task::Bench(options) => bench::run(&options),

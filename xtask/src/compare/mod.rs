@@ -51,6 +51,21 @@ pub(crate) struct Options {
 /// As many differences of one source are shown in full.
 const SHOWN: usize = 5;
 
+impl Options {
+    /// Compares a program with one whose outputs are right.
+    pub(crate) fn of(with: &Path, program: &Path, only: &[String]) -> Self {
+        Options {
+            with: with.to_owned(),
+            program: Some(program.to_owned()),
+            only: only.to_vec(),
+            also: Vec::new(),
+            ignore_manifest: false,
+            texts: true,
+            keep: false,
+        }
+    }
+}
+
 /// Two programs, and where they write.
 struct Pair<'o> {
     options: &'o Options,
@@ -69,6 +84,11 @@ struct Counts {
 /// Runs both programs on everything.
 pub(crate) fn run(options: &Options) -> Outcome {
     process::handle_signals()?;
+    both(options)
+}
+
+/// The same for a task that has set up the handling of signals.
+pub(crate) fn both(options: &Options) -> Outcome {
     let own = match &options.program {
         Some(program) => program.canonicalize()?,
         None => dist::program()?,

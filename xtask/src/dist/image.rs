@@ -17,16 +17,14 @@ use super::{Release, SUMMARY, VERSION, build, fresh};
 use crate::Outcome;
 use crate::engines::tarball::Dialect;
 
-/// The program for the image: that of musl, or, where no program for musl is made for the same machine, one
-/// with glibc in it. None if the image is made for another of these targets.
+/// The program for the image: that of musl, or, if none of these targets is musl on the same machine, one
+/// with glibc in it. None if another of these targets has the image.
 pub(super) fn program(target: &Target, targets: &[Target]) -> Outcome<Option<PathBuf>> {
     if !target.is_gnu() {
         return Ok(Some(build::built(target)));
     }
-    for other in targets.iter().filter(|other| !other.is_gnu() && other.machine == target.machine) {
-        if other.missing()?.is_none() {
-            return Ok(None);
-        }
+    if targets.iter().any(|other| !other.is_gnu() && other.machine == target.machine) {
+        return Ok(None);
     }
     build::build_static(target).map(Some)
 }

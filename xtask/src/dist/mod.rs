@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use xshell::{Shell, cmd};
 
-pub(crate) use self::build::program;
+pub(crate) use self::build::{cargo_home, program};
 use self::files::Files;
 use self::target::Target;
 pub(crate) use self::texts::{completions, man};
@@ -93,17 +93,16 @@ pub(crate) fn run(options: &Options) -> Outcome {
     }
     let shell = workspace::shell()?;
     let time = time(&shell)?;
-    let targets = Target::chosen(&options.target, options.all)?;
+    let targets = possible(Target::chosen(&options.target, options.all)?)?;
+    if targets.is_empty() {
+        return Ok(());
+    }
     let folder = workspace::target().join("dist");
     fs::create_dir_all(&folder)?;
     forget(&folder)?;
     let (man, completions) = (Files::below(&man()?)?, Files::below(&completions()?)?);
     let mut made = Vec::new();
     for target in &targets {
-        if let Some(missing) = target.missing()? {
-            println!("left out: {}: {missing}", target.triple);
-            continue;
-        }
         let program = fs::read(build::build(target)?)?;
         let crates = crates::linked(target)?;
         let licences = licences::text(&crates)?;
@@ -120,18 +119,15 @@ pub(crate) fn run(options: &Options) -> Outcome {
         add(format!("{name}.cdx.json"), sbom::document(&crates, time)?)?;
         if target.is_gnu() {
             add(deb::name(target), deb::package(&shell, &release)?)?;
-            match rpm::package(&shell, &release) {
-                Ok(bytes) => add(rpm::name(target), bytes)?,
-                Err(error) => println!("left out: {}: {error}", rpm::name(target)),
+            match rpm::missing() {
+                None => add(rpm::name(target), rpm::package(&shell, &release)?)?,
+                Some(missing) => println!("left out: {}: {missing}", rpm::name(target)),
             }
         }
         if let Some(program) = image::program(target, &targets)? {
             let release = Release { program: &fs::read(program)?, ..release };
             add(format!("{name}-image.tar"), image::archive(&shell, &release)?)?;
         }
-    }
-    if made.is_empty() {
-        return Ok(());
     }
     made.sort();
     let here = shell.push_dir(&folder);
@@ -147,6 +143,18 @@ impl Release<'_> {
     fn name(&self) -> String {
         format!("layerlift-{VERSION}-{}", self.target.name())
     }
+}
+
+/// The targets that this machine can build for. The others are named, with what is missing.
+fn possible(targets: Vec<Target>) -> Outcome<Vec<Target>> {
+    let mut possible = Vec::new();
+    for target in targets {
+        match target.missing()? {
+            Some(missing) => println!("left out: {}: {missing}", target.triple),
+            None => possible.push(target),
+        }
+    }
+    Ok(possible)
 }
 
 /// Removes the packages of an earlier run, so that `SHA256SUMS` and the folder agree.

@@ -29,10 +29,12 @@ pub(super) fn name(target: &Target) -> String {
     format!("layerlift-{VERSION}-1.{}.rpm", target.machine)
 }
 
+/// What is missing to make the package, if anything is.
+pub(super) fn missing() -> Option<&'static str> {
+    (!installed("rpmbuild")).then_some("rpmbuild is not installed (Debian: rpm, Fedora: rpm-build)")
+}
+
 pub(super) fn package(shell: &Shell, release: &Release<'_>) -> Outcome<Vec<u8>> {
-    if !installed("rpmbuild") {
-        return Err("rpmbuild is not installed (Debian: rpm, Fedora: rpm-build)".into());
-    }
     let folder = fresh("rpm")?;
     let files = files(shell, release)?;
     let staged = folder.join("staged");
