@@ -21,11 +21,50 @@ const NEEDED: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "READM
 /// What a package may have of `tests/fixtures`: more would be a store.
 const MOST_FIXTURES: u64 = 512 << 10;
 
+/// Recipes of package managers in `xtask/packaging`, and what reads them without running them.
+const RECIPES: [(&str, &[&str]); 3] = [
+    ("PKGBUILD", &["bash", "-n"]),
+    ("layerlift.rb", &["ruby", "-c"]),
+    ("flake.nix", &["nix-instantiate", "--parse"]),
+];
+
 pub(crate) fn run() -> Outcome {
+    recipes()?;
     for (package, folder) in PACKAGES {
         check(package, folder)?;
     }
     test()
+}
+
+fn manifest() -> Outcome<String> {
+    Ok(fs::read_to_string(workspace::root().join("Cargo.toml"))?)
+}
+
+/// The version of all packages.
+fn version(manifest: &str) -> &str {
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = "));
+    version.unwrap_or_default().trim_matches('"')
+}
+
+/// Checks the recipes, as far as the tools are here.
+fn recipes() -> Outcome {
+    let shell = workspace::shell()?;
+    let manifest = manifest()?;
+    for (recipe, command) in RECIPES {
+        let file = workspace::root().join("xtask/packaging").join(recipe);
+        if !fs::read_to_string(&file)?.contains(version(&manifest)) {
+            return Err(
+                format!("xtask/packaging/{recipe} does not name version {}", version(&manifest)).into()
+            );
+        }
+        let (tool, options) = (command[0], &command[1..]);
+        if cmd!(shell, "{tool} --version").quiet().ignore_stderr().ignore_status().read().is_err() {
+            println!("{recipe}: not checked, {tool} is not installed");
+            continue;
+        }
+        cmd!(shell, "{tool} {options...} {file}").quiet().read()?;
+    }
+    Ok(())
 }
 
 /// Checks which files a package has.
@@ -58,9 +97,8 @@ fn test() -> Outcome {
         fs::remove_dir_all(&place)?;
     }
     fs::create_dir_all(&place)?;
-    let manifest = fs::read_to_string(workspace::root().join("Cargo.toml"))?;
-    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap_or_default();
-    let version = version.trim_matches('"');
+    let manifest = manifest()?;
+    let version = version(&manifest);
     // Dependencies that are built already are taken if they are optimized in the same way.
     let profiles = manifest.find("[profile.").map_or("", |at| &manifest[at..]);
     let (mut members, mut patches) = (String::new(), String::new());
