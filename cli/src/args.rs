@@ -32,7 +32,8 @@ pub(crate) use registry::RegistryArgs;
 pub(crate) use values::{ArchiveCompression, is_stdin};
 use values::{formats, layer_compression, root, tags};
 
-const STATUS: &str = "\
+/// What the program ends with.
+pub(crate) const STATUS: &str = "\
 Exit status:
   0    done
   1    something could not be exported or verified

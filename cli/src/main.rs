@@ -15,6 +15,7 @@ mod error;
 mod index;
 mod labels;
 mod limits;
+mod man;
 mod message;
 mod output;
 mod partial;

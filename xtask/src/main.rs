@@ -18,6 +18,7 @@ mod fuzz;
 mod interop;
 mod msrv;
 mod package;
+mod pictures;
 mod public_api;
 mod tidy;
 mod workspace;
@@ -62,6 +63,8 @@ enum Task {
     Api(public_api::Options),
     /// Build the program with the oldest Rust that Cargo.toml names (needs rustup)
     Msrv,
+    /// Draw what the program prints on the store in docs/example: docs/pictures
+    Pictures(pictures::Options),
     /// Write the man pages to target/dist/man
     Man,
     /// Write the shell completions to target/dist/completions
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Task::Package => package::run(),
         Task::Api(options) => public_api::run(&options),
         Task::Msrv => msrv::run(),
+        Task::Pictures(options) => pictures::run(&options),
         Task::Man => dist::man().map(drop),
         Task::Completions => dist::completions().map(drop),
         Task::Dist(options) => dist::run(&options),

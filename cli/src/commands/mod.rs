@@ -23,6 +23,7 @@ use clap::CommandFactory;
 use crate::args::{Args, Command, processors};
 use crate::complete::script;
 use crate::error::Error;
+use crate::man::page;
 use crate::output::print;
 use crate::report::Reporter;
 use crate::status::Status;
@@ -81,9 +82,7 @@ fn definition(name: Option<&str>) -> Result<clap::Command, Error> {
 }
 
 fn man(name: Option<&str>) -> Result<Status, Error> {
-    let mut text = Vec::new();
-    clap_mangen::Man::new(definition(name)?).render(&mut text).map_err(Error::Stdout)?;
-    print_bytes(&text)
+    print_bytes(&page(&definition(name)?, name.is_none()).map_err(Error::Stdout)?)
 }
 
 fn print_bytes(bytes: &[u8]) -> Result<Status, Error> {

@@ -1,5 +1,5 @@
-//! The scripts of the action that hands images from job to job, with the program and an engine that only keeps
-//! what it gets.
+//! The scripts of the action that hands images from job to job, with the program and an engine that only
+//! keeps what it gets.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,6 @@
 //! Help, completions and man pages, all from one definition.
 
-use crate::program::{ended, layerlift, output};
+use crate::program::{ended, layerlift, output, skipped};
 
 const COMMANDS: &[&str] = &[
     "save",
@@ -39,10 +39,42 @@ fn man_pages() {
     for (args, title) in [(&["man"][..], "layerlift"), (&["man", "save"], "layerlift-save")] {
         let page = printed(args);
         assert!(page.contains(&format!(".TH {title} 1")), "{page}");
-        assert!(page.contains("Exit status") || page.contains("Examples"), "{page}");
     }
+    for (args, sections) in [
+        (&["man"][..], &["EXIT STATUS", "ENVIRONMENT", "FILES", "SEE ALSO"][..]),
+        (&["man", "save"], &["EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"]),
+    ] {
+        let page = printed(args).replace('"', "");
+        for section in sections {
+            assert!(page.contains(&format!("\n.SH {section}\n")), "{args:?}: no {section}\n{page}");
+        }
+    }
+    assert!(printed(&["man", "save"]).contains("[\\fB\\-o\\fR \\fIOUT\\fR]"));
     let unknown = output(layerlift().args(["man", "nosuch"]));
     assert_eq!(unknown.status.code(), Some(2));
+}
+
+/// No reader of man pages has anything to complain about.
+#[test]
+fn man_pages_without_warnings() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("page.1");
+    let pages = [&["man"][..]].into_iter().map(<[_]>::to_vec);
+    let pages = pages.chain(COMMANDS.iter().map(|command| vec!["man", *command]));
+    for args in pages {
+        std::fs::write(&path, printed(&args)).unwrap();
+        for (reader, options) in
+            [("groff", &["-man", "-ww", "-z", "-Tutf8"][..]), ("mandoc", &["-Tlint", "-Wwarning"])]
+        {
+            match std::process::Command::new(reader).args(options).arg(&path).output() {
+                Ok(read) => {
+                    let said = [read.stdout, read.stderr].concat();
+                    assert_eq!(String::from_utf8_lossy(&said), "", "{reader} on {args:?}");
+                }
+                Err(_) => skipped(&format!("man pages with {reader}"), "it is not installed"),
+            }
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod containerd;
 mod containers;
 mod determinism;
 mod divided;
+mod documented;
 mod failures;
 mod files;
 mod finding;

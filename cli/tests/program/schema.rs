@@ -47,7 +47,7 @@ fn kind<'a>(arguments: &[&'a str]) -> Option<&'a str> {
     let json = arguments.contains(&"--json");
     match *command {
         _ if arguments.contains(&"--help") => None,
-        _ if arguments.contains(&"__complete") => None,
+        _ if ["__complete", "man"].contains(&arguments[0]) => None,
         "inspect" => (!arguments.contains(&"--tree")).then_some("inspect"),
         "stores" if json && arguments.contains(&"--orphans") => Some("orphans"),
         kind => json.then_some(kind),
