@@ -105,8 +105,8 @@ fn test() -> Outcome {
     for (package, _) in PACKAGES {
         let folder = format!("{package}-{version}");
         let archive = from.join(format!("{folder}.crate"));
-        // With times of today: those in a package are always the same, and cargo would take what it built of an
-        // earlier one.
+        // With times of today: those in a package are always the same, and cargo would take what it built of
+        // an earlier one.
         cmd!(shell, "tar -C {place} -xzmf {archive}").quiet().run()?;
         members += &format!("\"{folder}\", ");
         patches += &format!("{package} = {{ path = \"{folder}\" }}\n");
