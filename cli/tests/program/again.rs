@@ -288,6 +288,17 @@ fn options_that_change_nothing_by_themselves() {
     change(&store, networks(json!({})), json!({"NetworkMode": "default"}));
     let text = printed(&store.root, &["never-started", "--run"]);
     assert!(text.ends_with("docker network disconnect bridge never-started\n"), "{text}");
+
+    // Docker 28.
+    let both = json!({
+        "front": {"GwPriority": 5, "NetworkID": "ab"}, "back": {"GwPriority": -1, "NetworkID": "cd"}
+    });
+    change(&store, networks(both), json!({"NetworkMode": "front"}));
+    let text = printed(&store.root, &["never-started", "--run"]);
+    assert!(text.contains(" --network name=front,gw-priority=5 "), "{text}");
+    assert!(text.ends_with("docker network connect --gw-priority -1 back never-started\n"), "{text}");
+    let text = printed(&store.root, &["never-started", "--compose"]);
+    assert!(text.contains("gw_priority: 5\n") && text.contains("gw_priority: -1\n"), "{text}");
 }
 
 /// The id of the container `changed`, of `app:2`.

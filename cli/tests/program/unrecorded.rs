@@ -187,19 +187,49 @@ fn of_docker_without_the_metadata_of_containerd() {
         return;
     }
     let store = Store::containers("docker-28.5-containerd");
-    let all = || {
-        let commands: [&[&str]; 3] =
-            [&["rootfs", "changed"], &["save", "--container", "changed=a:1"], &["containers", "--json"]];
-        commands.map(|command| {
-            let out = output(layerlift().args(command).arg("--root").arg(&store.root));
+    let all = |commands: &[&[&str]]| -> Vec<Digest> {
+        let digest = |command: &&[&str]| {
+            let out = output(layerlift().args(*command).arg("--root").arg(&store.root));
             assert_eq!(ended(&out), (Some(0), String::new()), "{command:?}");
             Digest::of(&out.stdout)
-        })
+        };
+        commands.iter().map(digest).collect()
     };
-    let before = all();
+    let commands: [&[&str]; 3] =
+        [&["rootfs", "changed"], &["save", "--container", "changed=a:1"], &["containers", "--json"]];
+    let before = all(&commands);
     let database = store.root.join("containerd/daemon/io.containerd.metadata.v1.bolt/meta.db");
+    let bytes = fs::read(&database).expect("it is there");
     for damage in ["", "not a database"] {
         fs::write(&database, damage).expect("written");
-        assert_eq!(all(), before, "{damage:?}");
+        assert_eq!(all(&commands), before, "{damage:?}");
     }
+    fs::write(&database, &bytes[..40_000]).expect("cut");
+    assert_eq!(all(&commands[..2]), before[..2], "cut");
+    let (status, errors) = ended(&output(layerlift().args(commands[2]).arg("--root").arg(&store.root)));
+    assert!(status == Some(1) && errors.contains("meta.db is malformed"), "{errors}");
+}
+
+/// containerd writes files with names that it reads as deletions. `docker commit` (28.5) does the same.
+#[test]
+fn a_file_of_a_container_that_is_named_like_a_deletion() {
+    if !is_root("a_file_of_a_container_that_is_named_like_a_deletion", NEEDS) {
+        return;
+    }
+    let store = Store::containers("docker-28.5-containerd");
+    let rootfs = output(layerlift().args(["rootfs", "changed", "--root"]).arg(&store.root));
+    assert_eq!(ended(&rootfs).0, Some(0));
+    let snapshots = store.root.join("containerd/daemon/io.containerd.snapshotter.v1.overlayfs/snapshots");
+    let uppers =
+        fs::read_dir(snapshots).expect("a folder").map(|entry| entry.expect("an entry").path().join("fs"));
+    let upper = uppers.into_iter().find(|upper| upper.join("srv/time-old").exists()).expect("it is there");
+    fs::write(upper.join(".wh.foo"), "x").expect("written");
+    let saved = save(&store.root, &["--container", "changed=a:1"]);
+    assert_eq!(saved.status, Some(0), "{}", saved.errors);
+    assert!(saved.errors.contains("/.wh.foo: it is a file whose name means a deletion"), "{}", saved.errors);
+    let layer = saved.layers.last().expect("the container's");
+    let mut names = tar::Archive::new(&**layer);
+    let mut names =
+        names.entries().expect("a tar").map(|entry| entry.expect("an entry").path_bytes().into_owned());
+    assert!(names.any(|name| name == b".wh.foo"));
 }

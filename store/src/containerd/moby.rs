@@ -64,10 +64,10 @@ impl Docker {
         Ok(has_some.then(|| Docker { keys: Keyring::new(), root, data, metadata }))
     }
 
-    /// Whether an image may be there although nothing names it, because `meta.db` cannot be read.
+    /// Whether an image may be there although nothing names it, because `meta.db` cannot be read in part or at all.
     fn may_have(&self, image: &Digest) -> bool {
         let blob = format!("{CONTENT}/blobs/sha256/{}", image.hex());
-        self.metadata.is_none() && self.root.exists(blob).unwrap_or(false)
+        self.root.exists(blob).unwrap_or(false)
     }
 
     /// What the namespaces of Docker have, as far as it can be read.
@@ -100,6 +100,7 @@ impl Containers for Docker {
     fn containers(&self) -> Result<ContainerListing, Error> {
         let mut listing = ContainerListing::default();
         let (Recorded { images, with_layer }, faults) = self.recorded();
+        let is_whole = self.metadata.is_some() && faults.is_empty();
         let what = "which images and layers of containers are there";
         listing.lost.extend(faults.into_errors().into_iter().map(|error| error.within(what)));
         let ids = with_layer.iter().cloned().collect();
@@ -109,7 +110,7 @@ impl Containers for Docker {
                 false => !working::is_mounted(&self.data, &record.id)?,
             };
             if mine {
-                let has = |image: &Digest| images.contains(image) || self.may_have(image);
+                let has = |image: &Digest| images.contains(image) || !is_whole && self.may_have(image);
                 let present = record.image_digest().as_ref().is_some_and(has);
                 let key = self.keys.container(NAMESPACE, &record.id);
                 record.list(key, present, &mut listing);

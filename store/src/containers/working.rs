@@ -262,9 +262,14 @@ fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Err
     if let Some(doubt) = record.doubt.as_ref().filter(|doubt| !doubt.settled) {
         return Err(doubt.error());
     }
-    let notices = record.doubt.iter().map(|doubt| doubt.notice.clone()).collect();
-    let owners =
-        if images.places.first().is_some_and(is_seen_as_roots) { record.owners } else { IdMaps::default() };
+    let mut notices: Vec<Notice> = record.doubt.iter().map(|doubt| doubt.notice.clone()).collect();
+    let mut owners = record.owners;
+    if let Some(root) = images.places.first().filter(|root| !is_seen_as_roots(root)) {
+        owners = IdMaps::default();
+        let what = "it is the store of an ordinary user: files have the owners that they have on the disk; with \
+                    podman unshare layerlift …, that user gets those that the container saw";
+        notices.push(Notice::new(root.path(), what));
+    }
     let Some(layer) = record.layer.filter(|layer| !layer.is_empty()) else {
         let file = file(&images.driver, FILES[0]);
         let root = images.places.first();

@@ -16,7 +16,7 @@ use rustix::fs::FileType;
 
 use super::attributes::{Attributes, CAPABILITY};
 use super::faults::{Faults, or_changed, or_left_out};
-use super::records::{Id, Kind, Metadata, ROOT, Records};
+use super::records::{Id, Kind, Metadata, ROOT, Records, removes};
 use super::walk::{self, Cursor, DirNames, Name};
 use crate::{Error, Root, fs};
 
@@ -255,12 +255,6 @@ pub(super) fn differ(new: &Metadata, old: &Metadata, contents: bool) -> bool {
 fn same_time(new: &Metadata, old: &Metadata, contents: bool) -> bool {
     let one_has_none = new.mtime_nanos == 0 || old.mtime_nanos == 0;
     new.mtime == old.mtime && (new.mtime_nanos == old.mtime_nanos || !contents && one_has_none)
-}
-
-/// Whether an engine that unpacks the layer would take a file of this name for a deletion. Engines ignore the
-/// names of aufs's own folders.
-pub(super) fn removes(name: &[u8]) -> bool {
-    name.strip_prefix(b".wh.").is_some_and(|name| !name.starts_with(b".wh.") || name == b".wh..opq")
 }
 
 pub(super) fn unrepresentable(path: PathBuf) -> Error {

@@ -374,7 +374,7 @@ fn removal(path: &[u8]) -> Vec<u8> {
 }
 
 /// Docker writes capabilities of revision 3 as those of revision 2, which belong to no user namespace.
-fn without_root(capability: &mut Vec<u8>) {
+pub(super) fn without_root(capability: &mut Vec<u8>) {
     const REVISION: usize = 3;
     if let Some(revision @ 3) = capability.get_mut(REVISION) {
         *revision = 2;

@@ -238,7 +238,7 @@ impl DiffLayer {
         DiffLayer { owners, ..self }
     }
 
-    /// What is odd about the records of the layers below it, if a container wrote it.
+    /// What is odd about the records of the container that wrote it, and of the layers below.
     pub fn notices_below(&self) -> &[Notice] {
         match self.over.as_deref() {
             Some(Ok(root_fs)) => root_fs.notices(),
@@ -311,7 +311,10 @@ impl DiffLayer {
         let sight = Sight::default();
         let mut walked = self.walk(faults, &sight)?;
         let without = self.owners.apply(&mut walked.records);
-        if let Some(notice) = tree::unowned(&self.dir, without) {
+        let notice = tree::unowned(&self.dir, &without);
+        let named = || self.form == Form::Today && self.over.is_some();
+        let deletion = || named().then(|| walked.records.named_like_deletions(&self.dir)).flatten();
+        if let Some(notice) = notice.or_else(deletion) {
             self.finding.get_or_init(|| notice);
         }
         if let Some(notice) = sight.notice() {

@@ -25,6 +25,15 @@ impl Order {
         records: &Records,
         mut visit: impl FnMut(Id, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.visit_all(records, |id, path| if records.is_unowned(id) { Ok(()) } else { visit(id, path) })
+    }
+
+    /// The same, with what is left out because of its owner.
+    pub(super) fn visit_all<E>(
+        self,
+        records: &Records,
+        mut visit: impl FnMut(Id, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut path: Vec<u8> = Vec::new();
         // For each directory on the way: its remaining steps, the next one last, and the length of its path.
         let mut stack = vec![(self.steps(records, ROOT), 0)];
@@ -41,7 +50,7 @@ impl Order {
             if below {
                 let len = path.len();
                 stack.push((self.steps(records, id), len));
-            } else if !records.is_unowned(id) {
+            } else {
                 visit(id, &path)?;
             }
         }

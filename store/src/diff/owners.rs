@@ -44,19 +44,20 @@ impl Owners {
         Owners::OnlyInContainer(IdMaps { uids: all(uid), gids: all(gid) })
     }
 
-    /// Changes those of a table. Returns how many entries were left out.
-    pub(super) fn apply(&self, records: &mut Records) -> usize {
+    /// Changes those of a table. Returns the paths of entries that are left out.
+    pub(super) fn apply(&self, records: &mut Records) -> Vec<Vec<u8>> {
         match self {
             Owners::OnHost(maps) if maps.is_own() => {
-                records.set_owners(|layer| layer > 0, |owner| Some(maps.on_host(owner)))
+                records.set_owners(|layer| layer > 0, true, |owner| Some(maps.on_host(owner)))
             }
             Owners::InContainer(maps) if maps.is_own() => {
-                records.set_owners(|_| true, |owner| Some(maps.in_container(owner)))
+                records.set_owners(|_| true, true, |owner| Some(maps.in_container(owner)))
             }
+            // The kernel makes whiteouts, as root of the host.
             Owners::OnlyInContainer(maps) => {
-                records.set_owners(|_| true, |owner| maps.only_in_container(owner))
+                records.set_owners(|_| true, false, |owner| maps.only_in_container(owner))
             }
-            _ => 0,
+            _ => Vec::new(),
         }
     }
 }

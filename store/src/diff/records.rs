@@ -11,12 +11,12 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
 use super::metadata::{Compact, Shared};
-use crate::Root;
+use crate::{Notice, Root};
 
 pub(super) use super::metadata::Metadata;
 
@@ -51,6 +51,12 @@ pub(super) struct Record {
     /// Whether it goes into the tar.
     pub(super) written: bool,
     metadata: Compact,
+}
+
+/// Whether an engine that unpacks the layer would take a file of this name for a deletion. Engines ignore the
+/// names of aufs's own folders.
+pub(super) fn removes(name: &[u8]) -> bool {
+    name.strip_prefix(b".wh.").is_some_and(|name| !name.starts_with(b".wh.") || name == b".wh..opq")
 }
 
 /// The table of records.
@@ -107,7 +113,8 @@ impl Records {
     /// Whether any entry is written by today's engines, which leave out sockets.
     pub(super) fn any_written(&self) -> bool {
         let socket = |record: &Record| self.shared.unpack(&record.metadata).file_type() == FileType::Socket;
-        self.records.iter().any(|record| record.written && !socket(record))
+        let mut records = (0..).zip(&self.records);
+        records.any(|(id, record)| record.written && !socket(record) && !self.is_unowned(id))
     }
 
     /// Adds a record. Those of one directory are added in one go, sorted by name, and then
@@ -235,16 +242,16 @@ impl Records {
     }
 
     /// Gives the entries of some layers other owners, once the table is in order. Those that get none are left
-    /// out; what is below them is not. Returns how many these are.
+    /// out; what is below them is not. Returns their paths. With `marks`, whiteouts get owners, too.
     pub(super) fn set_owners(
         &mut self,
         of: impl Fn(u16) -> bool,
+        marks: bool,
         owner: impl Fn((u32, u32)) -> Option<(u32, u32)>,
-    ) -> usize {
+    ) -> Vec<Vec<u8>> {
         for (record, id) in self.records.iter_mut().zip(0..) {
-            // Marks have no owners of their own.
             if of(record.layer)
-                && record.kind == Kind::Present
+                && (marks || record.kind == Kind::Present)
                 && !self.shared.set_owner(&mut record.metadata, &owner)
                 && record.written
                 && id != ROOT
@@ -252,7 +259,27 @@ impl Records {
                 self.unowned.insert(id);
             }
         }
-        self.unowned.len()
+        let mut paths: Vec<Vec<u8>> = self.unowned.iter().map(|id| self.path(*id)).collect();
+        // A link that Docker makes itself, as root of the host.
+        paths.retain(|path| path != b"etc/mtab");
+        paths.sort();
+        paths
+    }
+
+    /// A notice of files that have names of deletions.
+    pub(super) fn named_like_deletions(&self, root: &Root) -> Option<Notice> {
+        let id = |(id, record): (Id, &Record)| {
+            let is_one = record.written && record.kind == Kind::Present && removes(self.name(id));
+            is_one.then_some(id)
+        };
+        let all: Vec<Id> = (0..).zip(&self.records).filter_map(id).collect();
+        let path = self.path(*all.first()?);
+        let what = match all.len() {
+            1 => "it is a file whose name means a deletion in a layer".to_owned(),
+            count => format!("it and {} others are files whose names mean deletions in a layer", count - 1),
+        };
+        let what = format!("{what}: an engine that loads the image removes another file instead");
+        Some(Notice::new(root.join(Path::new(OsStr::from_bytes(&path))), what))
     }
 
     /// Whether an entry is left out because of its owner.

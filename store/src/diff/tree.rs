@@ -53,6 +53,8 @@ enum Holds {
 #[derive(Debug, Clone)]
 pub struct FileTree {
     tree: Tree,
+    /// Whether capabilities that belong to root of the host's ids belong to root now.
+    owners_are_changed: bool,
     notices: Vec<Notice>,
 }
 
@@ -146,9 +148,11 @@ impl RootFs {
         };
         let without = self.owners.apply(&mut records);
         let (records, encoding) = (Arc::new(records), Encoding::of(self.form, 0));
-        let without = roots.first().and_then(|root| unowned(root, without));
+        let without = roots.first().and_then(|root| unowned(root, &without));
         let notices = sight.notice().into_iter().chain(without).collect();
-        Ok(FileTree { tree: Tree { place, records, encoding, with_root: false }, notices })
+        let tree = Tree { place, records, encoding, with_root: false };
+        let owners_are_changed = matches!(self.owners, Owners::OnlyInContainer(_));
+        Ok(FileTree { tree, owners_are_changed, notices })
     }
 }
 
@@ -172,13 +176,13 @@ impl FileTree {
     ///
     /// A file that changes while it is read is an error.
     pub fn write_tar(&self, within: Option<&Path>, out: &mut dyn ZeroWrite) -> Result<(), Error> {
-        self.tree.write_to(self.within(within)?.as_deref(), out)
+        self.tree.write_to(self.within_tar(within)?.as_deref(), out)
     }
 
     /// The same tar as a content. Names, sizes and attributes say how long it is; no file is read.
     /// With `faults`, what has no attributes that can be read is not counted.
     pub fn tar(&self, within: Option<&Path>, faults: Option<&Faults>) -> Result<FilesTar, Error> {
-        self.tree.clone().tar(self.within(within)?, faults)
+        self.tree.clone().tar(self.within_tar(within)?, faults)
     }
 
     /// Bytes of its files, each counted once; or of those at a path.
@@ -216,7 +220,7 @@ impl FileTree {
             let (path, kind, mode, xattrs) = (&b""[..], FileKind::Dir, mode & 0o7777, &[][..]);
             sink.entry(&FileEntry { path, kind, mode, uid, gid, mtime, xattrs })?;
         }
-        Order::Walk.visit(records, |id, path| {
+        Order::Walk.visit_all(records, |id, path| {
             if within.as_ref().is_some_and(|within| !encode::is_within(path, within)) {
                 return Ok(());
             }
@@ -224,7 +228,12 @@ impl FileTree {
             let what = files.what(id, &metadata, Links::OfAll);
             let described = what.and_then(|what| Ok((what, files.attributes(id)?)));
             let (what, xattrs) = match described {
-                Ok(described) => described,
+                Ok((what, mut xattrs)) => {
+                    if self.owners_are_changed {
+                        xattrs.iter_mut().for_each(|(_, value)| encode::without_root(value));
+                    }
+                    (what, xattrs)
+                }
                 Err(error) => return Ok(files.leave_out(id, error)?),
             };
             let kind = match &what {
@@ -255,6 +264,19 @@ impl FileTree {
         })
     }
 
+    /// The same, of something that is in the tar.
+    fn within_tar(&self, path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
+        let within = self.within(path)?;
+        let records = &*self.tree.records;
+        let found = within.as_ref().and_then(|path| records.find(path));
+        match (path, found) {
+            (Some(path), Some(id)) if records.is_unowned(id) && records.children(id).is_empty() => {
+                Err(Error::NoFile { name: path.display().to_string() })
+            }
+            _ => Ok(within),
+        }
+    }
+
     /// A path as the names in the tar have it; `None` for everything.
     fn within(&self, path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
         let Some(path) = path else { return Ok(None) };
@@ -268,14 +290,21 @@ impl FileTree {
 }
 
 /// A notice of entries that are left out because of their owners.
-pub(super) fn unowned(root: &Root, count: usize) -> Option<Notice> {
-    let what = match count {
-        0 => return None,
-        1 => "one file is left out, since it belongs to a user or group".to_owned(),
-        _ => format!("{count} files are left out, since they belong to users or groups"),
+pub(super) fn unowned(root: &Root, paths: &[Vec<u8>]) -> Option<Notice> {
+    const NAMED: usize = 5;
+    let (first, _) = paths.split_first()?;
+    let others: Vec<_> =
+        paths.iter().skip(1).take(NAMED).map(|path| path.escape_ascii().to_string()).collect();
+    let what = match (paths.len() - 1, &*others) {
+        (0, _) => "it belongs".to_owned(),
+        (_, names) if paths.len() - 1 == names.len() => format!("it and {} belong", names.join(", ")),
+        (count, names) => format!("it, {} and {} others belong", names.join(", "), count - names.len()),
     };
-    let what = format!("{what} that the container does not have: Docker leaves such files out, too");
-    Some(Notice::new(root.path(), what))
+    let what = format!(
+        "{what} to users or groups that containers do not have with userns-remap: left out of the tar, as \
+         Docker does; rootfs -o DIR/ has them"
+    );
+    Some(Notice::new(root.join(Path::new(OsStr::from_bytes(first))), what))
 }
 
 /// A path from a root, as names in a tar are written. `None` if it may lead out of it.

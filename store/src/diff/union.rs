@@ -24,7 +24,7 @@ use super::attributes::Attributes;
 use super::changes;
 use super::faults::{Faults, or_changed, or_left_out};
 use super::places::Places;
-use super::records::{Id, Kind, Metadata, Place, ROOT, Records};
+use super::records::{Id, Kind, Metadata, Place, ROOT, Records, removes};
 use super::sight::Sight;
 use super::upper::{self, At, Marks};
 use super::walk::DirNames;
@@ -234,7 +234,8 @@ impl Union<'_> {
                     or_changed(differs, self.faults)?
                 }
             };
-            if written && changes::removes(&name) {
+            // containerd writes such names, and reads them as deletions.
+            if written && !against.contents && removes(&name) {
                 let path = self.records.join(self.places.root(here.layer), here.dir, &name);
                 return Err(changes::unrepresentable(path));
             }

@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 use serde_json::Value;
 
 use super::super::recipe::{Known, Recipe};
-use super::super::values::{entries, is_true, text, texts};
+use super::super::values::{entries, is_true, number, text, texts};
 use super::super::yaml::Yaml;
 
 pub(super) fn read(
@@ -75,12 +75,18 @@ fn networks(
     let several = all.len() > 1;
     for (name, network) in &all {
         let first = is_of_mode(mode, name, network);
+        // Docker 28: which network has the default gateway.
+        let priority = number(network, "GwPriority");
         found |= first;
         let name = known.network_name(name);
         if first && by_default {
             // Docker since 25 has it here; before, it was in `Config`.
             let mac = text(network, "DesiredMacAddress").filter(|_| text(config, "MacAddress").is_none());
             mac.iter().for_each(|mac| recipe.both("--mac-address", "mac_address", *mac));
+            if let Some(priority) = priority {
+                recipe.option("--network", format!("name=bridge,gw-priority={priority}"));
+                recipe.not_in_compose.push(format!("the network bridge had the gateway priority {priority}"));
+            }
             continue;
         }
         recipe.subnets.extend(subnet(network).map(|subnet| (name.to_owned(), subnet)));
@@ -121,9 +127,13 @@ fn networks(
                 option("--driver-opt", &mut words, &format!("{key}={value}"));
             }
         }
-        if first && !driver_options.is_empty() {
+        if let (Some(priority), false) = (priority, first) {
+            option("--gw-priority", &mut words, &priority.to_string());
+        }
+        if first && !(driver_options.is_empty() && priority.is_none()) {
             // No flag of its own has them.
             let more = driver_options.iter().map(|(key, value)| format!("driver-opt={key}={value}"));
+            let more = more.chain(priority.map(|priority| format!("gw-priority={priority}")));
             let fields = std::iter::once(format!("name={name}")).chain(more);
             words[1] = fields.map(field).collect::<Vec<_>>().join(",");
         }
@@ -142,6 +152,7 @@ fn networks(
             ("ipv6_address", ip6.map(Yaml::from)),
             ("link_local_ips", (!local.is_empty()).then(|| Yaml::list(local))),
             ("mac_address", mac.map(Yaml::from)),
+            ("gw_priority", priority.map(|priority| Yaml::Plain(priority.to_string()))),
             // Compose begins with that of the highest priority, else with the first name.
             ("priority", (first && several).then(|| Yaml::Plain("1".to_owned()))),
         ]);
@@ -174,7 +185,7 @@ fn networks(
 /// A container lists its networks before its first start already (since Docker 1.9). Without the one that it
 /// was made for, it was disconnected.
 pub(super) fn disconnected(recipe: &mut Recipe, document: &Value, host: &Value, known: &Known<'_>) {
-    let mode = text(host, "NetworkMode").filter(|mode| !matches!(*mode, "host" | "none"));
+    let mode = text(host, "NetworkMode").filter(|mode| *mode != "host");
     let settings = document.get("NetworkSettings").and_then(|settings| settings.get("Networks"));
     let (Some(mode), Some(networks)) = (mode, settings.and_then(Value::as_object)) else { return };
     if mode.starts_with("container:")
