@@ -57,8 +57,8 @@ enum Task {
     Bench(bench::Options),
     /// Make fixtures with the engines of this machine (needs root)
     Fixtures(interop::fixtures::Options),
-    /// Check what each crate would publish, and run the unit tests of what is packaged
-    Package,
+    /// Check what each crate would publish
+    Package(package::Options),
     /// Compare the public interface of the libraries with public-api.txt
     Api(public_api::Options),
     /// Build the program with the oldest Rust that Cargo.toml names (needs rustup)
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         Task::Campaign(options) => campaign::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Fixtures(options) => interop::fixtures::run_all(&options),
-        Task::Package => package::run(),
+        Task::Package(options) => package::run(&options),
         Task::Api(options) => public_api::run(&options),
         Task::Msrv => msrv::run(),
         Task::Pictures(options) => pictures::run(&options),

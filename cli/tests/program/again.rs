@@ -15,7 +15,7 @@ pub(crate) fn printed(root: &Path, arguments: &[&str]) -> String {
 }
 
 /// The lines that are not comments.
-fn commands(text: &str) -> Vec<&str> {
+pub(crate) fn commands(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.starts_with('#')).collect()
 }
 
@@ -263,42 +263,6 @@ fn a_command_that_was_taken_away() {
     assert!(commands(&text)[0].ends_with(" --entrypoint /bin/pause app:2"), "{text}");
     let text = printed(&store.root, &["never-started", "--compose"]);
     assert!(text.contains("    entrypoint:\n      - /bin/pause\n") && !text.contains("command:"), "{text}");
-}
-
-/// What a daemon records otherwise, or an option repeats.
-#[test]
-fn options_that_change_nothing_by_themselves() {
-    let store = Store::containers("docker-28.5");
-    let networks = |networks: Value| json!({"NetworkSettings": {"Networks": networks}});
-    change(&store, networks(Value::Null), json!({}));
-    let back = json!({"back": {"Aliases": ["never-started", "db"], "NetworkID": "cd"}});
-    let host = json!({"NetworkMode": "front", "Init": false, "VolumeDriver": "local"});
-    change(&store, networks(back), host);
-    let text = printed(&store.root, &["never-started", "--run"]);
-    let [line, joined, left] = commands(&text)[..] else { panic!("{text}") };
-    for option in [" --init=false ", " --volume-driver local ", " --network front "] {
-        assert!(line.contains(option), "{text}");
-    }
-    assert_eq!(joined, "docker network connect --alias never-started --alias db back never-started");
-    assert_eq!(left, "docker network disconnect front never-started");
-    let text = printed(&store.root, &["never-started", "--compose"]);
-    assert!(text.contains("# never-started: it was disconnected from the network front\n"), "{text}");
-    assert!(text.contains("    init: false\n") && !text.contains("- never-started\n"), "{text}");
-    change(&store, networks(Value::Null), json!({}));
-    change(&store, networks(json!({})), json!({"NetworkMode": "default"}));
-    let text = printed(&store.root, &["never-started", "--run"]);
-    assert!(text.ends_with("docker network disconnect bridge never-started\n"), "{text}");
-
-    // Docker 28.
-    let both = json!({
-        "front": {"GwPriority": 5, "NetworkID": "ab"}, "back": {"GwPriority": -1, "NetworkID": "cd"}
-    });
-    change(&store, networks(both), json!({"NetworkMode": "front"}));
-    let text = printed(&store.root, &["never-started", "--run"]);
-    assert!(text.contains(" --network name=front,gw-priority=5 "), "{text}");
-    assert!(text.ends_with("docker network connect --gw-priority -1 back never-started\n"), "{text}");
-    let text = printed(&store.root, &["never-started", "--compose"]);
-    assert!(text.contains("gw_priority: 5\n") && text.contains("gw_priority: -1\n"), "{text}");
 }
 
 /// The id of the container `changed`, of `app:2`.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::again::{change, commands};
 use crate::program::{ended, layerlift, output};
 use crate::store::Store;
 
@@ -171,4 +172,40 @@ fn a_database_that_is_damaged() {
         let got = output(layerlift().args(["containers", "changed", "--run", "--root"]).arg(&store.root));
         assert_eq!(ended(&got), (Some(0), String::new()));
     }
+}
+
+/// What a daemon records otherwise, or an option repeats.
+#[test]
+fn options_that_change_nothing_by_themselves() {
+    let store = Store::containers("docker-28.5");
+    let networks = |networks: Value| json!({"NetworkSettings": {"Networks": networks}});
+    change(&store, networks(Value::Null), json!({}));
+    let back = json!({"back": {"Aliases": ["never-started", "db"], "NetworkID": "cd"}});
+    let host = json!({"NetworkMode": "front", "Init": false, "VolumeDriver": "local"});
+    change(&store, networks(back), host);
+    let text = crate::again::printed(&store.root, &["never-started", "--run"]);
+    let [line, joined, left] = commands(&text)[..] else { panic!("{text}") };
+    for option in [" --init=false ", " --volume-driver local ", " --network front "] {
+        assert!(line.contains(option), "{text}");
+    }
+    assert_eq!(joined, "docker network connect --alias never-started --alias db back never-started");
+    assert_eq!(left, "docker network disconnect front never-started");
+    let text = crate::again::printed(&store.root, &["never-started", "--compose"]);
+    assert!(text.contains("# never-started: it was disconnected from the network front\n"), "{text}");
+    assert!(text.contains("    init: false\n") && !text.contains("- never-started\n"), "{text}");
+    change(&store, networks(Value::Null), json!({}));
+    change(&store, networks(json!({})), json!({"NetworkMode": "default"}));
+    let text = crate::again::printed(&store.root, &["never-started", "--run"]);
+    assert!(text.ends_with("docker network disconnect bridge never-started\n"), "{text}");
+
+    // Docker 28.
+    let both = json!({
+        "front": {"GwPriority": 5, "NetworkID": "ab"}, "back": {"GwPriority": -1, "NetworkID": "cd"}
+    });
+    change(&store, networks(both), json!({"NetworkMode": "front"}));
+    let text = crate::again::printed(&store.root, &["never-started", "--run"]);
+    assert!(text.contains(" --network name=front,gw-priority=5 "), "{text}");
+    assert!(text.ends_with("docker network connect --gw-priority -1 back never-started\n"), "{text}");
+    let text = crate::again::printed(&store.root, &["never-started", "--compose"]);
+    assert!(text.contains("gw_priority: 5\n") && text.contains("gw_priority: -1\n"), "{text}");
 }

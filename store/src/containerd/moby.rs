@@ -64,7 +64,7 @@ impl Docker {
         Ok(has_some.then(|| Docker { keys: Keyring::new(), root, data, metadata }))
     }
 
-    /// Whether an image may be there although nothing names it, because `meta.db` cannot be read in part or at all.
+    /// Whether an image may be there although nothing names it, because `meta.db` cannot be read as a whole.
     fn may_have(&self, image: &Digest) -> bool {
         let blob = format!("{CONTENT}/blobs/sha256/{}", image.hex());
         self.root.exists(blob).unwrap_or(false)

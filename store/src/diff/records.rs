@@ -241,8 +241,8 @@ impl Records {
         self.records[id as usize].metadata = self.shared.pack(metadata);
     }
 
-    /// Gives the entries of some layers other owners, once the table is in order. Those that get none are left
-    /// out; what is below them is not. Returns their paths. With `marks`, whiteouts get owners, too.
+    /// Gives the entries of some layers other owners, once the table is in order. Those that get none are
+    /// left out; what is below them is not. Returns their paths. With `marks`, whiteouts get owners, too.
     pub(super) fn set_owners(
         &mut self,
         of: impl Fn(u16) -> bool,
