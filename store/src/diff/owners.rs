@@ -126,6 +126,7 @@ fn find(ranges: &[IdRange], id: u32, of: impl Fn(&IdRange) -> (u32, u32)) -> Opt
 
 #[cfg(test)]
 mod tests {
+    use super::super::records::{Kind, Metadata, ROOT};
     use super::*;
 
     #[test]
@@ -138,6 +139,20 @@ mod tests {
         assert_eq!(maps.only_in_container((100_000, 200_007)), Some((0, 7)));
         assert_eq!(maps.only_in_container((99_999, 200_000)), None);
         assert_eq!(maps.only_in_container((100_000, 0)), None);
+    }
+
+    #[test]
+    fn what_belongs_to_nobody_makes_no_layer() {
+        let file = |uid| Metadata { mode: 0o100_644, uid, gid: 200_000, ..Metadata::default() };
+        for (uid, left_out, written) in [(0, vec![b"lone".to_vec()], false), (100_000, Vec::new(), true)] {
+            let mut records = Records::new(Metadata::default());
+            records.push(ROOT, b"lone", Kind::Present, file(uid), true);
+            records.close(ROOT, 1);
+            records.write_ancestors();
+            let owners = Owners::of_docker(Path::new("/var/lib/docker/100000.200000"));
+            assert_eq!(owners.apply(&mut records), left_out);
+            assert_eq!(records.any_written(), written);
+        }
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Records {
     /// Whether any entry is written by today's engines, which leave out sockets.
     pub(super) fn any_written(&self) -> bool {
         let socket = |record: &Record| self.shared.unpack(&record.metadata).file_type() == FileType::Socket;
-        let mut records = (0..).zip(&self.records);
+        let mut records = (0..).zip(&self.records).skip(1);
         records.any(|(id, record)| record.written && !socket(record) && !self.is_unowned(id))
     }
 
