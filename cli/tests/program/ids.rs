@@ -56,7 +56,7 @@ fn stay_as_on_the_disk_outside_of_the_namespace() {
     std::os::unix::fs::chown(&store.root, Some(1000), Some(1000)).expect("root can");
     let exported = rootfs(&store.root, &["own"]);
     let (status, warning) = ended(&exported);
-    assert!(status == Some(0) && warning.contains("the store of an ordinary user"), "{warning}");
+    assert!(status == Some(0) && warning.contains("it is an ordinary user's store"), "{warning}");
     let mut owners = Vec::new();
     for entry in tar::Archive::new(&*exported.stdout).entries().expect("a tar") {
         let entry = entry.expect("an entry");
@@ -136,7 +136,7 @@ fn of_docker_are_turned_back() {
     let with = rootfs(&remapped, &["changed"]);
     let (status, warning) = ended(&with);
     assert_eq!(status, Some(0));
-    assert!(warning.contains("/diff/of-host: it belongs to users or groups that"), "{warning}");
+    assert!(warning.contains("/diff/of-host: it belongs to a user or group that"), "{warning}");
     let lone = rootfs(&remapped, &["changed", "--path", "/of-host/in"]);
     assert_eq!(names(&lone.stdout), [Path::new("of-host/in")]);
     std::fs::write(upper.join("lone"), "").expect("written");

@@ -175,6 +175,14 @@ fn delete_nothing(given: &Given, engine: &str, upper: &Path) {
     assert!(found.len() > 1, "the rest is there: {found:?}");
 }
 
+/// What is said beside the owners, which in a user's store of Podman are those of the disk.
+fn others(errors: &str, engine: &str) -> String {
+    let (owners, others): (Vec<&str>, Vec<&str>) =
+        errors.lines().partition(|line| line.contains("it is an ordinary user's store"));
+    assert_eq!(owners.is_empty(), engine.starts_with("docker"), "{errors}");
+    others.concat()
+}
+
 /// The kernel hides them, so that directories look as if they hid nothing.
 #[test]
 fn marks_that_only_root_sees() {
@@ -193,14 +201,14 @@ fn marks_that_only_root_sees() {
             assert_eq!(errors.matches(&said).count(), 1, "{engine} {arguments:?}: {errors}");
             assert!(errors.contains("read the store as root"), "{errors}");
             let (status, errors) = ended(&given.run_as(0, arguments));
-            assert_eq!((status, &*errors), (Some(0), ""), "{engine} {arguments:?}");
+            assert_eq!((status, &*others(&errors, engine)), (Some(0), ""), "{engine} {arguments:?}");
         }
         // An owner that only a user's own store has: the files of a subordinate id.
         let upper = upper(&given, engine);
         std::fs::write(upper.join("etc/mine"), "").expect("new");
         chown(&["100033:100033"], &upper.join("etc/mine"));
         let (status, errors) = ended(&given.run(&["rootfs", "changed"]));
-        assert_eq!((status, &*errors), (Some(0), ""), "{engine}");
+        assert_eq!((status, &*others(&errors, engine)), (Some(0), ""), "{engine}");
     }
     let given = Given::to_a_user("docker-20.10-vfs-killed");
     let (status, errors) = ended(&given.run(&["rootfs", "killed"]));

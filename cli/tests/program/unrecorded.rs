@@ -226,7 +226,7 @@ fn a_file_of_a_container_that_is_named_like_a_deletion() {
     fs::write(upper.join(".wh.foo"), "x").expect("written");
     let saved = save(&store.root, &["--container", "changed=a:1"]);
     assert_eq!(saved.status, Some(0), "{}", saved.errors);
-    assert!(saved.errors.contains("/.wh.foo: it is a file whose name means a deletion"), "{}", saved.errors);
+    assert!(saved.errors.contains("/.wh.foo: it has a name that means a deletion"), "{}", saved.errors);
     let layer = saved.layers.last().expect("the container's");
     let mut names = tar::Archive::new(&**layer);
     let mut names =

@@ -266,8 +266,8 @@ fn writable(images: &Images, key: &ContainerKey) -> Result<Option<Writable>, Err
     let mut owners = record.owners;
     if let Some(root) = images.places.first().filter(|root| !is_seen_as_roots(root)) {
         owners = IdMaps::default();
-        let what = "it is the store of an ordinary user: files have the owners that they have on the disk; \
-                    with podman unshare layerlift …, that user gets those that the container saw";
+        let what = "it is an ordinary user's store: files have the owners that they have on the disk; podman \
+                    unshare layerlift … gives that user the owners that the container saw";
         notices.push(Notice::new(root.path(), what));
     }
     let Some(layer) = record.layer.filter(|layer| !layer.is_empty()) else {

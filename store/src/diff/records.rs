@@ -275,10 +275,11 @@ impl Records {
         let all: Vec<Id> = (0..).zip(&self.records).filter_map(id).collect();
         let path = self.path(*all.first()?);
         let what = match all.len() {
-            1 => "it is a file whose name means a deletion in a layer".to_owned(),
-            count => format!("it and {} others are files whose names mean deletions in a layer", count - 1),
+            1 => "it has a name that means a deletion in a layer".to_owned(),
+            2 => "it and one more have names that mean deletions in a layer".to_owned(),
+            count => format!("it and {} more have names that mean deletions in a layer", count - 1),
         };
-        let what = format!("{what}: an engine that loads the image removes another file instead");
+        let what = format!("{what}: an engine that loads the image deletes what the rest of the name says");
         Some(Notice::new(root.join(Path::new(OsStr::from_bytes(&path))), what))
     }
 

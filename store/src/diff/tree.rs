@@ -295,14 +295,15 @@ pub(super) fn unowned(root: &Root, paths: &[Vec<u8>]) -> Option<Notice> {
     let (first, _) = paths.split_first()?;
     let others: Vec<_> =
         paths.iter().skip(1).take(NAMED).map(|path| path.escape_ascii().to_string()).collect();
-    let what = match (paths.len() - 1, &*others) {
-        (0, _) => "it belongs".to_owned(),
-        (_, names) if paths.len() - 1 == names.len() => format!("it and {} belong", names.join(", ")),
-        (count, names) => format!("it, {} and {} others belong", names.join(", "), count - names.len()),
+    let rest = paths.len() - 1 - others.len();
+    let what = match (others.len(), rest) {
+        (0, _) => "it belongs to a user or group".to_owned(),
+        (_, 0) => format!("it and {} belong to users or groups", others.join(", ")),
+        _ => format!("it, {} and {rest} more belong to users or groups", others.join(", ")),
     };
     let what = format!(
-        "{what} to users or groups that containers do not have with userns-remap: left out of the tar, as \
-         Docker does; rootfs -o DIR/ has them"
+        "{what} that containers do not have with userns-remap: left out of the tar, as Docker does; only a \
+         directory (rootfs -o DIR/) gets it"
     );
     Some(Notice::new(root.join(Path::new(OsStr::from_bytes(first))), what))
 }
