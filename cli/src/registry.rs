@@ -172,18 +172,30 @@ impl Pushing {
             }
         }
         let mut there = BTreeMap::new();
+        let mut failed = BTreeSet::new();
         for (diff_id, (key, repositories)) in wanted {
             for remembered in store.remembered(&key, diff_id).into_iter().take(CANDIDATES) {
                 let digest = remembered.digest;
                 let of_host = remembered.repository.as_deref().and_then(|name| name.split_once('/'));
-                if let Some((_, path)) = of_host.filter(|(host, _)| *host == self.address.host()) {
+                if let Some((_, path)) = of_host.filter(|(host, path)| self.has_repository(host, path)) {
                     self.registry.add_place(digest, path);
                 }
-                let find = |repository: &String| {
-                    self.registry.repository(repository, &()).find(digest, !is_dry_run, observer)
-                };
-                let found: Result<Vec<_>, _> = repositories.iter().map(find).collect();
-                if let Some(all) = found?.into_iter().collect::<Option<Vec<_>>>()
+                let mut all = Vec::new();
+                for repository in &repositories {
+                    if failed.contains(repository) {
+                        break;
+                    }
+                    match self.registry.repository(repository, &()).find(digest, !is_dry_run, observer) {
+                        Ok(Some(found)) => all.push(found),
+                        Ok(None) => break,
+                        Err(error) if observer.cancelled() || !self.registry.is_reached() => {
+                            return Err(error.into());
+                        }
+                        // It fails again when something is pushed there, and is reported then.
+                        Err(_) => drop(failed.insert(repository.clone())),
+                    }
+                }
+                if all.len() == repositories.len()
                     && let Some(&(size, compression)) = all.first()
                 {
                     there.insert(diff_id, BlobThere { digest, size, compression });
@@ -192,6 +204,11 @@ impl Pushing {
             }
         }
         Ok(there)
+    }
+
+    /// Whether a store means a repository of this registry: what it remembers may be anything.
+    fn has_repository(&self, host: &str, path: &str) -> bool {
+        host == self.address.host() && format!("{host}/{path}").parse::<Address>().is_ok()
     }
 
     /// What goes where. Images without names that get no repository are reported; returns whether there are.
@@ -286,7 +303,7 @@ impl Pushing {
             }
             missing.insert(repository, names(bundle));
             // Nobody gets there: the other repositories are no better off.
-            let ends_all = error.kind() == ErrorKind::Request && listener.summary().blobs == 0;
+            let ends_all = error.kind() == ErrorKind::Request && !self.registry.is_reached();
             if ends_all || !args.leaves_out() {
                 first = Some(error);
                 break;

@@ -31,6 +31,8 @@ fn odd_answers() {
         ("PUT", "/uploads/", answer(201, &[("Docker-Content-Digest", other)]), other),
         ("PUT", "/manifests/", answer(201, &[("Docker-Content-Digest", other)]), other),
         ("PUT", "/manifests/", with_body(400, &[], &html), "answered 400"),
+        ("PUT", "/manifests/", with_body(200, &[], &html), "it does not have the manifest afterwards"),
+        ("PUT", "/manifests/", answer(204, &[]), "it does not have the manifest afterwards"),
         ("GET", "/v2/", answer(404, &[]), "there is nothing"),
         ("GET", "/v2/", answer(401, &[]), "does not say how"),
         ("GET", "/v2/", answer(401, &[("WWW-Authenticate", "Bearer realm=\"nowhere\"")]), "token server"),
@@ -49,6 +51,14 @@ fn odd_answers() {
         assert!(!error.contains("<html>"), "{error}");
         assert!(server.tag("app", "1").is_none(), "{text}");
     }
+}
+
+/// A page for everything, as a login page of a network gives it: nothing counts as there.
+#[test]
+fn the_same_page_for_everything() {
+    let server = Server::start(|_| Some(with_body(200, &[], b"<html>Sign in</html>")));
+    let error = words(&pushed(server.address, "app", &image(&[bytes(4, 100)]), &at_once()).unwrap_err());
+    assert!(error.contains("answered 200 to POST") || error.contains("of a blob that has"), "{error}");
 }
 
 /// A token server that answers with a page, or with JSON that is cut.

@@ -144,7 +144,10 @@ fn no_plain_http_to_other_machines() {
 /// Everything that a hostile registry can make of credentials, but not in a message.
 #[test]
 fn no_message_has_a_secret() {
-    let echo = format!(r#"{{"errors":[{{"code":"DENIED","message":"you are Basic {BASIC}, {PASSWORD}"}}]}}"#);
+    // A long message is cut, which must not leave a part of a secret.
+    let long = "x".repeat(270);
+    let echo =
+        format!(r#"{{"errors":[{{"code":"DENIED","message":"{long}you are Basic {BASIC}, {PASSWORD}"}}]}}"#);
     for status in [400, 401, 403, 404, 405, 413, 416, 429, 500, 503] {
         let echo = echo.clone();
         let server = Server::start(move |request| {
@@ -157,7 +160,7 @@ fn no_message_has_a_secret() {
         let options = at_once().with_password("user", PASSWORD);
         let error = pushed(server.address, "app", &image(&[bytes(6, 10)]), &options).unwrap_err();
         let text = format!("{} {error:?}", words(&error));
-        assert!(!text.contains(PASSWORD) && !text.contains(BASIC), "{status}: {text}");
+        assert!(!text.contains(&PASSWORD[..6]) && !text.contains(&BASIC[..6]), "{status}: {text}");
         assert!(text.contains(&server.address.to_string()), "{status}: {text}");
     }
 }

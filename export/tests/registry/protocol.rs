@@ -134,6 +134,19 @@ fn parts_after_413() {
     assert!((1_000_000..1_400_000).contains(&sent), "{sent}");
 }
 
+/// Blobs that are refused side by side agree on a size.
+#[test]
+fn several_are_too_large_at_once() {
+    let server = Server::start(|request| {
+        let len: u64 = request.headers.get("content-length").map_or(0, |len| len.parse().unwrap());
+        (len > 120_000).then(|| answer(413, &[]))
+    });
+    let layers: Vec<Vec<u8>> = (0..8).map(|seed| bytes(seed, 200_000)).collect();
+    let result = pushed(server.address, "app", &image(&layers), &at_once());
+    result.unwrap_or_else(|error| panic!("{}", words(&error)));
+    assert!(server.tag("app", "1").is_some());
+}
+
 /// The sizes that a registry names are kept, and what it does not keep is sent again.
 #[test]
 fn parts_as_the_registry_wants_them() {

@@ -61,7 +61,13 @@ impl FromStr for Address {
     type Err = RegistryError;
 
     fn from_str(text: &str) -> Result<Self, RegistryError> {
-        let wrong = |why: &str| RegistryError::Name { name: text.to_owned(), why: why.to_owned() };
+        // What stands before an `@` in the host may be a password.
+        let (first, after) = text.split_once('/').unwrap_or((text, ""));
+        let shown = match first.rsplit_once('@') {
+            Some((_, host)) => format!("***@{host}/{after}"),
+            None => text.to_owned(),
+        };
+        let wrong = |why: &str| RegistryError::Name { name: shown.clone(), why: why.to_owned() };
         let (host, rest) = text.split_once('/').ok_or_else(|| wrong("HOST/REPOSITORY is expected"))?;
         if !is_host(host) {
             return Err(wrong("it does not begin with the host of a registry, docker.io for example"));
@@ -133,6 +139,14 @@ pub(super) fn host_of(authority: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        for text in ["bob:hunter2@localhost:5000/a", "bob:hunter2@r.example", "hunter2@r.example/a/b:1"] {
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert!(error.contains("***@") && !error.contains("hunter2"), "{error}");
+        }
+    }
 
     #[test]
     fn places() {

@@ -12,7 +12,7 @@ use ureq::http::{Method, Uri, header};
 use super::client::detail;
 use super::credentials::{Identity, Secret};
 use super::error::RegistryError;
-use super::http::{Answer, Body, Call, Http, asked, authority};
+use super::http::{Answer, Call, Http, asked, authority};
 
 /// How long a token holds that does not say so (`token.md`), and how much earlier it is renewed.
 const USUAL: u64 = 60;
@@ -115,8 +115,7 @@ impl Auth {
                 why: "it asks for a login and does not say how".to_owned(),
             });
         };
-        let refused =
-            || RegistryError::Login { host: answer.host(), detail: self.redact(&detail(&answer.body)) };
+        let refused = || RegistryError::Login { host: answer.host(), detail: self.detail(&answer.body) };
         let mut state = self.state();
         state.tokens.remove(&scopes.join(" "));
         let is_final =
@@ -171,7 +170,7 @@ impl Auth {
         if let Some(form) = &form {
             call = call
                 .with(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .with_body(Body::Bytes(form.as_bytes()));
+                .with_secret(form.as_bytes());
         }
         let answer = http.exchange(&mut call, secret.as_deref().map(|secret| (&uri, secret)))?;
         match answer.status {
@@ -180,7 +179,7 @@ impl Auth {
                 return Err(RegistryError::NoLogin { host: self.host.clone() });
             }
             400 | 401 | 403 => {
-                let detail = self.redact(&detail(&answer.body));
+                let detail = self.detail(&answer.body);
                 return Err(RegistryError::Login { host: authority(&uri), detail });
             }
             status => {
@@ -188,10 +187,14 @@ impl Auth {
                     host: answer.host(),
                     status,
                     asked: answer.asked.clone(),
-                    detail: self.redact(&detail(&answer.body)),
+                    detail: self.detail(&answer.body),
                     retry_after: answer.retry_after(),
                 });
             }
+        }
+        if answer.is_cut {
+            let why = "the answer of its token server ended early".to_owned();
+            return Err(RegistryError::Broken { host: authority(&uri), why });
         }
         let granted: Option<Granted> = serde_json::from_slice(&answer.body).ok();
         let found = granted.and_then(|granted| {
@@ -207,6 +210,11 @@ impl Auth {
         let holds = expires_in.unwrap_or(USUAL).min(24 * 3600);
         let until = Instant::now() + Duration::from_secs(holds.saturating_sub(EARLIER.min(holds / 2)));
         Ok(Token { value: Secret(value), until })
+    }
+
+    /// What an error says, without what is secret, of which a part may be cut off otherwise.
+    pub(super) fn detail(&self, body: &[u8]) -> String {
+        self.redact(&detail(self.redact(&String::from_utf8_lossy(body)).as_bytes()))
     }
 
     /// A text of somebody else without what is secret: a server may repeat what it was sent.

@@ -50,6 +50,16 @@ impl Client {
         &self.host
     }
 
+    /// Whether it has answered.
+    pub(super) fn is_reached(&self) -> bool {
+        self.base.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// A text of the registry without what is secret.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.auth.redact(text)
+    }
+
     pub(super) fn patience<'o>(&self, observer: &'o dyn Observer) -> Patience<'o> {
         Patience::new(self.pause, observer)
     }
@@ -112,15 +122,15 @@ impl Client {
         Err(RegistryError::Status {
             host: answer.host(),
             status: answer.status,
-            asked: answer.asked.clone(),
-            detail: self.auth.redact(&detail(&answer.body)),
+            asked: self.redact(&answer.asked),
+            detail: self.auth.detail(&answer.body),
             retry_after: answer.retry_after(),
         })
     }
 
     /// An answer that lacks what it must have.
     pub(super) fn unusable(&self, answer: &Answer, why: impl Into<String>) -> RegistryError {
-        RegistryError::Answer { host: answer.host(), asked: answer.asked.clone(), why: why.into() }
+        RegistryError::Answer { host: answer.host(), asked: self.redact(&answer.asked), why: why.into() }
     }
 
     /// Scheme and host of the registry. Plain HTTP only on this machine, or where it is allowed, and only if

@@ -107,10 +107,15 @@ fn in_file(path: &Path, key: &str, host: &str) -> Result<Option<Identity>, Regis
         {
             Ok(None)
         }
-        // What a helper prints may be a secret.
-        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
-            Err(failed(format!("docker-credential-{helper} failed")))
+        // Helpers know registries. They are asked for a repository, too, since files may have keys for it.
+        Err(CredentialRetrievalError::HelperFailure { .. }) if key.starts_with(&format!("{host}/")) => {
+            Ok(None)
         }
+        // What a helper prints may be a secret.
+        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => Err(failed(format!(
+            "docker-credential-{} failed",
+            helper.trim_start_matches("docker-credential-")
+        ))),
         Err(CredentialRetrievalError::HelperCommunicationError) => {
             Err(failed("its credential helper cannot be run".to_owned()))
         }

@@ -19,7 +19,10 @@ use super::source::Source;
 const REDIRECTS: usize = 5;
 
 /// As much of an answer is read: a token, an error.
-const ANSWER: u64 = 1 << 20;
+pub(super) const ANSWER: u64 = 1 << 20;
+
+/// How long a request may wait for an answer that sends nothing. The last of an upload may take longer.
+const QUICK: Duration = Duration::from_secs(20);
 
 /// Bodies from this size on are announced, so that a refusal comes before them.
 const LARGE: u64 = 64 << 10;
@@ -30,6 +33,8 @@ pub(super) struct Call<'b, 'c> {
     pub(super) uri: Uri,
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) body: Body<'b, 'c>,
+    /// Whether the body is secret: it is for its origin alone.
+    pub(super) is_secret: bool,
 }
 
 /// What is sent.
@@ -50,6 +55,8 @@ pub(super) struct Answer {
     /// Who answered, behind all redirects.
     pub(super) uri: Uri,
     pub(super) asked: String,
+    /// Whether the body ended early.
+    pub(super) is_cut: bool,
 }
 
 /// What sends requests.
@@ -64,7 +71,7 @@ pub(super) struct Http {
 
 impl<'b, 'c> Call<'b, 'c> {
     pub(super) fn new(method: Method, uri: Uri) -> Self {
-        Call { method, uri, headers: Vec::new(), body: Body::None }
+        Call { method, uri, headers: Vec::new(), body: Body::None, is_secret: false }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
@@ -74,6 +81,11 @@ impl<'b, 'c> Call<'b, 'c> {
 
     pub(super) fn with_body(self, body: Body<'b, 'c>) -> Self {
         Call { body, ..self }
+    }
+
+    /// The same with a body that nobody else may have.
+    pub(super) fn with_secret(self, body: &'b [u8]) -> Self {
+        Call { body: Body::Bytes(body), is_secret: true, ..self }
     }
 }
 
@@ -126,6 +138,9 @@ impl Http {
                 return Ok(answer);
             }
             let Some(next) = answer.location() else { return Ok(answer) };
+            if call.is_secret && !same_origin(&call.uri, &next) {
+                return Ok(answer);
+            }
             uri = next;
         }
         let (host, asked) = (authority(&call.uri), asked(&call.method, &call.uri));
@@ -176,16 +191,19 @@ impl Http {
         }
         let proxy = self.proxies.of(uri)?;
         let agent = if host_of(&host) == self.host { &self.own } else { &self.others };
+        let is_quick = call.method != Method::PUT && len.unwrap_or(0) == 0;
         let run = |body: SendBody<'_>| -> Result<Result<Answer, ureq::Error>, RegistryError> {
-            let request = agent.configure_request(request.body(body).map_err(of_request)?);
+            let mut request = agent.configure_request(request.body(body).map_err(of_request)?);
+            if is_quick {
+                request = request.timeout_recv_response(Some(QUICK));
+            }
             let answer = agent.run(request.proxy(proxy).build());
             Ok(answer.map(|answer| {
                 let (head, body) = answer.into_parts();
                 let mut bytes = Vec::new();
-                // What is cut is not JSON, which is found out by who needs it.
-                let _ = body.into_reader().take(ANSWER).read_to_end(&mut bytes);
+                let is_cut = body.into_reader().take(ANSWER).read_to_end(&mut bytes).is_err();
                 let (status, uri) = (head.status.as_u16(), uri.clone());
-                Answer { status, headers: head.headers, body: bytes, uri, asked: asked.clone() }
+                Answer { status, headers: head.headers, body: bytes, uri, asked: asked.clone(), is_cut }
             }))
         };
         let answer = match &mut call.body {
@@ -325,7 +343,51 @@ pub(super) fn is_cancelled(error: &RegistryError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
+
     use super::*;
+
+    /// A host that gives the same answer to everything, and what it heard.
+    fn host(answer: String) -> (Uri, Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, heard) = channel();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut bytes = [0; 4096];
+                let mut text = String::new();
+                while !text.contains("=secret") {
+                    match stream.read(&mut bytes) {
+                        Ok(n) if n > 0 => text.push_str(&String::from_utf8_lossy(&bytes[..n])),
+                        _ => break,
+                    }
+                }
+                let _ = stream.write_all(answer.as_bytes());
+                if sender.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        (format!("http://{address}/token").parse().unwrap(), heard)
+    }
+
+    #[test]
+    fn a_secret_body_goes_to_its_origin_alone() {
+        let (other, heard_by_other) =
+            host("HTTP/1.1 200 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned());
+        let redirect = format!("HTTP/1.1 307 X\r\nLocation: {other}\r\n");
+        let (own, heard) = host(redirect + "Content-Length: 0\r\nConnection: close\r\n\r\n");
+        let config = || Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
+        let agent = || Agent::new_with_config(config());
+        let http = Http::new(agent(), agent(), "127.0.0.1", false);
+        let mut call = Call::new(Method::POST, own).with_secret(b"token=secret");
+        let answer = http.exchange(&mut call, None).unwrap();
+        assert_eq!(answer.status, 307);
+        assert!(heard.recv().unwrap().contains("token=secret"));
+        assert!(heard_by_other.try_recv().is_err());
+    }
 
     #[test]
     fn addresses_in_headers() {

@@ -185,6 +185,11 @@ impl Registry {
         }
     }
 
+    /// Whether the registry has answered at all.
+    pub fn is_reached(&self) -> bool {
+        self.client.is_reached()
+    }
+
     fn places(&self) -> MutexGuard<'_, BTreeMap<Digest, Vec<String>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -197,9 +202,14 @@ impl Registry {
         *self.chunk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After a 413 for a blob of this length: whether it can be tried in smaller parts.
-    fn shrink(&self, len: u64) -> bool {
+    /// After a 413 for a blob of this length, sent in parts of this size: whether it can be tried in smaller
+    /// ones.
+    fn shrink(&self, tried: Option<u64>, len: u64) -> bool {
         let mut chunk = self.chunk.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another blob has found out meanwhile.
+        if *chunk != tried {
+            return true;
+        }
         let smaller = upload::smaller(*chunk, len);
         if smaller.is_some() {
             *chunk = smaller;
@@ -256,6 +266,8 @@ impl Repository<'_> {
         self.same_digest(&answer, blob.digest)?;
         let len = answer.header(header::CONTENT_LENGTH).and_then(|len| len.parse::<u64>().ok());
         match len.filter(|len| *len != blob.size) {
+            // Somebody who answers 200 to everything.
+            None if len.is_none() && answer.header("docker-content-digest").is_none() => Ok(false),
             Some(len) => {
                 let why = format!("it has {len} bytes of a blob that has {}", blob.size);
                 Err(client.unusable(&answer, why))
@@ -277,7 +289,7 @@ impl Repository<'_> {
         match answer.header("docker-content-digest") {
             // A registry may prefer another algorithm.
             Some(found) if found.starts_with("sha256:") && found != expected.to_string() => {
-                let found = found.chars().take(80).collect();
+                let found = self.registry.client.redact(found).chars().take(80).collect();
                 Err(RegistryError::OtherDigest { host: answer.host(), expected, found })
             }
             _ => Ok(()),
@@ -312,7 +324,30 @@ impl Repository<'_> {
             .with(header::CONTENT_TYPE, root.media_type.clone())
             .with_body(Body::Bytes(bytes));
         let answer = client.ask(&mut call, &self.scopes(), &[201, 200, 202, 204], observer)?;
-        self.same_digest(&answer, root.digest)
+        self.same_digest(&answer, root.digest)?;
+        let says_so = answer.status == 201 && answer.header("docker-content-digest").is_some();
+        if says_so || self.has_manifest(tag_or_digest, root, observer)? {
+            return Ok(());
+        }
+        Err(client.unusable(&answer, "it does not have the manifest afterwards"))
+    }
+
+    /// Whether a manifest is there, also if the registry names no digests.
+    fn has_manifest(
+        &self,
+        tag_or_digest: &str,
+        root: &Descriptor,
+        observer: &dyn Observer,
+    ) -> Result<bool, RegistryError> {
+        if self.manifest(tag_or_digest, root, observer)? {
+            return Ok(true);
+        }
+        let client = &self.registry.client;
+        let uri = client.uri(&format!("/v2/{}/manifests/{tag_or_digest}", self.name), observer)?;
+        let mut call = Call::new(Method::GET, uri).with(header::ACCEPT, root.media_type.clone());
+        let answer = client.ask(&mut call, &self.scopes(), &[200, 404, 406], observer)?;
+        let begins = answer.body.len() as u64 == http::ANSWER;
+        Ok(answer.status == 200 && (begins || Digest::of(&answer.body) == root.digest))
     }
 
     fn failed<'e>(&'e self, what: &'e str) -> impl Fn(RegistryError) -> Error + use<'e> {

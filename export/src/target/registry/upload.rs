@@ -46,7 +46,8 @@ impl Repository<'_> {
         let mut patience = client.patience(observer);
         let mut session = self.session(digest);
         loop {
-            let tried = match self.registry.chunk() {
+            let chunk = self.registry.chunk();
+            let tried = match chunk {
                 None => self.send_whole(digest, &mut source, session.take(), observer),
                 Some(size) => {
                     self.send_chunks(digest, &mut source, session.take(), size, &mut patience, observer)
@@ -57,7 +58,7 @@ impl Repository<'_> {
                     observer.advance(source.uncounted());
                     return Ok(source.sent);
                 }
-                Err(error) if error.status() == Some(413) && self.registry.shrink(source.len()) => {}
+                Err(error) if error.status() == Some(413) && self.registry.shrink(chunk, source.len()) => {}
                 Err(error) => {
                     patience.again(error)?;
                     // Its answer may be all that was lost.
@@ -249,8 +250,14 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::RANGE, HeaderValue::from_static(range));
-            let answer =
-                Answer { status: 204, headers, body: Vec::new(), uri: Uri::default(), asked: String::new() };
+            let answer = Answer {
+                status: 204,
+                headers,
+                body: Vec::new(),
+                uri: Uri::default(),
+                asked: String::new(),
+                is_cut: false,
+            };
             assert_eq!(received(&answer), expected, "{range}");
         }
     }
