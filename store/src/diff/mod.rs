@@ -311,7 +311,7 @@ impl DiffLayer {
         let sight = Sight::default();
         let mut walked = self.walk(faults, &sight)?;
         let without = self.owners.apply(&mut walked.records);
-        let notice = tree::unowned(&self.dir, &without);
+        let notice = tree::unowned(walked.roots, &without);
         let named = || self.form == Form::Today && self.over.is_some();
         let deletion = || named().then(|| walked.records.named_like_deletions(&self.dir)).flatten();
         if let Some(notice) = notice.or_else(deletion) {

@@ -44,8 +44,8 @@ impl Owners {
         Owners::OnlyInContainer(IdMaps { uids: all(uid), gids: all(gid) })
     }
 
-    /// Changes those of a table. Returns the paths of entries that are left out.
-    pub(super) fn apply(&self, records: &mut Records) -> Vec<Vec<u8>> {
+    /// Changes those of a table. Returns the layers and paths of entries that are left out.
+    pub(super) fn apply(&self, records: &mut Records) -> Vec<(u16, Vec<u8>)> {
         match self {
             Owners::OnHost(maps) if maps.is_own() => {
                 records.set_owners(|layer| layer > 0, true, |owner| Some(maps.on_host(owner)))
@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn what_belongs_to_nobody_makes_no_layer() {
         let file = |uid| Metadata { mode: 0o100_644, uid, gid: 200_000, ..Metadata::default() };
-        for (uid, left_out, written) in [(0, vec![b"lone".to_vec()], false), (100_000, Vec::new(), true)] {
+        for (uid, left_out, written) in [(0, vec![(0, b"lone".to_vec())], false), (100_000, Vec::new(), true)]
+        {
             let mut records = Records::new(Metadata::default());
             records.push(ROOT, b"lone", Kind::Present, file(uid), true);
             records.close(ROOT, 1);

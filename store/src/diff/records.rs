@@ -242,13 +242,14 @@ impl Records {
     }
 
     /// Gives the entries of some layers other owners, once the table is in order. Those that get none are
-    /// left out; what is below them is not. Returns their paths. With `marks`, whiteouts get owners, too.
+    /// left out; what is below them is not. Returns their layers and paths. With `marks`, whiteouts get
+    /// owners, too.
     pub(super) fn set_owners(
         &mut self,
         of: impl Fn(u16) -> bool,
         marks: bool,
         owner: impl Fn((u32, u32)) -> Option<(u32, u32)>,
-    ) -> Vec<Vec<u8>> {
+    ) -> Vec<(u16, Vec<u8>)> {
         for (record, id) in self.records.iter_mut().zip(0..) {
             if of(record.layer)
                 && (marks || record.kind == Kind::Present)
@@ -259,11 +260,12 @@ impl Records {
                 self.unowned.insert(id);
             }
         }
-        let mut paths: Vec<Vec<u8>> = self.unowned.iter().map(|id| self.path(*id)).collect();
+        let of = |id: &Id| (self.get(*id).layer, self.path(*id));
+        let mut left_out: Vec<(u16, Vec<u8>)> = self.unowned.iter().map(of).collect();
         // A link that Docker makes itself, as root of the host.
-        paths.retain(|path| path != b"etc/mtab");
-        paths.sort();
-        paths
+        left_out.retain(|(_, path)| path != b"etc/mtab");
+        left_out.sort();
+        left_out
     }
 
     /// A notice of files that have names of deletions.

@@ -148,7 +148,7 @@ impl RootFs {
         };
         let without = self.owners.apply(&mut records);
         let (records, encoding) = (Arc::new(records), Encoding::of(self.form, 0));
-        let without = roots.first().and_then(|root| unowned(root, &without));
+        let without = unowned(roots, &without);
         let notices = sight.notice().into_iter().chain(without).collect();
         let tree = Tree { place, records, encoding, with_root: false };
         let owners_are_changed = matches!(self.owners, Owners::OnlyInContainer(_));
@@ -289,13 +289,13 @@ impl FileTree {
     }
 }
 
-/// A notice of entries that are left out because of their owners.
-pub(super) fn unowned(root: &Root, paths: &[Vec<u8>]) -> Option<Notice> {
+/// A notice of entries that are left out because of their owners. `roots` are the layers.
+pub(super) fn unowned(roots: &[Root], left_out: &[(u16, Vec<u8>)]) -> Option<Notice> {
     const NAMED: usize = 5;
-    let (first, _) = paths.split_first()?;
-    let others: Vec<_> =
-        paths.iter().skip(1).take(NAMED).map(|path| path.escape_ascii().to_string()).collect();
-    let rest = paths.len() - 1 - others.len();
+    let ((layer, first), others) = left_out.split_first()?;
+    let rest = others.len().saturating_sub(NAMED);
+    let others: Vec<String> =
+        others.iter().take(NAMED).map(|(_, path)| path.escape_ascii().to_string()).collect();
     let what = match (others.len(), rest) {
         (0, _) => "it belongs to a user or group".to_owned(),
         (_, 0) => format!("it and {} belong to users or groups", others.join(", ")),
@@ -305,6 +305,7 @@ pub(super) fn unowned(root: &Root, paths: &[Vec<u8>]) -> Option<Notice> {
         "{what} that containers do not have with userns-remap: left out of the tar, as Docker does; only a \
          directory (rootfs -o DIR/) gets it"
     );
+    let root = roots.get(usize::from(*layer)).or(roots.first())?;
     Some(Notice::new(root.join(Path::new(OsStr::from_bytes(first))), what))
 }
 
