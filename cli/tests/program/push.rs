@@ -138,7 +138,6 @@ fn what_is_missing_is_named() {
     assert!(server.tag("x/base", "latest").is_none());
 }
 
-/// No output has a password or a token, whatever the registry answers.
 /// A layer that was pulled has a compressed blob on record. If the registry has it, the layer is not
 /// compressed again; what is not there, or not what was asked for, is.
 #[test]
@@ -229,6 +228,71 @@ fn blobs_that_a_registry_does_not_give() {
     assert!(server.tag("new", "1").is_some());
 }
 
+/// One repository that lets nobody in does not end the others, whatever was asked there first; nor does a
+/// record of Docker that names no repository.
+#[test]
+fn the_other_repositories_get_theirs() {
+    let store = Store::containers("docker-28.5");
+    let tokens = Server::start(|request| {
+        let denied = request.query.contains("repository:p/app:");
+        Some(if denied { answer(403, &[]) } else { with_body(200, &[], br#"{"token":"t"}"#) })
+    });
+    let realm = tokens.address;
+    let server = Server::start(move |request| {
+        let holds = request.headers.get("authorization").is_some_and(|value| value == "Bearer t");
+        let challenge = format!("Bearer realm=\"http://{realm}/t\"");
+        (!holds).then(|| answer(401, &[("WWW-Authenticate", &challenge)]))
+    });
+    let records = store.root.join("image/overlay2/distribution/v2metadata-by-diffid/sha256");
+    std::fs::create_dir_all(&records).unwrap();
+    let (host, lost) = (server.address, Digest::of(b"lost"));
+    for name in ["app:2", "base:1"] {
+        let listing = output(layerlift().args(["inspect", name, "--root"]).arg(&store.root));
+        let image: Value = serde_json::from_slice(&listing.stdout).unwrap();
+        for layer in image[0]["layers"].as_array().unwrap() {
+            let diff_id = layer["diff_id"].as_str().unwrap().replace("sha256:", "");
+            let record = format!(r#"[{{"Digest":"{lost}","SourceRepository":"{host}/a b&from=other"}}]"#);
+            std::fs::write(records.join(diff_id), record).unwrap();
+        }
+    }
+    let got = push(&store, &["--all", "--keep-going", &format!("docker://{host}/p/")]);
+    let (status, errors) = ended(&got);
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.contains("not pushed: ") && errors.contains("/p/app:2"), "{errors}");
+    assert!(server.tag("p/base", "1").is_some(), "{errors}");
+    assert!(!server.heard().contains("from=other"), "{}", server.heard());
+}
+
+/// Credential helpers know registries, and may fail for anything else.
+#[test]
+fn a_helper_that_knows_the_registry() {
+    let store = Store::example();
+    let server = Server::start(|request| {
+        let given = request.headers.get("authorization").is_some_and(|value| value == "Basic dTpw");
+        (!given).then(|| answer(401, &[("WWW-Authenticate", "Basic realm=x")]))
+    });
+    let folder = store.beside("docker");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("config.json"), r#"{"credsStore":"strict"}"#).unwrap();
+    let host = server.address;
+    let script = format!(
+        "#!/bin/sh\nread key\n[ \"$key\" = {host} ] || exit 1\n\
+         echo '{{\"ServerURL\":\"{host}\",\"Username\":\"u\",\"Secret\":\"p\"}}'\n"
+    );
+    let helper = folder.join("docker-credential-strict");
+    std::fs::write(&helper, script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&helper, executable).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    let mut command = layerlift();
+    command.args(["push", "base:latest", &format!("docker://{host}/team/app"), "--root"]).arg(&store.root);
+    command.env("PATH", path).env("DOCKER_CONFIG", &folder).env("HOME", &folder);
+    let (status, errors) = ended(&output(command.env_remove("XDG_RUNTIME_DIR")));
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(server.tag("team/app", "latest").is_some());
+}
+
+/// No output has a password or a token, whatever the registry answers.
 #[test]
 fn secrets_are_in_no_output() {
     let store = Store::example();

@@ -1,5 +1,8 @@
 //! Answers that no registry should give.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use layerlift_export::Registry;
 
 use crate::server::{Reply, Server, answer, with_body};
@@ -56,9 +59,44 @@ fn odd_answers() {
 /// A page for everything, as a login page of a network gives it: nothing counts as there.
 #[test]
 fn the_same_page_for_everything() {
-    let server = Server::start(|_| Some(with_body(200, &[], b"<html>Sign in</html>")));
+    let page = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nSign in\r\n0\r\n\r\n";
+    let server = Server::start(move |_| Some(Reply::Raw(page.into())));
     let error = words(&pushed(server.address, "app", &image(&[bytes(4, 100)]), &at_once()).unwrap_err());
-    assert!(error.contains("answered 200 to POST") || error.contains("of a blob that has"), "{error}");
+    assert!(error.contains("answered 200 to POST"), "{error}");
+}
+
+/// A registry whose answers name no digests.
+#[test]
+fn manifests_without_a_word() {
+    let server = Server::start(|request| {
+        (request.method == "HEAD" && request.path.contains("/manifests/")).then(|| answer(200, &[]))
+    });
+    let heard = pushed(server.address, "app", &image(&[bytes(5, 100)]), &at_once());
+    heard.unwrap_or_else(|error| panic!("{}", words(&error)));
+    assert!(server.tag("app", "1").is_some());
+}
+
+/// The answer of a token server that breaks off is asked for again.
+#[test]
+fn a_token_that_is_cut() {
+    let given = Arc::new(AtomicUsize::new(0));
+    let tokens = Server::start({
+        let given = given.clone();
+        move |_| {
+            let first = given.fetch_add(1, Ordering::SeqCst) == 0;
+            let cut = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"token\"";
+            Some(if first { Reply::Raw(cut.into()) } else { with_body(200, &[], br#"{"token":"t"}"#) })
+        }
+    });
+    let realm = tokens.address;
+    let server = Server::start(move |request| {
+        let holds = request.headers.get("authorization").is_some_and(|value| value == "Bearer t");
+        let challenge = format!("Bearer realm=\"http://{realm}/t\"");
+        (!holds).then(|| answer(401, &[("WWW-Authenticate", &challenge)]))
+    });
+    let result = pushed(server.address, "app", &image(&[bytes(6, 100)]), &at_once());
+    result.unwrap_or_else(|error| panic!("{}", words(&error)));
+    assert!(given.load(Ordering::SeqCst) > 1);
 }
 
 /// A token server that answers with a page, or with JSON that is cut.

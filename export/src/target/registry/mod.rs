@@ -22,7 +22,7 @@ use self::client::Client;
 use self::credentials::{Identity, Secret};
 use self::http::{Answer, Body, Call, Http};
 use self::tls::Trust;
-use self::upload::Session;
+use self::upload::{Parts, Session};
 use super::Target;
 use crate::Error;
 use crate::bundle::{Descriptor, Root};
@@ -115,7 +115,7 @@ pub struct Registry {
     places: Mutex<BTreeMap<Digest, Vec<String>>>,
     /// Repositories that nothing may be taken from.
     closed: Mutex<BTreeSet<String>>,
-    chunk: Mutex<Option<u64>>,
+    parts: Parts,
 }
 
 /// What became of a blob.
@@ -167,7 +167,7 @@ impl Registry {
             mount_from: options.mount_from.clone(),
             places: Mutex::default(),
             closed: Mutex::default(),
-            chunk: Mutex::new(options.chunk),
+            parts: Parts::of(options.chunk),
         })
     }
 
@@ -196,25 +196,6 @@ impl Registry {
 
     fn closed(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn chunk(&self) -> Option<u64> {
-        *self.chunk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// After a 413 for a blob of this length, sent in parts of this size: whether it can be tried in smaller
-    /// ones.
-    fn shrink(&self, tried: Option<u64>, len: u64) -> bool {
-        let mut chunk = self.chunk.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another blob has found out meanwhile.
-        if *chunk != tried {
-            return true;
-        }
-        let smaller = upload::smaller(*chunk, len);
-        if smaller.is_some() {
-            *chunk = smaller;
-        }
-        smaller.is_some()
     }
 }
 

@@ -10,6 +10,8 @@
 //! PUT  <Location>?digest=<digest>                      201
 //! ```
 
+use std::sync::{Mutex, PoisonError};
+
 use layerlift_archive::{Content, Digest, Observer};
 use ureq::http::{Method, Uri, header};
 
@@ -25,6 +27,34 @@ const BYTES: &str = "application/octet-stream";
 /// The first size of chunks after a 413, and the smallest one: less than any server's usual limit.
 const CHUNK: u64 = 32 << 20;
 const SMALLEST: u64 = 64 << 10;
+
+/// The size of the parts in which blobs are sent, for all of them; `None` if they are sent whole.
+pub(super) struct Parts(Mutex<Option<u64>>);
+
+impl Parts {
+    pub(super) fn of(size: Option<u64>) -> Self {
+        Parts(Mutex::new(size))
+    }
+
+    fn size(&self) -> Option<u64> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a 413 for a blob of this length, sent in parts of this size: whether it can be tried in smaller
+    /// ones.
+    fn shrink(&self, tried: Option<u64>, len: u64) -> bool {
+        let mut size = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another blob has found out meanwhile.
+        if *size != tried {
+            return true;
+        }
+        let smaller = smaller(*size, len);
+        if smaller.is_some() {
+            *size = smaller;
+        }
+        smaller.is_some()
+    }
+}
 
 /// An upload that a registry has begun.
 pub(super) struct Session {
@@ -46,7 +76,7 @@ impl Repository<'_> {
         let mut patience = client.patience(observer);
         let mut session = self.session(digest);
         loop {
-            let chunk = self.registry.chunk();
+            let chunk = self.registry.parts.size();
             let tried = match chunk {
                 None => self.send_whole(digest, &mut source, session.take(), observer),
                 Some(size) => {
@@ -58,7 +88,8 @@ impl Repository<'_> {
                     observer.advance(source.uncounted());
                     return Ok(source.sent);
                 }
-                Err(error) if error.status() == Some(413) && self.registry.shrink(chunk, source.len()) => {}
+                Err(error)
+                    if error.status() == Some(413) && self.registry.parts.shrink(chunk, source.len()) => {}
                 Err(error) => {
                     patience.again(error)?;
                     // Its answer may be all that was lost.
@@ -225,7 +256,7 @@ fn received(answer: &Answer) -> Option<u64> {
 }
 
 /// A smaller size of chunks than the one that was too large; `None` if there is none.
-pub(super) fn smaller(chunk: Option<u64>, len: u64) -> Option<u64> {
+fn smaller(chunk: Option<u64>, len: u64) -> Option<u64> {
     let size = chunk.map_or(CHUNK.min(len), |chunk| chunk.min(len) / 2);
     let size = if chunk.is_none() && size == len { len / 2 } else { size };
     (size >= SMALLEST).then_some(size)
@@ -260,6 +291,17 @@ mod tests {
             };
             assert_eq!(received(&answer), expected, "{range}");
         }
+    }
+
+    /// Blobs that are refused side by side make parts smaller once.
+    #[test]
+    fn one_size_for_all() {
+        let parts = Parts::of(None);
+        for _ in 0..8 {
+            assert!(parts.shrink(None, 200_000));
+            assert_eq!(parts.size(), Some(100_000));
+        }
+        assert!(!parts.shrink(Some(100_000), 100_000), "no limit is so small");
     }
 
     #[test]
