@@ -47,18 +47,7 @@ pub(super) fn package(shell: &Shell, release: &Release<'_>) -> Outcome<Vec<u8>> 
 /// Where Debian's policy has each file.
 fn installed(shell: &Shell, release: &Release<'_>) -> Outcome<Files> {
     let read = |name: &str| fs::read(workspace::root().join(name));
-    let mut files = Files::default();
-    files.add_program("usr/bin/layerlift", release.program);
-    for (name, page) in release.man.iter() {
-        files.add(&format!("usr/share/man/man1/{name}.gz"), gzip(shell, page)?);
-    }
-    for (name, path) in [
-        ("layerlift.bash", "usr/share/bash-completion/completions/layerlift"),
-        ("_layerlift", "usr/share/zsh/vendor-completions/_layerlift"),
-        ("layerlift.fish", "usr/share/fish/vendor_completions.d/layerlift.fish"),
-    ] {
-        files.add(path, release.completions.find(name)?);
-    }
+    let mut files = Files::of_any_system(shell, release, "vendor-completions")?;
     let doc = "usr/share/doc/layerlift";
     files.add(&format!("{doc}/README.md"), read("README.md")?);
     files.add(&format!("{doc}/THIRD-PARTY.txt.gz"), gzip(shell, release.licences.as_bytes())?);

@@ -5,6 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use xshell::Shell;
+
+use super::{Release, gzip};
 use crate::Outcome;
 use crate::engines::tarball::{DIRECTORY, Dialect, FILE, Member, Tarball};
 
@@ -38,6 +41,24 @@ impl Files {
         for (name, file) in &files.0 {
             self.0.insert(format!("{folder}/{name}"), file.clone());
         }
+    }
+
+    /// What each system has in the same places: the program, its pages and completions, those of zsh in the
+    /// folder that is named.
+    pub(super) fn of_any_system(shell: &Shell, release: &Release<'_>, zsh: &str) -> Outcome<Self> {
+        let mut files = Files::default();
+        files.add_program("usr/bin/layerlift", release.program);
+        for (name, page) in release.man.iter() {
+            files.add(&format!("usr/share/man/man1/{name}.gz"), gzip(shell, page)?);
+        }
+        for (name, path) in [
+            ("layerlift.bash", "usr/share/bash-completion/completions/layerlift"),
+            ("_layerlift", &*format!("usr/share/zsh/{zsh}/_layerlift")),
+            ("layerlift.fish", "usr/share/fish/vendor_completions.d/layerlift.fish"),
+        ] {
+            files.add(path, release.completions.find(name)?);
+        }
+        Ok(files)
     }
 
     /// Paths and contents.

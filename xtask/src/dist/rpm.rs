@@ -7,7 +7,7 @@ use xshell::{Shell, cmd};
 
 use super::files::Files;
 use super::target::Target;
-use super::{DESCRIPTION, Release, SUMMARY, VERSION, fresh, gzip};
+use super::{DESCRIPTION, Release, SUMMARY, VERSION, fresh};
 use crate::engines::process::installed;
 use crate::{Outcome, workspace};
 
@@ -58,18 +58,7 @@ pub(super) fn package(shell: &Shell, release: &Release<'_>) -> Outcome<Vec<u8>> 
 /// Where Fedora has each file.
 fn files(shell: &Shell, release: &Release<'_>) -> Outcome<Files> {
     let read = |name: &str| fs::read(workspace::root().join(name));
-    let mut files = Files::default();
-    files.add_program("usr/bin/layerlift", release.program);
-    for (name, page) in release.man.iter() {
-        files.add(&format!("usr/share/man/man1/{name}.gz"), gzip(shell, page)?);
-    }
-    for (name, path) in [
-        ("layerlift.bash", "usr/share/bash-completion/completions/layerlift"),
-        ("_layerlift", "usr/share/zsh/site-functions/_layerlift"),
-        ("layerlift.fish", "usr/share/fish/vendor_completions.d/layerlift.fish"),
-    ] {
-        files.add(path, release.completions.find(name)?);
-    }
+    let mut files = Files::of_any_system(shell, release, "site-functions")?;
     for name in ["README.md", "CHANGELOG.md"] {
         files.add(&format!("usr/share/doc/layerlift/{name}"), read(name)?);
     }
