@@ -89,7 +89,7 @@ pub(crate) enum Command {
     /// Print the completions for a shell.
     ///
     /// In bash, zsh and fish, they complete names of images, containers and volumes, too: the script asks
-    /// this program, which looks where --root and --store of the line say.
+    /// this program, which reads the store that --root and --store name.
     Completions {
         /// The shell.
         shell: Shell,

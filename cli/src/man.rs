@@ -12,8 +12,8 @@ const CHANGED: &str = "2026-11-27";
 
 /// What is in the environment, for the section of that name.
 const ENVIRONMENT: &[(&str, &str)] = &[
-    ("LAYERLIFT_ROOT", "Stands for --root where that is not given."),
-    ("LAYERLIFT_STORE", "Stands for --store where that is not given."),
+    ("LAYERLIFT_ROOT", "Used if --root is not given."),
+    ("LAYERLIFT_STORE", "Used if --store is not given."),
     ("TMPDIR", "Where temporary files go without --temp-dir if the output is a stream [default: /tmp]."),
     ("NO_COLOR", "If it is set and not empty, messages are not coloured."),
 ];
@@ -25,7 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ("/var/lib/containers/storage", "Podman, Buildah, CRI-O and skopeo."),
     (
         "~/.local/share/docker, ~/.local/share/containerd, ~/.local/share/containers/storage",
-        "Those of a user.",
+        "Stores of an ordinary user.",
     ),
 ];
 

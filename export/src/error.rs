@@ -137,8 +137,8 @@ pub enum Error {
     },
     /// A file of a container changed while it was read.
     #[error(
-        "{} changed while it was read: it has the size that it had at first, and its contents may be of \
-         several moments", path.display()
+        "{} changed while it was read: it has the size that it had at first, and its contents may mix \
+         several states", path.display()
     )]
     FileChanged {
         /// The file.

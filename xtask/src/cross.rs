@@ -73,7 +73,7 @@ fn chosen(triples: &[String]) -> Outcome<Vec<Target>> {
     let mut targets = Target::chosen(triples, triples.is_empty())?;
     targets.retain(|target| target.is_gnu() && target.triple != host.triple);
     if targets.is_empty() {
-        return Err("no target is left: this is for machines other than this one, with glibc".into());
+        return Err("no target is left: cross builds for other machines with glibc only".into());
     }
     Ok(targets)
 }
@@ -161,7 +161,7 @@ impl Machine {
         let said = String::from_utf8_lossy(&output.stderr);
         let hint = if said.contains("incompatible version of rustc") {
             // sid has moved on between the chroot and the std of this target.
-            format!("\nremove {}: it is made again with the Rust of today", self.root.display())
+            format!("\nremove {}: the next run makes it again with the current Rust", self.root.display())
         } else {
             String::new()
         };

@@ -15,7 +15,7 @@ pub(crate) fn run() -> Outcome {
     let version = version.ok_or("Cargo.toml states no rust-version")?.trim_matches('"');
     let toolchain = format!("{version}.0");
     if cmd!(shell, "rustup --version").quiet().ignore_stderr().read().is_err() {
-        println!("msrv: not run, rustup is not installed, and Rust {toolchain} has to come from somewhere");
+        println!("msrv: not run: rustup, which would install Rust {toolchain}, is not installed");
         return Ok(());
     }
     let install = cmd!(shell, "rustup toolchain install {toolchain} --profile minimal --no-self-update");

@@ -81,9 +81,9 @@ fn picture(lines: &[(bool, String)]) -> String {
         let _ = match typed {
             true => writeln!(
                 svg,
-                "<text x=\"16\" y=\"{y}\" class=\"typed\"><tspan class=\"mark\">$</tspan> {line}</text>"
+                "<text x=\"16\" y=\"{y}\" class=\"typed\"><tspan class=\"mark\">$</tspan\n> {line}</text>"
             ),
-            false => writeln!(svg, "<text x=\"16\" y=\"{y}\" xml:space=\"preserve\">{line}</text>"),
+            false => writeln!(svg, "<text\nx=\"16\" y=\"{y}\" xml:space=\"preserve\"\n>{line}</text>"),
         };
     }
     svg.push_str("</svg>\n");

@@ -51,7 +51,7 @@ fn from_job_to_job() {
     assert!(String::from_utf8_lossy(&refused.stdout).starts_with("::error::images.tar does not have"));
     assert!(!folder.join("loaded").exists());
 
-    // Without an image, there is no key.
+    // Without an image, the step gives no key.
     fs::remove_file(folder.join("output")).unwrap();
     assert_eq!(save("nosuch:1").status.code(), Some(2));
     assert!(!folder.join("output").exists());

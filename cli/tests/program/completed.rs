@@ -46,7 +46,8 @@ impl Place {
         let code = format!(
             r#"{before}
             source ./script
-            COMP_LINE={line} COMP_POINT=${{#COMP_LINE}} COMP_WORDS=({words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+            COMP_LINE={line} COMP_POINT=${{#COMP_LINE}}
+            COMP_WORDS=({words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
             _layerlift_names {program} "${{COMP_WORDS[COMP_CWORD]}}" "${{COMP_WORDS[COMP_CWORD - 1]}}"
             printf '%s\n' "${{COMPREPLY[@]}}""#
         );
@@ -104,7 +105,7 @@ fn in_bash() {
             assert!(found.iter().any(|word| word == expected), "{line}: {found:?}");
         }
     }
-    // A script that takes the prefix off as bash-completion does finds it gone already.
+    // A script that takes the prefix off as bash-completion does finds nothing left to take off.
     if Path::new(BASH_COMPLETION).exists() {
         let code = format!(
             r#"source {BASH_COMPLETION}; source ./script

@@ -1,5 +1,5 @@
-//! The container image: the program, linked statically, and its licences. It has no base, so there is no
-//! shell and no libc to keep up to date.
+//! The container image: the program, linked statically, and its licences. Without a base, it has neither a
+//! shell nor a libc to keep up to date.
 //!
 //! An OCI layout is written here, and the program for this machine makes the archive from it, as it does for
 //! its users.

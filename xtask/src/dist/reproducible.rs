@@ -32,7 +32,7 @@ pub(super) fn check() -> Outcome {
         println!("equal:\n{}", sums[0].trim_end());
         return Ok(());
     }
-    Err(format!("the second build made other bytes: {}", differing.join(", ")).into())
+    Err(format!("the two builds differ: {}", differing.join(", ")).into())
 }
 
 /// Copies the files that belong to the checkout.

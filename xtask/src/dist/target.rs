@@ -58,7 +58,7 @@ impl Target {
     pub(crate) fn find(triple: &str) -> Outcome<Target> {
         TARGETS.into_iter().find(|target| target.triple == triple).ok_or_else(|| {
             let known: Vec<&str> = TARGETS.iter().map(|target| target.triple).collect();
-            format!("{triple}: no packages are made for it, but for {}", known.join(", ")).into()
+            format!("{triple} is not a target of packages; the targets are {}", known.join(", ")).into()
         })
     }
 
@@ -119,6 +119,8 @@ mod tests {
         assert_eq!(names.len(), TARGETS.len(), "{names:?}");
         assert_eq!(TARGETS.iter().filter(|target| target.is_gnu()).count(), 4);
         let error = Target::find("z80").err().unwrap().to_string();
-        assert!(error.starts_with("z80: no packages are made for it, but for x86_64-unknown-linux-gnu, "));
+        assert!(
+            error.starts_with("z80 is not a target of packages; the targets are x86_64-unknown-linux-gnu, ")
+        );
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn run_in_chroots(folder: &Path, made: &[String]) -> Outcome {
             fs::remove_file(root.join(name))?;
             let after = listing(&place)?;
             if before != after {
-                return Err(format!("{name}: removed in {suite}, and files stayed behind").into());
+                return Err(format!("{name}: removal left files behind in {suite}").into());
             }
             println!("{suite}: {name} was installed, ran, and was removed");
         }

@@ -67,5 +67,8 @@ fn mirror() -> Outcome<String> {
     let sources: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once(' ')).collect();
     let named = sources.iter().find(|(_, label)| *label == "Debian");
     let other = sources.iter().find(|(uri, _)| uri.trim_end_matches('/').ends_with("/debian"));
-    named.or(other).map(|(uri, _)| (*uri).to_owned()).ok_or_else(|| "apt has no mirror of Debian".into())
+    named
+        .or(other)
+        .map(|(uri, _)| (*uri).to_owned())
+        .ok_or_else(|| "apt's sources name no Debian mirror".into())
 }

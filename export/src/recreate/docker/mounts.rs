@@ -56,7 +56,7 @@ pub(super) fn read(
     if let Some(driver) = text(host, "VolumeDriver") {
         recipe.option("--volume-driver", driver);
         if driver != "local" {
-            recipe.not_in_compose.push(format!("its volumes are of driver {driver}"));
+            recipe.not_in_compose.push(format!("its volumes use the driver {driver}"));
         }
     }
 }
@@ -119,7 +119,7 @@ fn mount_option(recipe: &mut Recipe, mount: &Value) {
     });
     if let (Some(driver), true) = (driver, source.is_some()) {
         let text =
-            format!("the volume at {target} is of driver {driver} and has options (docker volume create)");
+            format!("the volume at {target} uses the driver {driver} and has options (docker volume create)");
         recipe.not_in_compose.push(text);
     }
     // Compose before 2.35 refuses them.
