@@ -52,6 +52,7 @@ pub mod fuzz {
     pub use crate::tarsplit::fuzz::line as tar_split_line;
 }
 
+pub use archive::lists_at_once;
 pub use diff::tree::{FileTree, RootFs};
 pub use diff::{DiffTar, Fault, Faults, FilesTar};
 pub use discover::{Opened, Place, detect, open, open_all};

@@ -1,20 +1,15 @@
 //! The names in stores that begin as was typed.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
 use layerlift_store::discover::open_usual;
-use layerlift_store::{OpenOptions, Reference, Store, StoreKind, open_all};
+use layerlift_store::{OpenOptions, Reference, Store, StoreKind, lists_at_once, open_all};
 
 use super::asked::Asked;
 
 /// More than this is of no help, and slow to print.
 const MOST: usize = 300;
-
-/// Where the header of a tar says that it is one.
-const MAGIC: (usize, &[u8]) = (257, b"ustar");
 
 /// Sorted. What cannot be read is not offered.
 pub(super) fn candidates(asked: &Asked) -> Vec<String> {
@@ -47,21 +42,11 @@ fn stores(roots: &[impl AsRef<Path>], options: &OpenOptions) -> Vec<Box<dyn Stor
     let all = match roots {
         [] => open_usual(options),
         roots => {
-            let roots = roots.iter().map(AsRef::as_ref).filter(|root| is_quick(root));
+            let roots = roots.iter().map(AsRef::as_ref).filter(|root| lists_at_once(root));
             roots.filter_map(|root| open_all(root, options).ok()).flatten().collect()
         }
     };
     all.into_iter().flatten().map(|opened| opened.store).collect()
-}
-
-/// Whether a listing of it takes no time: a directory or a plain tar. Others are decompressed, or wait for
-/// bytes.
-fn is_quick(root: &Path) -> bool {
-    let Ok(metadata) = fs::metadata(root) else { return false };
-    let (at, magic) = MAGIC;
-    let mut header = vec![0; at + magic.len()];
-    let is_tar = |mut file: File| file.read_exact(&mut header).is_ok() && header.ends_with(magic);
-    metadata.is_dir() || metadata.is_file() && File::open(root).is_ok_and(is_tar)
 }
 
 fn images(store: &dyn Store, typed: &str, add: &mut impl FnMut(String)) {

@@ -41,6 +41,15 @@ pub(crate) use name::clean;
 /// How many links a name may lead through.
 const LINKS: usize = 40;
 
+/// Whether what is at a path can be listed at once: a directory, or a tar. What is compressed has to be
+/// decompressed first, and other files may keep a reader waiting (a pipe).
+pub fn lists_at_once(path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else { return false };
+    let mut block = [0; 512];
+    let is_tar = |(mut file, _): (File, _)| file.read_exact(&mut block).is_ok() && header::is_ustar(&block);
+    metadata.is_dir() || metadata.is_file() && named::open(path).is_ok_and(is_tar)
+}
+
 /// The files of a layout, by the names that its documents have for them.
 #[derive(Debug)]
 pub(crate) struct Files {
