@@ -9,7 +9,7 @@ use layerlift_archive::{Bytes, Content, Digest, verified};
 use layerlift_store::{DiffId, Reference};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::media_type;
+use crate::format::media_type;
 
 /// What names a blob (image-spec 1.1, `descriptor.md`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]

@@ -41,7 +41,6 @@ mod layers;
 mod left_out;
 mod lines;
 mod lists;
-mod media_type;
 mod names;
 mod options;
 mod partial;

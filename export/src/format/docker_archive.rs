@@ -19,7 +19,7 @@ use super::manifest_json::{self, Item, LayerSource};
 use super::repositories::Repositories;
 use super::{NamedImage, oci};
 use crate::bundle::{Blob, Bundle, Root};
-use crate::media_type;
+use crate::format::media_type;
 
 /// The tree; `images` are those that the bundle's roots lead to.
 pub(super) fn tree(bundle: &Bundle, images: &[NamedImage]) -> Tree {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::oci::to_json;
 use crate::bundle::{Descriptor, Root};
-use crate::media_type::{INDEX, REF_NAME, SCHEMA_VERSION};
+use crate::format::media_type::{INDEX, REF_NAME, SCHEMA_VERSION};
 
 /// The annotation in which containerd and Docker keep an image's whole name.
 pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";

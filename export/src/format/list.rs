@@ -19,7 +19,7 @@ use super::index::{self, Members};
 use super::oci::{OciImage, to_json};
 use crate::artifacts::PlannedArtifact;
 use crate::bundle::{Blob, Descriptor, Root};
-use crate::media_type::INDEX;
+use crate::format::media_type::INDEX;
 
 /// An index on its way into an archive.
 pub(crate) struct List {

@@ -26,6 +26,7 @@ pub(crate) mod index;
 mod kind;
 pub(crate) mod list;
 pub(crate) mod manifest_json;
+pub(crate) mod media_type;
 pub(crate) mod oci;
 mod oci_archive;
 mod repositories;

@@ -10,8 +10,8 @@ use super::source::SourceImage;
 use crate::Error;
 use crate::bundle::{Blob, Bundle, Descriptor};
 use crate::document::to_config;
+use crate::format::media_type::{CONFIG, LAYER, LAYER_GZIP, LAYER_ZSTD, MANIFEST, SCHEMA_VERSION};
 use crate::layers::Measured;
-use crate::media_type::{CONFIG, LAYER, LAYER_GZIP, LAYER_ZSTD, MANIFEST, SCHEMA_VERSION};
 
 /// An image as blobs.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::format::index::{CONTAINERD_NAME, Members, NewEntry};
-use crate::media_type::REF_NAME;
+use crate::format::media_type::REF_NAME;
 
 /// What an index has, byte for byte.
 #[derive(Default)]
