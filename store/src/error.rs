@@ -125,6 +125,14 @@ pub enum Error {
         /// The path, and the volume.
         name: String,
     },
+    /// A file behind a symbolic link: paths in a volume or a container are taken as they are.
+    #[error("{name} is behind the symbolic link {link}, which is not followed")]
+    BehindLink {
+        /// The path, and the volume.
+        name: String,
+        /// The first link on the way.
+        link: String,
+    },
     /// The data of a volume are not in the store.
     #[error("the data of volume {volume} are not in the store: they are {place}")]
     Elsewhere {
@@ -304,6 +312,7 @@ impl Error {
             | Error::Neither { .. }
             | Error::NoVolume { .. }
             | Error::NoFile { .. }
+            | Error::BehindLink { .. }
             | Error::NoPartition { .. }
             | Error::NoNamespace { .. }
             | Error::NoPlatform { .. } => ErrorKind::NotFound,

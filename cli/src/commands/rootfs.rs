@@ -30,10 +30,7 @@ pub(crate) fn run(args: &Rootfs, reporter: &Reporter) -> Result<Status, Error> {
     }
     let tree = root_fs.read_observed(noting, &progress)?;
     reporter.notices(tree.notices());
-    if let Some(path) = args.path.as_deref().filter(|path| !tree.has(path)) {
-        let name = format!("{} in {}", path.display(), args.name);
-        return Err(StoreError::NoFile { name }.into());
-    }
+    args.path.as_deref().map_or(Ok(()), |path| tree.check(path, &args.name))?;
     let within = args.path.as_deref();
     let (bytes, not_kept) = match &destination {
         Destination::Dir(path) => {

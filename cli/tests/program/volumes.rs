@@ -135,6 +135,56 @@ fn data_that_are_elsewhere() {
     assert!(!out.exists());
 }
 
+/// A volume of `type=tmpfs` has lost its data with its host, whichever record says so.
+#[test]
+fn data_that_were_in_memory() {
+    let options = r#"{"MountType":"tmpfs","MountOpts":"size=1m","MountDevice":"tmpfs"}"#;
+    for store in [Store::containers("docker-28.5"), Store::containers("docker-20.10")] {
+        fs::write(store.root.join("volumes/named/opts.json"), options).expect("written");
+        let (status, all, _) = volumes(&store.root);
+        assert_eq!((status, &all["named"]["device"]), (Some(0), &"tmpfs".into()));
+        let listed = output(layerlift().args(["volumes", "--root"]).arg(&store.root));
+        let listed = String::from_utf8(listed.stdout).expect("UTF-8");
+        assert!(listed.contains("(data in memory)") && !listed.contains("at tmpfs"), "{listed}");
+        let (status, errors) = ended(&volume(&store.root, &["named"]));
+        assert_eq!(status, Some(2), "{errors}");
+        assert!(errors.contains("they are lost, because they were in memory"), "{errors}");
+    }
+}
+
+/// A path that leads through a link is not taken for one that does not exist, nor for damage.
+#[test]
+fn paths_behind_links() {
+    let store = Store::containers("docker-28.5");
+    let data = store.root.join("volumes/named/_data");
+    fs::create_dir(data.join("real")).expect("made");
+    fs::write(data.join("real/file"), "x").expect("written");
+    symlink("real", data.join("link")).expect("a link");
+    symlink("/etc", data.join("real/out")).expect("a link");
+    for (path, link) in [("link/file", "link"), ("/link/none/x", "link"), ("real/out/passwd", "real/out")] {
+        let (status, errors) = ended(&volume(&store.root, &["named", "--path", path]));
+        assert_eq!(status, Some(2), "{errors}");
+        let words = format!("{path} in volume named is behind the symbolic link {link}, which is not");
+        assert!(errors.contains(&words), "{errors}");
+    }
+    for path in ["link", "real/out", "real/file"] {
+        assert_eq!(ended(&volume(&store.root, &["named", "--path", path])).0, Some(0), "{path}");
+    }
+}
+
+/// Docker 1.10 had no database of volumes: its volumes are all there.
+#[test]
+fn volumes_of_docker_without_a_database() {
+    let store = Store::containers("docker-20.10-vfs-killed");
+    fs::remove_file(store.root.join("volumes/metadata.db")).expect("it was there");
+    for newer in ["swarm", "plugins", "buildkit", "runtimes"] {
+        let _ = fs::remove_dir_all(store.root.join(newer));
+    }
+    let (status, all, errors) = volumes(&store.root);
+    assert_eq!((status, all.len()), (Some(0), 2), "{errors}");
+    assert!(errors.contains("metadata.db: not there"), "{errors}");
+}
+
 #[test]
 fn data_that_podman_has_elsewhere() {
     for engine in ["podman-4.3-options", "podman-5.8-options"] {
@@ -163,6 +213,8 @@ fn either_record_says_that_data_are_elsewhere() {
     };
     for damage in [None, Some(&b""[..]), Some(&[0; 100]), Some(b"{\"MountType\":\"no")] {
         let store = Store::containers("docker-20.10-vfs-killed");
+        // As every Docker has that has the database.
+        fs::create_dir_all(store.root.join("buildkit")).expect("made");
         let file = store.root.join("volumes/elsewhere/opts.json");
         match damage {
             Some(bytes) => fs::write(&file, bytes).expect("written"),

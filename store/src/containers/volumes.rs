@@ -51,7 +51,8 @@ pub(super) fn read(root: &Root) -> Result<VolumeListing, Error> {
         match libpod.volumes.get(&name).map(|raw| json::object::<Record>(raw)) {
             Some(Ok(record)) => {
                 let options = record.options.unwrap_or_default();
-                volume = volume.mounted(options.get("device").map(String::as_str));
+                let given = |name| options.get(name).map(|value: &String| value.as_str());
+                volume = volume.mounted(given("device"), given("type"));
                 let driver = record.driver.filter(|driver| !driver.is_empty());
                 volume.driver = driver.unwrap_or(volume.driver);
                 volume.labels = record.labels.unwrap_or_default();

@@ -162,11 +162,13 @@ impl FileTree {
         &self.notices
     }
 
-    /// Whether it has a path. [`FileTree::write_tar`] fails for one that it does not have.
-    pub fn has(&self, path: &Path) -> bool {
-        match components(path) {
-            Some(path) => path.is_empty() || self.tree.records.find(&path).is_some(),
-            None => false,
+    /// Whether it has a path; `of` is what errors call the tree. [`FileTree::write_tar`] fails for a path that
+    /// it does not have.
+    pub fn check(&self, path: &Path, of: &str) -> Result<(), Error> {
+        let is_there = |path: &[u8]| path.is_empty() || self.tree.records.find(path).is_some();
+        match components(path).is_some_and(|path| is_there(&path)) {
+            true => Ok(()),
+            false => Err(self.not_found(path, format!("{} in {of}", path.display()))),
         }
     }
 
@@ -284,7 +286,21 @@ impl FileTree {
             components(path).filter(|clean| clean.is_empty() || self.tree.records.find(clean).is_some());
         match clean {
             Some(clean) => Ok(Some(clean).filter(|clean| !clean.is_empty())),
-            None => Err(Error::NoFile { name: path.display().to_string() }),
+            None => Err(self.not_found(path, path.display().to_string())),
+        }
+    }
+
+    /// Why nothing is at a path: it does not exist, or is behind a link.
+    fn not_found(&self, path: &Path, name: String) -> Error {
+        let clean = components(path).unwrap_or_default();
+        let is_link = |path: &[u8]| {
+            let found = self.tree.records.find(path);
+            found.is_some_and(|id| self.tree.records.metadata(id).file_type() == FileType::Symlink)
+        };
+        let ends = clean.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        match ends.map(|end| &clean[..end]).find(|prefix| is_link(prefix)) {
+            Some(link) => Error::BehindLink { name, link: String::from_utf8_lossy(link).into_owned() },
+            None => Error::NoFile { name },
         }
     }
 }

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::containers::parse;
 use crate::bolt::{Bucket, Database, Entry};
-use crate::{Error, Root, Volume, VolumeListing, json};
+use crate::{Error, Notice, Root, Volume, VolumeListing, json};
 
 const DATABASE: &str = "volumes/metadata.db";
 
@@ -36,8 +36,12 @@ struct Record {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Options {
+    mount_type: Option<String>,
     mount_device: Option<String>,
 }
+
+/// The folders that Docker has made in its data root since it has had the database.
+const NEWER: [&str; 4] = ["swarm", "plugins", "buildkit", "runtimes"];
 
 /// Reads the volumes of a data root.
 pub(crate) fn read(data: &Root) -> Result<VolumeListing, Error> {
@@ -57,16 +61,26 @@ pub(crate) fn read(data: &Root) -> Result<VolumeListing, Error> {
         }
     }
     if !has_records && !names.is_empty() {
-        let why = "it had labels and drivers of volumes, and which of them are kept elsewhere".to_owned();
-        listing.lost.push(Error::NotThere { path: data.join(DATABASE), why });
+        let mut is_newer = false;
+        for folder in NEWER {
+            is_newer |= data.exists(folder)?;
+        }
+        // Docker until 1.10 had none, and nothing to keep in it.
+        if is_newer {
+            let why = "it had labels and drivers of volumes, and which of them are kept elsewhere".to_owned();
+            listing.lost.push(Error::NotThere { path: data.join(DATABASE), why });
+        } else {
+            let what = "not there: what Docker since 1.11 knew of volumes, their labels for example, is lost";
+            listing.notices.push(Notice::new(data.join(DATABASE), what));
+        }
     }
     names.extend(records.keys().filter(|name| is_component(name)).cloned());
     for name in names {
         let mut volume = Volume::new(data, &name);
         volume.created = made(data, &name);
-        let mut device = options(data, &name).unwrap_or_else(|error| {
+        let Options { mut mount_type, mut mount_device } = options(data, &name).unwrap_or_else(|error| {
             listing.lost.push(error.within(format!("where the data of volume {name} are")));
-            None
+            Options::default()
         });
         if let Some(record) = records.remove(&name) {
             let driver = record.driver.filter(|driver| !driver.is_empty());
@@ -74,10 +88,11 @@ pub(crate) fn read(data: &Root) -> Result<VolumeListing, Error> {
             volume.labels = record.labels.unwrap_or_default();
             volume.options = record.options.unwrap_or_default();
             // Plugins have options of their own.
-            let recorded = volume.options.get("device").filter(|_| volume.driver == "local");
-            device = device.or_else(|| recorded.cloned());
+            let recorded = |name| volume.options.get(name).filter(|_| volume.driver == "local").cloned();
+            mount_device = mount_device.or_else(|| recorded("device"));
+            mount_type = mount_type.or_else(|| recorded("type"));
         }
-        listing.volumes.push(volume.mounted(device.as_deref()));
+        listing.volumes.push(volume.mounted(mount_device.as_deref(), mount_type.as_deref()));
     }
     Ok(listing)
 }
@@ -91,17 +106,18 @@ fn made(data: &Root, name: &str) -> Option<String> {
     Some(time.to_string())
 }
 
-/// The place of a volume's data in `opts.json`.
-fn options(data: &Root, name: &str) -> Result<Option<String>, Error> {
+/// What `opts.json` says of where a volume's data are.
+fn options(data: &Root, name: &str) -> Result<Options, Error> {
     let folder = Path::new("volumes").join(name);
     // What is behind a link is not the volume's, which its data say.
     if data.try_link(&folder)?.is_some() {
-        return Ok(None);
+        return Ok(Options::default());
     }
     let file = folder.join("opts.json");
-    let Some(raw) = data.try_read(&file, json::LIMIT)? else { return Ok(None) };
+    let Some(raw) = data.try_read(&file, json::LIMIT)? else { return Ok(Options::default()) };
     let options: Options = parse(&raw).map_err(|why| Error::malformed(data.join(&file), why))?;
-    Ok(options.mount_device.filter(|device| !device.is_empty()))
+    let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+    Ok(Options { mount_type: given(options.mount_type), mount_device: given(options.mount_device) })
 }
 
 /// Whether a name from the database is one component of a path.

@@ -40,6 +40,8 @@ pub struct Volume {
     pub path: PathBuf,
     /// Where its data are if not in the store: a directory of the host, a device, an address.
     pub device: Option<String>,
+    /// Whether its data were in memory (`type=tmpfs`), and ended with it.
+    pub in_memory: bool,
     /// The directory, or why it cannot be read.
     data: Result<Root, Error>,
 }
@@ -63,14 +65,16 @@ impl Volume {
             created: None,
             path: root.join(place),
             device: None,
+            in_memory: false,
             data,
         }
     }
 
     /// Says where the data are, if the options say so. A volume that is mounted from elsewhere has an empty
-    /// directory in the store.
-    pub(crate) fn mounted(mut self, device: Option<&str>) -> Self {
+    /// directory in the store. `kind` is what `mount` calls the type of a file system.
+    pub(crate) fn mounted(mut self, device: Option<&str>, kind: Option<&str>) -> Self {
         self.device = device.filter(|device| !device.is_empty()).map(str::to_owned);
+        self.in_memory = kind.is_some_and(|kind| kind == "tmpfs" || kind == "ramfs");
         self
     }
 
@@ -91,6 +95,7 @@ impl Volume {
     fn data(&self) -> Result<&Root, Error> {
         let elsewhere = |place: String| Error::Elsewhere { volume: self.name.clone(), place };
         match (&self.device, &self.data) {
+            (Some(_), _) if self.in_memory => Err(elsewhere("lost, because they were in memory".to_owned())),
             (Some(device), _) => Err(elsewhere(format!("at {device}"))),
             (None, Err(_)) if self.driver != "local" => {
                 Err(elsewhere(format!("where its driver {} keeps them", self.driver)))
@@ -122,13 +127,29 @@ impl Volume {
         let relative = clean.as_deref().map(|clean| Path::new(OsStr::from_bytes(clean)));
         let found = match relative {
             None => components(path).is_some(),
-            Some(relative) => data.exists(relative)?,
+            Some(relative) => {
+                self.check_links(data, path, relative)?;
+                data.exists(relative)?
+            }
         };
         if !found {
             let name = format!("{} in volume {}", path.display(), self.name);
             return Err(Error::NoFile { name });
         }
         Ok(clean)
+    }
+
+    /// Refuses a path that leads through a link.
+    fn check_links(&self, data: &Root, path: &Path, relative: &Path) -> Result<(), Error> {
+        let mut above: Vec<&Path> = relative.ancestors().skip(1).collect();
+        above.reverse();
+        for prefix in above.into_iter().filter(|prefix| !prefix.as_os_str().is_empty()) {
+            if data.try_link(prefix)?.is_some() {
+                let name = format!("{} in volume {}", path.display(), self.name);
+                return Err(Error::BehindLink { name, link: prefix.display().to_string() });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -49,7 +49,14 @@ fn records_of_docker_that_are_broken() {
         let found = of_now.find(&id[..12]).unwrap();
         assert_eq!(ability.written(&found.key).unwrap(), Some(20), "{why}");
         assert!(
-            ability.root_fs(found).unwrap().unwrap().read(None).unwrap().has("/etc/hosts".as_ref()),
+            ability
+                .root_fs(found)
+                .unwrap()
+                .unwrap()
+                .read(None)
+                .unwrap()
+                .check("/etc/hosts".as_ref(), "it")
+                .is_ok(),
             "{why}"
         );
     }
@@ -88,7 +95,16 @@ fn records_of_docker_with_containerd_that_are_broken() {
         assert_eq!((listing.containers.len(), listing.broken.len()), (5, 1));
         let found = listing.find(&id[..12]).unwrap();
         assert!(found.damage[0].to_string().contains("its host name was \"box\""), "{:?}", found.damage);
-        assert!(ability.root_fs(found).unwrap().unwrap().read(None).unwrap().has("/srv/n/1".as_ref()));
+        assert!(
+            ability
+                .root_fs(found)
+                .unwrap()
+                .unwrap()
+                .read(None)
+                .unwrap()
+                .check("/srv/n/1".as_ref(), "it")
+                .is_ok()
+        );
     }
 }
 

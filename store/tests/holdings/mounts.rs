@@ -223,7 +223,7 @@ fn directories_that_are_missing() {
         let root_fs = changed.root_fs().unwrap();
         assert!(root_fs.notices()[0].to_string().contains("-init"), "{:?}", root_fs.notices());
         assert!(
-            root_fs.read(None).unwrap().has("/srv/n/1".as_ref()),
+            root_fs.read(None).unwrap().check("/srv/n/1".as_ref(), "it").is_ok(),
             "what the container and the image have"
         );
     }

@@ -71,6 +71,7 @@ fn table(rows: &[(&Row<'_>, Option<u64>)], no_trunc: bool) -> String {
             false => volume.name.clone(),
         };
         let path = match &volume.device {
+            Some(_) if volume.in_memory => format!("{} (data in memory)", volume.path.display()),
             Some(device) => format!("{} (data at {device})", volume.path.display()),
             None => volume.path.display().to_string(),
         };
