@@ -144,10 +144,11 @@ pub(crate) struct Save {
     pub(crate) output: Option<PathBuf>,
     /// Format of the archive.
     ///
-    /// docker-archive loads in every current engine. docker-v1 is what Docker wrote until 1.9, and reads up
-    /// to 28. oci-archive is an OCI image layout; as a directory, it can be extended by more images.
-    #[arg(long, value_parser = formats(), default_value = Format::DockerArchive.name())]
-    pub(crate) format: Format,
+    /// docker-archive, the default, loads in every current engine. docker-v1 is what Docker wrote until 1.9,
+    /// and reads up to 28. oci-archive is an OCI image layout; as a directory, it can be extended by more
+    /// images.
+    #[arg(long, value_parser = formats())]
+    pub(crate) format: Option<Format>,
     /// Tags to write for an image that is named by its id: none, as engines do (named), or all of them
     /// (keep).
     #[arg(long, value_name = "WHICH", value_parser = tags(), default_value = "named")]
@@ -191,9 +192,9 @@ pub(crate) struct Save {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
-    /// The tag that the one image gets in a layout.
+    /// What the index of a layout calls the one image.
     #[arg(skip)]
-    pub(crate) layout_tag: Option<String>,
+    pub(crate) ref_name: Option<String>,
     #[command(flatten)]
     pub(crate) work: Work,
     #[command(flatten)]
@@ -201,6 +202,11 @@ pub(crate) struct Save {
 }
 
 impl Save {
+    /// The format of the archive.
+    pub(crate) fn format(&self) -> Format {
+        self.format.unwrap_or_default()
+    }
+
     /// Whether anything is to be saved.
     pub(crate) fn names_something(&self) -> bool {
         self.all || !self.names.is_empty() || self.choice.names_something()

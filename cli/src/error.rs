@@ -66,6 +66,10 @@ pub(crate) enum Error {
     DirectoryInOrder,
     #[error("a registry takes images one by one, not an archive to divide, compress or hash")]
     RegistryInOrder,
+    #[error("a registry has no archives, so none in the format {}", .0.name())]
+    FormatOfRegistry(layerlift_export::Format),
+    #[error("--creds-stdin and a list of names cannot both be read from standard input")]
+    StdinTwice,
     #[error("{0} takes images only")]
     ImagesOnly(String),
     #[error("{0:?} is not a place to push to")]
@@ -76,8 +80,6 @@ pub(crate) enum Error {
     NamesWithAll,
     #[error("{0} names and one tag: the images would replace one another")]
     TagForSeveral(usize),
-    #[error("{0} has no name of which the tag could be another")]
-    TagWithoutName(String),
     #[cfg(feature = "registry")]
     #[error("standard input has no USER:PASSWORD")]
     NoCredentials,
@@ -161,6 +163,14 @@ impl Error {
         found.is_some_and(layerlift_archive::Error::is_of_content)
     }
 
+    /// Whether a registry did not take something.
+    pub(crate) fn is_of_registry(&self) -> bool {
+        #[cfg(feature = "registry")]
+        return chain(self).any(|error| as_type::<layerlift_export::RegistryError>(error).is_some());
+        #[cfg(not(feature = "registry"))]
+        false
+    }
+
     /// Whether the output is a directory that something has been put into.
     pub(crate) fn is_of_full_directory(&self) -> bool {
         let found = chain(self).find_map(as_type::<layerlift_archive::Error>);
@@ -192,13 +202,14 @@ impl Error {
             Error::NoArchive(_) => {
                 "name one store; layerlift join completes archives from stores with --root"
             }
+            Error::FormatOfRegistry(_) => "leave out --format",
+            Error::StdinTwice => "name a file with --from-file FILE",
             Error::RegistryInOrder => "compress its layers with --compress",
             Error::NoDestination(_) => {
-                "name docker://HOST/REPOSITORY[:TAG], docker://HOST/PREFIX/ or oci:DIR[:TAG]"
+                "name docker://HOST/REPOSITORY[:TAG], docker://HOST/PREFIX/ or oci:DIR[:NAME]"
             }
             Error::NothingToPush => "name images before the destination, or --all, or --container",
             Error::TagForSeveral(_) => "leave the tag out, and each keeps its own",
-            Error::TagWithoutName(_) => "name the image by its repository and tag",
             Error::StreamInVolumes => "name it with -o FILE",
             Error::CompressedVolumes => "compress its layers with --compress",
             Error::SameOutput { .. } | Error::InputIsOutput { .. } => "write to another name",

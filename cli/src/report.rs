@@ -154,7 +154,11 @@ impl Reporter {
             Status::Interrupted => interrupted(),
             _ => {
                 let mut message = Message::of(error);
-                if status == Status::Incomplete && message.hints.is_empty() && self.stops_at_image {
+                if status == Status::Incomplete
+                    && message.hints.is_empty()
+                    && self.stops_at_image
+                    && !error.is_of_registry()
+                {
                     let hint = "export the rest with --keep-going; layerlift verify lists every fault";
                     message.hints.push(hint.to_owned());
                 }

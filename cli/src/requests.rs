@@ -113,6 +113,10 @@ pub(crate) fn with_listed(args: &Save) -> Result<Option<Save>, Error> {
     if args.choice.from_file.is_empty() {
         return Ok(None);
     }
+    let reads_stdin = args.choice.from_file.iter().any(|path| path.as_os_str() == "-");
+    if reads_stdin && args.registry.creds_stdin {
+        return Err(Error::StdinTwice);
+    }
     let mut args = args.clone();
     for path in &args.choice.from_file {
         let text = read_list(path).map_err(|source| Error::NamesNotRead { path: path.clone(), source })?;

@@ -49,6 +49,8 @@ pub struct Root {
     pub descriptor: Descriptor,
     /// The image's names, as the format has them. May be empty.
     pub names: Vec<Reference>,
+    /// What the index of a layout calls it (`org.opencontainers.image.ref.name`), if not by its whole name.
+    pub ref_name: Option<String>,
     /// What else its line says.
     pub annotations: BTreeMap<String, String>,
     /// The platform of an image that was chosen from an index: a JSON object, as the index has it.
@@ -116,7 +118,14 @@ impl fmt::Debug for Blob {
 impl Root {
     /// An image without a name.
     pub fn new(descriptor: Descriptor) -> Self {
-        Root { descriptor, names: Vec::new(), annotations: BTreeMap::new(), platform: None, line: None }
+        Root {
+            descriptor,
+            names: Vec::new(),
+            ref_name: None,
+            annotations: BTreeMap::new(),
+            platform: None,
+            line: None,
+        }
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Options {
     /// Compressed blobs that the target has, by the diff ids of their layers: a layer that would have to be
     /// compressed is taken to be that blob, and is not read.
     pub there: Arc<BTreeMap<DiffId, BlobThere>>,
+    /// What the index of a layout calls the images (`org.opencontainers.image.ref.name`). `None`: by their
+    /// whole names.
+    pub ref_name: Option<String>,
     /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
     pub temp_dir: PathBuf,
 }
@@ -118,6 +121,11 @@ impl Options {
     /// The same options, with or without layers whose recorded bytes are lost.
     pub fn with_recorded_only(self, recorded_only: bool) -> Self {
         Options { recorded_only, ..self }
+    }
+
+    /// The same options, with a name for the index of a layout.
+    pub fn with_ref_name(self, ref_name: Option<String>) -> Self {
+        Options { ref_name, ..self }
     }
 
     /// The same options, with or without indexes that stay as they are.

@@ -92,7 +92,7 @@ impl Join {
             names: self.image.clone(),
             all: self.all || self.image.is_empty(),
             output: self.output.clone(),
-            format: self.format,
+            format: Some(self.format),
             tags: TagPolicy::Named,
             compress: self.compress,
             archive_compress: self.archive_compress,
@@ -105,7 +105,7 @@ impl Join {
             temp_dir: self.temp_dir.clone(),
             dry_run: self.dry_run,
             registry: RegistryArgs::default(),
-            layout_tag: None,
+            ref_name: None,
             work: self.work.clone(),
             store: StoreArgs {
                 place: PlaceArgs {

@@ -17,7 +17,8 @@ use super::values::layer_compression;
 /// that is not complete. The same command goes on where one stopped.
 ///
 /// A DESTINATION is docker://HOST/REPOSITORY:TAG; docker://HOST/PREFIX/, below which each image has a
-/// repository of its own name; or oci:DIR:TAG. Without a :TAG, images keep their own.
+/// repository of its own name; or oci:DIR:NAME, an OCI layout. Without a :TAG or a :NAME, images keep their
+/// own.
 #[derive(Debug, ClapArgs)]
 #[command(override_usage = "layerlift push [OPTIONS] [NAME]... DESTINATION")]
 #[command(after_help = "\

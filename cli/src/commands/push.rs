@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use layerlift_export::{Format, TagPolicy};
+use layerlift_archive::CompressionLevel;
+use layerlift_export::{Format, LayerCompression, TagPolicy};
 
 use super::save::{Input, export};
 use crate::args::{Delivery, Partial, Push, Save};
@@ -20,13 +21,14 @@ pub(crate) fn run(args: &Push, reporter: &Reporter) -> Result<Status, Error> {
     if to.starts_with(REGISTRY) {
         save.output = Some(PathBuf::from(to));
     } else if let Some(layout) = to.strip_prefix(LAYOUT).filter(|layout| !layout.is_empty()) {
-        let (dir, tag) = match layout.rsplit_once(':') {
-            Some((dir, tag)) if !tag.contains('/') && !dir.is_empty() => (dir, Some(tag)),
-            _ => (layout, None),
-        };
-        save.layout_tag = tag.map(str::to_owned);
+        // As skopeo has it: what follows the first colon is the name.
+        let (dir, name) = layout.split_once(':').map_or((layout, None), |(dir, name)| (dir, Some(name)));
+        if dir.is_empty() || name == Some("") {
+            return Err(Error::NoDestination(to.clone()));
+        }
+        save.ref_name = name.map(str::to_owned);
         save.output = Some(PathBuf::from(format!("{}/", dir.trim_end_matches('/'))));
-        several(&save, tag.is_some())?;
+        several(&save, name.is_some())?;
     } else {
         return Err(Error::NoDestination(to.clone()));
     }
@@ -53,9 +55,9 @@ fn as_save(args: &Push, names: &[String]) -> Save {
         names: names.to_vec(),
         all: args.all,
         output: None,
-        format: Format::OciArchive,
+        format: Some(Format::OciArchive),
         tags: TagPolicy::Named,
-        compress: args.compress,
+        compress: args.compress.or(Some(LayerCompression::Packed(CompressionLevel::GZIP))),
         archive_compress: None,
         choice: args.choice.clone(),
         delivery: Delivery::default(),
@@ -66,7 +68,7 @@ fn as_save(args: &Push, names: &[String]) -> Save {
         temp_dir: args.temp_dir.clone(),
         dry_run: args.dry_run,
         registry: args.registry.clone(),
-        layout_tag: None,
+        ref_name: None,
         work: args.work.clone(),
         store: args.store.clone(),
     }

@@ -8,7 +8,7 @@ use layerlift_export::{
     Error as ExportError, Format, LayerCompression, Layout, Omission, Options, Plan, SalvageReport,
     Selection, plan, select_all, select_partial,
 };
-use layerlift_store::{OpenOptions, Platforms, Reference, Store};
+use layerlift_store::{OpenOptions, Platforms, Reference, Rules, Store};
 
 use super::containers;
 use crate::args::Save;
@@ -55,12 +55,17 @@ pub(crate) fn export(args: &Save, input: &Input<'_>, reporter: &Reporter) -> Res
     let args = listed.as_ref().unwrap_or(args);
     let destination = Destination::parse(args.output.as_deref());
     // A registry takes images as an OCI archive has them.
-    let pushed = matches!(destination, Destination::Registry(_));
-    let pushed = pushed.then(|| Save { format: Format::OciArchive, ..args.clone() });
+    let pushed = match (&destination, args.format) {
+        (Destination::Registry(_), None | Some(Format::OciArchive)) => {
+            Some(Save { format: Some(Format::OciArchive), ..args.clone() })
+        }
+        (Destination::Registry(_), Some(format)) => return Err(Error::FormatOfRegistry(format)),
+        _ => None,
+    };
     let args = pushed.as_ref().unwrap_or(args);
     let compression = destination.compression(args.archive_compress)?;
     if !args.dry_run {
-        destination.check(args.format)?;
+        destination.check(args.format())?;
         delivery::check(&args.delivery, &destination, compression.is_some())?;
         let others = if let Input::Parts { others, .. } = input { others } else { &[][..] };
         collisions::check(args, others, &destination)?;
@@ -138,7 +143,7 @@ fn once(
         .with_other_side(other_side)
         .with_as_archived(sources.joined)
         .with_salvage(args.salvage)
-        .with_format(args.format)
+        .with_format(args.format())
         .with_tags(args.tags)
         .with_keep_going(args.leaves_out())
         .with_recorded_only(args.choice.no_rebuild)
@@ -154,11 +159,11 @@ fn once(
         Some(pushing) => pushing.there(&*source.store, &selection, args.dry_run, &())?,
         None => BTreeMap::new(),
     };
-    let options = options.with_there(there);
-    if let Some(tag) = &args.layout_tag {
-        retag(&mut selection, tag)?;
+    let options = options.with_there(there).with_ref_name(args.ref_name.clone());
+    if let Some(name) = &args.ref_name {
+        rename(&mut selection, name)?;
     }
-    let layout = destination.layout(args.format)?;
+    let layout = destination.layout(args.format())?;
     let plan = plan(&*source.store, selection, &options)?;
     if report_left_out(plan.left_out(), reporter) {
         status = Status::Incomplete;
@@ -266,7 +271,7 @@ fn write(
         };
         // Another export has made the layout in the meantime.
         if written.as_ref().is_err_and(Error::is_of_full_directory)
-            && let Some(made) = destination.layout(args.format)?
+            && let Some(made) = destination.layout(args.format())?
         {
             layout = Some(made);
             progress.end();
@@ -301,7 +306,7 @@ fn write(
     });
     // A tree has the report in it; a layout that gets more images has it beside its index.
     let declared = prepared.salvaged().is_some_and(SalvageReport::is_declared);
-    let beside = destination.report_beside(args.format).filter(|_| declared);
+    let beside = destination.report_beside(args.format()).filter(|_| declared);
     if let Some(report) = report.take() {
         report.write(&prepared)?;
     }
@@ -312,17 +317,21 @@ fn write(
     Ok(incomplete)
 }
 
-/// Gives the one image that was chosen another tag.
-fn retag(selection: &mut Selection, tag: &str) -> Result<(), Error> {
+/// Gives the one image that was chosen the name that the index of a layout has for it: a tag beside its own
+/// repository, or a whole name.
+fn rename(selection: &mut Selection, name: &str) -> Result<(), Error> {
     let images = selection.images.iter_mut().map(|one| (one.image.id().to_owned(), &mut one.reference));
     let indexes = selection.indexes.iter_mut();
     let indexes = indexes.map(|one| (one.index.digest.to_string(), &mut one.reference));
     let containers = selection.containers.iter_mut();
     let containers = containers.map(|one| (one.container.key.id().to_owned(), &mut one.reference));
+    let is_tag = Rules::Distribution.check_tag(name).is_ok();
+    let whole = Reference::parse(name, Rules::Distribution).ok().filter(|_| !is_tag);
     let mut ids = BTreeSet::new();
     for (id, reference) in images.chain(indexes).chain(containers) {
-        let name = reference.as_ref().ok_or_else(|| Error::TagWithoutName(id.clone()))?;
-        *reference = Some(Reference::new(name.repository(), tag));
+        let with_tag =
+            reference.as_ref().filter(|_| is_tag).map(|own| Reference::new(own.repository(), name));
+        *reference = with_tag.or_else(|| whole.clone());
         ids.insert(id);
     }
     if ids.len() > 1 { Err(Error::TagForSeveral(ids.len())) } else { Ok(()) }

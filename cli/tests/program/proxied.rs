@@ -133,3 +133,17 @@ fn without_a_proxy() {
     assert!(messages.contains("ALL_PROXY") && messages.contains("SOCKS"), "{messages}");
     assert!(!messages.contains("hunter2"), "{messages}");
 }
+
+/// Only the proxy can be reached or not, so it is what is named.
+#[test]
+fn a_proxy_that_refuses() {
+    let store = Store::example();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for proxy in [format!("http://user:hunter2-secret@{free}"), "http://proxy.invalid:3128".to_owned()] {
+        let (status, messages) = push(&store, &format!("docker://{HOST}/app:1"), &[("ALL_PROXY", &proxy)]);
+        assert_eq!(status, Some(2), "{messages}");
+        let address = proxy.rsplit(['@', '/']).next().unwrap();
+        assert!(messages.contains(&format!("the proxy {address}")), "{messages}");
+        assert!(!messages.contains("hunter2"), "{messages}");
+    }
+}

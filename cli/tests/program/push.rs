@@ -10,6 +10,9 @@ use crate::program::{ended, layerlift, output, save};
 use crate::server::{Reply, Server, answer, with_body};
 use crate::store::Store;
 
+/// The annotation in which containerd keeps an image's whole name.
+const CONTAINERD: &str = "io.containerd.image.name";
+
 fn push(store: &Store, args: &[&str]) -> Output {
     let mut command = layerlift();
     command.arg("push").args(args).arg("--root").arg(&store.root);
@@ -107,6 +110,13 @@ fn requests_that_cannot_be_met() {
             "nonexistent.pem",
         ),
         (vec!["base".to_owned(), to("app"), "--creds-stdin".to_owned()], "has no USER:PASSWORD"),
+        (
+            ["--creds-stdin", "--from-file", "-", &to("app")].map(str::to_owned).to_vec(),
+            "cannot both be read from standard input",
+        ),
+        (vec!["base".to_owned(), "docker://localhost:99999/app".to_owned()], "its port is not a number"),
+        (vec!["base".to_owned(), "oci:".to_owned()], "is not a place to push to"),
+        (vec!["base:latest".to_owned(), "oci:/nonexistent-dir:".to_owned()], "is not a place to push to"),
     ] {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let (status, errors) = ended(&push(&store, &args));
@@ -118,6 +128,9 @@ fn requests_that_cannot_be_met() {
     let (status, errors) = ended(&push(&store, &["base:latest", &format!("docker://{free}/app")]));
     assert_eq!(status, Some(2), "{errors}");
     assert!(errors.contains("connection refused"), "{errors}");
+    let format = output(save(&store.root).args(["base", "--format", "docker-archive", "-o", &to("app")]));
+    assert_eq!(ended(&format).0, Some(2), "{}", ended(&format).1);
+    assert!(ended(&format).1.contains("--format"), "{}", ended(&format).1);
     let volumes = output(save(&store.root).args(["base", "--volume-size", "1M", "-o", &to("app")]));
     assert_eq!(ended(&volumes).0, Some(2), "{}", ended(&volumes).1);
 }
@@ -135,6 +148,7 @@ fn what_is_missing_is_named() {
     assert_eq!(status, Some(1), "{errors}");
     assert!(errors.contains("answered 403") && errors.contains("DENIED: not here"), "{errors}");
     assert!(errors.contains("not pushed: ") && errors.contains("/x/base:child"), "{errors}");
+    assert!(!errors.contains("verify"), "nothing is wrong with the store: {errors}");
     assert!(server.tag("x/base", "latest").is_none());
 }
 
@@ -188,6 +202,11 @@ fn blobs_that_a_registry_had() {
     let to = format!("docker://{host}/new:1");
     let (status, events) = ended(&push(&store, &["app:2", &to, "--progress", "json"]));
     assert_eq!(status, Some(0), "{events}");
+    let event = events.lines().map(|line| json(line.as_bytes())).find(|event| event["digest"] == layers[0]);
+    let event = event.expect("the blob is reported");
+    assert_eq!((&event["outcome"], &event["from"]), (&"mounted".into(), &"team/base".into()));
+    let of_base = server.asked().into_iter().filter(|line| line.ends_with(layers[0])).collect::<Vec<_>>();
+    assert_eq!(of_base.len(), 2, "before it is mounted, and after that: {of_base:?}");
     let pushed = json(&server.tag("new", "1").expect("it has the tag"));
     assert_eq!(pushed["layers"][0]["digest"], layers[0], "the blob that was there");
     assert_eq!(pushed["layers"][0]["size"], read(layers[0]).len());
@@ -330,8 +349,36 @@ fn layouts_get_tags() {
         let got = push(&store, &[name, &to(tag)]);
         assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
     }
-    let index = std::fs::read_to_string(layout.join("index.json")).unwrap();
-    assert!(index.contains("base:2") && index.contains("base:child") && !index.contains("latest"), "{index}");
+    let index =
+        || -> Value { serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap() };
+    let names = || -> Vec<(Option<String>, Option<String>)> {
+        let index = index();
+        let entries = index["manifests"].as_array().unwrap().iter();
+        let name = |entry: &Value, key: &str| entry["annotations"][key].as_str().map(str::to_owned);
+        let names = |entry| (name(entry, "org.opencontainers.image.ref.name"), name(entry, CONTAINERD));
+        entries.map(names).collect()
+    };
+    let full = |name: &str| Some(format!("docker.io/library/{name}"));
+    let base_2 = (Some("2".to_owned()), full("base:2"));
+    assert_eq!(names(), [base_2.clone(), (Some("base:child".to_owned()), full("base:child"))]);
+    // Layers are compressed as for a registry.
+    let digest = index()["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    assert_eq!(digest, archived(&store, &["base:latest"], "gzip")[0]);
+
     let (status, errors) = ended(&push(&store, &["base", &to(":3")]));
     assert_eq!(status, Some(2), "{errors}");
+    // A whole name, and an image that has none.
+    let got = push(&store, &["base:child", &to(":registry.example/team/app:1")]);
+    assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+    let listing = output(layerlift().args(["inspect", "base:latest", "--root"]).arg(&store.root));
+    let image: Value = serde_json::from_slice(&listing.stdout).unwrap();
+    let got = push(&store, &[image[0]["id"].as_str().unwrap(), &to(":by-id")]);
+    assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+    let app = Some("registry.example/team/app:1".to_owned());
+    assert_eq!(names()[2..], [(app.clone(), app), (Some("by-id".to_owned()), None)]);
+    // The same name again replaces what it led to.
+    let got = push(&store, &["base:child", &to(":by-id")]);
+    assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+    assert_eq!(names().iter().filter(|(name, _)| name.as_deref() == Some("by-id")).count(), 1);
+    assert!(names().contains(&base_2));
 }

@@ -54,7 +54,7 @@ fn listed(root: &Root) -> Vec<Listed> {
     }
     let named = |name: &Reference| {
         let tag = name.tag_or_digest().to_owned();
-        Listed::named(root, name.full().to_string(), tag)
+        Listed::named(root, Some(name.full().to_string()), tag)
     };
     root.names.iter().map(named).collect()
 }

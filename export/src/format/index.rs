@@ -45,11 +45,12 @@ impl Listed {
     }
 
     /// `full` is containerd's name of the image, `name` that of OCI tools.
-    pub(super) fn named(root: &Root, full: String, name: String) -> Listed {
+    pub(super) fn named(root: &Root, full: Option<String>, name: String) -> Listed {
         let mut listed = Listed::nameless(root);
         if let Listed::New(new) = &mut listed {
-            let names = [(CONTAINERD_NAME, full), (REF_NAME, name)];
-            new.annotations.extend(names.map(|(key, name)| (key.to_owned(), name)));
+            let names = [(CONTAINERD_NAME, full), (REF_NAME, Some(name))];
+            let names = names.into_iter().filter_map(|(key, name)| Some((key.to_owned(), name?)));
+            new.annotations.extend(names);
         }
         listed
     }
@@ -57,41 +58,44 @@ impl Listed {
 
 /// An entry of a layout's index, and what tells whether it replaces another one.
 pub(crate) struct NewEntry {
-    /// As OCI tools have it and as containerd has it; `None` for an image without a name.
-    pub(crate) name: Option<(String, String)>,
+    /// As OCI tools have it and as containerd has it, if it does; `None` for an image without a name.
+    pub(crate) name: Option<(String, Option<String>)>,
     /// Of its manifest.
     pub(crate) digest: Digest,
     pub(crate) listed: Listed,
 }
 
 /// The entries of an image in a layout: one for each name, or one without a name. Names are whole, since a
-/// layout can hold several repositories.
+/// layout can hold several repositories; but an image may be asked for under a name of its own.
 pub(crate) fn entries(root: &Root) -> Vec<NewEntry> {
     let digest = root.descriptor.digest;
     if let Some(line) = root.line.as_ref().and_then(|line| RawValue::from_string(line.clone()).ok()) {
         return vec![NewEntry { name: names(&line), digest, listed: Listed::Kept(line) }];
     }
-    if root.names.is_empty() {
-        return vec![NewEntry { name: None, digest, listed: Listed::nameless(root) }];
-    }
-    let entry = |name: &Reference| {
-        let (name, full) = (name.to_string(), name.full().to_string());
+    let entry = |name: String, full: Option<String>| {
         let listed = Listed::named(root, full.clone(), name.clone());
         NewEntry { name: Some((name, full)), digest, listed }
+    };
+    if root.names.is_empty() {
+        let nameless = || NewEntry { name: None, digest, listed: Listed::nameless(root) };
+        return vec![root.ref_name.clone().map_or_else(nameless, |name| entry(name, None))];
+    }
+    let entry = |name: &Reference| {
+        let full = name.full().to_string();
+        entry(root.ref_name.clone().unwrap_or_else(|| name.to_string()), Some(full))
     };
     root.names.iter().map(entry).collect()
 }
 
 /// The names in a line of an index: as OCI tools have it and as containerd has it.
-fn names(line: &RawValue) -> Option<(String, String)> {
+fn names(line: &RawValue) -> Option<(String, Option<String>)> {
     #[derive(Deserialize)]
     struct Line {
         annotations: BTreeMap<String, String>,
     }
     let Line { mut annotations } = serde_json::from_str(line.get()).ok()?;
     let (name, full) = (annotations.remove(REF_NAME), annotations.remove(CONTAINERD_NAME));
-    let either = full.clone().or_else(|| name.clone())?;
-    Some((name.unwrap_or_else(|| either.clone()), either))
+    Some((name.clone().or_else(|| full.clone())?, full.or(name)))
 }
 
 #[derive(Serialize)]

@@ -157,6 +157,7 @@ impl Contents {
         }
         let Oci { mut roots, images, of_lists } = oci_images(images, lists);
         lines.describe(&mut roots);
+        roots.iter_mut().for_each(|root| root.ref_name.clone_from(&options.ref_name));
         let bundle = if format == Format::DockerArchive {
             let blobs = images.iter().flat_map(layers).chain(images.iter().flat_map(documents));
             Bundle::of(blobs.chain(of_lists), roots)

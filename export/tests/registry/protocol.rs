@@ -36,6 +36,24 @@ fn blobs_manifest_tag() {
     assert_eq!(mounted.iter().filter(|line| line.ends_with("from team/app")).count(), 3, "{mounted:?}");
 }
 
+/// A proxy may swallow the answer for which a body waits. It is not waited for again and again.
+#[test]
+fn nobody_asks_for_bodies() {
+    let server = Server::start(|_| None);
+    server.kept.lock().unwrap().never_continues = true;
+    let layers: Vec<Vec<u8>> = (0..8).map(|seed| bytes(seed, 100_000)).collect();
+    pushed(server.address, "app", &image(&layers), &at_once()).unwrap();
+    let kept = server.kept.lock().unwrap();
+    let waited = kept.log.iter().filter(|request| request.headers.contains_key("expect")).count();
+    // Two threads, so one may be waiting when the other gives it up.
+    assert!((2..=3).contains(&waited), "{waited} bodies were announced");
+    assert!(
+        layers.iter().all(|layer| {
+            kept.blobs.get(&("app".to_owned(), Digest::of(layer).to_string())) == Some(layer)
+        })
+    );
+}
+
 /// The first answers to some requests are failures that pass; the same bytes arrive in the end.
 #[test]
 fn again_after_failures_that_pass() {

@@ -61,7 +61,7 @@ impl OldEntry {
         let full = self.head.annotation(CONTAINERD_NAME);
         let name = self.head.annotation(REF_NAME);
         !new.iter().any(|new| match (full, name, &new.name) {
-            (Some(old), _, Some((_, full))) => old == full,
+            (Some(old), _, Some((_, full))) => full.as_deref() == Some(old),
             (None, Some(old), Some((name, _))) => old == name,
             (None, None, _) => self.head.digest == new.digest.to_string(),
             _ => false,
@@ -108,7 +108,7 @@ mod tests {
             (None, 1, vec![0, 1, 2, 4]),
         ] {
             let listed = Listed::Kept(RawValue::from_string("{}".to_owned()).unwrap());
-            let name = name.map(|(name, full)| (name.to_owned(), full.to_owned()));
+            let name = name.map(|(name, full)| (name.to_owned(), Some(full.to_owned())));
             let new = [NewEntry { name: name.clone(), digest: digest(number), listed }];
             let entries = index().entries.into_iter().enumerate();
             let kept: Vec<usize> =

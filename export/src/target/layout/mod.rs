@@ -131,7 +131,7 @@ impl Target for Layout {
         let old_names = kept.iter().map(|entry| (entry.digest().to_owned(), entry.name().map(str::to_owned)));
         let new_names = new
             .iter()
-            .map(|entry| (entry.digest.to_string(), entry.name.as_ref().map(|(_, full)| full.clone())));
+            .map(|entry| (entry.digest.to_string(), entry.name.as_ref().and_then(|(_, full)| full.clone())));
         let names: Vec<(String, Option<String>)> = old_names.chain(new_names).collect();
         let kept = kept.into_iter().map(|entry| Listed::Kept(entry.raw));
         let listed = kept.chain(new.into_iter().map(|new| new.listed)).collect();

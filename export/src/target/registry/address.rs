@@ -76,6 +76,10 @@ impl FromStr for Address {
         if host.contains('@') || authority.is_err() {
             return Err(wrong("its host cannot be one"));
         }
+        // An authority takes any digits for a port.
+        if host_of(host) != host && authority.is_ok_and(|authority| authority.port_u16().is_none()) {
+            return Err(wrong("its port is not a number up to 65535"));
+        }
         if rest.contains('@') {
             return Err(wrong("a digest follows from what is pushed"));
         }
@@ -173,6 +177,9 @@ mod tests {
             "u@r.x/a",
             "r.example/a//b",
             "r.example/a:/",
+            "r.example:99999/a",
+            "[::1]:99999/a",
+            "r.example:/a",
         ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }

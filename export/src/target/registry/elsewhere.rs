@@ -1,11 +1,13 @@
 //! Blobs that a registry may have: known by their digest alone, or in another of its repositories.
 
+use std::sync::PoisonError;
+
 use layerlift_archive::{Compression, Digest, Observer};
 use ureq::http::{Method, header};
 
-use super::Repository;
 use super::error::RegistryError;
 use super::http::{Body, Call};
+use super::{Outcome, Repository};
 
 /// From how many repositories a blob is mounted at most before it is sent.
 const MOUNTS: usize = 4;
@@ -20,14 +22,23 @@ impl Repository<'_> {
         observer: &dyn Observer,
     ) -> Result<Option<(u64, Compression)>, RegistryError> {
         if let Some(found) = self.begins(digest, observer)? {
-            return Ok(Some(found));
+            return Ok(Some(self.remember(digest, Outcome::Exists, found)));
         }
-        if !may_mount || self.mount(digest, observer)?.is_none() {
+        let mounted = if may_mount { self.mount(digest, observer)? } else { None };
+        let Some(from) = mounted else {
             let begun = self.session(digest);
             begun.into_iter().for_each(|session| self.abandon(session.location(), observer));
             return Ok(None);
-        }
-        self.begins(digest, observer)
+        };
+        let found = self.begins(digest, observer)?;
+        Ok(found.map(|found| self.remember(digest, Outcome::Mounted { from }, found)))
+    }
+
+    /// Need not be asked again before the push.
+    fn remember<T>(&self, digest: Digest, outcome: Outcome, found: T) -> T {
+        let mut all = self.registry.found.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert((self.name.clone(), digest), outcome);
+        found
     }
 
     fn begins(

@@ -233,6 +233,20 @@ impl RegistryError {
         }
     }
 
+    /// The same of a host that is asked through a proxy, which is all that can fail to be reached.
+    pub(super) fn behind(self, proxy: Option<String>) -> Self {
+        match (self, proxy) {
+            (RegistryError::Unreachable { host, why }, Some(proxy)) => {
+                RegistryError::Unreachable { host, why: format!("through the proxy {proxy}: {why}") }
+            }
+            (RegistryError::UnknownHost { host }, Some(proxy)) => {
+                let why = format!("the host of the proxy {proxy} is not known");
+                RegistryError::Unreachable { host, why }
+            }
+            (error, _) => error,
+        }
+    }
+
     /// The status that was answered, if that is what it is about.
     pub(super) fn status(&self) -> Option<u16> {
         match self {

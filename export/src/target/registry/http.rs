@@ -4,7 +4,8 @@
 //! leads elsewhere takes it along. Nothing goes over plain HTTP to another machine, unless that is allowed.
 
 use std::io::{self, Read};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use layerlift_archive::Error as ArchiveError;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -13,7 +14,7 @@ use ureq::{Agent, SendBody};
 use super::address::{host_of, is_loopback};
 use super::error::RegistryError;
 use super::proxy::Proxies;
-use super::source::Source;
+use super::source::{Begun, Source};
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
@@ -26,6 +27,10 @@ const QUICK: Duration = Duration::from_secs(20);
 
 /// Bodies from this size on are announced, so that a refusal comes before them.
 const LARGE: u64 = 64 << 10;
+
+/// How long a body waits until it is asked for, and how often in vain: some proxies never ask.
+pub(super) const AWAIT: Duration = Duration::from_secs(1);
+const IN_VAIN: u32 = 2;
 
 /// What is asked.
 pub(super) struct Call<'b, 'c> {
@@ -67,6 +72,8 @@ pub(super) struct Http {
     /// The host of the registry, without a port.
     host: String,
     insecure: bool,
+    /// How many bodies in a row have not been asked for.
+    in_vain: AtomicU32,
 }
 
 impl<'b, 'c> Call<'b, 'c> {
@@ -116,7 +123,8 @@ impl Answer {
 
 impl Http {
     pub(super) fn new(own: Agent, others: Agent, host: &str, insecure: bool) -> Self {
-        Http { own, others, proxies: Proxies::of_environment(), host: host_of(host).to_owned(), insecure }
+        let (proxies, host) = (Proxies::of_environment(), host_of(host).to_owned());
+        Http { own, others, proxies, host, insecure, in_vain: AtomicU32::new(0) }
     }
 
     /// Asks, and follows redirects. `secret` is sent to that origin alone.
@@ -186,10 +194,13 @@ impl Http {
         if let Some(len) = len {
             request = request.header(header::CONTENT_LENGTH, len);
         }
-        if len.is_some_and(|len| len >= LARGE) {
+        let is_announced =
+            len.is_some_and(|len| len >= LARGE) && self.in_vain.load(Ordering::Relaxed) < IN_VAIN;
+        if is_announced {
             request = request.header(header::EXPECT, "100-continue");
         }
         let proxy = self.proxies.of(uri)?;
+        let through = proxy.as_ref().map(|proxy| format!("{}:{}", proxy.host(), proxy.port()));
         let agent = if host_of(&host) == self.host { &self.own } else { &self.others };
         let is_quick = call.method != Method::PUT && len.unwrap_or(0) == 0;
         let run = |body: SendBody<'_>| -> Result<Result<Answer, ureq::Error>, RegistryError> {
@@ -210,14 +221,21 @@ impl Http {
             Body::None => run(SendBody::none())?,
             Body::Bytes(bytes) => run(SendBody::from_reader(&mut &**bytes))?,
             Body::Part(source, from, len) => {
-                let answer = run(SendBody::from_reader(&mut source.part(*from, *len)))?;
+                let (began, mut body) = (Instant::now(), Begun { inner: source.part(*from, *len), at: None });
+                let answer = run(SendBody::from_reader(&mut body))?;
+                if let Some(begun) = body.at.filter(|_| is_announced) {
+                    match begun.duration_since(began) < AWAIT {
+                        true => self.in_vain.store(0, Ordering::Relaxed),
+                        false => drop(self.in_vain.fetch_add(1, Ordering::Relaxed)),
+                    }
+                }
                 if let Some(error) = source.take_failure() {
                     return Err(RegistryError::Content(error));
                 }
                 answer
             }
         };
-        answer.map_err(|error| failure(host, asked, error))
+        answer.map_err(|error| failure(host, asked, error).behind(through))
     }
 
     /// Refuses what is neither encrypted nor on this machine.

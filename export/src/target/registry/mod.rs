@@ -113,6 +113,8 @@ pub struct Registry {
     mount_from: Vec<String>,
     /// Where blobs are known to be.
     places: Mutex<BTreeMap<Digest, Vec<String>>>,
+    /// What has been asked already: blobs that a repository has, and how they came there.
+    found: Mutex<BTreeMap<(String, Digest), Outcome>>,
     /// Repositories that nothing may be taken from.
     closed: Mutex<BTreeSet<String>>,
     parts: Parts,
@@ -166,6 +168,7 @@ impl Registry {
             client: Client::new(host, http, Auth::new(host, identity), options.insecure, options.pause),
             mount_from: options.mount_from.clone(),
             places: Mutex::default(),
+            found: Mutex::default(),
             closed: Mutex::default(),
             parts: Parts::of(options.chunk),
         })
@@ -220,6 +223,12 @@ impl Repository<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How a blob came to be here that [`Repository::find`] has found.
+    fn found(&self, digest: Digest) -> Option<Outcome> {
+        let found = self.registry.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.get(&(self.name.clone(), digest)).cloned()
+    }
+
     fn session(&self, digest: Digest) -> Option<Session> {
         self.state().sessions.remove(&digest)
     }
@@ -260,6 +269,7 @@ impl Repository<'_> {
     /// Whether a blob or a manifest need not be sent. Sends nothing.
     pub fn is_there(&self, blob: &Descriptor, observer: &dyn Observer) -> Result<bool, RegistryError> {
         match blob.names_others() {
+            false if self.found(blob.digest).is_some() => Ok(true),
             true => self.manifest(&blob.digest.to_string(), blob, observer),
             false => self.head(blob, observer),
         }
@@ -348,6 +358,11 @@ impl Target for Repository<'_> {
         // A manifest has to be at hand for its tags; `put` asks for it.
         if blob.names_others() {
             return Ok(false);
+        }
+        if let Some(outcome) = self.found(blob.digest) {
+            self.registry.add_place(blob.digest, &self.name);
+            self.events.blob(&self.name, blob, &outcome);
+            return Ok(true);
         }
         let what = format!("blob {}", blob.digest);
         if self.head(blob, options.observer).map_err(self.failed(&what))? {

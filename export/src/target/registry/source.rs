@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Instant;
 
 use layerlift_archive::{Content, Error as ArchiveError, Observer, Verified, verified};
 
@@ -108,6 +109,19 @@ impl Read for Part<'_, '_> {
         source.counted += more;
         source.observer.advance(more);
         Ok(n as usize)
+    }
+}
+
+/// Reads, and knows when it began.
+pub(super) struct Begun<R> {
+    pub(super) inner: R,
+    pub(super) at: Option<Instant>,
+}
+
+impl<R: Read> Read for Begun<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.at.get_or_insert_with(Instant::now);
+        self.inner.read(buf)
     }
 }
 

@@ -107,6 +107,7 @@ impl Trust {
             .max_idle_connections_per_host(16)
             .timeout_resolve(Some(RESOLVE))
             .timeout_connect(Some(CONNECT))
+            .timeout_await_100(Some(super::http::AWAIT))
             .timeout_per_write(Some(STALLED))
             .timeout_recv_response(Some(ANSWER))
             .timeout_recv_body(Some(STALLED))
