@@ -162,8 +162,8 @@ impl FileTree {
         &self.notices
     }
 
-    /// Whether it has a path; `of` is what errors call the tree. [`FileTree::write_tar`] fails for a path that
-    /// it does not have.
+    /// Whether it has a path; `of` is what errors call the tree. [`FileTree::write_tar`] fails for a path
+    /// that it does not have.
     pub fn check(&self, path: &Path, of: &str) -> Result<(), Error> {
         let is_there = |path: &[u8]| path.is_empty() || self.tree.records.find(path).is_some();
         match components(path).is_some_and(|path| is_there(&path)) {
