@@ -23,9 +23,18 @@ pub trait ReadAt: fmt::Debug + Send + Sync {
         }
         Ok(())
     }
+
+    /// The file itself, if it is one and these are all its bytes.
+    fn as_file(&self) -> Option<&File> {
+        None
+    }
 }
 
 impl ReadAt for File {
+    fn as_file(&self) -> Option<&File> {
+        Some(self)
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buf, offset)
     }

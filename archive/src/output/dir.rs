@@ -13,7 +13,7 @@ use super::temporary::{Draft, Staging, final_path, folder, sync_dir, sync_folder
 use super::write_back::{Run, WriteBack};
 use crate::produce::{Item, Order, Sink, first_failure, produce};
 use crate::tree::Node;
-use crate::{Content, Entry, Error, Options, Tree};
+use crate::{Content, Entry, Error, FileRange, Options, Tree};
 
 /// Files that are open at the same time.
 const OPEN: usize = 64;
@@ -73,27 +73,47 @@ pub fn write_files(dir: &Path, files: &[(&str, &dyn Content)], options: &Options
         let paths: Vec<PathBuf> = group.iter().map(|(name, _)| dir.join(name)).collect();
         let begun = group.iter().map(|(_, content)| options.spools.and_then(|spools| spools.file(*content)));
         let begun: Vec<Option<Draft>> = begun.collect();
-        let mut items = Vec::with_capacity(group.len());
-        for (&(name, content), begun) in group.iter().zip(&begun) {
-            items.push(match begun {
-                Some(_) => Item::without_content(name, Vec::new()),
-                None => Item::new(name, content),
-            });
+        for ((_, content), begun) in group.iter().zip(&begun) {
             options.observer.advance(if begun.is_some() { content.len() } else { 0 });
         }
+        let is_begun: Vec<bool> = begun.iter().map(Option::is_some).collect();
         let drafts = begun.into_iter().zip(&paths);
         let temporaries = drafts.map(|(begun, path)| begun.map_or_else(|| Draft::beside(path), Ok));
         let temporaries = temporaries.collect::<Result<Vec<_>, _>>()?;
         let files = temporaries.iter().map(Draft::share).collect::<io::Result<Vec<_>>>();
         let files = files.map_err(Error::output("open", dir))?;
+        let shared: Vec<Option<FileRange>> =
+            group.iter().zip(&files).map(|((_, content), file)| share(*content, file)).collect();
+        let mut items = Vec::with_capacity(group.len());
+        for ((&(name, content), is_begun), shared) in group.iter().zip(is_begun).zip(&shared) {
+            items.push(match shared {
+                _ if is_begun => Item::without_content(name, Vec::new()),
+                Some(shared) => Item::new(name, shared),
+                None => Item::new(name, content),
+            });
+        }
         let runs = files.iter().map(|file| Run::new(file, 0)).collect();
-        let sink = Files { files, runs, paths: &paths, write_back: WriteBack::default() };
+        let is_shared = shared.iter().map(Option::is_some).collect();
+        let sink = Files { files, runs, is_shared, paths: &paths, write_back: WriteBack::default() };
         first_failure(produce(&items, &sink, Order::Any, options))?;
         for (temporary, path) in temporaries.into_iter().zip(&paths) {
             temporary.persist(path)?;
         }
     }
     Ok(())
+}
+
+/// Lets a new file have the bytes of a whole file that is stored on the same file system, where that can
+/// share them (`FICLONE`: btrfs, XFS): they take neither room nor time. What is then hashed is the new file.
+fn share(content: &dyn Content, new: &Arc<File>) -> Option<FileRange> {
+    let range = content.in_file().filter(|range| range.offset == 0 && range.len > 0)?;
+    let digest = content.digest()?;
+    let stored = range.file.as_file()?;
+    if stored.metadata().ok()?.len() != range.len {
+        return None;
+    }
+    rustix::fs::ioctl_ficlone(new, stored).ok()?;
+    Some(FileRange { file: new.clone(), offset: 0, len: range.len, digest: Some(digest) })
 }
 
 /// Refuses paths that lead out of the output, and any path that comes twice.
@@ -141,12 +161,17 @@ fn sync_dirs(tree: &Tree, root: &Path) {
 struct Files<'a> {
     files: Vec<Arc<File>>,
     runs: Vec<Run>,
+    /// Those that have their bytes already.
+    is_shared: Vec<bool>,
     paths: &'a [PathBuf],
     write_back: WriteBack,
 }
 
 impl Sink for Files<'_> {
     fn put(&self, item: usize, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        if self.is_shared[item] {
+            return Ok(());
+        }
         self.files[item].write_all_at(bytes, offset).map_err(Error::output("write", &self.paths[item]))?;
         self.runs[item].reached(offset + bytes.len() as u64, &self.write_back);
         Ok(())

@@ -47,6 +47,7 @@ mod schema;
 #[expect(dead_code, reason = "the tests of the library make it misbehave in more ways")]
 #[path = "../../../export/tests/registry/server.rs"]
 mod server;
+mod shared;
 mod store;
 mod system_calls;
 mod unreadable;

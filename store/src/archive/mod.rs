@@ -349,9 +349,8 @@ impl Files {
 }
 
 /// An open file of a directory.
-fn place(root: &Root, name: String, file: File) -> Result<Place, Error> {
-    let len = file.metadata().map_err(|error| Error::io("read", root.join(&name), error))?.len();
-    Ok(Place { name, range: FileRange { file: Arc::new(file), offset: 0, len, digest: None } })
+fn place(name: String, file: File, len: u64) -> Place {
+    Place { name, range: FileRange { file: Arc::new(file), offset: 0, len, digest: None } }
 }
 
 /// Finds a file in a directory. An unpacked archive still has its links, which are followed as in the
@@ -359,14 +358,14 @@ fn place(root: &Root, name: String, file: File) -> Result<Place, Error> {
 fn find_in(root: &Root, name: String) -> Result<Option<Place>, Error> {
     // Whatever a blob's name leads to, its bytes are compared with the digest in it.
     if name.starts_with("blobs/") {
-        let Some(file) = root.try_open_proven(&name)? else { return Ok(None) };
-        return place(root, name, file).map(Some);
+        return Ok(root.try_open_proven(&name)?.map(|(file, len)| place(name, file, len)));
     }
     let mut at = name.clone();
     for _ in 0..LINKS {
         let Some(target) = root.try_link(&at)? else {
             let Some(file) = root.try_open_file(&at)? else { return Ok(None) };
-            return place(root, at, file).map(Some);
+            let len = file.metadata().map_err(|error| Error::io("read", root.join(&at), error))?.len();
+            return Ok(Some(place(at, file, len)));
         };
         let target = target.to_string_lossy().into_owned();
         let why = || format!("it is a link to {target:?}, out of the directory");

@@ -353,7 +353,8 @@ fn fingerprint(header: &[u8], metadata: &Metadata) -> u32 {
     hasher.finish() as u32
 }
 
-fn changed(path: &Path, what: &str) -> Error {
+/// The error of an entry that is no longer what was measured.
+pub(super) fn changed(path: &Path, what: &str) -> Error {
     Error::damaged(path, format!("{what} since the tar was measured: something writes to it"))
 }
 

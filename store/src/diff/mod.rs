@@ -35,6 +35,7 @@ mod faults;
 mod files;
 pub(crate) mod flat;
 mod form;
+mod kept;
 mod metadata;
 mod order;
 pub(crate) mod owners;
@@ -50,7 +51,7 @@ mod walk;
 mod watch;
 pub(crate) mod written;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -61,6 +62,7 @@ use crate::{Error, Notice, Root, SplitLayer};
 
 use encode::{Encoding, Measure, Pass};
 use files::Files;
+use kept::{Kept, Walked};
 use sight::Sight;
 
 pub use faults::{Fault, Faults};
@@ -114,6 +116,7 @@ pub struct DiffLayer {
     /// What changed or could not be read, if files may change.
     faults_met: Arc<OnceLock<Vec<Fault>>>,
     measure: Arc<OnceLock<Measure>>,
+    kept: Kept,
 }
 
 impl DiffLayer {
@@ -136,6 +139,7 @@ impl DiffLayer {
             unseen: Arc::default(),
             faults_met: Arc::default(),
             measure: Arc::default(),
+            kept: Kept::default(),
         }
     }
 
@@ -147,7 +151,7 @@ impl DiffLayer {
     /// The same layer, of which files may change while they are read, since its container runs: each has the
     /// size that it had at first, and what cannot be read is left out; [`DiffLayer::faults_met`] names it.
     pub fn as_it_is_read(self) -> Self {
-        DiffLayer { may_change: true, measure: Arc::default(), ..self }
+        DiffLayer { may_change: true, measure: Arc::default(), kept: Kept::default(), ..self }
     }
 
     /// Walks the directories without reading a file, and returns the length of the tar. From then on,
@@ -254,7 +258,8 @@ impl DiffLayer {
     }
 
     /// Walks the directories and writes the tar. The same directories give the same bytes. If it was
-    /// measured, an entry that is not what it was then is an error that names it.
+    /// measured, an entry that is not what it was then is an error that names it; what came later is not in
+    /// the tar.
     ///
     /// Files that a record describes are compared with it first. It is an error if an engine removes the
     /// layer meanwhile, found at the latest after the last byte is written.
@@ -265,7 +270,15 @@ impl DiffLayer {
     pub fn write_to(&self, out: &mut dyn Write) -> Result<(), Error> {
         let mut out = Plain(out);
         let pass = Pass::Write(&mut out, self.measure.get());
-        self.watching(|| self.compare_files().and_then(|()| self.pass(pass))).map(drop)
+        let done = self.watching(|| self.compare_files().and_then(|()| self.pass(pass))).map(drop);
+        done.map_err(|error| match error {
+            Error::Io { path, source, .. }
+                if source.kind() == io::ErrorKind::NotFound && self.measure.get().is_some() =>
+            {
+                encode::changed(&path, "it was removed")
+            }
+            error => error,
+        })
     }
 
     /// If the layer was removed, missing files follow from that.
@@ -287,16 +300,23 @@ impl DiffLayer {
     fn pass(&self, pass: Pass<'_>) -> Result<Measure, Error> {
         let encoding = Encoding::of(self.form, self.created);
         let faults = self.faults();
-        let Walked { roots, records, order } = self.records(faults.as_ref())?;
+        let walked = match self.kept.get() {
+            Some(walked) => walked,
+            None => Arc::new(self.records(faults.as_ref())?),
+        };
+        if !self.may_change && matches!(pass, Pass::Measure) {
+            self.kept.keep(&walked);
+        }
+        let Walked { records, order, .. } = &*walked;
         let attributes = match (&self.holds, self.form) {
             (LayerDir::Full { .. }, Form::Docker18) => attributes::Wanted::Capability,
             // containerd keeps the user attributes of what it unpacks, and writes none that a container sets.
             (_, Form::Today) if self.over.is_some() => attributes::Wanted::Capability,
             _ => encoding.wanted(),
         };
-        self.compare_size(&records);
-        let files = Files::new(roots, &records, attributes).noting(faults.as_ref());
-        let measure = encode::layer(files, order, encoding, pass)?;
+        self.compare_size(records);
+        let files = Files::new(self.roots(&walked)?, records, attributes).noting(faults.as_ref());
+        let measure = encode::layer(files, *order, encoding, pass)?;
         self.faults_met.get_or_init(|| faults.map(Faults::into_found).unwrap_or_default());
         Ok(measure)
     }
@@ -307,11 +327,11 @@ impl DiffLayer {
     }
 
     /// What is in the layer, and in which order it is written.
-    fn records(&self, faults: Option<&Faults>) -> Result<Walked<'_>, Error> {
+    fn records(&self, faults: Option<&Faults>) -> Result<Walked, Error> {
         let sight = Sight::default();
         let mut walked = self.walk(faults, &sight)?;
         let without = self.owners.apply(&mut walked.records);
-        let notice = tree::unowned(walked.roots, &without);
+        let notice = tree::unowned(self.roots(&walked)?, &without);
         let named = || self.form == Form::Today && self.over.is_some();
         let deletion = || named().then(|| walked.records.named_like_deletions(&self.dir)).flatten();
         if let Some(notice) = notice.or_else(deletion) {
@@ -323,11 +343,10 @@ impl DiffLayer {
         Ok(walked)
     }
 
-    fn walk(&self, faults: Option<&Faults>, sight: &Sight) -> Result<Walked<'_>, Error> {
+    fn walk(&self, faults: Option<&Faults>, sight: &Sight) -> Result<Walked, Error> {
         use order::Order::{Paths, Walk};
         let today = self.form == Form::Today;
-        let alone = std::slice::from_ref(&self.dir);
-        let of = |records, order| Walked { roots: alone, records, order };
+        let of = |records, order| Walked { records, order, in_union: false };
         Ok(match (&self.holds, &self.over) {
             (LayerDir::Full { parent: None }, _) => of(changes::all(&self.dir, faults)?, Walk),
             (LayerDir::Full { parent: Some(parent) }, _) => {
@@ -350,22 +369,22 @@ impl DiffLayer {
     }
 
     /// What the layer makes of those below.
-    fn in_union<'a>(
+    fn in_union(
         &self,
-        root_fs: &'a Result<tree::RootFs, Error>,
+        root_fs: &Result<tree::RootFs, Error>,
         order: order::Order,
         (faults, sight): (Option<&Faults>, &Sight),
-    ) -> Result<Walked<'a>, Error> {
+    ) -> Result<Walked, Error> {
         let root_fs = root_fs.as_ref().map_err(Clone::clone)?;
         let records = root_fs.changes(self.form == Form::Today, faults, sight)?;
-        Ok(Walked { roots: root_fs.roots(), records, order })
+        Ok(Walked { records, order, in_union: true })
     }
-}
 
-/// What is in a layer.
-struct Walked<'a> {
-    /// The directories that have it, the uppermost first.
-    roots: &'a [Root],
-    records: records::Records,
-    order: order::Order,
+    /// The directories that have what was found, the uppermost first.
+    fn roots(&self, walked: &Walked) -> Result<&[Root], Error> {
+        match self.over.as_deref().filter(|_| walked.in_union) {
+            Some(root_fs) => Ok(root_fs.as_ref().map_err(Clone::clone)?.roots()),
+            None => Ok(std::slice::from_ref(&self.dir)),
+        }
+    }
 }

@@ -203,6 +203,11 @@ impl Records {
         names.try_fold(ROOT, |dir, name| self.children(dir).find(|id| self.name(*id) == name))
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
     /// The id of the next record.
     pub(super) fn next(&self) -> Id {
         Id::try_from(self.records.len()).expect("four billion records do not fit in memory")

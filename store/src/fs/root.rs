@@ -100,17 +100,17 @@ impl Root {
         not_found_is_none(self.open_file(relative))
     }
 
-    /// Opens a regular file whose bytes the caller compares with a digest. It may be behind links to anything
-    /// below the folder that the user named; `None` if it does not exist.
-    pub(crate) fn try_open_proven(&self, relative: impl AsRef<Path>) -> Result<Option<File>, Error> {
+    /// Opens a regular file whose bytes the caller compares with a digest, with its length. It may be behind
+    /// links to anything below the folder that the user named; `None` if it does not exist.
+    pub(crate) fn try_open_proven(&self, relative: impl AsRef<Path>) -> Result<Option<(File, u64)>, Error> {
         let relative = relative.as_ref();
         match (self.resolve(relative, FILE), || reach::open_proven(self, relative, FILE)) {
             (Err(Errno::LOOP), behind) => match behind() {
-                Some(Ok(file)) => self.regular(relative, file.into()).map(|(file, _)| Some(file)),
+                Some(Ok(file)) => self.regular(relative, file.into()).map(Some),
                 _ => Err(self.error("open", relative, Errno::LOOP)),
             },
             (Err(errno), _) => not_found_is_none(Err(self.error("open", relative, errno))),
-            (Ok(file), _) => self.regular(relative, file.into()).map(|(file, _)| Some(file)),
+            (Ok(file), _) => self.regular(relative, file.into()).map(Some),
         }
     }
 
