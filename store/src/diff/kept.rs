@@ -1,4 +1,4 @@
-//! What a walk of a layer has found. It is kept until the tar is written, so that directories are walked once.
+//! What a walk of a layer has found. It is kept until the tar is written, so directories are walked once.
 //!
 //! All layers together keep a bounded number of records. A layer that gets no more room is walked again.
 
