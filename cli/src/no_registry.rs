@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 
 use layerlift_archive::{Observer, Options};
-use layerlift_export::{BlobThere, Prepared, Selection};
+use layerlift_export::{BlobThere, Plan, Prepared, Selection};
 use layerlift_store::{DiffId, Store};
 
 use crate::args::Save;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::report::Reporter;
+
+/// What is known of layers before they are compressed.
+#[derive(Default)]
+pub(crate) struct Destined {
+    pub(crate) there: BTreeMap<DiffId, BlobThere>,
+}
 
 /// A registry to push to.
 pub(crate) enum Pushing {}
@@ -19,13 +25,24 @@ impl Pushing {
         Err(Error::NoRegistries)
     }
 
-    pub(crate) fn there(
+    pub(crate) fn destined(
         &self,
         _: &dyn Store,
         _: &Selection,
         _: bool,
         _: &dyn Observer,
-    ) -> Result<BTreeMap<DiffId, BlobThere>, Error> {
+    ) -> Result<Destined, Error> {
+        Err(Error::NoRegistries)
+    }
+
+    pub(crate) fn prepare(
+        &self,
+        _: Plan,
+        _: &Destined,
+        _: bool,
+        _: &Options<'_>,
+        _: &Progress<'_>,
+    ) -> Result<Prepared, Error> {
         Err(Error::NoRegistries)
     }
 

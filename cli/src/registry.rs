@@ -16,8 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use layerlift_archive::{ErrorKind, Observer, Options};
 use layerlift_export::{
-    Address, BlobThere, Bundle, Descriptor, Events, Outcome, Placed, Prepared, Registry, RegistryOptions,
-    Selection, placed, push,
+    Address, Ahead, Blob, BlobThere, Bundle, Descriptor, Events, Outcome, Placed, Plan, Prepared, Registry,
+    RegistryOptions, Repository, Selection, Target, placed, push, put_ahead,
 };
 use layerlift_store::{DiffId, LayerKey, Store};
 use serde::Serialize;
@@ -38,6 +38,16 @@ const SOURCE: &str = "containerd.io/distribution.source.";
 
 /// How many blobs of a layer are asked for.
 const CANDIDATES: usize = 3;
+
+/// What is known of layers before they are compressed.
+#[derive(Default)]
+pub(crate) struct Destined {
+    /// The compressed blobs that the store remembers, and that the registry has wherever they have to be:
+    /// those layers need not be compressed again.
+    pub(crate) there: BTreeMap<DiffId, BlobThere>,
+    /// The repository that each layer goes to first.
+    repositories: BTreeMap<DiffId, String>,
+}
 
 /// More than any name and password.
 const CREDENTIALS: u64 = 64 << 10;
@@ -152,15 +162,16 @@ impl Pushing {
         Ok(Pushing { address, registry })
     }
 
-    /// The compressed blobs of layers that the store remembers, and that the registry has wherever they have
-    /// to be: those need not be compressed again.
-    pub(crate) fn there(
+    /// Where layers go, and which of them are there. That the registry cannot be reached is said before
+    /// anything is compressed for it.
+    pub(crate) fn destined(
         &self,
         store: &dyn Store,
         selection: &Selection,
         is_dry_run: bool,
         observer: &dyn Observer,
-    ) -> Result<BTreeMap<DiffId, BlobThere>, Error> {
+    ) -> Result<Destined, Error> {
+        self.registry.reach(observer)?;
         let mut wanted: BTreeMap<DiffId, (LayerKey, BTreeSet<String>)> = BTreeMap::new();
         for chosen in &selection.images {
             // What cannot be read is reported by who plans it.
@@ -171,7 +182,11 @@ impl Pushing {
                 wanted.entry(diff_id).or_insert((layer.key, BTreeSet::new())).1.insert(repository.clone());
             }
         }
-        let mut there = BTreeMap::new();
+        let first = |(diff_id, (_, repositories)): (&DiffId, &(LayerKey, BTreeSet<String>))| {
+            Some((*diff_id, repositories.first()?.clone()))
+        };
+        let mut destined =
+            Destined { repositories: wanted.iter().filter_map(first).collect(), ..Destined::default() };
         let mut failed = BTreeSet::new();
         for (diff_id, (key, repositories)) in wanted {
             for remembered in store.remembered(&key, diff_id).into_iter().take(CANDIDATES) {
@@ -198,12 +213,36 @@ impl Pushing {
                 if all.len() == repositories.len()
                     && let Some(&(size, compression)) = all.first()
                 {
-                    there.insert(diff_id, BlobThere { digest, size, compression });
+                    destined.there.insert(diff_id, BlobThere { digest, size, compression });
                     break;
                 }
             }
         }
-        Ok(there)
+        Ok(destined)
+    }
+
+    /// Prepares the images, and sends layers as soon as they are compressed.
+    pub(crate) fn prepare(
+        &self,
+        plan: Plan,
+        destined: &Destined,
+        keep_going: bool,
+        options: &Options<'_>,
+        progress: &Progress<'_>,
+    ) -> Result<Prepared, Error> {
+        let repositories: BTreeSet<&String> = destined.repositories.values().collect();
+        let targets: BTreeMap<&String, Repository<'_>> =
+            repositories.into_iter().map(|name| (name, self.registry.repository(name, &()))).collect();
+        let place = |blob: &Blob| {
+            let repository = destined.repositories.get(&blob.diff_id?)?;
+            targets.get(repository).map(|target| target as &dyn Target)
+        };
+        let left = |bytes| {
+            progress.end();
+            progress.begin("push", Some(bytes));
+        };
+        let ahead = Ahead { place: &place, keep_going, left: &left };
+        Ok(put_ahead(&ahead, options, |ready, options| plan.with_ready(ready).prepare(options))?)
     }
 
     /// Whether a store means a repository of this registry: what it remembers may be anything.

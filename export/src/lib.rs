@@ -46,6 +46,7 @@ mod options;
 mod partial;
 mod plan;
 mod prepare;
+mod ready;
 mod recreate;
 mod runtime_spec;
 mod salvage;
@@ -66,6 +67,7 @@ pub use partial::{
 };
 pub use plan::{Plan, plan};
 pub use prepare::{Prepared, tree};
+pub use ready::Ready;
 pub use recreate::{Known, Recipe, compose, recipe};
 pub use salvage::{
     FileBytes, FileResult, FoundBytes, Outlook, RepairSource, SalvageReport, Salvaged, SalvagedFile,
@@ -79,7 +81,7 @@ pub use target::{
     Address, Events, Outcome, Placed, Registry, RegistryError, RegistryHint, RegistryOptions, Repository,
     placed,
 };
-pub use target::{Layout, Target, push};
+pub use target::{Ahead, Layout, Target, push, put_ahead};
 pub use verify::{ImageReport, LayerReport, Report, verify, verify_each};
 pub use warning::Warning;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use layerlift_archive::{Compression, CompressionLevel, Digest};
 use layerlift_store::DiffId;
 
-use crate::{Error, Format, OtherSide, TagPolicy, Warning};
+use crate::{Error, Format, OtherSide, Ready, TagPolicy, Warning};
 
 /// What can be chosen.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +44,8 @@ pub struct Options {
     /// What the index of a layout calls the images (`org.opencontainers.image.ref.name`). `None`: by their
     /// whole names.
     pub ref_name: Option<String>,
+    /// Hears of layers that have been compressed; see [`crate::put_ahead`].
+    pub ready: Option<Ready>,
     /// Where layers of unknown length are spooled. Empty: where the system keeps temporary files.
     pub temp_dir: PathBuf,
 }

@@ -22,7 +22,7 @@ use crate::names::{self, Shared, check_names, leave_out_digests, settle_names};
 use crate::partial;
 use crate::salvage::report::SalvageReport;
 use crate::select::{self, Selection, Wanted};
-use crate::{Error, Format, Options, Warning};
+use crate::{Error, Format, Options, Ready, Warning};
 
 /// What will be written, and what has to come first. Nothing is written yet, and no layer read.
 ///
@@ -256,6 +256,13 @@ impl Plan {
     #[must_use]
     pub fn with_unchecked(mut self, unchecked: bool) -> Self {
         self.options.unchecked = unchecked;
+        self
+    }
+
+    /// The same plan, which hands layers over as soon as they are compressed; see [`crate::put_ahead`].
+    #[must_use]
+    pub fn with_ready(mut self, ready: Ready) -> Self {
+        self.options.ready = Some(ready);
         self
     }
 

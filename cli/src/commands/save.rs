@@ -1,6 +1,6 @@
 //! `layerlift save`: names become images, images a plan; what the plan prepares goes to an output.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use layerlift_archive::{CompressionLevel, Options as WriteOptions, Spools};
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::output::print;
 use crate::partial;
 use crate::progress::{LeftOut, Progress, Summary};
-use crate::registry::Pushing;
+use crate::registry::{Destined, Pushing};
 use crate::report::Reporter;
 use crate::requests::{self, Requests};
 use crate::salvage::{self, Repairs, ReportFile};
@@ -155,10 +155,11 @@ fn once(
         }))
         .with_check(args.choice.check)
         .with_temp_dir(&temp_dir);
-    let there = match pushing {
-        Some(pushing) => pushing.there(&*source.store, &selection, args.dry_run, &())?,
-        None => BTreeMap::new(),
+    let mut destined = match pushing {
+        Some(pushing) => pushing.destined(&*source.store, &selection, args.dry_run, &())?,
+        None => Destined::default(),
     };
+    let there = std::mem::take(&mut destined.there);
     let options = options.with_there(there).with_ref_name(args.ref_name.clone());
     if let Some(name) = &args.ref_name {
         rename(&mut selection, name)?;
@@ -175,6 +176,7 @@ fn once(
         // What is spooled may be the output already.
         let _guard = destination.folder().map(|_| Guard::new());
         let spools = destination.spools(layout.is_some(), at_once, &temp_dir)?;
+        let pushing = pushing.map(|pushing| (pushing, &destined));
         let output = (destination, (layout, pushing, &spools), compression, report);
         match write(plan, (&*source.store, repairs), output, args, reporter) {
             Ok(false) => {}
@@ -187,7 +189,7 @@ fn once(
 }
 
 /// A layout that gets more images, or a registry; and where layers of unknown length are spooled.
-type Targets<'a> = (Option<Layout>, Option<&'a Pushing>, &'a Spools);
+type Targets<'a> = (Option<Layout>, Option<(&'a Pushing, &'a Destined)>, &'a Spools);
 
 /// Prepares and writes; returns whether something was left out on the way.
 fn write(
@@ -233,11 +235,16 @@ fn write(
     if first_pass_len != Some(0) {
         progress.begin("prepare", first_pass_len);
     }
-    let mut prepared = plan.prepare(&options)?;
+    let mut prepared = match pushing.filter(|_| !args.dry_run) {
+        Some((pushing, destined)) => {
+            pushing.prepare(plan, destined, args.leaves_out(), &options, &progress)?
+        }
+        None => plan.prepare(&options)?,
+    };
     progress.end();
     prepared.warnings().iter().for_each(|warning| reporter.warning(warning));
     incomplete |= report_left_out(prepared.left_out(), reporter);
-    if let Some(pushing) = pushing {
+    if let Some((pushing, _)) = pushing {
         if prepared.is_empty() {
             return Err(Error::NothingLeft);
         }

@@ -128,6 +128,8 @@ fn requests_that_cannot_be_met() {
     let (status, errors) = ended(&push(&store, &["base:latest", &format!("docker://{free}/app")]));
     assert_eq!(status, Some(2), "{errors}");
     assert!(errors.contains("connection refused"), "{errors}");
+    let (_, events) = ended(&push(&store, &["base", &format!("docker://{free}/app"), "--progress", "json"]));
+    assert!(!events.contains("prepare"), "nothing is compressed for nobody: {events}");
     let format = output(save(&store.root).args(["base", "--format", "docker-archive", "-o", &to("app")]));
     assert_eq!(ended(&format).0, Some(2), "{}", ended(&format).1);
     assert!(ended(&format).1.contains("--format"), "{}", ended(&format).1);

@@ -61,7 +61,7 @@ impl OciImage {
     }
 }
 
-fn layer_blob(diff_id: DiffId, layer: &Measured) -> Blob {
+pub(crate) fn layer_blob(diff_id: DiffId, layer: &Measured) -> Blob {
     let kind = match layer.compression {
         Compression::Gzip => LAYER_GZIP,
         Compression::Zstd => LAYER_ZSTD,

@@ -56,6 +56,9 @@ pub(crate) fn spool(
                         return Measured { content: first.content.clone(), ..measured };
                     }
                     spools.keep(&spooled);
+                    if let (Some(ready), Some(diff_id)) = (&chosen.ready, measured.diff_id) {
+                        ready.hear(&oci::layer_blob(diff_id, &measured));
+                    }
                     there.extend(measured.digest.map(|digest| (digest, measured.clone())));
                     measured
                 });

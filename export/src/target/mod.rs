@@ -7,10 +7,12 @@ use crate::Error;
 use crate::bundle::{Blob, Bundle, Descriptor, Root};
 use crate::first_pass::in_parallel;
 
+mod ahead;
 mod layout;
 #[cfg(feature = "registry")]
 mod registry;
 
+pub use ahead::{Ahead, put_ahead};
 pub use layout::Layout;
 #[cfg(feature = "registry")]
 pub use registry::{

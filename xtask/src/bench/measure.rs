@@ -94,16 +94,21 @@ impl Contender {
     }
 
     /// Runs it once, and returns the largest number of bytes that were in these folders or in unnamed files
-    /// meanwhile.
+    /// meanwhile. An output has no name either before it is complete, and does not count.
     pub(crate) fn temporary(&self, place: &Place, folders: &[PathBuf]) -> Outcome<u64> {
         let done = AtomicBool::new(false);
-        let all = || size_of(folders) + size_without_name();
+        let beside_output = place.out.parent().ok_or("an output without a folder")?;
+        let all = || {
+            let (beside, elsewhere) = size_without_name(beside_output);
+            (beside, elsewhere + size_of(folders))
+        };
         let before = all();
         thread::scope(|scope| {
             let watcher = scope.spawn(|| {
                 let mut peak = before;
                 while !done.load(Ordering::Relaxed) {
-                    peak = peak.max(all());
+                    let now = all();
+                    peak = (peak.0.max(now.0), peak.1.max(now.1));
                     thread::sleep(Duration::from_millis(20));
                 }
                 peak
@@ -111,7 +116,8 @@ impl Contender {
             let run = self.run(place);
             done.store(true, Ordering::Relaxed);
             let peak = watcher.join().map_err(|_| "the watcher panicked")?;
-            run.map(|_| peak - before)
+            let output = fs::metadata(&place.out).map_or(0, |out| out.blocks() * 512);
+            run.map(|_| (peak.0 - before.0).saturating_sub(output) + (peak.1 - before.1))
         })
     }
 }
@@ -157,17 +163,23 @@ fn cpu_of(process: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// Bytes in open files that have no name, or no longer have one. The namespace of the benchmark shows only
-/// its own processes.
-fn size_without_name() -> u64 {
+/// Bytes in open files that have no name, or no longer have one: of those in a folder, and of all others. The
+/// namespace of the benchmark shows only its own processes.
+fn size_without_name(folder: &Path) -> (u64, u64) {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let open =
         processes.flat_map(|process| fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten());
     let mut seen = HashSet::new();
-    open.filter_map(|file| fs::metadata(file.path()).ok())
-        .filter(|file| file.is_file() && file.nlink() == 0 && seen.insert((file.dev(), file.ino())))
-        .map(|file| file.blocks() * 512)
-        .sum()
+    let mut sizes = (0, 0);
+    for file in open {
+        let Ok(metadata) = fs::metadata(file.path()) else { continue };
+        if !metadata.is_file() || metadata.nlink() > 0 || !seen.insert((metadata.dev(), metadata.ino())) {
+            continue;
+        }
+        let is_beside = fs::read_link(file.path()).is_ok_and(|path| path.parent() == Some(folder));
+        *(if is_beside { &mut sizes.0 } else { &mut sizes.1 }) += metadata.blocks() * 512;
+    }
+    sizes
 }
 
 /// Bytes on the disk below some folders.

@@ -1,7 +1,5 @@
 //! Blobs that a registry may have: known by their digest alone, or in another of its repositories.
 
-use std::sync::PoisonError;
-
 use layerlift_archive::{Compression, Digest, Observer};
 use ureq::http::{Method, header};
 
@@ -36,8 +34,7 @@ impl Repository<'_> {
 
     /// Need not be asked again before the push.
     fn remember<T>(&self, digest: Digest, outcome: Outcome, found: T) -> T {
-        let mut all = self.registry.found.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert((self.name.clone(), digest), outcome);
+        self.registry.known.add(&self.name, digest, outcome);
         found
     }
 

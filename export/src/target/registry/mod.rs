@@ -21,6 +21,7 @@ use self::auth::Auth;
 use self::client::Client;
 use self::credentials::{Identity, Secret};
 use self::http::{Answer, Body, Call, Http};
+use self::known::Known;
 use self::tls::Trust;
 use self::upload::{Parts, Session};
 use super::Target;
@@ -34,6 +35,7 @@ mod credentials;
 mod elsewhere;
 mod error;
 mod http;
+mod known;
 mod patience;
 mod placed;
 mod proxy;
@@ -113,8 +115,7 @@ pub struct Registry {
     mount_from: Vec<String>,
     /// Where blobs are known to be.
     places: Mutex<BTreeMap<Digest, Vec<String>>>,
-    /// What has been asked already: blobs that a repository has, and how they came there.
-    found: Mutex<BTreeMap<(String, Digest), Outcome>>,
+    known: Known,
     /// Repositories that nothing may be taken from.
     closed: Mutex<BTreeSet<String>>,
     parts: Parts,
@@ -168,7 +169,7 @@ impl Registry {
             client: Client::new(host, http, Auth::new(host, identity), options.insecure, options.pause),
             mount_from: options.mount_from.clone(),
             places: Mutex::default(),
-            found: Mutex::default(),
+            known: Known::default(),
             closed: Mutex::default(),
             parts: Parts::of(options.chunk),
         })
@@ -186,6 +187,11 @@ impl Registry {
         if !of_blob.iter().any(|place| place == repository) {
             of_blob.push(repository.to_owned());
         }
+    }
+
+    /// Asks whether a registry is there.
+    pub fn reach(&self, observer: &dyn Observer) -> Result<(), RegistryError> {
+        self.client.uri("/v2/", observer).map(drop)
     }
 
     /// Whether the registry has answered at all.
@@ -223,10 +229,11 @@ impl Repository<'_> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How a blob came to be here that [`Repository::find`] has found.
-    fn found(&self, digest: Digest) -> Option<Outcome> {
-        let found = self.registry.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.get(&(self.name.clone(), digest)).cloned()
+    /// A blob is here now.
+    fn is_here(&self, blob: &Descriptor, outcome: Outcome) {
+        self.registry.add_place(blob.digest, &self.name);
+        self.events.blob(&self.name, blob, &outcome);
+        self.registry.known.add(&self.name, blob.digest, outcome);
     }
 
     fn session(&self, digest: Digest) -> Option<Session> {
@@ -269,7 +276,7 @@ impl Repository<'_> {
     /// Whether a blob or a manifest need not be sent. Sends nothing.
     pub fn is_there(&self, blob: &Descriptor, observer: &dyn Observer) -> Result<bool, RegistryError> {
         match blob.names_others() {
-            false if self.found(blob.digest).is_some() => Ok(true),
+            false if self.registry.known.get(&self.name, blob.digest).is_some() => Ok(true),
             true => self.manifest(&blob.digest.to_string(), blob, observer),
             false => self.head(blob, observer),
         }
@@ -359,23 +366,17 @@ impl Target for Repository<'_> {
         if blob.names_others() {
             return Ok(false);
         }
-        if let Some(outcome) = self.found(blob.digest) {
-            self.registry.add_place(blob.digest, &self.name);
-            self.events.blob(&self.name, blob, &outcome);
+        if let Some(outcome) = self.registry.known.get(&self.name, blob.digest) {
+            self.is_here(blob, outcome);
             return Ok(true);
         }
         let what = format!("blob {}", blob.digest);
         if self.head(blob, options.observer).map_err(self.failed(&what))? {
-            self.registry.add_place(blob.digest, &self.name);
-            self.events.blob(&self.name, blob, &Outcome::Exists);
+            self.is_here(blob, Outcome::Exists);
             return Ok(true);
         }
         let mounted = self.mount(blob.digest, options.observer).map_err(self.failed(&what))?;
-        if let Some(from) = &mounted {
-            self.registry.add_place(blob.digest, &self.name);
-            self.events.blob(&self.name, blob, &Outcome::Mounted { from: from.clone() });
-        }
-        Ok(mounted.is_some())
+        Ok(mounted.map(|from| self.is_here(blob, Outcome::Mounted { from })).is_some())
     }
 
     fn put(&self, blob: &Descriptor, content: &dyn Content, options: &Options<'_>) -> Result<(), Error> {
@@ -383,8 +384,7 @@ impl Target for Repository<'_> {
         if !blob.names_others() {
             let what = format!("blob {}", blob.digest);
             let sent = self.upload(blob.digest, content, observer).map_err(self.failed(&what))?;
-            self.registry.add_place(blob.digest, &self.name);
-            self.events.blob(&self.name, blob, &Outcome::Pushed { sent });
+            self.is_here(blob, Outcome::Pushed { sent });
             return Ok(());
         }
         let what = format!("manifest {}", blob.digest);
