@@ -199,7 +199,7 @@ fn measure_all(options: &Options, bench: &Bench, folder: &Path) -> Outcome<Found
         specs.extend(pushes.specs(bench)?);
     }
     let mut rows = Vec::new();
-    let cold = if options.cold { rows::cold(bench)? } else { Vec::new() };
+    let cold = if options.cold { rows::cold(bench, graph.as_ref())? } else { Vec::new() };
     for (spec, cold) in specs.iter().map(|spec| (spec, false)).chain(cold.iter().map(|spec| (spec, true))) {
         if let Some(row) = spec.measure(bench, cold)? {
             print!("{}", report::row(&row));

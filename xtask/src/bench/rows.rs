@@ -20,7 +20,7 @@ pub(crate) fn specs(bench: &Bench) -> Vec<Spec> {
 
 /// Comparisons with an empty page cache. The finished tar, which only has to be read, is on the disk as well.
 /// Where the page cache cannot be emptied, says why, and makes none.
-pub(crate) fn cold(bench: &Bench) -> Outcome<Vec<Spec>> {
+pub(crate) fn cold(bench: &Bench, graph: Option<&super::graph::Graph>) -> Outcome<Vec<Spec>> {
     if let Err(error) = drop_caches() {
         println!("skipped: rows with an empty page cache: {error}");
         return Ok(Vec::new());
@@ -50,10 +50,18 @@ pub(crate) fn cold(bench: &Bench) -> Outcome<Vec<Spec>> {
         ),
         ("containers-storage to a docker-archive", bench.save(&stores.containers.root(), &save)),
     ];
-    Ok(own
-        .into_iter()
+    let own = own.into_iter();
+    let mut specs: Vec<Spec> = own
         .map(|(what, own)| Spec { what, own, peers: peers(), place: place.clone(), goals: memory })
-        .collect())
+        .collect();
+    specs.extend(graph.into_iter().map(|graph| Spec {
+        what: GRAPH[0],
+        own: of_graph(bench, &graph.with_data, out),
+        peers: vec![Contender::new("tar -cf of the same files", graph.tar(out), Some(0.5))],
+        place: place.clone(),
+        goals: memory,
+    }));
+    Ok(specs)
 }
 
 fn docker(bench: &Bench) -> Vec<Spec> {
@@ -70,7 +78,7 @@ fn docker(bench: &Bench) -> Vec<Spec> {
     let mut specs = Vec::new();
     for (what, place, goal) in [
         ("overlay2 to a docker-archive in memory", bench.memory(), 0.5),
-        ("overlay2 to a docker-archive on the disk, synced", bench.disk(), 0.75),
+        ("overlay2 to a docker-archive on the disk, synced", bench.disk(), 0.5),
     ] {
         let out = place.out.display().to_string();
         let mut peers = vec![
@@ -236,21 +244,24 @@ pub(crate) const GRAPH: [&str; 2] = [
 pub(crate) fn graph(bench: &Bench, graph: &super::graph::Graph) -> Vec<Spec> {
     let place = bench.memory();
     let out = &*place.out.display().to_string();
-    let own = |root: &Path| bench.save(root, &["--format", "docker-v1", "-o", out, super::graph::NAME]);
     vec![
         Spec {
             what: GRAPH[0],
-            own: own(&graph.with_data),
+            own: of_graph(bench, &graph.with_data, out),
             peers: vec![Contender::new("tar -cf of the same files", graph.tar(out), Some(0.6))],
             place: place.clone(),
             goals: memory,
         },
         Spec {
             what: GRAPH[1],
-            own: own(&graph.without_data),
-            peers: vec![Contender::new("diff -rq of each pair of trees", graph.diff(), Some(1.5))],
+            own: of_graph(bench, &graph.without_data, out),
+            peers: vec![Contender::new("diff -rq of each pair of trees", graph.diff(), Some(1.2))],
             place: place.clone(),
             goals: memory,
         },
     ]
+}
+
+fn of_graph(bench: &Bench, root: &Path, out: &str) -> Contender {
+    bench.save(root, &["--format", "docker-v1", "-o", out, super::graph::NAME])
 }
