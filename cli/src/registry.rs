@@ -358,6 +358,12 @@ impl Pushing {
             if !lost.is_empty() {
                 reporter.warn(&format!("not pushed: {}", lost.join(", ")));
             }
+            let has_begun = placed.first().is_some_and(|first| !missing.contains_key(&first.repository));
+            if has_begun {
+                // The registry has some of it.
+                reporter.error(&error);
+                return Ok(true);
+            }
             return Err(error.into());
         }
         let lost: Vec<String> = missing.into_values().flatten().collect();

@@ -154,6 +154,23 @@ fn what_is_missing_is_named() {
     assert!(server.tag("x/base", "latest").is_none());
 }
 
+/// What the registry has taken before a login fails is not nothing.
+#[test]
+fn a_part_is_pushed() {
+    let store = Store::containers("docker-28.5");
+    let server = Server::start(|request| {
+        let closed = request.path.starts_with("/v2/p/base/");
+        closed.then(|| answer(401, &[("WWW-Authenticate", "Basic realm=x")]))
+    });
+    let to = format!("docker://{}/p/", server.address);
+    let (status, errors) = ended(&push(&store, &["app:2", "base:1", &to]));
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(server.tag("p/app", "2").is_some());
+    assert!(errors.contains("wants a login") && errors.contains("not pushed: "), "{errors}");
+    let (status, errors) = ended(&push(&store, &["base:1", &to]));
+    assert_eq!(status, Some(2), "nothing is: {errors}");
+}
+
 /// A layer that was pulled has a compressed blob on record. If the registry has it, the layer is not
 /// compressed again; what is not there, or not what was asked for, is.
 #[test]
@@ -383,4 +400,14 @@ fn layouts_get_tags() {
     assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
     assert_eq!(names().iter().filter(|(name, _)| name.as_deref() == Some("by-id")).count(), 1);
     assert!(names().contains(&base_2));
+    // Also if that was another repository's, which keeps its name for containerd.
+    let got = push(&store, &["base:child=other/app:1", &to(":2")]);
+    assert_eq!(ended(&got).0, Some(0), "{}", ended(&got).1);
+    assert!(
+        names().contains(&(Some("2".to_owned()), Some("docker.io/other/app:2".to_owned()))),
+        "{:?}",
+        names()
+    );
+    assert!(names().contains(&(None, full("base:2"))), "{:?}", names());
+    assert_eq!(names().iter().filter(|(name, _)| name.as_deref() == Some("2")).count(), 1);
 }

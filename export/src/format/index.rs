@@ -60,6 +60,8 @@ impl Listed {
 pub(crate) struct NewEntry {
     /// As OCI tools have it and as containerd has it, if it does; `None` for an image without a name.
     pub(crate) name: Option<(String, Option<String>)>,
+    /// Whether OCI tools are to find it under a name that was asked for, and nothing else.
+    pub(crate) is_asked: bool,
     /// Of its manifest.
     pub(crate) digest: Digest,
     pub(crate) listed: Listed,
@@ -70,14 +72,14 @@ pub(crate) struct NewEntry {
 pub(crate) fn entries(root: &Root) -> Vec<NewEntry> {
     let digest = root.descriptor.digest;
     if let Some(line) = root.line.as_ref().and_then(|line| RawValue::from_string(line.clone()).ok()) {
-        return vec![NewEntry { name: names(&line), digest, listed: Listed::Kept(line) }];
+        return vec![NewEntry { name: names(&line), is_asked: false, digest, listed: Listed::Kept(line) }];
     }
     let entry = |name: String, full: Option<String>| {
         let listed = Listed::named(root, full.clone(), name.clone());
-        NewEntry { name: Some((name, full)), digest, listed }
+        NewEntry { name: Some((name, full)), is_asked: root.ref_name.is_some(), digest, listed }
     };
     if root.names.is_empty() {
-        let nameless = || NewEntry { name: None, digest, listed: Listed::nameless(root) };
+        let nameless = || NewEntry { name: None, is_asked: false, digest, listed: Listed::nameless(root) };
         return vec![root.ref_name.clone().map_or_else(nameless, |name| entry(name, None))];
     }
     let entry = |name: &Reference| {

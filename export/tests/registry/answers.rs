@@ -125,6 +125,18 @@ fn nobody_there() {
     assert!(error.contains("registry.invalid"), "{error}");
 }
 
+/// What is wrong with the registry itself is found out once, not by each blob for itself.
+#[test]
+fn nobody_answers() {
+    let server = Server::start(|_| Some(answer(503, &[])));
+    let layers: Vec<Vec<u8>> = (0..6).map(|seed| bytes(seed, 100)).collect();
+    let mut options = at_once();
+    options.insecure = false;
+    let error = words(&pushed(server.address, "app", &image(&layers), &options).unwrap_err());
+    assert!(error.contains("given up after 5 tries"), "{error}");
+    assert_eq!(server.asked().len(), 5, "{:?}", server.asked());
+}
+
 /// A file that has no certificates is named before anything is asked.
 #[test]
 fn files_without_certificates() {

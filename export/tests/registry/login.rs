@@ -141,6 +141,24 @@ fn no_plain_http_to_other_machines() {
     assert!(!error.contains("signed-secret"), "{error}");
 }
 
+/// An address may have it, too, and in other characters.
+#[test]
+fn no_address_in_a_message_has_a_secret() {
+    let raw = |request: &crate::server::Request| {
+        let leads = |to: String| answer(307, &[("Location", &to), ("Content-Length", "0")]);
+        match &*request.path {
+            "/v2/" => unauthorized("Basic realm=\"x\""),
+            path if path.contains(PASSWORD) => Reply::Raw(b"garbage\r\n\r\n".to_vec()),
+            _ => leads(format!("/bad/{PASSWORD}")),
+        }
+    };
+    let server = Server::start(move |request| Some(raw(request)));
+    let options = at_once().with_password("user", PASSWORD);
+    let error = pushed(server.address, "app", &image(&[bytes(6, 10)]), &options).unwrap_err();
+    let text = format!("{} {error:?}", words(&error));
+    assert!(text.contains("/bad/***") && !text.contains(PASSWORD), "{text}");
+}
+
 /// Everything that a hostile registry can make of credentials, but not in a message.
 #[test]
 fn no_message_has_a_secret() {

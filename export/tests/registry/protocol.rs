@@ -186,6 +186,34 @@ fn parts_as_the_registry_wants_them() {
     assert_eq!(ranges, ["0-69999", "70000-139999", "140000-199999"]);
 }
 
+/// The address of an upload may change with each answer, and an upload may get lost.
+#[test]
+fn uploads_that_move_or_are_lost() {
+    for is_lost in [false, true] {
+        let losses = AtomicUsize::new(2);
+        let is_loss = move || losses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let server = Server::start(move |request| match (&*request.method, &*request.query) {
+            ("PATCH", query) if query.contains("moved") => None,
+            ("PATCH", _) if !is_lost => Some(Reply::Cut { after: 0 }),
+            ("GET", _) if !is_lost && request.path.contains("/uploads/") => {
+                let to = format!("{}?moved", request.path);
+                Some(answer(204, &[("Location", &to), ("Range", "0-0")]))
+            }
+            ("PATCH" | "GET", _) if request.path.contains("/uploads/") && is_loss().is_ok() => {
+                Some(answer(404, &[]))
+            }
+            _ => None,
+        });
+        let mut options = at_once();
+        options.chunk = Some(1 << 20);
+        let layer = bytes(7, 50_000);
+        let bundle = image(std::slice::from_ref(&layer));
+        pushed(server.address, "app", &bundle, &options).unwrap_or_else(|error| panic!("{}", words(&error)));
+        let key = ("app".to_owned(), Digest::of(&layer).to_string());
+        assert_eq!(server.kept.lock().unwrap().blobs.get(&key), Some(&layer), "{is_lost}");
+    }
+}
+
 /// A registry that keeps less than it was sent says so and gets the rest; one that keeps
 /// nothing is given up.
 #[test]

@@ -198,6 +198,21 @@ fn certificates_of_clients() {
     let error =
         layerlift_export::Registry::new(&format!("{}/app", registry.host()).parse().unwrap(), &options);
     assert!(error.err().expect("the key is missing").to_string().contains("c.key"));
+    // Another's key, and a certificate that TLS libraries of today refuse.
+    let refused = |why: &str| {
+        let address = format!("{}/app", registry.host()).parse().unwrap();
+        let error = layerlift_export::Registry::new(&address, &options).err().expect("it cannot be used");
+        assert!(error.to_string().contains("c.cert") && error.to_string().contains(why), "{error}");
+    };
+    fs::copy(dir.join("s.key"), folder.join("c.key")).unwrap();
+    refused("");
     fs::copy(dir.join("c.key"), folder.join("c.key")).unwrap();
+    let first = ["x509", "-req", "-in", "c.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "8"];
+    assert!(run("openssl", &[&first[..], &["-days", "2", "-out", "1.cert"]].concat(), dir));
+    if fs::read(dir.join("1.cert")).unwrap() != fs::read(dir.join("c.cert")).unwrap() {
+        fs::copy(dir.join("1.cert"), folder.join("c.cert")).unwrap();
+        refused("version 1");
+        fs::copy(dir.join("c.cert"), folder.join("c.cert")).unwrap();
+    }
     pushed(registry.host(), "app", &bundle, &options).unwrap_or_else(|error| panic!("{}", words(&error)));
 }

@@ -69,6 +69,28 @@ impl OldEntry {
     }
 }
 
+impl OldEntry {
+    /// The entry beside new ones, of which one may have been asked for under its name: it keeps only its name
+    /// for containerd then, as skopeo moves names.
+    pub(super) fn beside(self, new: &[NewEntry]) -> Self {
+        let own = self.head.annotation(REF_NAME);
+        let is_taken = |new: &NewEntry| {
+            new.is_asked && own.is_some_and(|own| new.name.as_ref().is_some_and(|(name, _)| name == own))
+        };
+        if !new.iter().any(is_taken) {
+            return self;
+        }
+        let edited = serde_json::from_str::<serde_json::Value>(self.raw.get()).ok().and_then(|mut entry| {
+            entry.get_mut("annotations")?.as_object_mut()?.remove(REF_NAME);
+            Some(OldEntry {
+                head: serde_json::from_value(entry.clone()).ok()?,
+                raw: serde_json::value::to_raw_value(&entry).ok()?,
+            })
+        });
+        edited.unwrap_or(self)
+    }
+}
+
 impl Head {
     fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(key)?.as_str()
@@ -109,7 +131,7 @@ mod tests {
         ] {
             let listed = Listed::Kept(RawValue::from_string("{}".to_owned()).unwrap());
             let name = name.map(|(name, full)| (name.to_owned(), Some(full.to_owned())));
-            let new = [NewEntry { name: name.clone(), digest: digest(number), listed }];
+            let new = [NewEntry { name: name.clone(), is_asked: false, digest: digest(number), listed }];
             let entries = index().entries.into_iter().enumerate();
             let kept: Vec<usize> =
                 entries.filter(|(_, entry)| entry.stays_beside(&new)).map(|(place, _)| place).collect();

@@ -127,7 +127,8 @@ impl Target for Layout {
         let OldIndex { entries, members } = self.index()?;
         let of_index = images::items(&self.dir, entries.iter().map(|entry| (entry.digest(), entry.name())));
         let new: Vec<NewEntry> = roots.iter().flat_map(new_index::entries).collect();
-        let kept: Vec<OldEntry> = entries.into_iter().filter(|entry| entry.stays_beside(&new)).collect();
+        let kept = entries.into_iter().filter(|entry| entry.stays_beside(&new));
+        let kept: Vec<OldEntry> = kept.map(|entry| entry.beside(&new)).collect();
         let old_names = kept.iter().map(|entry| (entry.digest().to_owned(), entry.name().map(str::to_owned)));
         let new_names = new
             .iter()

@@ -88,6 +88,9 @@ impl FromStr for Address {
             Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
             _ => (rest, None),
         };
+        if tag.is_some() && path.ends_with('/') {
+            return Err(wrong("a tag follows a repository"));
+        }
         let path = path.strip_suffix('/').unwrap_or(path);
         if !(is_prefix && path.is_empty()) {
             let full = format!("registry.example/{path}");
@@ -178,6 +181,7 @@ mod tests {
             "r.example/a//b",
             "r.example/a:/",
             "r.example:99999/a",
+            "r.example/a/:1",
             "[::1]:99999/a",
             "r.example:/a",
         ] {

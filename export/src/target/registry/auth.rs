@@ -221,7 +221,10 @@ impl Auth {
     pub(super) fn redact(&self, text: &str) -> String {
         let state = self.state();
         let secrets = state.seen.iter().filter(|secret| !secret.0.is_empty());
-        secrets.fold(text.to_owned(), |text, secret| text.replace(&secret.0, "***"))
+        // A form and a query have it in other characters.
+        secrets.fold(text.to_owned(), |text, secret| {
+            text.replace(&secret.0, "***").replace(&percent(&secret.0), "***")
+        })
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) struct Client {
     host: String,
     insecure: bool,
     pause: Duration,
-    /// Scheme and host, once it has answered.
-    base: Mutex<Option<Uri>>,
+    /// Scheme and host, once it has answered; or why it does not.
+    base: Mutex<Option<Result<Uri, RegistryError>>>,
 }
 
 /// The errors of a registry (distribution-spec, "Error Codes").
@@ -52,12 +52,16 @@ impl Client {
 
     /// Whether it has answered.
     pub(super) fn is_reached(&self) -> bool {
-        self.base.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        matches!(&*self.base.lock().unwrap_or_else(PoisonError::into_inner), Some(Ok(_)))
     }
 
     /// A text of the registry without what is secret.
     pub(super) fn redact(&self, text: &str) -> String {
         self.auth.redact(text)
+    }
+
+    fn redacted(&self, error: RegistryError) -> RegistryError {
+        error.redacted(|text| self.redact(text))
     }
 
     pub(super) fn patience<'o>(&self, observer: &'o dyn Observer) -> Patience<'o> {
@@ -85,9 +89,9 @@ impl Client {
         let base = self.base(observer)?;
         let mut renewed = 0;
         loop {
-            let header = self.auth.header(&self.http, scopes)?;
+            let header = self.auth.header(&self.http, scopes).map_err(|error| self.redacted(error))?;
             let secret = header.as_deref().map(|header| (&base, header));
-            let answer = self.http.exchange(call, secret)?;
+            let answer = self.http.exchange(call, secret).map_err(|error| self.redacted(error))?;
             if answer.status != 401 || answer.uri.authority() != base.authority() {
                 return Ok(answer);
             }
@@ -138,8 +142,18 @@ impl Client {
     fn base(&self, observer: &dyn Observer) -> Result<Uri, RegistryError> {
         let mut base = self.base.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(base) = &*base {
-            return Ok(base.clone());
+            return base.clone();
         }
+        let found = self.find(observer);
+        // Who waits here meanwhile need not try again. A request to stop is not the host's answer.
+        if !found.as_ref().is_err_and(is_cancelled) {
+            *base = Some(found.clone());
+        }
+        found
+    }
+
+    /// Tries until there is an answer.
+    fn find(&self, observer: &dyn Observer) -> Result<Uri, RegistryError> {
         let host = authority(&self.host);
         let origin = |scheme: &str| {
             let uri = format!("{scheme}://{host}/v2/").parse::<Uri>();
@@ -149,7 +163,7 @@ impl Client {
             })
         };
         let mut patience = self.patience(observer);
-        let found = loop {
+        loop {
             let secure = origin("https")?;
             let may_be_plain = self.insecure || is_loopback(host);
             let answered = match self.ping(&secure) {
@@ -168,16 +182,16 @@ impl Client {
                 answered => answered.map(|()| secure),
             };
             match answered {
-                Ok(found) => break found,
+                Ok(found) => return Ok(found),
                 Err(error) => patience.again(error)?,
             }
-        };
-        Ok(base.insert(found).clone())
+        }
     }
 
     /// Whether a registry answers there, and what it asks for.
     fn ping(&self, uri: &Uri) -> Result<(), RegistryError> {
-        let answer = self.http.exchange(&mut Call::new(Method::GET, uri.clone()), None)?;
+        let exchanged = self.http.exchange(&mut Call::new(Method::GET, uri.clone()), None);
+        let answer = exchanged.map_err(|error| self.redacted(error))?;
         if answer.status == 401 && answer.uri.authority() == uri.authority() {
             return self.auth.challenged(&answer, &[], None, false);
         }
@@ -191,7 +205,9 @@ impl Client {
 /// Whether a failure can come from a host that does not speak TLS.
 fn may_be_without_tls(error: &RegistryError) -> bool {
     match error {
-        RegistryError::Unreachable { .. } | RegistryError::Broken { .. } => !is_cancelled(error),
+        RegistryError::Unreachable { .. } | RegistryError::Broken { .. } | RegistryError::Silent { .. } => {
+            !is_cancelled(error)
+        }
         _ => false,
     }
 }

@@ -13,6 +13,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
@@ -51,13 +52,21 @@ fn files(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
     match variable("REGISTRY_AUTH_FILE") {
         Some(file) => files.push(file),
         None => {
-            files.extend(variable("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")));
+            let runtime = variable("XDG_RUNTIME_DIR").map(|dir| dir.join("containers"));
+            // Where podman login writes without it, as root and in cron.
+            let of_user = || Some(PathBuf::from(format!("/run/containers/{}", user()?)));
+            files.extend(runtime.or_else(of_user).map(|dir| dir.join("auth.json")));
             files.extend(variable("HOME").map(|home| home.join(".config/containers/auth.json")));
         }
     }
     let docker = variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
     files.extend(docker.map(|dir| dir.join("config.json")));
     files
+}
+
+/// The number of this process's user.
+fn user() -> Option<u32> {
+    Some(std::fs::metadata("/proc/self").ok()?.uid())
 }
 
 fn in_files(files: &[PathBuf], host: &str, repository: &str) -> Result<Option<Identity>, RegistryError> {

@@ -70,6 +70,12 @@ pub enum RegistryError {
         /// What happened.
         why: String,
     },
+    /// Nothing came for too long.
+    #[error("the connection to {host} broke: nothing came for too long")]
+    Silent {
+        /// The host.
+        host: String,
+    },
     /// Nobody is logged in, and the registry wants that.
     #[error("{host} wants a login, and there are no credentials for it")]
     NoLogin {
@@ -215,9 +221,10 @@ impl RegistryError {
             RegistryError::OtherDigest { .. } => ErrorKind::Damaged,
             RegistryError::GaveUp { source, .. } => source.kind(),
             RegistryError::Content(error) => error.kind(),
-            RegistryError::Broken { .. } | RegistryError::Status { .. } | RegistryError::Busy { .. } => {
-                ErrorKind::Environment
-            }
+            RegistryError::Broken { .. }
+            | RegistryError::Silent { .. }
+            | RegistryError::Status { .. }
+            | RegistryError::Busy { .. } => ErrorKind::Environment,
         }
     }
 
@@ -230,6 +237,21 @@ impl RegistryError {
             RegistryError::Status { status: 401 | 403, .. } => vec![RegistryHint::LogIn],
             RegistryError::GaveUp { .. } | RegistryError::Busy { .. } => vec![RegistryHint::TryAgain],
             _ => Vec::new(),
+        }
+    }
+
+    /// The same without what is secret: an address or an answer may repeat what was sent.
+    pub(super) fn redacted(self, redact: impl Fn(&str) -> String) -> Self {
+        use RegistryError::{Answer, Broken, Handshake, Status, Unreachable};
+        match self {
+            Answer { host, asked, why } => Answer { host, asked: redact(&asked), why: redact(&why) },
+            Status { host, status, asked, detail, retry_after } => {
+                Status { host, status, asked: redact(&asked), detail: redact(&detail), retry_after }
+            }
+            Broken { host, why } => Broken { host, why: redact(&why) },
+            Unreachable { host, why } => Unreachable { host, why: redact(&why) },
+            Handshake { host, why } => Handshake { host, why: redact(&why) },
+            error => error,
         }
     }
 
@@ -258,7 +280,7 @@ impl RegistryError {
     /// Whether the same may succeed a little later.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
-            RegistryError::Broken { .. } => true,
+            RegistryError::Broken { .. } | RegistryError::Silent { .. } => true,
             // Its blobs are there. Distribution 2.8 misses one while another push writes its link again.
             RegistryError::Status { status: 400 | 404, detail, .. } => {
                 detail.contains("MANIFEST_BLOB_UNKNOWN")

@@ -306,7 +306,7 @@ fn failure(host: String, asked: String, error: ureq::Error) -> RegistryError {
         ureq::Error::ConnectProxyFailed(_) => {
             RegistryError::Unreachable { host, why: "the proxy does not connect to it".to_owned() }
         }
-        ureq::Error::Timeout(_) => broken(host, "nothing came for too long".to_owned()),
+        ureq::Error::Timeout(_) => RegistryError::Silent { host },
         ureq::Error::LargeResponseHeader(..) => {
             RegistryError::Answer { host, asked, why: "its headers are too long".to_owned() }
         }

@@ -10,6 +10,9 @@ use super::error::RegistryError;
 /// How often something is tried.
 const TRIES: u32 = 5;
 
+/// The same of a host that says nothing: each try takes as long as anyone waits for it.
+const SILENT: u32 = 2;
+
 /// The waits that nobody asked for, in all.
 const OWN: Duration = Duration::from_secs(60);
 
@@ -23,6 +26,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// The tries of one request.
 pub(super) struct Patience<'o> {
     tries: u32,
+    silent: u32,
     pause: Duration,
     own: Duration,
     asked: Duration,
@@ -32,12 +36,12 @@ pub(super) struct Patience<'o> {
 impl<'o> Patience<'o> {
     /// `pause` is the first wait; each is twice as long as the one before it.
     pub(super) fn new(pause: Duration, observer: &'o dyn Observer) -> Self {
-        Patience { tries: 1, pause, own: Duration::ZERO, asked: Duration::ZERO, observer }
+        Patience { tries: 1, silent: 0, pause, own: Duration::ZERO, asked: Duration::ZERO, observer }
     }
 
     /// Something has come of the last try, so the next ones count again from the first.
     pub(super) fn progressed(&mut self) {
-        self.tries = 1;
+        (self.tries, self.silent) = (1, 0);
     }
 
     /// Waits for the next try; returns the error if another try is of no use.
@@ -46,7 +50,8 @@ impl<'o> Patience<'o> {
             return Err(error);
         }
         let gave_up = |tries, source| RegistryError::GaveUp { tries, source: Arc::new(source) };
-        if self.tries >= TRIES {
+        self.silent += u32::from(matches!(error, RegistryError::Silent { .. }));
+        if self.tries >= TRIES || self.silent >= SILENT {
             return Err(gave_up(self.tries, error));
         }
         let wait = match &error {
@@ -107,6 +112,15 @@ mod tests {
         }
         let error = patience.again(answered(503, None)).unwrap_err();
         assert!(matches!(error, RegistryError::GaveUp { tries: TRIES, .. }));
+    }
+
+    #[test]
+    fn a_host_that_says_nothing_is_asked_twice() {
+        let mut patience = Patience::new(Duration::ZERO, &());
+        let silent = || RegistryError::Silent { host: "r.example".to_owned() };
+        patience.again(silent()).unwrap();
+        let error = patience.again(silent()).unwrap_err();
+        assert!(matches!(error, RegistryError::GaveUp { tries: 2, .. }), "{error}");
     }
 
     #[test]

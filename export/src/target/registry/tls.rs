@@ -142,5 +142,28 @@ fn client(path: &Path) -> Result<ClientCert, RegistryError> {
         _ => None,
     });
     let found: PrivateKey<'static> = found.ok_or_else(|| unusable(&key, "it has no private key"))?;
-    Ok(ClientCert::new_with_certs(&certificates(path)?, found))
+    let certificates = certificates(path)?;
+    fits(&certificates, &found).map_err(|why| unusable(path, &why))?;
+    Ok(ClientCert::new_with_certs(&certificates, found))
+}
+
+/// Whether a client's certificate can be used with a key. ureq panics where it cannot.
+fn fits(certificates: &[Certificate<'static>], key: &PrivateKey<'static>) -> Result<(), String> {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    if certificates.is_empty() {
+        return Err("it has no certificate".to_owned());
+    }
+    let chain = certificates.iter().map(|one| CertificateDer::from(one.der().to_vec())).collect();
+    let key = PrivateKeyDer::try_from(key.der().to_vec())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(rustls::RootCertStore::empty());
+    builder.with_client_auth_cert(chain, key).map(drop).map_err(|error| match error {
+        rustls::Error::InvalidCertificate(why) if format!("{why:?}").contains("UnsupportedCertVersion") => {
+            "the client's certificate is of X.509 version 1; one of version 3 is needed".to_owned()
+        }
+        error => error.to_string(),
+    })
 }

@@ -186,6 +186,11 @@ impl Repository<'_> {
                     self.abandon(&session.location, observer);
                     return Err(error);
                 }
+                // The upload is lost, and begun again.
+                Err(error) if error.status() == Some(404) => Err(RegistryError::Broken {
+                    host: client.host().to_owned(),
+                    why: "it does not know the upload any more".to_owned(),
+                }),
                 Err(error) => Err(error),
             };
             patience.again(match answer {
@@ -195,7 +200,7 @@ impl Repository<'_> {
                 },
                 Err(error) => error,
             })?;
-            match self.progress(&session.location, observer) {
+            match self.progress(&mut session, observer) {
                 Ok(Some(has)) if has <= len => at = has,
                 _ => (session, at) = (self.begin(observer)?, 0),
             }
@@ -203,11 +208,16 @@ impl Repository<'_> {
         self.finish(&session.location, digest, Body::Bytes(&[]), observer)
     }
 
-    /// How much of an upload the registry has; `None` if it does not know the upload any more.
-    fn progress(&self, location: &Uri, observer: &dyn Observer) -> Result<Option<u64>, RegistryError> {
-        let client = &self.registry.client;
-        let answer = client.send(&mut Call::new(Method::GET, location.clone()), &self.scopes(), observer)?;
-        Ok((answer.status == 204).then(|| received(&answer)).flatten())
+    /// How much of an upload the registry has, and where it goes on; `None` if it does not know the upload
+    /// any more.
+    fn progress(&self, session: &mut Session, observer: &dyn Observer) -> Result<Option<u64>, RegistryError> {
+        let call = &mut Call::new(Method::GET, session.location.clone());
+        let answer = self.registry.client.send(call, &self.scopes(), observer)?;
+        if answer.status != 204 {
+            return Ok(None);
+        }
+        session.location = answer.location().unwrap_or(session.location.clone());
+        Ok(received(&answer))
     }
 
     /// The last request of an upload.
