@@ -218,11 +218,12 @@ impl UnpackedDir {
         has_mode: bool,
     ) -> rustix::io::Result<()> {
         let Metadata { mut mode, uid, gid, mtime, .. } = *metadata;
-        let (owner, group) = (Uid::from_raw(uid & 0x7fff_ffff), Gid::from_raw(gid & 0x7fff_ffff));
-        let owned = match entry {
-            _ if uid > 0x7fff_ffff || gid > 0x7fff_ffff => Err(Errno::PERM),
-            Entry::Open(file) => rustix::fs::fchown(file, Some(owner), Some(group)),
-            Entry::Named(dir, name) => {
+        // The last number stands for nobody, and the kernel takes it for "as it was".
+        let owners = (uid != u32::MAX && gid != u32::MAX).then(|| (Uid::from_raw(uid), Gid::from_raw(gid)));
+        let owned = match (owners, entry) {
+            (None, _) => Err(Errno::INVAL),
+            (Some((owner, group)), Entry::Open(file)) => rustix::fs::fchown(file, Some(owner), Some(group)),
+            (Some((owner, group)), Entry::Named(dir, name)) => {
                 rustix::fs::chownat(dir, name, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW)
             }
         };

@@ -89,7 +89,13 @@ fn a_shell_takes_each_word_as_it_was() {
         assert!(words.contains(&"B='\"\n$(a)".to_owned()), "{engine}: {words:?}");
         assert_eq!(&words[words.len() - 4..], ["localhost/app:2", "other", "args", ""], "{engine}");
         std::fs::remove_file(store.root.join(database)).expect("it was there");
-        let words = given(&printed(&store.root, &["changed", "--run"]));
+        let out = output(layerlift().args(["containers", "changed", "--run", "--root"]).arg(&store.root));
+        let (status, errors) = ended(&out);
+        assert!(
+            status == Some(1) && errors.contains("does not have how container changed was run"),
+            "{errors}"
+        );
+        let words = given(&String::from_utf8(out.stdout).expect("UTF-8"));
         assert!(words.contains(&"B='\"\n$(a)".to_owned()), "{engine}: {words:?}");
         assert_eq!(&words[words.len() - 4..], ["localhost/app:2", "other", "args", ""], "{engine}");
     }
@@ -289,7 +295,7 @@ fn nothing_is_injected() {
 }
 
 /// The words that a shell gives to `docker`, and the comments.
-fn words_of(text: &str) -> (Vec<String>, String) {
+pub(crate) fn words_of(text: &str) -> (Vec<String>, String) {
     let script = format!("docker() {{ for word; do printf '%s\\0' \"$word\"; done; }}\n{text}");
     let out = std::process::Command::new("sh").arg("-c").arg(&script).output().expect("sh starts");
     assert!(out.status.success() && out.stderr.is_empty(), "{script}: {out:?}");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::again::{APP, change, printed};
+use crate::again::{APP, change, printed, words_of};
 use crate::store::Store;
 
 /// Services of one file refer to each other, and a network has the range in which a container was.
@@ -45,4 +45,26 @@ fn services_of_one_file() {
     change(&store, json!({}), host("default"));
     let text = printed(&store.root, &["shop-side-1", "--compose"]);
     assert!(text.contains("# shop-side-1: it was connected to the network bridge, too\n"), "{text}");
+}
+
+/// Beside the volumes of another container, a container may have volumes of its own without a name.
+#[test]
+fn own_volumes_beside_those_of_another() {
+    let store = Store::containers("docker-28.5");
+    let mounted = |path: &str, name: char| {
+        let name = name.to_string().repeat(64);
+        json!({"Type": "volume", "Destination": path, "Name": name, "Driver": "local", "RW": true})
+    };
+    let points = json!({"/anon": mounted("/anon", 'a'), "/other": mounted("/other", 'b')});
+    let id = change(
+        &store,
+        json!({"Config": {"Volumes": {"/anon": {}}}, "MountPoints": points}),
+        json!({"VolumesFrom": ["changed:ro"]}),
+    );
+    let (words, comments) = words_of(&printed(&store.root, &[&id, "--run"]));
+    let words = words.join(" ");
+    assert!(words.contains("--volume /anon ") && !words.contains("--volume /other"), "{words}");
+    assert!(comments.contains("/anon was the anonymous volume aaaa"), "{comments}");
+    let compose = printed(&store.root, &[&id, "--compose"]);
+    assert!(compose.contains("Compose makes the volumes from changed:ro writable"), "{compose}");
 }

@@ -95,6 +95,11 @@ fn working_containers_of_buildah() {
     record["metadata"] = metadata;
     fs::write(&file, serde_json::to_vec(&records).expect("JSON")).expect("written");
     assert_eq!(state(), "unknown");
+    let (_, errors) = saved(&store, "never-started");
+    assert!(
+        errors.contains("db.sql does not have how it was run"),
+        "it is not how this one was run: {errors}"
+    );
 }
 
 /// Several tables go through a page that is cut off. It is named once.

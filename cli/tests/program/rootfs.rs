@@ -3,6 +3,8 @@
 //! Docker 20.10 and Podman 4.3 add the names of users and groups and the type of a file to each header, which
 //! those of today do not: they are taken away before the comparison.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -298,6 +300,24 @@ fn a_directory_has_what_the_tar_has() {
         assert_eq!(found.expect("find starts").stdout.iter().filter(|byte| **byte == b'\n').count(), 2);
         assert_eq!(ended(&rootfs(&store.root, &arguments)).0, Some(2), "it is not empty");
     }
+}
+
+/// The kernel has four billion owners; the last one stands for nobody.
+#[test]
+fn owners_of_large_numbers() {
+    if !is_root("owners_of_large_numbers", "to give files away") {
+        return;
+    }
+    let store = Store::containers("docker-28.5");
+    let found = Command::new("find").arg(store.root.join("overlay2")).args(["-path", "*/srv/n/1"]).output();
+    let found = String::from_utf8(found.expect("find starts").stdout).expect("UTF-8");
+    let file = found.lines().next().expect("a file");
+    std::os::unix::fs::chown(file, Some(1 << 31), Some(u32::MAX - 1)).expect("root may");
+    let dir = store.beside("out");
+    let arguments = ["changed", "-o", &format!("{}/", dir.display())];
+    assert_eq!(ended(&rootfs(&store.root, &arguments)), (Some(0), String::new()));
+    let made = fs::metadata(dir.join("srv/n/1")).expect("it is there");
+    assert_eq!((made.uid(), made.gid()), (1 << 31, u32::MAX - 1));
 }
 
 /// Root without the capabilities that an ordinary user lacks.

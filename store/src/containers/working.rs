@@ -133,6 +133,8 @@ impl Record {
             if runtime.is_some() { &mut gaps.started } else { &mut gaps.bare }.push(name);
         }
         let lacks = of_podman.then(|| root.join(libpod.database().0));
+        // What Buildah notes of it is not how it was run.
+        let builder = builder.filter(|_| of_buildah);
         let status = if of_buildah { ContainerStatus::External } else { ContainerStatus::Unknown };
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let record = ContainerRecord::Storage { record: self.raw, runtime, builder, lacks };

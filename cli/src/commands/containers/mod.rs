@@ -14,7 +14,7 @@ use crate::report::Reporter;
 use crate::sources::Sources;
 use crate::status::Status;
 use jiff::Timestamp;
-use layerlift_store::Container;
+use layerlift_store::{Container, ContainerRecord};
 
 pub(super) use chosen::{choose, orphan};
 pub(super) use inspect::{Inspected, row_of};
@@ -74,6 +74,10 @@ pub(super) fn warn_of_damage(container: &Container, reporter: &Reporter) -> bool
     let name = container.names.first().map_or(container.key.id(), String::as_str);
     for error in container.faults() {
         reporter.warn_error(&error.clone().within(format!("all of the record of container {name}")));
+    }
+    if let ContainerRecord::Storage { lacks: Some(file), .. } = &container.record {
+        reporter.warn(&format!("{} does not have how container {name} was run", file.display()));
+        return true;
     }
     container.faults().next().is_some()
 }

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Arguments, reporter: &Reporter) -> Result<Status, Error
     let destination = Destination::parse(args.output.as_deref());
     tar_output::check(&destination)?;
     let sources = Sources::open_all(&args.place, reporter)?;
-    let volume = find(&sources, &args.name, reporter)?;
+    let (volume, is_uncertain) = find(&sources, &args.name, reporter)?;
     volume.check(args.path.as_deref())?;
     let progress = Progress::new(&args.show, reporter);
     let faults = args.keep_going.then(Faults::leaving_out);
@@ -24,14 +24,20 @@ pub(crate) fn run(args: &Arguments, reporter: &Reporter) -> Result<Status, Error
     progress.begin("write", Some(tar.len()));
     let bytes = tar_output::write(&destination, &progress, |out| tar.write_to(out, faults.as_ref()))?;
     progress.end();
-    let status = tar_output::report(faults, reporter);
+    let mut status = tar_output::report(faults, reporter);
+    if is_uncertain && volume.size()? == Some(0) {
+        reporter.warn(&format!("volume {} has no data here; they may be elsewhere", volume.name));
+        status = Status::Incomplete;
+    }
     progress.finish(&Files { output: destination.name(), bytes });
     Ok(status)
 }
 
-/// The volume that a name means in the stores.
-fn find(sources: &Sources, name: &str, reporter: &Reporter) -> Result<Volume, Error> {
+/// The volume that a name means in the stores, and whether a record is lost that may have said that its data
+/// are elsewhere.
+fn find(sources: &Sources, name: &str, reporter: &Reporter) -> Result<(Volume, bool), Error> {
     let mut found: Vec<(String, Volume)> = Vec::new();
+    let mut is_uncertain = false;
     let mut failure = None;
     for (source, ability) in sources.able() {
         let listing: VolumeListing = ability.volumes()?;
@@ -41,6 +47,7 @@ fn find(sources: &Sources, name: &str, reporter: &Reporter) -> Result<Volume, Er
             Ok(volume) => {
                 // What is lost may be that its data are elsewhere.
                 listing.lost.iter().for_each(|error| reporter.warn_error(error));
+                is_uncertain |= !listing.lost.is_empty();
                 reporter.notices(&listing.notices);
                 found.push((source.to_string(), volume.clone()));
             }
@@ -52,7 +59,7 @@ fn find(sources: &Sources, name: &str, reporter: &Reporter) -> Result<Volume, Er
             let unknown = StoreError::NoVolume { name: name.to_owned(), suggestions: Vec::new() };
             Err(failure.unwrap_or(unknown).into())
         }
-        1 => Ok(found.remove(0).1),
+        1 => Ok((found.remove(0).1, is_uncertain)),
         _ => {
             let stores = found.into_iter().map(|(source, _)| source).collect();
             Err(Error::SeveralStores { name: name.to_owned(), stores })

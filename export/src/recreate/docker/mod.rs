@@ -66,7 +66,8 @@ pub(super) fn read(
     match host {
         Some(host) => {
             let mut read: Vec<&str> = NOT_OPTIONS.to_vec();
-            mounts::read(recipe, container, host, of_image("Volumes"), &mut read);
+            let volumes = (config.get("Volumes"), of_image("Volumes"));
+            mounts::read(recipe, container, host, volumes, &mut read);
             network::read(recipe, document, config, host, of_image("ExposedPorts"), known, &mut read);
             if container.damage.is_empty() {
                 network::disconnected(recipe, document, host, known);
@@ -78,7 +79,8 @@ pub(super) fn read(
             recipe.comment("hostconfig.json cannot be read: limits, the restart policy and more are missing");
             let host = instead(container, document);
             let mut read = Vec::new();
-            mounts::read(recipe, container, &host, of_image("Volumes"), &mut read);
+            let volumes = (config.get("Volumes"), of_image("Volumes"));
+            mounts::read(recipe, container, &host, volumes, &mut read);
             network::read(recipe, document, config, &host, of_image("ExposedPorts"), known, &mut read);
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn read(
     recipe: &mut Recipe,
     container: &Container,
     host: &Value,
-    of_image: Option<&Value>,
+    (own, of_image): (Option<&Value>, Option<&Value>),
     read: &mut Vec<&str>,
 ) {
     read.extend(["Binds", "Mounts", "Tmpfs", "VolumesFrom", "VolumeDriver"]);
@@ -46,10 +46,13 @@ pub(super) fn read(
         options => format!("{path}:{options}"),
     });
     recipe.list("--tmpfs", "tmpfs", tmpfs.collect());
-    anonymous(recipe, container, host, of_image, &given);
+    anonymous(recipe, container, host, (own, of_image), &given);
     let from = texts(host.get("VolumesFrom"));
     if !from.is_empty() {
         from.iter().for_each(|other| recipe.option("--volumes-from", other.clone()));
+        for other in from.iter().filter(|other| other.ends_with(":ro")) {
+            recipe.not_in_compose.push(format!("Compose makes the volumes from {other} writable"));
+        }
         let members = from.into_iter().map(|other| format!("container:{other}"));
         recipe.member("volumes_from", Yaml::list(members.collect()));
     }
@@ -166,7 +169,7 @@ fn anonymous(
     recipe: &mut Recipe,
     container: &Container,
     host: &Value,
-    of_image: Option<&Value>,
+    (own, of_image): (Option<&Value>, Option<&Value>),
     given: &BTreeSet<String>,
 ) {
     let declared = of_image.and_then(Value::as_object);
@@ -179,8 +182,10 @@ fn anonymous(
             // Of another container, by --volumes-from.
             continue;
         }
-        let of_other = host.get("VolumesFrom").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
-        if !of_other && !declared.is_some_and(|declared| declared.contains_key(path)) {
+        // What comes from another container is a volume of that one's config.
+        let others = host.get("VolumesFrom").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+        let is_own = own.and_then(Value::as_object).is_some_and(|own| own.contains_key(path));
+        if (!others || is_own) && !declared.is_some_and(|declared| declared.contains_key(path)) {
             recipe.option("--volume", path.clone());
             recipe.member("volumes", Yaml::list(vec![path.clone()]));
         }

@@ -104,9 +104,11 @@ fn block_devices(recipe: &mut Recipe, limits: &Value) {
         for device in limits.get(key).and_then(Value::as_array).into_iter().flatten() {
             let [major, minor] = ["major", "minor"].map(|key| number(device, key).unwrap_or_default());
             let value = number(device, "rate").or(number(device, "weight")).unwrap_or_default();
-            recipe.comment(format!(
+            let what = format!(
                 "not expressed: {option} {value} of block device {major}:{minor}, whose path is not on record"
-            ));
+            );
+            recipe.approximates(&what);
+            recipe.not_in_compose.push(what);
         }
     }
 }

@@ -7,6 +7,7 @@ mod isolation;
 mod limits;
 mod mounts;
 mod network;
+mod recorded;
 
 use layerlift_store::{Container, Pod};
 use serde_json::Value;
@@ -140,6 +141,7 @@ pub(super) fn read(
     let all = [words(of_image("Entrypoint")), words(of_image("Cmd"))];
     recipe.command(&texts(config.get("entrypoint")), &texts(config.get("command")), all);
     runtime(recipe, config);
+    recorded::settle(recipe, container);
 }
 
 /// The runtime, unless it is the one that Podman prefers. It is an option of `podman`, not of `run`.
