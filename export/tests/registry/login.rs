@@ -98,8 +98,7 @@ fn repositories_that_are_closed() {
         let result = pushed(server.address, "app", &image(&layers), &options);
         result.unwrap_or_else(|error| panic!("{refusal}: {}", words(&error)));
         let asked = server.heard().matches("from=closed").count();
-        // Two blobs are on their way at a time.
-        assert!((1..=2).contains(&asked), "{refusal}: {asked} times");
+        assert_eq!(asked, 1, "{refusal}: the first answer counts for all");
     }
 }
 

@@ -74,9 +74,13 @@ impl Repository<'_> {
         let client = &self.registry.client;
         let mut from = self.registry.places().get(&digest).cloned().unwrap_or_default();
         from.extend(self.registry.mount_from.iter().cloned());
-        let closed = self.registry.closed().clone();
-        from.retain(|from| *from != self.name && !closed.contains(from));
+        let sources = &self.registry.sources;
+        from.retain(|from| *from != self.name && !sources.is_closed(from));
         for from in from.into_iter().take(MOUNTS) {
+            let _asking = sources.wait(&from);
+            if sources.is_closed(&from) {
+                continue;
+            }
             let path = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.name);
             let mut call = Call::new(Method::POST, client.uri(&path, observer)?).with_body(Body::Bytes(&[]));
             let mut scopes = self.scopes();
@@ -86,18 +90,20 @@ impl Repository<'_> {
                 Ok(answer) => answer,
                 // Each try may take three tokens: once is enough for all blobs.
                 Err(RegistryError::Login { .. } | RegistryError::NoLogin { .. }) => {
-                    self.registry.closed().insert(from);
+                    sources.close(from);
                     continue;
                 }
                 Err(_) => continue,
             };
             match answer.status {
-                401 | 403 => drop(self.registry.closed().insert(from)),
+                401 | 403 => sources.close(from),
                 201 => {
+                    sources.open(&from);
                     self.same_digest(&answer, digest)?;
                     return Ok(Some(from));
                 }
                 202 => {
+                    sources.open(&from);
                     let session = self.session_of(&answer)?;
                     let before = self.state().sessions.insert(digest, session);
                     if let Some(before) = before {

@@ -8,7 +8,7 @@
 //!
 //! Blocking: a thread for each blob on its way, as many as the options say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use self::auth::Auth;
 use self::client::Client;
 use self::credentials::{Identity, Secret};
 use self::http::{Answer, Body, Call, Http};
-use self::known::Known;
+use self::known::{Known, Sources};
 use self::tls::Trust;
 use self::upload::{Parts, Session};
 use super::Target;
@@ -116,8 +116,7 @@ pub struct Registry {
     /// Where blobs are known to be.
     places: Mutex<BTreeMap<Digest, Vec<String>>>,
     known: Known,
-    /// Repositories that nothing may be taken from.
-    closed: Mutex<BTreeSet<String>>,
+    sources: Sources,
     parts: Parts,
 }
 
@@ -170,7 +169,7 @@ impl Registry {
             mount_from: options.mount_from.clone(),
             places: Mutex::default(),
             known: Known::default(),
-            closed: Mutex::default(),
+            sources: Sources::default(),
             parts: Parts::of(options.chunk),
         })
     }
@@ -201,10 +200,6 @@ impl Registry {
 
     fn places(&self) -> MutexGuard<'_, BTreeMap<Digest, Vec<String>>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn closed(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
